@@ -1,0 +1,1 @@
+"""Atelier's pipelines: stages (verbs), families (rooms) and the services between them."""

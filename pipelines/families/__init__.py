@@ -1,0 +1,42 @@
+"""Families are rooms found by name: pipelines/families/<name>/ with the same furniture in each.
+
+settings  the Data, Model and Fit pages, as types
+data      prepare(cfg, out) -> card; load(folder, split) -> arrays
+picture   how any picture becomes what the model takes
+model     build(cfg): the architecture, nothing else
+fit       fit(cfg, data, out, log): train, export, prove the export
+predict   Predictor(folder).predict(batch): no training framework
+score     outcomes, headline, metrics, tables
+"""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+class UnknownFamily(LookupError):
+    """A family, or candidate, that has no page in conf/."""
+
+
+def names() -> list[str]:
+    """Every family: one page in conf/family/ each."""
+    return sorted(page.stem for page in (CONF / "family").glob("*.yaml"))
+
+
+def candidates(family: str) -> list[str]:
+    """Every candidate of a family: its pages conf/candidate/<family>-<name>.yaml."""
+    return sorted(page.stem for page in (CONF / "candidate").glob(f"{known(family)}-*.yaml"))
+
+
+def known(family: str) -> str:
+    """The name itself, or UnknownFamily naming the choices."""
+    if family not in names():
+        raise UnknownFamily(f"family={family!r} is unknown. Choose one of: {', '.join(names())}.")
+    return family
+
+
+def part(family: str, name: str) -> ModuleType:
+    """One piece of a room's furniture, such as part('digits', 'fit')."""
+    return import_module(f"pipelines.families.{known(family)}.{name}")

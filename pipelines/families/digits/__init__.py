@@ -1,0 +1,1 @@
+"""digits: which digit is on this picture?"""

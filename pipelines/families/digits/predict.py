@@ -1,0 +1,34 @@
+"""What is served: NumPy and ONNX Runtime, no training framework."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from pipelines import manifests
+from pipelines.families.digits.picture import Convention
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on one thread: the network is too small to share out."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+class Predictor:
+    """A model folder that answers."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest = manifests.verified(folder)
+        self.labels: list[str] = self.manifest["output"]["labels"]
+        self.convention = Convention(**self.manifest["preprocessing"])
+        self._session = session(manifests.file(folder, self.manifest, "model"))
+        self._input = self._session.get_inputs()[0].name
+
+    def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Pictures [n, 28, 28] of 0 to 255 in the MNIST convention -> probabilities [n, 10]."""
+        pixels = batch[..., None].astype(np.float32) / self.convention.scale
+        probabilities: NDArray[np.float32] = self._session.run(None, {self._input: pixels})[0]
+        return probabilities

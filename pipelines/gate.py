@@ -1,0 +1,63 @@
+"""May the challenger replace the champion? Each condition is answered with its figures, in words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.configs import Gate
+
+LATENCY_MS = {"realtime": 2.0, "interactive": 100.0, "patient": float("inf")}
+RESAMPLES = 2000
+Outcomes = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One thing the gate asks, whether it holds, and the figures."""
+
+    name: str
+    holds: bool
+    words: str
+
+
+def conditions(gate: Gate, report: dict[str, Any]) -> list[Condition]:
+    """What any challenger must show, champion or not: floor, size, latency. `report` is that of evaluate."""
+    figure, limit = report["valid"][gate.metric], LATENCY_MS[gate.latency]
+    size, latency = report["size_mb"], report["latency_ms"]
+    return [
+        Condition("floor", figure >= gate.floor, f"{gate.metric} {figure:.4f} on validation, at least {gate.floor:.4f} is asked"),
+        Condition("size", size <= gate.size_mb, f"{size:.2f} MB are served, at most {gate.size_mb:g} MB are allowed"),
+        Condition("latency", latency <= limit, f"{latency:.2f} ms an answer, {gate.latency} allows {limit:g} ms"),
+    ]
+
+
+def schema(challenger: dict[str, Any], champion: dict[str, Any]) -> Condition:
+    """The challenger takes what the champion takes and answers what it answers: manifests' input and output."""
+    fits = challenger["input"] == champion["input"] and challenger["output"] == champion["output"]
+    return Condition("schema", fits, "input and output are the champion's" if fits else f"input or output differ from version {champion.get('version', '?')}")
+
+
+def gain(gate: Gate, headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, seed: int) -> Condition:
+    """Paired bootstrap over the same examples: the share of resamples in which the challenger gains more than asked."""
+    gains = resampled(headline, challenger, champion, seed)
+    sure, mean = float((gains > gate.gain).mean()), headline(challenger) - headline(champion)
+    low, high = np.quantile(gains, [0.025, 0.975])
+    words = (
+        f"gains {mean:+.4f} {gate.metric} on the champion (95 % interval {low:+.4f} to {high:+.4f}), "
+        f"more than {gate.gain:g} in {sure:.0%} of resamples, {gate.confidence:.0%} is asked"
+    )
+    return Condition("gain", sure >= gate.confidence, words)
+
+
+def resampled(headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, seed: int) -> NDArray[np.float64]:
+    """Differences of the headline figure over RESAMPLES paired resamples of the examples (Efron 1979)."""
+    count = len(next(iter(challenger.values())))
+    random = np.random.default_rng(seed)
+    return np.array([_difference(headline, challenger, champion, random.integers(0, count, count)) for _ in range(RESAMPLES)])
+
+
+def _difference(headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, rows: NDArray[np.int64]) -> float:
+    return headline({key: value[rows] for key, value in challenger.items()}) - headline({key: value[rows] for key, value in champion.items()})

@@ -1,0 +1,190 @@
+"""Everything that follows from the ledger, made to follow: MLflow's runs, versions and aliases, the model store, the pointer.
+
+`reconcile` is idempotent and is called by promote, ui, serve, predict and lineage: what was deleted or moved by hand is put back.
+"""
+
+import argparse
+import getpass
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient, MlflowException
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+
+from pipelines import errors, families, folders, ledger, manifests, outputs, stores, tracking
+from pipelines.ledger import Line
+
+ALIAS, MOVED = "champion", "atelier.champion"
+STAMPS = Path("mlruns", "reconciled")
+
+
+def reconcile(family: str) -> None:
+    """Make everything that shows or serves this family follow its ledger."""
+    lines = ledger.read(families.known(family))
+    store = tracking.client()
+    with folders.locked(tracking.ROOT / f".{family}.lock"):
+        candidate_runs(store, family)
+        runs = {number: _run(store, line) for number, line in ledger.versions(lines).items()}
+        if lines:
+            _register(store, family, lines, runs)
+            _serve(family, lines, runs)
+        folders.write_json(STAMPS / f"{family}.json", {"head": ledger.head(family)})
+
+
+def candidate_runs(store: MlflowClient, family: str) -> None:
+    """A run with scores and files for every candidate that has been trained here."""
+    for candidate in families.candidates(family):
+        folder, report = Path("models", candidate), _report(family, candidate)
+        if (folder / manifests.MANIFEST).exists():
+            manifest = manifests.read(folder)
+            current = report if report and report["digest"] == manifest["digest"] else None
+            tracking.project(store, folder, manifest, current, _extras(family, candidate) if current else [])
+
+
+def _report(family: str, candidate: str) -> dict[str, Any] | None:
+    path = Path("reports", family, "candidates", f"{candidate}.json")
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def _extras(family: str, candidate: str) -> list[Path]:
+    places = [Path("reports", family, "plots", candidate), Path("data", family, "card.json"), Path("data", family, "croissant.json")]
+    return [place for place in places if place.exists()]
+
+
+def _run(store: MlflowClient, line: Line) -> Run:
+    """The run of a promoted model; where its folder is not on this machine, one that shows what the ledger knows."""
+    known = tracking.find(store, line["family"], line["run"])
+    if known and known.data.tags.get(tracking.DONE):
+        return known
+    try:
+        folder = whole(line)
+    except outputs.NotHere:
+        return known or tracking.create(store, {"family": line["family"], "candidate": line["candidate"]}, line["run"], line["started"])
+    return tracking.project(store, folder, manifests.read(folder), line["figures"], [])
+
+
+def whole(line: Line) -> Path:
+    """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises outputs.NotHere."""
+    folder = Path("models", line["candidate"])
+    if (folder / manifests.MANIFEST).exists() and outputs.hash_of(folder) == line["dvc"] and manifests.read(folder)["digest"] == line["digest"]:
+        return folder
+    kept = stores.ROOT / "restored" / str(line["dvc"])
+    if not kept.exists():
+        with folders.replacing(kept) as out:
+            outputs.restore(str(line["dvc"]), out)
+    return kept
+
+
+def served(line: Line) -> Path:
+    """A folder with the verified files that this promotion serves: the model store's, or the whole one."""
+    tag = f"{line['family']}:v{line['version']}-{line['digest'][:12]}"
+    return stores.location(tag) if stores.holds(tag, line["digest"]) else whole(line)
+
+
+def _register(store: MlflowClient, family: str, lines: list[Line], runs: dict[int, Run]) -> None:
+    promoted = ledger.versions(lines)
+    there = _versions(store, family)
+    if [version.tags.get("atelier.digest") for version in there] != [line["digest"] for line in promoted.values()][: len(there)]:
+        warn(f"MLflow's versions of {family} were not the ledger's and are made again. Versions are added with `make promote` only.")
+        store.delete_registered_model(family)
+        there = _versions(store, family)
+    for number in list(promoted)[len(there) :]:
+        _create(store, promoted[number], runs[number])
+    _point_alias(store, family, ledger.champion(lines))
+
+
+def _versions(store: MlflowClient, family: str) -> list[ModelVersion]:
+    try:
+        store.get_registered_model(family)
+    except MlflowException:
+        store.create_registered_model(family, description="Follows registry/; change it with `make promote` and `make rollback`.")
+    return sorted(store.search_model_versions(f"name = '{family}'"), key=lambda version: int(version.version))
+
+
+def _create(store: MlflowClient, line: Line, run: Run) -> None:
+    tags = {"atelier.digest": line["digest"], "atelier.data": line["data"], "candidate": line["candidate"]}
+    store.create_model_version(line["family"], f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags, description="\n".join(line["reasons"]))
+
+
+def _point_alias(store: MlflowClient, family: str, line: Line | None) -> None:
+    model, wanted = store.get_registered_model(family), str(line["version"]) if line else None
+    found, ours = model.aliases.get(ALIAS), model.tags.get(MOVED)
+    if found and str(found) != ours:
+        warn(
+            f"The alias {family}@{ALIAS} had been moved to version {found} by hand and is put back to {wanted}. "
+            f"The command that moves it is `make rollback family={family} to={found}`."
+        )
+    if wanted and (str(found), ours) != (wanted, wanted):
+        store.set_registered_model_alias(family, ALIAS, wanted)
+        store.set_registered_model_tag(family, MOVED, wanted)
+
+
+def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
+    """Put the champion into the store, point at it, write reports/<family>/champion.json."""
+    line = ledger.champion(lines)
+    assert line is not None
+    folders.write_json(Path("reports", family, "champion.json"), champion_report(line))
+    try:
+        tag = stores.put(served(line), line["version"])
+    except outputs.NotHere as absence:
+        warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
+        return
+    stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id)})
+
+
+def identity(line: Line, run_id: str) -> dict[str, Any]:
+    """What every answer says of where it comes from."""
+    return {**{key: line[key] for key in ("family", "version", "digest", "data", "commit")}, "run_id": run_id}
+
+
+def champion_report(line: Line) -> dict[str, Any]:
+    """reports/<family>/champion.json: the scores of what stands."""
+    return {**{key: line[key] for key in ("family", "candidate", "version", "digest")}, **line["figures"]}
+
+
+def rollback(family: str, to: int | None) -> Line:
+    """One more line in the ledger: an earlier version stands again. Without `to`, the champion before this one."""
+    lines = ledger.read(families.known(family))
+    target = ledger.version(family, to or _before(family, lines))
+    standing = ledger.champion(lines)
+    assert standing is not None
+    facts = {key: target[key] for key in ("version", "candidate", "digest", "data")}
+    reasons = [f"rolled back from version {standing['version']} by {getpass.getuser()}"]
+    line = ledger.append(family, "rollback", folders.hash_of(["rollback", lines[-1]["hash"], target["version"]]), {**facts, "reasons": reasons})
+    reconcile(family)
+    return line
+
+
+def _before(family: str, lines: list[Line]) -> int:
+    standing = lines[-1]["version"] if lines else None
+    earlier = [line["version"] for line in lines if line["version"] != standing]
+    if not earlier:
+        raise ledger.UnknownVersion(f"{family} has no earlier champion to go back to. `make train family={family}` makes versions.")
+    return int(earlier[-1])
+
+
+def warn(words: str) -> None:
+    """A warning a person should see, whatever the log level."""
+    print(f"WARNING: {words}", file=sys.stderr)
+
+
+def main() -> None:
+    """`reconcile [--family NAME]` or `rollback --family NAME [--to N]`."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("verb", choices=["reconcile", "rollback"])
+    parser.add_argument("--family", default=None)
+    parser.add_argument("--to", type=int, default=None)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        if asked.verb == "rollback":
+            line = rollback(asked.family, asked.to)
+            print(f"{asked.family}: version {line['version']} ({line['candidate']}) stands again; services follow within a second.")
+        for family in [asked.family] if asked.family else families.names():
+            reconcile(family)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Verbs: each stage reads one checked configuration and moves one folder to the next."""

@@ -1,0 +1,71 @@
+"""evaluate: models/<candidate>/ on the validation and test splits -> reports/<family>/candidates/ and plots/."""
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+from pipelines import configs, families, folders, manifests, records, trainings
+from pipelines.configs import Config
+
+TIMED = 200  # single predictions
+
+
+def main(cfg: Config) -> None:
+    """Score the files that will be served; the test split is reported, never used to choose."""
+    data, predict, scoring = (families.part(cfg.family, name) for name in ("data", "predict", "score"))
+    predictor = predict.Predictor(cfg.model_folder)
+    outcomes = {split: scoring.outcomes(predictor, data.load(cfg.data_folder, split)) for split in ("valid", "test")}
+    figures = {split: scoring.metrics(found) for split, found in outcomes.items()}
+    counts = {split: len(next(iter(found.values()))) for split, found in outcomes.items()}
+    report = _report(cfg, figures, counts, latency_ms(predictor, data.load(cfg.data_folder, "valid").images))
+    folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
+    _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(outcomes["valid"]), cfg.model_folder)
+    print(f"{cfg.candidate}: valid {figures['valid']}, test {figures['test']}")
+
+
+def _report(cfg: Config, figures: dict[str, Any], counts: dict[str, int], latency: float) -> dict[str, Any]:
+    manifest, record = manifests.read(cfg.model_folder), records.read(cfg.model_folder)
+    return {
+        "family": cfg.family,
+        "candidate": cfg.candidate,
+        "version": None,
+        "digest": manifest["digest"],
+        "data": manifest["data"],
+        **figures,
+        "examples": counts,
+        "seconds": {"train": record["seconds"]["train"]},
+        "hardware": record["hardware"],
+        "latency_ms": latency,
+        "size_mb": manifests.served_bytes(manifest) / 1e6,
+    }
+
+
+def latency_ms(predictor: Any, examples: Any) -> float:
+    """Median milliseconds of one prediction, in this process, after a warm-up."""
+    seconds = []
+    for index in range(TIMED):
+        one = examples[index % len(examples)][None]
+        start = time.perf_counter()
+        predictor.predict(one)
+        seconds.append(time.perf_counter() - start)
+    return sorted(seconds[TIMED // 10 :])[len(seconds[TIMED // 10 :]) // 2] * 1000
+
+
+def _plots(folder: Path, tables: dict[str, list[dict[str, Any]]], model: Path) -> None:
+    curves = [{key: row[key] for key in row if not key.endswith("seconds")} for row in trainings.read_history(model)]
+    for name, rows in {**tables, "history": curves}.items():
+        write_table(folder / f"{name}.csv", rows)
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Rows of equal keys as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as handle:
+        table = csv.DictWriter(handle, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+if __name__ == "__main__":
+    configs.run(main)

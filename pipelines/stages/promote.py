@@ -1,0 +1,52 @@
+"""promote: the candidates' reports -> a decision in reports/<family>/promotion.json, the ledger, and all that follows it.
+
+DVC runs this stage on every `dvc repro`, because a decision is a side effect that no cache may swallow. Nothing having
+changed since the last one, it ends before the heavy imports: that is why they stand inside main.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+CODE = ("pipelines/gate.py", "pipelines/promotion.py")
+
+
+def inputs(family: str, run: str) -> str:
+    """Names everything a decision rests on: reports, data, pages, ledger and the code that decides."""
+    reports = sorted(Path("reports", family, "candidates").glob("*.json"))
+    pages = [Path("conf/config.yaml"), Path("conf/family", f"{family}.yaml"), Path("conf/run", f"{run}.yaml")]
+    others = [Path("data", family, "card.json"), Path("registry", f"{family}.jsonl"), *map(Path, CODE)]
+    digest = hashlib.sha256()
+    for path in [*reports, *pages, *others]:
+        digest.update(f"{path}\0".encode() + (path.read_bytes() if path.exists() else b"absent"))
+    return digest.hexdigest()
+
+
+def unchanged(family: str, run: str) -> bool:
+    """Was this very decision made, and has all that follows from it been done?"""
+    decision, stamp, pointer = (
+        Path(*parts) for parts in (("reports", family, "promotion.json"), ("mlruns", "reconciled", f"{family}.json"), (".store", "champions", f"{family}.json"))
+    )
+    if "DVC_EXP_NAME" in os.environ or not (decision.exists() and stamp.exists() and pointer.exists()):
+        return False
+    return bool(json.loads(decision.read_text()).get("inputs") == inputs(family, run))
+
+
+def main(family: str, run: str) -> None:
+    """Decide, write the decision down, and print it."""
+    from pipelines import configs, errors, folders, promotion
+
+    with errors.printed_once():
+        cfg = configs.compose([f"family={family}", f"run={run}"])
+        decision = promotion.promote(cfg)
+        folders.write_json(Path("reports", family, "promotion.json"), {**decision, "inputs": inputs(family, run)})
+
+
+if __name__ == "__main__":
+    asked = dict(word.split("=", 1) for word in sys.argv[1:])
+    if unchanged(asked["family"], asked["run"]):
+        print(f"{asked['family']}: nothing to decide since the last decision (reports/{asked['family']}/promotion.json).")
+    else:
+        main(asked["family"], asked["run"])

@@ -1,0 +1,21 @@
+"""train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
+
+from pipelines import cards, configs, families, folders, manifests, records, tracking, trainings
+
+
+def main(cfg: configs.Config) -> None:
+    """Train one candidate; its folder is complete or absent."""
+    fit = families.part(cfg.family, "fit")
+    card = cards.read(cfg.data_folder)
+    training = trainings.under_way(cfg, card["hash"])
+    with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
+        description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)
+        trainings.write_history(out, training.history)
+        records.write(out, training)
+        manifest = manifests.write(out, cfg, card["hash"], description)
+    training.finish()
+    print(f"{cfg.model_folder}: digest {manifest['digest'][:12]}, {training.seconds():.0f} s, export proven to {description.proof.difference:.1g}")
+
+
+if __name__ == "__main__":
+    configs.run(main)

@@ -1,0 +1,79 @@
+"""The project's own BentoML model store, and the pointer that services follow. Services read these and nothing else."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipelines import folders, manifests
+
+ROOT = Path(".store")
+Pointer = dict[str, Any]
+
+
+class NoChampion(LookupError):
+    """There is nothing to serve yet."""
+
+
+def put(folder: Path, version: int) -> str:
+    """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays."""
+    manifest = manifests.verified(folder)
+    bentoml = _bentoml()
+    tag = f"{manifest['family']}:v{version}-{manifest['digest'][:12]}"
+    if not holds(tag, manifest["digest"]):
+        with bentoml.models.create(tag, labels={"digest": manifest["digest"]}) as model:
+            _copy(folder, Path(model.path), manifest)
+    return tag
+
+
+def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
+    for name in [*manifests.served(manifest), manifests.MANIFEST]:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, target / name)
+
+
+def holds(tag: str, digest: str) -> bool:
+    """Is this very model in the store, undamaged? A damaged one is removed."""
+    bentoml = _bentoml()
+    try:
+        return bool(manifests.verified(location(tag))["digest"] == digest)
+    except bentoml.exceptions.NotFound:
+        return False
+    except manifests.BrokenModel:
+        bentoml.models.delete(tag)
+        return False
+
+
+def location(tag: str) -> Path:
+    """The folder of a stored model. Raises bentoml.exceptions.NotFound."""
+    return Path(_bentoml().models.get(tag).path)
+
+
+def _bentoml() -> Any:
+    """BentoML reads BENTOML_HOME when it is first imported: the project's store, not the user's."""
+    home = ROOT.absolute()
+    home.mkdir(exist_ok=True)
+    os.environ |= {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    import bentoml
+
+    return bentoml
+
+
+def pointer_path(family: str) -> Path:
+    return ROOT / "champions" / f"{family}.json"
+
+
+def point(family: str, pointer: Pointer) -> None:
+    """Move what services follow: {"tag", "model": {"family", "version", "digest", "data", "commit", "run_id"}}, atomically."""
+    if not pointer_path(family).exists() or pointed(family) != pointer:
+        folders.write_json(pointer_path(family), pointer)
+
+
+def pointed(family: str) -> Pointer:
+    """The pointer. Raises NoChampion with the remedy."""
+    try:
+        pointer: Pointer = json.loads(pointer_path(family).read_text())
+    except FileNotFoundError:
+        raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
+    return pointer

@@ -1,0 +1,137 @@
+"""MLflow on mlruns/mlflow.db: where people compare. Every run is a projection of a model folder and can be made again."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+
+from pipelines import folders, records, trainings
+from pipelines.configs import Config
+from pipelines.trainings import Epoch, Training
+
+ROOT = Path("mlruns")
+KEY, DONE = "atelier.key", "atelier.complete"
+
+
+def uri() -> str:
+    """The tracking store of the working directory's project."""
+    return f"sqlite:///{(ROOT / 'mlflow.db').absolute()}"
+
+
+def client() -> MlflowClient:
+    """A client on the project's own database, created once even when two processes ask for it."""
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    with folders.locked(ROOT / ".lock"):
+        found = MlflowClient(uri())
+        found.search_experiments(max_results=1)
+    return found
+
+
+def experiment(store: MlflowClient, family: str) -> str:
+    """The id of the family's experiment, created beside the database when it is new."""
+    with folders.locked(ROOT / ".lock"):
+        found = store.get_experiment_by_name(family)
+        return found.experiment_id if found else store.create_experiment(family, (ROOT / "artifacts" / family).absolute().as_uri())
+
+
+def find(store: MlflowClient, family: str, key: str) -> Run | None:
+    """The run of the training with this key."""
+    runs = store.search_runs([experiment(store, family)], f"tags.`{KEY}` = '{key}'", max_results=1)
+    return runs[0] if runs else None
+
+
+def create(store: MlflowClient, config: dict[str, Any], key: str, started: float) -> Run:
+    """A new run under the training's key, with its parameters."""
+    tags = {KEY: key, "family": config["family"], "candidate": config["candidate"]}
+    run = store.create_run(experiment(store, config["family"]), int(started * 1000), tags, config["candidate"])
+    params = [Param(name, str(value)) for name, value in sorted(flat(config).items())]
+    store.log_batch(run.info.run_id, params=params)
+    return run
+
+
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested {"fit": {"epochs": 3}} as {"fit.epochs": 3}."""
+    pairs: dict[str, Any] = {}
+    for key, value in values.items():
+        pairs |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return pairs
+
+
+@contextmanager
+def live(cfg: Config, card: dict[str, Any], training: Training) -> Iterator[str]:
+    """Stream a training to its run, each epoch as one batch, with the machine's load; a resumed one goes on in the same run."""
+    store = client()
+    run = find(store, cfg.family, training.key) or create(store, cfg.recipe(), training.key, training.started)
+    log_data(store, run, card)
+    log_history(store, run, training.history)
+    training.listen = lambda row: store.log_batch(run.info.run_id, metrics=_points([row]))
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    mlflow.set_tracking_uri(uri())
+    with mlflow.start_run(run.info.run_id, log_system_metrics=True):
+        yield run.info.run_id
+
+
+def log_data(store: MlflowClient, run: Run, card: dict[str, Any]) -> None:
+    """The data card as the run's dataset input, once."""
+    if run.inputs.dataset_inputs:
+        return
+    source = folders.canonical({"sources": [entry["url"] for entry in card["sources"]], "hash": card["hash"]})
+    profile = folders.canonical({"counts": card["counts"], "duplicates": card["duplicates"]})
+    data = Dataset(card["name"], card["hash"][:36], "local", source, profile=profile)
+    store.log_inputs(run.info.run_id, [DatasetInput(data)])
+
+
+def log_history(store: MlflowClient, run: Run, history: list[Epoch]) -> None:
+    """Every epoch that the run does not have yet, in batches of at most 1,000 values."""
+    known = store.get_run(run.info.run_id).data.metrics.get("epoch", 0)
+    points = _points([row for row in history if row["epoch"] > known])
+    for start in range(0, len(points), 1000):
+        store.log_batch(run.info.run_id, metrics=points[start : start + 1000])
+
+
+def _points(rows: list[Epoch]) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items()]
+
+
+def project(store: MlflowClient, folder: Path, manifest: dict[str, Any], report: dict[str, Any] | None, extras: list[Path]) -> Run:
+    """Bring the run of a model folder up to date: adopt or create it, then history, scores, files. Returns the run.
+
+    `report` holds {"valid", "test"} metrics where the model has been evaluated; `extras` are files or folders to show beside it.
+    """
+    record = records.read(folder)
+    run = find(store, manifest["family"], record["key"]) or create(store, manifest["config"], record["key"], record["started"])
+    state = folders.hash_of([manifest["digest"], report, record, [str(path) for path in extras]])
+    if run.data.tags.get(DONE) == state:
+        return run
+    log_history(store, run, trainings.read_history(folder))
+    _log_scores(store, run, manifest, record, report)
+    _log_files(store, run, folder, extras)
+    store.set_tag(run.info.run_id, DONE, state)
+    if run.info.end_time is None:
+        store.set_terminated(run.info.run_id, "FINISHED", int((record["started"] + record["seconds"]["train"]) * 1000))
+    return store.get_run(run.info.run_id)
+
+
+def _log_scores(store: MlflowClient, run: Run, manifest: dict[str, Any], record: dict[str, Any], report: dict[str, Any] | None) -> None:
+    """Scores as final_<split>_<metric>, and what the run came from as tags."""
+    splits = {split: report[split] for split in ("valid", "test")} if report else {}
+    named = {f"final_{split}_{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
+    now = int(time.time() * 1000)
+    tags = {"atelier.digest": manifest["digest"], "atelier.data": manifest["data"], "mlflow.source.git.commit": record["commit"] or ""}
+    metrics = [Metric(name, value, now, 0) for name, value in {**named, "train_seconds": record["seconds"]["train"]}.items()]
+    store.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
+
+
+def _log_files(store: MlflowClient, run: Run, folder: Path, extras: list[Path]) -> None:
+    store.log_artifacts(run.info.run_id, str(folder), "model")
+    for path in extras:
+        log = store.log_artifacts if path.is_dir() else store.log_artifact
+        log(run.info.run_id, str(path), path.parent.name if path.is_file() else path.name)

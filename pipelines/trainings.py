@@ -1,0 +1,81 @@
+"""A training under way: its key, its epochs, its checkpoint. Killed in the middle, it goes on from its last epoch.
+
+It lives in .checkpoints/, outside DVC's outputs (DVC deletes those before each run), under the recipe's own key.
+"""
+
+import json
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipelines import folders
+from pipelines.configs import Config
+
+ROOT = Path(".checkpoints")
+HISTORY = "history.jsonl"
+Epoch = dict[str, float]
+
+
+class Training:
+    """`key` names it everywhere; `history` has a row for each finished epoch; `checkpoint` is the last one's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key, self.started = _identity(folder / "training.json")
+        self.checkpoint = max(folder.glob("epoch-*"), default=None)
+        self.history = read_history(self.checkpoint) if self.checkpoint else []
+        self.listen: Callable[[Epoch], None] = lambda _: None
+        self._since = time.perf_counter()
+
+    def epoch(self, figures: dict[str, float], save: Callable[[Path], None]) -> None:
+        """Close an epoch: `save` writes its weights; they and the figures become the checkpoint in one rename."""
+        now = time.perf_counter()
+        row = {"epoch": len(self.history) + 1, "seconds": now - self._since, **{name: float(value) for name, value in figures.items()}}
+        self.history.append(row)
+        self._keep(save)
+        saved = time.perf_counter()
+        self.listen(row)
+        self._since = time.perf_counter()
+        row |= {"checkpoint_seconds": saved - now, "logging_seconds": self._since - saved}
+
+    def _keep(self, save: Callable[[Path], None]) -> None:
+        old, new = self.checkpoint, self.folder / f"epoch-{len(self.history):06}"
+        with folders.replacing(new) as draft:
+            save(draft)
+            write_history(draft, self.history)
+        self.checkpoint = new
+        if old:
+            shutil.rmtree(old)
+
+    def seconds(self, part: str = "seconds") -> float:
+        """Over all epochs: "seconds" of work, "checkpoint_seconds" or "logging_seconds"."""
+        return sum(row.get(part, 0.0) for row in self.history)
+
+    def finish(self) -> None:
+        """Forget the checkpoint: the model folder is in its place."""
+        shutil.rmtree(self.folder)
+
+
+def _identity(path: Path) -> tuple[str, float]:
+    if not path.exists():
+        folders.write_json(path, {"key": uuid.uuid4().hex[:16], "started": time.time()})
+    known = json.loads(path.read_text())
+    return known["key"], known["started"]
+
+
+def under_way(cfg: Config, data: str) -> Training:
+    """The training of this recipe on this data, new or resumed."""
+    return Training(ROOT / f"{cfg.candidate}-{cfg.key(data)}")
+
+
+def read_history(folder: Path) -> list[Epoch]:
+    """The rows of history.jsonl."""
+    return [json.loads(line) for line in (folder / HISTORY).read_text().splitlines()]
+
+
+def write_history(folder: Path, history: list[Any]) -> None:
+    """Write history.jsonl, a row an epoch."""
+    folders.write(folder / HISTORY, "".join(f"{json.dumps(row)}\n" for row in history))
