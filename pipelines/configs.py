@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines import errors, families, folders
@@ -78,16 +79,22 @@ def compose(overrides: Sequence[str]) -> Config:
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from yaml import YAMLError
 
     try:
         with initialize_config_dir(str(families.CONF), version_base=None):
             page = hydra_compose("config", [_forced(word) for word in overrides])
     except HydraException as error:
         raise BadConfiguration(str(error).partition("Config search path")[0].strip()) from error
-    except YAMLError as error:
+    except yaml.YAMLError as error:
         raise BadConfiguration(f"a page of conf/ is not YAML: {error}") from error
     return check(OmegaConf.to_container(page, resolve=True))
+
+
+def serving(family: str) -> Serving:
+    """The `serving` keys of a family's page alone, for an endpoint: no Hydra is loaded."""
+    page = yaml.safe_load((families.CONF / "family" / f"{families.known(family)}.yaml").read_text())
+    limits: Serving = _checked(Serving, page["serving"], "serving")
+    return limits
 
 
 def _forced(override: str) -> str:

@@ -23,7 +23,11 @@ def _cores() -> int:
 
 def _cpu() -> str:
     table = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in table.read_text().splitlines() if line.startswith("model name")] if table.exists() else []
+    names = (
+        [line.partition(":")[2].strip() for line in table.read_text().splitlines() if line.startswith("model name")]
+        if table.exists()
+        else []
+    )
     return names[0] if names else platform.processor() or platform.machine()
 
 

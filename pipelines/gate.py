@@ -37,7 +37,11 @@ def conditions(gate: Gate, report: dict[str, Any]) -> list[Condition]:
 def schema(challenger: dict[str, Any], champion: dict[str, Any]) -> Condition:
     """The challenger takes what the champion takes and answers what it answers: manifests' input and output."""
     fits = challenger["input"] == champion["input"] and challenger["output"] == champion["output"]
-    return Condition("schema", fits, "input and output are the champion's" if fits else f"input or output differ from version {champion.get('version', '?')}")
+    return Condition(
+        "schema",
+        fits,
+        "input and output are the champion's" if fits else f"input or output differ from version {champion.get('version', '?')}",
+    )
 
 
 def gain(gate: Gate, headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, seed: int) -> Condition:
@@ -60,4 +64,6 @@ def resampled(headline: Callable[[Outcomes], float], challenger: Outcomes, champ
 
 
 def _difference(headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, rows: NDArray[np.int64]) -> float:
-    return headline({key: value[rows] for key, value in challenger.items()}) - headline({key: value[rows] for key, value in champion.items()})
+    return headline({key: value[rows] for key, value in challenger.items()}) - headline(
+        {key: value[rows] for key, value in champion.items()}
+    )

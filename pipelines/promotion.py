@@ -53,7 +53,9 @@ def leaderboard(cfg: Config) -> list[Report]:
     reports: list[Report] = [json.loads(page.read_text()) for page in pages if page.exists()]
     fitting = [report for report in reports if report["data"] == data]
     if not fitting:
-        raise NothingToPromote(f"no candidate of {cfg.family} has been evaluated on data {data[:12]}. Run `make train family={cfg.family}`.")
+        raise NothingToPromote(
+            f"no candidate of {cfg.family} has been evaluated on data {data[:12]}. Run `make train family={cfg.family}`."
+        )
     if cfg.gate.metric not in fitting[0]["valid"]:
         raise BadConfiguration(f"gate.metric={cfg.gate.metric!r} is not measured. Choose one of: {', '.join(fitting[0]['valid'])}.")
     return sorted(fitting, key=lambda report: (-report["valid"][cfg.gate.metric], report["latency_ms"], report["candidate"]))
@@ -85,7 +87,10 @@ def _verdict(family: str, challenger: Report, standing: Line | None, asked: list
         return False, f"{name} is the champion already: version {standing['version']}."
     if before:
         number = before["version"]
-        return False, f"{name} was promoted as version {number} and rolled back since. `make rollback family={family} to={number}` brings it back."
+        return (
+            False,
+            f"{name} was promoted as version {number} and rolled back since. `make rollback family={family} to={number}` brings it back.",
+        )
     if failed:
         return False, f"The gate stays closed for {name}: {'; '.join(failed)}."
     return True, f"The gate opens for {name}: {'; '.join(condition.words for condition in asked)}."

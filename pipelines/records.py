@@ -24,7 +24,11 @@ def write(folder: Path, training: Training) -> dict[str, Any]:
         "code": code(),
         "versions": versions(),
         "hardware": devices.hardware(),
-        "seconds": {"train": training.seconds(), "checkpoint": training.seconds("checkpoint_seconds"), "logging": training.seconds("logging_seconds")},
+        "seconds": {
+            "train": training.seconds(),
+            "checkpoint": training.seconds("checkpoint_seconds"),
+            "logging": training.seconds("logging_seconds"),
+        },
         "peak_memory_mb": devices.peak_memory_mb(),
     }
     folders.write_json(folder / RECORD, record)

@@ -41,7 +41,7 @@ def candidate_runs(store: MlflowClient, family: str) -> None:
         if (folder / manifests.MANIFEST).exists():
             manifest = manifests.read(folder)
             current = report if report and report["digest"] == manifest["digest"] else None
-            tracking.project(store, folder, manifest, current, _extras(family, candidate) if current else [])
+            tracking.project(store, folder, manifest, current, _extras(family, candidate) if current else {})
 
 
 def _report(family: str, candidate: str) -> dict[str, Any] | None:
@@ -49,9 +49,9 @@ def _report(family: str, candidate: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def _extras(family: str, candidate: str) -> list[Path]:
-    places = [Path("reports", family, "plots", candidate), Path("data", family, "card.json"), Path("data", family, "croissant.json")]
-    return [place for place in places if place.exists()]
+def _extras(family: str, candidate: str) -> dict[str, Path]:
+    places = {"plots": Path("reports", family, "plots", candidate), "data": Path("data", family, "card.json")}
+    return {name: place for name, place in places.items() if place.exists()}
 
 
 def _run(store: MlflowClient, line: Line) -> Run:
@@ -63,13 +63,17 @@ def _run(store: MlflowClient, line: Line) -> Run:
         folder = whole(line)
     except outputs.NotHere:
         return known or tracking.create(store, {"family": line["family"], "candidate": line["candidate"]}, line["run"], line["started"])
-    return tracking.project(store, folder, manifests.read(folder), line["figures"], [])
+    return tracking.project(store, folder, manifests.read(folder), line["figures"], {})
 
 
 def whole(line: Line) -> Path:
     """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises outputs.NotHere."""
     folder = Path("models", line["candidate"])
-    if (folder / manifests.MANIFEST).exists() and outputs.hash_of(folder) == line["dvc"] and manifests.read(folder)["digest"] == line["digest"]:
+    if (
+        (folder / manifests.MANIFEST).exists()
+        and outputs.hash_of(folder) == line["dvc"]
+        and manifests.read(folder)["digest"] == line["digest"]
+    ):
         return folder
     kept = stores.ROOT / "restored" / str(line["dvc"])
     if not kept.exists():
@@ -106,7 +110,9 @@ def _versions(store: MlflowClient, family: str) -> list[ModelVersion]:
 
 def _create(store: MlflowClient, line: Line, run: Run) -> None:
     tags = {"atelier.digest": line["digest"], "atelier.data": line["data"], "candidate": line["candidate"]}
-    store.create_model_version(line["family"], f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags, description="\n".join(line["reasons"]))
+    store.create_model_version(
+        line["family"], f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags, description="\n".join(line["reasons"])
+    )
 
 
 def _point_alias(store: MlflowClient, family: str, line: Line | None) -> None:
@@ -153,7 +159,9 @@ def rollback(family: str, to: int | None) -> Line:
     assert standing is not None
     facts = {key: target[key] for key in ("version", "candidate", "digest", "data")}
     reasons = [f"rolled back from version {standing['version']} by {getpass.getuser()}"]
-    line = ledger.append(family, "rollback", folders.hash_of(["rollback", lines[-1]["hash"], target["version"]]), {**facts, "reasons": reasons})
+    line = ledger.append(
+        family, "rollback", folders.hash_of(["rollback", lines[-1]["hash"], target["version"]]), {**facts, "reasons": reasons}
+    )
     reconcile(family)
     return line
 

@@ -71,7 +71,7 @@ def _downloaded(origin: Origin, folder: Path) -> Path:
 
 
 def _download(url: str, target: Path) -> Path:
-    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 (the addresses are constants of the families)
+    with urllib.request.urlopen(url, timeout=30) as answer:
         total = int(answer.headers.get("Content-Length") or 0) or None
         with tqdm.wrapattr(answer, "read", total=total, desc=target.name, leave=False) as stream, target.open("wb") as out:
             shutil.copyfileobj(stream, out, CHUNK)

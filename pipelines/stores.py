@@ -16,6 +16,10 @@ class NoChampion(LookupError):
     """There is nothing to serve yet."""
 
 
+class NotStored(LookupError):
+    """A model that the store does not hold, or holds damaged."""
+
+
 def put(folder: Path, version: int) -> str:
     """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays."""
     manifest = manifests.verified(folder)
@@ -35,19 +39,22 @@ def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
 
 def holds(tag: str, digest: str) -> bool:
     """Is this very model in the store, undamaged? A damaged one is removed."""
-    bentoml = _bentoml()
     try:
         return bool(manifests.verified(location(tag))["digest"] == digest)
-    except bentoml.exceptions.NotFound:
+    except NotStored:
         return False
     except manifests.BrokenModel:
-        bentoml.models.delete(tag)
+        _bentoml().models.delete(tag)
         return False
 
 
 def location(tag: str) -> Path:
-    """The folder of a stored model. Raises bentoml.exceptions.NotFound."""
-    return Path(_bentoml().models.get(tag).path)
+    """The folder of a stored model. Raises NotStored."""
+    bentoml = _bentoml()
+    try:
+        return Path(bentoml.models.get(tag).path)
+    except bentoml.exceptions.NotFound as absence:
+        raise NotStored(f"{tag} is not in the model store {ROOT}. `make serve` and `make ui` bring it back.") from absence
 
 
 def _bentoml() -> Any:
@@ -56,6 +63,7 @@ def _bentoml() -> Any:
     home.mkdir(exist_ok=True)
     os.environ |= {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     import bentoml
+    import bentoml.exceptions
 
     return bentoml
 

@@ -18,6 +18,7 @@ from pipelines.trainings import Epoch, Training
 
 ROOT = Path("mlruns")
 KEY, DONE = "atelier.key", "atelier.complete"
+SAMPLED = 5  # seconds between two looks at the machine's load
 
 
 def uri() -> str:
@@ -74,6 +75,7 @@ def live(cfg: Config, card: dict[str, Any], training: Training) -> Iterator[str]
     training.listen = lambda row: store.log_batch(run.info.run_id, metrics=_points([row]))
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri())
+    mlflow.set_system_metrics_sampling_interval(SAMPLED)
     with mlflow.start_run(run.info.run_id, log_system_metrics=True):
         yield run.info.run_id
 
@@ -101,14 +103,14 @@ def _points(rows: list[Epoch]) -> list[Metric]:
     return [Metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items()]
 
 
-def project(store: MlflowClient, folder: Path, manifest: dict[str, Any], report: dict[str, Any] | None, extras: list[Path]) -> Run:
+def project(store: MlflowClient, folder: Path, manifest: dict[str, Any], report: dict[str, Any] | None, extras: dict[str, Path]) -> Run:
     """Bring the run of a model folder up to date: adopt or create it, then history, scores, files. Returns the run.
 
-    `report` holds {"valid", "test"} metrics where the model has been evaluated; `extras` are files or folders to show beside it.
+    `report` holds {"valid", "test"} metrics where the model has been evaluated; `extras` are shown beside it, as {name: file or folder}.
     """
     record = records.read(folder)
     run = find(store, manifest["family"], record["key"]) or create(store, manifest["config"], record["key"], record["started"])
-    state = folders.hash_of([manifest["digest"], report, record, [str(path) for path in extras]])
+    state = folders.hash_of([manifest["digest"], report, record, sorted(extras)])
     if run.data.tags.get(DONE) == state:
         return run
     log_history(store, run, trainings.read_history(folder))
@@ -130,8 +132,7 @@ def _log_scores(store: MlflowClient, run: Run, manifest: dict[str, Any], record:
     store.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
-def _log_files(store: MlflowClient, run: Run, folder: Path, extras: list[Path]) -> None:
-    store.log_artifacts(run.info.run_id, str(folder), "model")
-    for path in extras:
+def _log_files(store: MlflowClient, run: Run, folder: Path, extras: dict[str, Path]) -> None:
+    for name, path in {"model": folder, **extras}.items():
         log = store.log_artifacts if path.is_dir() else store.log_artifact
-        log(run.info.run_id, str(path), path.parent.name if path.is_file() else path.name)
+        log(run.info.run_id, str(path), name)

@@ -27,7 +27,12 @@ def inputs(family: str, run: str) -> str:
 def unchanged(family: str, run: str) -> bool:
     """Was this very decision made, and has all that follows from it been done?"""
     decision, stamp, pointer = (
-        Path(*parts) for parts in (("reports", family, "promotion.json"), ("mlruns", "reconciled", f"{family}.json"), (".store", "champions", f"{family}.json"))
+        Path(*parts)
+        for parts in (
+            ("reports", family, "promotion.json"),
+            ("mlruns", "reconciled", f"{family}.json"),
+            (".store", "champions", f"{family}.json"),
+        )
     )
     if "DVC_EXP_NAME" in os.environ or not (decision.exists() and stamp.exists() and pointer.exists()):
         return False

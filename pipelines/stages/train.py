@@ -14,7 +14,8 @@ def main(cfg: configs.Config) -> None:
         records.write(out, training)
         manifest = manifests.write(out, cfg, card["hash"], description)
     training.finish()
-    print(f"{cfg.model_folder}: digest {manifest['digest'][:12]}, {training.seconds():.0f} s, export proven to {description.proof.difference:.1g}")
+    words = f"digest {manifest['digest'][:12]}, {training.seconds():.0f} s, export proven to {description.proof.difference:.1g}"
+    print(f"{cfg.model_folder}: {words}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pipelines import cards, sources
 from pipelines.configs import Config
 from pipelines.families.digits.picture import Convention
 
-LABELS = [str(digit) for digit in range(10)]
+LABELS = list(range(10))
 CONVENTION = Convention()
 ADDRESSES = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 ORIGINS = {

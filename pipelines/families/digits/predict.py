@@ -22,10 +22,14 @@ class Predictor:
 
     def __init__(self, folder: Path) -> None:
         self.manifest = manifests.verified(folder)
-        self.labels: list[str] = self.manifest["output"]["labels"]
+        self.labels: list[int] = self.manifest["output"]["labels"]
         self.convention = Convention(**self.manifest["preprocessing"])
         self._session = session(manifests.file(folder, self.manifest, "model"))
         self._input = self._session.get_inputs()[0].name
+
+    def warm(self) -> None:
+        """Answer once, so that the first real request finds everything loaded."""
+        self.predict(np.zeros((1, self.convention.side, self.convention.side), np.uint8))
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pictures [n, 28, 28] of 0 to 255 in the MNIST convention -> probabilities [n, 10]."""

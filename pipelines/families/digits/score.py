@@ -60,7 +60,7 @@ def classes(outcomes: Outcomes) -> list[dict[str, Any]]:
     return [_class_row(name, said == index, labels == index) for index, name in enumerate(LABELS)]
 
 
-def _class_row(name: str, said: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, Any]:
+def _class_row(name: int, said: NDArray[np.bool_], true: NDArray[np.bool_]) -> dict[str, Any]:
     right = int((said & true).sum())
     return {"class": name, "examples": int(true.sum()), "precision": right / max(1, said.sum()), "recall": right / max(1, true.sum())}
 
@@ -71,11 +71,15 @@ def reliability(outcomes: Outcomes) -> list[dict[str, float]]:
     right = outcomes["probabilities"].argmax(1) == outcomes["labels"]
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     taken = [bins == index for index in np.unique(bins)]
-    return [{"confidence": float(confidence[bin].mean()), "accuracy": float(right[bin].mean()), "weight": float(bin.mean())} for bin in taken]
+    return [
+        {"confidence": float(confidence[bin].mean()), "accuracy": float(right[bin].mean()), "weight": float(bin.mean())} for bin in taken
+    ]
 
 
 def tables(outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
     """Rows to plot: {"confusion", "reliability", "classes"}."""
     pairs = zip(outcomes["labels"], outcomes["probabilities"].argmax(1), strict=True)
     confusion = [{"actual": LABELS[true], "predicted": LABELS[said]} for true, said in pairs]
-    return cast(dict[str, list[dict[str, Any]]], {"confusion": confusion, "reliability": reliability(outcomes), "classes": classes(outcomes)})
+    return cast(
+        dict[str, list[dict[str, Any]]], {"confusion": confusion, "reliability": reliability(outcomes), "classes": classes(outcomes)}
+    )

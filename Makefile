@@ -1,0 +1,65 @@
+# The front door. `make help` lists what a person types; every target sets up what it needs first.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint lock train promote ui serve predict lineage rollback
+SHELL := bash
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
+export MLFLOW_DISABLE_TELEMETRY := true
+
+PYTHON ?= python3
+UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
+FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
+LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
+named = $(or $(filter $(FAMILIES),$(family)),$(error family=$(family) is unknown. Choose one of: $(FAMILIES)))
+given = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
+host ?= 127.0.0.1
+port ?= 3000
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
+	@echo "  families: $(FAMILIES)"
+
+demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
+	@python -m serving.demo
+
+test: .venv/with-serve+digits+dev ## the whole test suite
+	@pytest
+
+lint: .venv/with-serve+digits+dev ## style and types
+	@ruff check . && ruff format --check . && mypy
+
+lock: .venv/with-serve+digits+dev ## renew requirements.lock from pyproject.toml
+	@$(LOCK) --upgrade
+
+train: .venv/with-serve+$(or $(family),digits) ## family=digits: ingest, train all candidates, evaluate, promote
+	@dvc repro promote@$(named)
+
+promote: .venv/with-serve+$(or $(family),digits) ## family=digits: decide again on what has been evaluated
+	@dvc repro -s promote@$(named)
+
+ui: .venv/with-serve ## MLflow's page on http://127.0.0.1:5000: runs, versions, aliases
+	@python -m pipelines.registry reconcile
+	@mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host $(host) --port $(or $(filter-out 3000,$(port)),5000)
+
+serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000]: the champion, over HTTP
+	@python -m serving --family $(named) --host $(host) --port $(port)
+
+predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
+	@python -m serving.ask --family $(named) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'
+
+lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or answer back to the source files
+	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)'
+
+rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
+	@python -m pipelines.registry rollback --family $(named) $(if $(to),--to $(to))
+
+.uv/bin/uv:
+	@$(PYTHON) -m venv .uv && .uv/bin/pip install -q --disable-pip-version-check uv
+
+.venv/with-%: pyproject.toml requirements.lock | $(UV)
+	@echo "Setting up .venv ($(subst +,$(strip ,) ,$*)) ..."
+	@$(UV) venv -q --allow-existing .venv
+	@$(UV) pip install -q --python .venv/bin/python --constraint requirements.lock -r pyproject.toml $(addprefix --extra ,$(subst +, ,$*))
+	@touch $@

@@ -1,0 +1,78 @@
+"""The model that is served: loaded, verified, warmed, and swapped when the pointer moves."""
+
+import logging
+import threading
+import uuid
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from pipelines import families, stores
+
+logger = logging.getLogger("atelier.serving")
+INTERVAL = 1.0  # seconds between two looks at the pointer
+
+
+class Origin(BaseModel):
+    """Where an answer comes from. `make lineage of=<family>@v<version>` walks on from here."""
+
+    family: str
+    version: int
+    digest: str
+    data: str
+    commit: str | None
+    run_id: str
+
+
+class Served(NamedTuple):
+    """One loaded model; a request keeps the one it began with."""
+
+    predictor: Any
+    pointer: stores.Pointer
+
+
+class Champion:
+    """The champion of a family, followed live. Raises NoChampion or BrokenModel at the start, with the remedy."""
+
+    def __init__(self, family: str) -> None:
+        self.family = family
+        self._served = self._loaded()
+        self._stop = threading.Event()
+
+    def follow(self) -> None:
+        """Watch the pointer from a thread of its own until close()."""
+        threading.Thread(target=self._watch, daemon=True, name=f"{self.family}-pointer").start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._stop.set()
+
+    @property
+    def served(self) -> Served:
+        return self._served
+
+    def _loaded(self) -> Served:
+        pointer = stores.pointed(self.family)
+        predictor = families.part(self.family, "predict").Predictor(stores.location(pointer["tag"]))
+        predictor.warm()
+        return Served(predictor, pointer)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self.look()
+
+    def look(self) -> None:
+        """Swap when the pointer has moved; a new model that does not load leaves the old one in place, and is logged."""
+        try:
+            if stores.pointed(self.family) != self._served.pointer:
+                self._served = self._loaded()
+                logger.info("%s now serves version %s", self.family, self._served.pointer["model"]["version"])
+        except Exception:
+            logger.exception(
+                "%s keeps serving version %s: the new one does not load", self.family, self._served.pointer["model"]["version"]
+            )
+
+
+def signature(served: Served) -> dict[str, Any]:
+    """What every answer carries: a name of its own, and where it comes from."""
+    return {"prediction_id": uuid.uuid4().hex, "model": served.pointer["model"]}

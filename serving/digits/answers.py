@@ -1,0 +1,74 @@
+"""What digits takes and answers."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.configs import Serving
+from pipelines.families.digits.picture import Blank
+from serving import pictures
+from serving.champion import Origin, Served, signature
+from serving.problems import Refusal
+
+SIDE = 28
+Number = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
+Row = Annotated[list[Number], Field(min_length=SIDE, max_length=SIDE)]
+
+
+class Pixels(BaseModel):
+    """28 rows of 28 numbers in the MNIST convention, light ink on black: 0 to 255, or 0 to 1 when none is above 1."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    image: Annotated[list[Row], Field(min_length=SIDE, max_length=SIDE)]
+
+    def grey(self) -> NDArray[np.uint8]:
+        """[28, 28] of 0 to 255."""
+        values = np.array(self.image)
+        return np.rint(values * (255 if values.max() <= 1 else 1)).astype(np.uint8)
+
+
+class Rank(BaseModel):
+    """A digit and how likely it is."""
+
+    digit: int
+    confidence: float
+
+
+class Answer(BaseModel):
+    """The likeliest digit, all ten by likelihood, and where the answer comes from."""
+
+    prediction: int
+    confidence: float
+    ranking: list[Rank]
+    prediction_id: str
+    model: Origin
+
+
+def read(content: Pixels | bytes, served: Served, limits: Serving) -> NDArray[np.uint8]:
+    """Pixels as they are, a picture brought to the convention: [28, 28]. Raises Refusal."""
+    if isinstance(content, Pixels):
+        return content.grey()
+    picture = pictures.opened(content, limits.limit_megapixels)
+    try:
+        brought: NDArray[np.uint8] = served.predictor.convention.from_grey(pictures.grey(picture))
+    except Blank as blank:
+        raise Refusal(422, str(blank)) from blank
+    return brought
+
+
+def answer(digit: NDArray[np.uint8], served: Served) -> dict[str, Any]:
+    """Rank the ten digits for one picture [28, 28]."""
+    probabilities = served.predictor.predict(digit[None])[0]
+    ranking = [{"digit": served.predictor.labels[index], "confidence": float(probabilities[index])} for index in np.argsort(-probabilities)]
+    return {"prediction": ranking[0]["digit"], "confidence": ranking[0]["confidence"], "ranking": ranking, **signature(served)}
+
+
+def told(answer: dict[str, Any]) -> str:
+    """An answer as a person reads it: the ranking as bars, and where it comes from."""
+    rows = [f"  {rank['digit']}  {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["ranking"]]
+    model = {key: str(value)[:12] for key, value in answer["model"].items()}
+    origin = f"{model['family']} version {model['version']}, digest {model['digest']}, data {model['data']}, commit {model['commit']}"
+    walk = f"make lineage of={model['family']}@v{model['version']}"
+    return "\n".join([f"It is a {answer['prediction']}.", *rows, f"From {origin}.", f"Walk back to the data: {walk}"])
