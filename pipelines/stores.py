@@ -26,7 +26,7 @@ def put(folder: Path, version: int) -> str:
     bentoml = _bentoml()
     tag = f"{manifest['family']}:v{version}-{manifest['digest'][:12]}"
     if not holds(tag, manifest["digest"]):
-        with bentoml.models.create(tag, labels={"digest": manifest["digest"]}) as model:
+        with bentoml.models.create(tag, labels={"digest": manifest["digest"]}, _model_store=_models()) as model:
             _copy(folder, Path(model.path), manifest)
     return tag
 
@@ -44,7 +44,7 @@ def holds(tag: str, digest: str) -> bool:
     except NotStored:
         return False
     except manifests.BrokenModel:
-        _bentoml().models.delete(tag)
+        _bentoml().models.delete(tag, _model_store=_models())
         return False
 
 
@@ -52,16 +52,22 @@ def location(tag: str) -> Path:
     """The folder of a stored model. Raises NotStored."""
     bentoml = _bentoml()
     try:
-        return Path(bentoml.models.get(tag).path)
+        return Path(bentoml.models.get(tag, _model_store=_models()).path)
     except bentoml.exceptions.NotFound as absence:
         raise NotStored(f"{tag} is not in the model store {ROOT}. `make serve` and `make ui` bring it back.") from absence
 
 
+def _models() -> Any:
+    """The project's own store: BentoML's default one is the user's, and the process's for good."""
+    from bentoml._internal.models.model import ModelStore
+
+    (ROOT / "models").mkdir(parents=True, exist_ok=True)
+    return ModelStore((ROOT / "models").absolute())
+
+
 def _bentoml() -> Any:
-    """BentoML reads BENTOML_HOME when it is first imported: the project's store, not the user's."""
-    home = ROOT.absolute()
-    home.mkdir(exist_ok=True)
-    os.environ |= {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    """BentoML, imported where it is needed (a second), and told first to report to nobody."""
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     import bentoml
     import bentoml.exceptions
 

@@ -1,10 +1,12 @@
 """What comes in: JSON or a picture, read no further than the limit allows."""
 
 import json
+import reprlib
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
@@ -63,9 +65,9 @@ def _not_a_number(word: str) -> NoReturn:
 def _explained(fault: Any, kind: type[BaseModel]) -> str:
     where = ".".join(str(step) for step in fault["loc"]) or "the body"
     known = ", ".join(repr(key) for key in kind.model_fields)
-    return (
-        f"{where}: unknown key; known: {known}" if fault["type"] == "extra_forbidden" else f"{where}: {fault['msg']}; known keys: {known}"
-    )
+    if fault["type"] == "extra_forbidden":
+        return f"{where}: unknown key; known: {known}"
+    return f"{where}={reprlib.repr(fault['input'])}: {fault['msg']}; known keys: {known}"
 
 
 async def _upload(request: Request, body: bytes) -> bytes:
@@ -74,14 +76,23 @@ async def _upload(request: Request, body: bytes) -> bytes:
     async def replayed() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async with Request(request.scope, replayed).form(max_files=1, max_fields=8, max_part_size=len(body)) as form:
-        image = form.get("image")
-        if not isinstance(image, UploadFile):
-            there = ", ".join(repr(name) for name in form) or "none"
-            raise Refusal(
-                422, f"The multipart field 'image' is missing, or not a file. Fields sent: {there}. Send the picture as a file in 'image'."
-            )
+    try:
+        async with Request(request.scope, replayed).form(max_files=1, max_fields=8, max_part_size=len(body)) as form:
+            return await _file(form)
+    except HTTPException as error:
+        raise Refusal(
+            400, f"{error.detail.rstrip('.')}: the multipart body is broken. Send the picture as a file in the field 'image'."
+        ) from error
+
+
+async def _file(form: FormData) -> bytes:
+    image = form.get("image")
+    if isinstance(image, UploadFile):
         return await image.read()
+    there = ", ".join(repr(name) for name in form) or "none"
+    raise Refusal(
+        422, f"The multipart field 'image' is missing, or not a file. Fields sent: {there}. Send the picture as a file in 'image'."
+    )
 
 
 def described(kind: type[BaseModel]) -> dict[str, Any]:

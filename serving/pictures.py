@@ -20,15 +20,17 @@ def opened(content: bytes, limit_megapixels: float) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except Image.DecompressionBombError as error:
-        raise Refusal(413, f"{error}. At most {limit_megapixels:g} megapixels are allowed: send a smaller picture.") from error
+        raise Refusal(413, f"The picture has over {2 * (Image.MAX_IMAGE_PIXELS or 0)} pixels; {_allowed(limit_megapixels)}") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
         raise Refusal(415, f"{_named(content)} is not a picture this service reads. Send PNG, JPEG or WebP.") from error
     width, height = picture.size
     if width * height > limit_megapixels * 1e6:
-        raise Refusal(
-            413, f"The picture has {width} x {height} pixels; at most {limit_megapixels:g} megapixels are allowed. Send a smaller one."
-        )
+        raise Refusal(413, f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
     return picture
+
+
+def _allowed(limit_megapixels: float) -> str:
+    return f"at most {limit_megapixels:g} megapixels are allowed. Send a smaller one."
 
 
 def _named(content: bytes) -> str:
@@ -43,17 +45,23 @@ def grey(picture: Image.Image) -> NDArray[np.uint8]:
     try:
         picture.draft("L", (WORKING_SIDE, WORKING_SIDE))
         flat = _flat(picture)
+        flat.info["exif"] = picture.info.get("exif", b"")
         flat.thumbnail((WORKING_SIDE, WORKING_SIDE), reducing_gap=2.0)
         return np.asarray(ImageOps.exif_transpose(flat).convert("L"))
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
+    except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
         raise Refusal(422, f"The {picture.format} picture is truncated or broken ({error}). Send the whole file.") from error
 
 
 def _flat(picture: Image.Image) -> Image.Image:
     """Without transparency, 8 bits a channel."""
     if picture.mode.startswith("I"):
-        return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
+        return _eight_bits(np.asarray(picture).astype(np.float64))
     if not picture.has_transparency_data:
         return picture.convert("RGB") if picture.mode not in {"L", "RGB"} else picture
     layers = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
+
+
+def _eight_bits(deep: NDArray[np.float64]) -> Image.Image:
+    """16 bits, of which a scanner may have used only the lower ones: the brightest pixel decides the scale, 255 or more."""
+    return Image.fromarray((deep * (255 / max(255.0, deep.max()))).clip(0, 255).astype(np.uint8))

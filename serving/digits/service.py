@@ -13,7 +13,7 @@ from serving.digits import answers
 app = endpoints.application("digits", "Which digit is on this picture?")
 
 
-@bentoml.service(name="digits", traffic={"timeout": 30})
+@bentoml.service(name="digits", traffic={"timeout": 30}, logging={"access": {"enabled": False}})
 @bentoml.asgi_app(app)
 class Digits:
     """One picture of a digit, or 28 x 28 numbers, in; the ranking of all ten out."""

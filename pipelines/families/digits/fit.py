@@ -99,7 +99,9 @@ def _batches(cfg: Config, pixels: tf.Tensor, labels: tf.Tensor, epoch: int) -> t
         pictures = _pixels(tf.gather(pixels, rows))
         return (_distorted(pictures, cfg.fit.augment, seed) if cfg.fit.augment else pictures), tf.gather(labels, rows)
 
-    return tf.data.Dataset.from_tensor_slices((order, seeds)).map(drawn).prefetch(2)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread keeps an ending epoch waiting for up to 10 s
+    return tf.data.Dataset.from_tensor_slices((order, seeds)).map(drawn).prefetch(2).with_options(options)
 
 
 def _pixels(images: Any) -> tf.Tensor:

@@ -1,0 +1,122 @@
+"""`make demo`: from data set to answer in one go, on embedded data, in a copy of the project under .demo/.
+
+The copy has its own git, DVC cache, mlruns/, model store and port: the project itself is left as it was.
+"""
+
+import io
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+from PIL import Image, ImageOps
+
+from serving.digits import answers
+
+COPY = Path(".demo")
+LEFT_OUT = ("registry/", "released/", "reports/", "dvc.lock")
+PATIENCE = 120  # half seconds that the service may take to start
+
+
+class NotStarted(RuntimeError):
+    """The service did not come up."""
+
+
+def main() -> None:
+    """Copy, train, decide, serve, ask, walk back."""
+    started = time.monotonic()
+    say("1 of 4: a copy of the project in .demo/, set to the embedded data")
+    copy()
+    say("2 of 4: dvc repro: ingest, train every candidate, evaluate, promote")
+    run("dvc", "repro")
+    say("3 of 4: the champion behind BentoML, asked over HTTP")
+    with service() as address:
+        ask(address)
+    say("4 of 4: from the answer back to the data")
+    run(sys.executable, "-m", "pipelines.lineage", "answer.json")
+    say(f"Done in {time.monotonic() - started:.0f} s. Next:")
+    print("  make train family=digits       the same on MNIST (70,000 pictures)\n  make ui                        compare the runs")
+    print("  make serve family=digits       keep the endpoint running\n  make help                      everything else")
+
+
+def say(words: str) -> None:
+    """A line that stands out."""
+    print(f"\n\033[1m{words}\033[0m" if sys.stdout.isatty() else f"\n== {words}", flush=True)
+
+
+def run(*words: str) -> None:
+    """Run a command in the copy; its output is shown, its failure ends the demo."""
+    if subprocess.run(words, cwd=COPY, check=False).returncode:
+        sys.exit(f"The demo stopped at `{' '.join(words)}`; what it left is in {COPY}/.")
+
+
+def copy() -> None:
+    """The working tree as it is, without what was decided here, as a repository of its own."""
+    shutil.rmtree(COPY, ignore_errors=True)
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if not name.startswith(LEFT_OUT) and Path(name).is_file():
+            (COPY / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(name, COPY / name)
+    page = COPY / "conf/pipeline.yaml"
+    page.write_text(page.read_text().replace("run: full", "run: demo"))
+    for words in ("init -q", "add -A", "-c user.name=demo -c user.email=demo@localhost commit -qm demo"):
+        run("git", *words.split())
+
+
+@contextmanager
+def service() -> Iterator[str]:
+    """The service on a free port of the loopback address; stopped at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [sys.executable, "-m", "serving", "--family", "digits", "--port", str(port)]
+    process = subprocess.Popen(words, cwd=COPY)
+    try:
+        yield awaited(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def awaited(address: str, process: subprocess.Popen[bytes]) -> str:
+    """The address, once the service is ready. Raises NotStarted."""
+    for _ in range(PATIENCE):
+        try:
+            if httpx.get(f"{address}/readyz").is_success:
+                return address
+        except httpx.TransportError:
+            time.sleep(0.5)
+        if process.poll() is not None:
+            break
+    raise NotStarted(f"the service at {address} did not start; its own words stand above.")
+
+
+def ask(address: str) -> None:
+    """Send a real test picture, enlarged and dark on light as a person would scan it; print and keep the answer."""
+    picture, label = sample()
+    print(f"POST {address}/predict with a handwritten {label} (280 x 280, PNG)")
+    answer = httpx.post(f"{address}/predict", files={"image": ("digit.png", picture, "image/png")}).raise_for_status().json()
+    (COPY / "answer.json").write_text(json.dumps(answer, indent=2))
+    print(answers.told(answer))
+
+
+def sample() -> tuple[bytes, int]:
+    """A picture of the test split as PNG, and its label."""
+    images, labels = (np.load(COPY / f"data/digits/test-{part}.npy", allow_pickle=False) for part in ("images", "labels"))
+    stream = io.BytesIO()
+    ImageOps.invert(Image.fromarray(images[0])).resize((280, 280), Image.Resampling.BICUBIC).save(stream, "PNG")
+    return stream.getvalue(), int(labels[0])
+
+
+if __name__ == "__main__":
+    os.environ.pop("DATA_MIRROR", None)
+    main()

@@ -1,0 +1,372 @@
+"""The endpoint of digits over real HTTP: what it answers, what it refuses, and how it follows the champion."""
+
+import io
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import chdir
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from pipelines import configs, manifests, stores
+from pipelines.families.digits.picture import Convention
+from serving import bodies, problems
+from tests.conftest import description, random_network
+
+REPOSITORY = Path(__file__).parents[1]
+SERVE = ["-m", "bentoml", "serve", "serving.digits.service:Digits", "--host", "127.0.0.1"]
+PUT = "import sys; from pathlib import Path; from pipelines import stores; print(stores.put(Path(sys.argv[1]), int(sys.argv[2])))"
+FRAMEWORKS = """
+import sys, serving.digits.service, serving.champion
+serving.champion.Champion("digits")
+print(*{"tensorflow", "keras", "torch", "mlflow", "dvc", "hydra"} & set(sys.modules))
+"""
+
+
+class Service(NamedTuple):
+    """A running service, its folder, and a pointer for each model version in its store."""
+
+    client: httpx.Client
+    folder: Path
+    pointers: dict[int, stores.Pointer]
+
+    def predict(self, **request: Any) -> httpx.Response:
+        return self.client.post("/predict", **request)
+
+    def point(self, pointer: stores.Pointer) -> None:
+        with chdir(self.folder):
+            stores.point("digits", pointer)
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+
+def model(folder: Path, seed: int) -> manifests.Manifest:
+    """A model folder whose network is one random layer: its weights differ by `seed`."""
+    (folder / "native").mkdir(parents=True)
+    (folder / "native/model.keras").write_bytes(b"never served")
+    onnx.save(random_network(seed), folder / "model.onnx")
+    return manifests.write(folder, configs.compose(["family=digits", "candidate=digits-adam"]), "d" * 64, description())
+
+
+def run(folder: Path, *words: str) -> str:
+    """Python in a process of its own: BentoML keeps to the store it was first imported with."""
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {"BENTOML_HOME": str(folder / ".store"), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(REPOSITORY)}
+
+
+def stored(folder: Path, version: int) -> stores.Pointer:
+    manifest = model(folder / f"model-{version}", seed=version)
+    tag = run(folder, "-c", PUT, f"model-{version}", str(version))
+    origin = {"family": "digits", "version": version, "digest": manifest["digest"], "data": manifest["data"]}
+    return {"tag": tag, "model": {**origin, "commit": None, "run_id": f"run-{version}"}}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(condition: Callable[[], bool], tries: int = 200) -> bool:
+    """Ask up to `tries` times, a tenth of a second apart."""
+    return any(condition() or time.sleep(0.1) for _ in range(tries))
+
+
+def ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("project")
+    pointers = {version: stored(folder, version) for version in (1, 2)}
+    port = str(free_port())
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
+        running = Service(client, folder, pointers)
+        running.point(pointers[1])
+        command = [sys.executable, *SERVE, "--port", port, "--working-dir", str(folder)]
+        process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True)
+        try:
+            assert until(lambda: process.poll() is not None or ready(client), tries=600), running.log()
+            assert process.poll() is None, running.log()
+            yield running
+        finally:
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def seven() -> Image.Image:
+    picture = Image.new("L", (60, 80), 255)
+    picture.paste(0, (15, 15, 45, 21))
+    picture.paste(0, (39, 15, 45, 65))
+    return picture
+
+
+def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+def header(width: int, height: int) -> bytes:
+    """The beginning of a PNG that claims a size."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", b"")
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+PICTURE = encoded(seven())
+PIXELS = Convention().from_grey(np.asarray(seven())).tolist()
+
+
+def raw(content: bytes, content_type: str | bytes | None = "image/png") -> dict[str, Any]:
+    return {"content": content, "headers": {"content-type": content_type} if content_type else {}}
+
+
+def sent(value: Any) -> dict[str, Any]:
+    """As JSON, the way Python writes it: NaN and Infinity too."""
+    return raw(json.dumps(value).encode(), "application/json")
+
+
+def pixels(value: Any) -> dict[str, Any]:
+    """A good picture with one wrong value, in row 3 and column 5."""
+    image = [list(row) for row in PIXELS]
+    image[3][5] = value
+    return sent({"image": image})
+
+
+def form(**files: bytes) -> dict[str, Any]:
+    return {"files": {name: ("picture.png", content) for name, content in files.items()}}
+
+
+WELCOME = {
+    "multipart": form(image=PICTURE),
+    "image/png": raw(PICTURE),
+    "image/jpeg": raw(encoded(seven(), "JPEG"), "image/jpeg"),
+    "image/webp": raw(encoded(seven(), "WEBP"), "image/webp"),
+    "json": sent({"image": PIXELS}),
+    "json-floats": sent({"image": [[float(value) for value in row] for row in PIXELS]}),
+    "json-unit": sent({"image": [[value / 255 for value in row] for row in PIXELS]}),
+    "json-charset": {**sent({"image": PIXELS}), "headers": {"content-type": "Application/JSON; charset=utf-8"}},
+    "json-zeros": sent({"image": [[0] * 28] * 28}),
+}
+
+SAME = ["multipart", "image/png", "json", "json-floats", "json-unit", "json-charset"]
+
+UNWELCOME: dict[str, tuple[dict[str, Any], int, tuple[str, ...]]] = {  # name: request, status, what the detail says
+    "not-an-image": (raw(b"a seven, I believe"), 415, ("a seven,", "PNG, JPEG or WebP")),
+    "not-an-image-form": (form(image=b"a seven, I believe"), 415, ("a seven,", "PNG, JPEG or WebP")),
+    "gif": (raw(encoded(seven(), "GIF")), 415, ("GIF8", "PNG, JPEG or WebP")),
+    "empty-file": (form(image=b""), 415, ("0 bytes", "PNG, JPEG or WebP")),
+    "truncated": (raw(PICTURE[: len(PICTURE) // 2]), 422, ("truncated", "whole file")),
+    "truncated-form": (form(image=PICTURE[: len(PICTURE) // 2]), 422, ("truncated", "whole file")),
+    "huge-picture": (raw(header(20_000, 20_000)), 413, ("50 megapixels",)),
+    "large-picture": (raw(header(8000, 8000)), 413, ("8000 x 8000", "50 megapixels")),
+    "huge-body": (raw(bytes(30_000_000)), 413, ("30.0 MB", "10 MB")),
+    "huge-form": (form(image=bytes(30_000_000)), 413, ("30.0 MB", "10 MB")),
+    "huge-json": (raw(b" " * 30_000_000, "application/json"), 413, ("30.0 MB", "10 MB")),
+    "over-the-limit": (raw(bytes(10_000_001)), 413, ("10 MB",)),
+    "blank": (raw(encoded(Image.new("L", (40, 40), 255))), 422, ("blank", "24")),
+    "27-rows": (sent({"image": PIXELS[:27]}), 422, ("image", "28", "27")),
+    "29-rows": (sent({"image": [*PIXELS, PIXELS[0]]}), 422, ("image", "28", "29")),
+    "short-row": (sent({"image": [*PIXELS[:27], [0] * 27]}), 422, ("image.27", "28", "27")),
+    "flat": (sent({"image": [0] * 784}), 422, ("image", "28", "784")),
+    "8-by-8": (sent({"image": [[0] * 8] * 8}), 422, ("image", "28", "8")),
+    "one-more-axis": (sent({"image": [PIXELS] * 28}), 422, ("image.0.0", "number")),
+    "nan": (pixels(float("nan")), 422, ("NaN", "finite")),
+    "infinity": (pixels(float("inf")), 422, ("Infinity", "finite")),
+    "minus-infinity": (pixels(float("-inf")), 422, ("-Infinity", "finite")),
+    "overflow": (raw(pixels(77777)["content"].replace(b"77777", b"1e999"), "application/json"), 422, ("image.3.5", "finite")),
+    "256": (pixels(256), 422, ("image.3.5", "256", "255")),
+    "minus-one": (pixels(-1), 422, ("image.3.5", "-1", "greater than or equal to 0")),
+    "string": (pixels("seven"), 422, ("image.3.5", "seven", "number")),
+    "digit-string": (pixels("7"), 422, ("image.3.5", "'7'", "number")),
+    "true": (pixels(True), 422, ("image.3.5", "True", "number")),
+    "null-value": (pixels(None), 422, ("image.3.5", "None", "number")),
+    "null-image": (sent({"image": None}), 422, ("image", "list")),
+    "null": (sent(None), 422, ("body", "'image'")),
+    "list": (sent(PIXELS), 422, ("body", "'image'")),
+    "no-key": (sent({}), 422, ("image", "required")),
+    "unknown-key": (sent({"image": PIXELS, "imgae": 1}), 422, ("imgae", "unknown", "'image'")),
+    "empty-json": (raw(b"", "application/json"), 422, ("empty", "'image'")),
+    "empty-picture": (raw(b""), 422, ("empty", "'image'")),
+    "broken-json": (raw(b'{"image": [[0,', "application/json"), 400, ("JSON", "char 14", "'image'")),
+    "not-utf-8": (raw(b"\xff\xfe\x00", "application/json"), 400, ("JSON", "'image'")),
+    "nested": (raw(b"[" * 200_000, "application/json"), 400, ("JSON", "'image'")),
+    "nested-and-closed": (raw(b'{"image":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "application/json"), 400, ("JSON", "'image'")),
+    "endless-number": (raw(b'{"image": ' + b"1" * 5000 + b"}", "application/json"), 400, ("JSON", "'image'")),
+    "text": (raw(b"seven", "text/plain"), 415, ("'text/plain'", *bodies.KINDS)),
+    "gif-type": (raw(PICTURE, "image/gif"), 415, ("'image/gif'", *bodies.KINDS)),
+    "url-form": ({"data": {"image": "seven"}}, 415, ("x-www-form-urlencoded", *bodies.KINDS)),
+    "no-type": (raw(PICTURE, None), 415, ("none", *bodies.KINDS)),
+    "other-field": (form(picture=PICTURE), 422, ("'image'", "'picture'")),
+    "text-field": ({"files": {"image": (None, "seven")}}, 422, ("'image'", "not a file")),
+    "no-boundary": (raw(b"--x\r\n", "multipart/form-data"), 400, ("boundary",)),
+    "wrong-boundary": (raw(b"--x\r\n\r\n", "multipart/form-data; boundary=y"), 400, ("multipart",)),
+    "boundary-not-utf-8": (raw(b"--x\r\n", b"multipart/form-data; boundary=\xff"), 400, ("multipart",)),
+    "two-files": ({"files": [("image", ("1.png", PICTURE)), ("image", ("2.png", PICTURE))]}, 400, ("1",)),
+}
+
+
+@pytest.mark.parametrize("name", WELCOME)
+def test_every_kind_of_request_is_answered(service: Service, name: str) -> None:
+    response = service.predict(**WELCOME[name])
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/json"
+    answer = response.json()
+    digits, confidences = zip(*((rank["digit"], rank["confidence"]) for rank in answer["ranking"]), strict=True)
+    assert set(answer) == {"prediction", "confidence", "ranking", "prediction_id", "model"}
+    assert (answer["prediction"], answer["confidence"]) == (digits[0], confidences[0])
+    assert type(answer["prediction"]) is int
+    assert sorted(digits) == list(range(10))
+    assert list(confidences) == sorted(confidences, reverse=True)
+    assert sum(confidences) == pytest.approx(1, abs=1e-5)
+    assert answer["model"] == service.pointers[1]["model"]
+
+
+def test_the_same_picture_has_the_same_answer_however_it_is_sent(service: Service) -> None:
+    answers = [service.predict(**WELCOME[name]).json() for name in SAME]
+    assert [answer["ranking"] for answer in answers] == [answers[0]["ranking"]] * len(SAME)
+    assert len({answer["prediction_id"] for answer in answers}) == len(SAME)
+
+
+@pytest.mark.parametrize("name", UNWELCOME)
+def test_a_bad_request_is_refused_with_a_reason_and_the_next_is_answered(service: Service, name: str) -> None:
+    request, status, words = UNWELCOME[name]
+    response = service.predict(**request)
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == problems.MEDIA_TYPE
+    problem = response.json()
+    assert set(problem) == {"title", "status", "detail"}
+    assert problem["status"] == status
+    assert [word for word in words if word not in problem["detail"]] == [], problem["detail"]
+    assert service.predict(**WELCOME["multipart"]).status_code == 200
+
+
+def test_a_body_without_a_length_is_read_no_further_than_the_limit(service: Service) -> None:
+    pieces = (bytes(1_000_000) for _ in range(30))
+    response = service.predict(content=pieces, headers={"content-type": "image/png"})
+    assert response.status_code == 413
+    assert response.headers["content-type"] == problems.MEDIA_TYPE
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_another_method_is_a_problem_too(service: Service, method: str) -> None:
+    response = service.client.request(method, "/predict")
+    assert response.status_code == 405
+    assert response.headers["content-type"] == problems.MEDIA_TYPE
+
+
+def test_health_says_which_model_answers(service: Service) -> None:
+    assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"]}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
+def test_the_probes_answer(service: Service, path: str) -> None:
+    assert service.client.get(path).status_code == 200
+
+
+def test_the_metrics_count_requests(service: Service) -> None:
+    service.predict(**WELCOME["multipart"])
+    response = service.client.get("/metrics")
+    assert response.status_code == 200
+    assert 'endpoint="/predict"' in response.text
+
+
+def test_the_front_page_says_what_is_served(service: Service) -> None:
+    response = service.client.get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/html")
+    assert service.pointers[1]["model"]["digest"] in response.text
+
+
+def test_the_openapi_description_names_what_goes_in_and_what_comes_out(service: Service) -> None:
+    page = service.client.get("/openapi.json").json()
+    operation = page["paths"]["/predict"]["post"]
+    assert page["openapi"].startswith("3.1")
+    assert set(operation["requestBody"]["content"]) == set(bodies.KINDS)
+    assert {"200", "400", "413", "415", "422"} <= set(operation["responses"])
+    assert all(problems.MEDIA_TYPE in operation["responses"][status]["content"] for status in ("400", "413", "415", "422"))
+    assert [reference for reference in references(page) if not resolves(page, reference)] == []
+
+
+def references(page: Any) -> Iterator[str]:
+    children = page.values() if isinstance(page, dict) else page if isinstance(page, list) else ()
+    if isinstance(page, dict) and isinstance(page.get("$ref"), str):
+        yield page["$ref"]
+    for child in children:
+        yield from references(child)
+
+
+def resolves(page: Any, reference: str) -> bool:
+    """Does `#/components/schemas/Answer` lead somewhere?"""
+    for step in reference.removeprefix("#/").split("/"):
+        page = page.get(step, {})
+    return bool(page)
+
+
+def test_no_training_framework_is_imported_to_serve(service: Service) -> None:
+    assert run(service.folder, "-c", FRAMEWORKS) == ""
+
+
+def test_a_moved_pointer_is_followed_while_requests_are_answered(service: Service) -> None:
+    def answered_by(version: int) -> bool:
+        response = service.predict(**WELCOME["json"])
+        assert response.status_code == 200
+        assert response.json()["model"] in [pointer["model"] for pointer in service.pointers.values()]
+        return bool(service.client.get("/health").json()["model"] == service.pointers[version]["model"])
+
+    before = service.predict(**WELCOME["json"]).json()
+    service.point(service.pointers[2])
+    try:
+        assert until(lambda: answered_by(2)), service.log()
+        after = service.predict(**WELCOME["json"]).json()
+        assert after["model"] == service.pointers[2]["model"]
+        assert after["ranking"] != before["ranking"]
+    finally:
+        service.point(service.pointers[1])
+    assert until(lambda: answered_by(1)), service.log()
+
+
+def test_a_pointer_to_a_model_that_is_not_stored_leaves_the_old_one_serving(service: Service) -> None:
+    missing = {"tag": "digits:v3-0123456789ab", "model": {**service.pointers[1]["model"], "version": 3}}
+    service.point(missing)
+    try:
+        assert until(lambda: "digits keeps serving version 1" in service.log()), service.log()
+        assert service.client.get("/health").json()["model"] == service.pointers[1]["model"]
+        assert service.predict(**WELCOME["multipart"]).json()["model"] == service.pointers[1]["model"]
+    finally:
+        service.point(service.pointers[1])

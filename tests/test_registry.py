@@ -1,0 +1,201 @@
+"""The ledger is the truth; MLflow, the store and the pointer are made to follow it, whatever is deleted, moved or killed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import configs, ledger, manifests, promotion, registry, stores, tracking
+from tests.conftest import embedded_data, environment, evaluate, tiny_model
+
+WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
+
+
+def promoted(candidate: str, seed: int, accuracy: float) -> dict[str, Any]:
+    """Train a tiny model, evaluate it, promote it against what stands."""
+    tiny_model(candidate, seed)
+    evaluate(candidate, accuracy)
+    return promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))
+
+
+def state(family: str = "digits") -> dict[str, Any]:
+    """Everything that must come back: what MLflow shows, what is served."""
+    store = tracking.client()
+    versions = sorted(store.search_model_versions(f"name = '{family}'"), key=lambda version: int(version.version))
+    runs = store.search_runs([tracking.experiment(store, family)])
+    return {
+        "versions": [(int(version.version), version.tags["atelier.digest"]) for version in versions],
+        "champion": int(store.get_model_version_by_alias(family, "champion").version),
+        "runs": sorted((run.data.tags[tracking.KEY], run.data.tags["candidate"], run.info.status) for run in runs),
+        "scores": sorted(run.data.metrics["final_test_accuracy"] for run in runs if "final_test_accuracy" in run.data.metrics),
+        "pointer": {key: value for key, value in stores.pointed(family)["model"].items() if key != "run_id"},
+        "served": manifests.verified(stores.location(stores.pointed(family)["tag"]))["digest"],
+        "report": json.loads(Path("reports", family, "champion.json").read_text()),
+    }
+
+
+@pytest.fixture
+def two_versions(project: Path) -> dict[str, Any]:
+    first = promoted("digits-adam", 1, 0.5)
+    second = promoted("digits-sgd", 2, 0.6)
+    assert (first["version"], second["version"]) == (1, 2), (first["words"], second["words"])
+    return state()
+
+
+def test_promotion_shows_everywhere(two_versions: dict[str, Any]) -> None:
+    lines = ledger.read("digits")
+    assert two_versions["versions"] == [(1, lines[0]["digest"]), (2, lines[1]["digest"])]
+    assert two_versions["champion"] == two_versions["pointer"]["version"] == two_versions["report"]["version"] == 2
+    assert two_versions["served"] == lines[1]["digest"]
+    assert len(two_versions["runs"]) == len(two_versions["scores"]) == 2
+    pointer = stores.pointed("digits")
+    run = tracking.client().get_run(pointer["model"]["run_id"])
+    assert run.data.tags[tracking.KEY] == lines[1]["run"]
+    assert {"epoch", "valid_accuracy", "final_test_accuracy", "final_valid_accuracy"} <= set(run.data.metrics)
+    assert run.data.params["fit.optimizer"] == "sgd"
+
+
+def test_the_registry_gives_the_model_without_a_pickle(two_versions: dict[str, Any], tmp_path: Path) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(tracking.uri())
+    folder = mlflow.artifacts.download_artifacts("models:/digits@champion", dst_path=str(tmp_path / "fetched"))
+    assert manifests.verified(Path(folder))["digest"] == two_versions["served"]
+    assert not [path for path in Path(folder).rglob("*") if path.suffix in {".pkl", ".pickle", ".pt"}]
+    assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
+
+
+@pytest.mark.parametrize("lost", [["mlruns"], [".store"], ["mlruns", ".store", "reports/digits/champion.json"]])
+def test_what_is_deleted_comes_back(two_versions: dict[str, Any], lost: list[str]) -> None:
+    for name in lost:
+        shutil.rmtree(name) if Path(name).is_dir() else Path(name).unlink()
+    registry.reconcile("digits")
+    assert state() == two_versions
+    registry.reconcile("digits")
+    assert state() == two_versions
+
+
+def test_a_damaged_model_in_the_store_is_replaced(two_versions: dict[str, Any]) -> None:
+    served = stores.location(stores.pointed("digits")["tag"]) / "model.onnx"
+    served.write_bytes(b"damaged")
+    registry.reconcile("digits")
+    assert state() == two_versions
+
+
+def test_an_alias_moved_by_hand_is_put_back_and_the_command_is_named(
+    two_versions: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracking.client().set_registered_model_alias("digits", "champion", "1")
+    registry.reconcile("digits")
+    assert state() == two_versions
+    assert "make rollback family=digits to=1" in capsys.readouterr().err
+    registry.reconcile("digits")
+    assert "WARNING" not in capsys.readouterr().err
+
+
+def test_a_version_made_by_hand_does_not_shift_the_numbers(two_versions: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    tracking.client().create_model_version("digits", Path("models/digits-adam").absolute().as_uri())
+    registry.reconcile("digits")
+    assert state() == two_versions
+    assert "make promote" in capsys.readouterr().err
+
+
+def test_rollback_is_one_more_line_and_stays(two_versions: dict[str, Any]) -> None:
+    line = registry.rollback("digits", None)
+    assert (line["seq"], line["version"], line["event"]) == (3, 1, "rollback")
+    assert state()["champion"] == state()["pointer"]["version"] == 1
+    again = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))
+    assert not again["open"]
+    assert "make rollback family=digits to=2" in again["words"]
+    assert registry.rollback("digits", 2)["version"] == 2
+    assert {key: value for key, value in state().items() if key != "runs"} == {k: v for k, v in two_versions.items() if k != "runs"}
+
+
+def test_rolling_back_to_what_is_not_there_names_the_choices(project: Path) -> None:
+    with pytest.raises(ledger.UnknownVersion, match="make train"):
+        registry.rollback("digits", None)
+
+
+def test_an_experiment_decides_but_never_promotes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "trial")
+    decision = promoted("digits-adam", 1, 0.5)
+    assert decision["open"]
+    assert "never promotes" in decision["words"]
+    assert not ledger.read("digits")
+    assert len(tracking.client().search_runs([tracking.experiment(tracking.client(), "digits")])) == 1
+    monkeypatch.delenv("DVC_EXP_NAME")
+    assert promotion.promote(configs.compose(WORDS))["version"] == 1
+
+
+def test_a_champion_that_is_nowhere_closes_the_gate(two_versions: dict[str, Any]) -> None:
+    shutil.rmtree(".store")
+    shutil.rmtree("models/digits-sgd")
+    shutil.rmtree("reports/digits/candidates")
+    decision = promoted("digits-rmsprop", 3, 0.9)
+    assert not decision["open"]
+    assert "version 2, the champion to beat, is not here" in decision["words"]
+    assert "dvc fetch" in decision["words"]
+
+
+STEPS = [
+    "ledger._written",
+    "registry.candidate_runs",
+    "tracking.create",
+    "tracking.log_history",
+    "tracking._log_scores",
+    "tracking._log_files",
+    "registry._register",
+    "registry._create",
+    "registry._point_alias",
+    "registry._serve",
+    "stores.put",
+    "stores.point",
+]
+KILLER = """
+import importlib, os, sys
+from pipelines import configs, promotion
+module, _, name = sys.argv[1].partition(".")
+module = importlib.import_module(f"pipelines.{module}")
+step = getattr(module, name)
+def killed(*args, **kwargs):
+    if sys.argv[2] == "after":
+        step(*args, **kwargs)
+    os._exit(9)
+setattr(module, name, killed)
+promotion.promote(configs.compose(sys.argv[3:]))
+"""
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with one evaluated candidate, to be copied."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        embedded_data()
+        tiny_model("digits-adam", 1)
+        evaluate("digits-adam", 0.5)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("step", "moment"), [*((step, "before") for step in STEPS), ("ledger._written", "after"), ("stores.point", "after")]
+)
+def test_promotion_killed_at_any_step_loses_and_doubles_nothing(
+    evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
+) -> None:
+    shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    killed = subprocess.run([sys.executable, "-c", KILLER, step, moment, *WORDS], env=environment(), check=False, capture_output=True)
+    assert killed.returncode == 9, killed.stderr.decode()
+    decision = promotion.promote(configs.compose(WORDS))
+    registry.reconcile("digits")
+    assert len(ledger.read("digits")) == 1
+    assert (decision["version"], state()["champion"], state()["pointer"]["version"]) == (1, 1, 1)
+    assert len(state()["versions"]) == len(state()["runs"]) == 1
+    assert state()["runs"][0][2] == "FINISHED"
