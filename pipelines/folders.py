@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 
 class WriteFailed(OSError):
     """A folder could not be written; what was there before is untouched."""
@@ -23,7 +25,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     Raises WriteFailed, naming the folder and the remedy, when the disk refuses.
     """
     draft = folder.with_name(f".{folder.name}.draft-{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
+    _swept(folder)
     try:
         draft.mkdir(parents=True)
         yield draft
@@ -32,6 +34,13 @@ def replacing(folder: Path) -> Iterator[Path]:
         raise _explained(error, folder) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _swept(folder: Path) -> None:
+    """Remove what killed processes left beside `folder`."""
+    for left in folder.parent.glob(f".{folder.name}.*-*"):
+        if not psutil.pid_exists(int(left.name.rpartition("-")[2])) or left.name.endswith(f"-{os.getpid()}"):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _swap(draft: Path, folder: Path) -> None:
@@ -45,11 +54,12 @@ def _swap(draft: Path, folder: Path) -> None:
 
 
 def _explained(error: OSError, folder: Path) -> OSError:
-    if error.errno not in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES}:
+    short = type(error) is OSError and error.errno is None  # NumPy's word for a write that was cut off
+    if not short and error.errno not in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES}:
         return error
     free = shutil.disk_usage(_existing(folder)).free / 1e6
     return WriteFailed(
-        f"{folder} was not written ({error.strerror}; {free:.0f} MB free there) and nothing half-written is left. "
+        f"{folder} was not written ({error.strerror or error}; {free:.0f} MB free there) and nothing half-written is left. "
         "Free some space, or make the folder writable, and run the same command again: training resumes from its last epoch."
     )
 

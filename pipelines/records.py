@@ -15,12 +15,12 @@ ROOT = Path(__file__).parents[1]
 REPORTED = ("keras", "tensorflow", "torch", "onnx", "tf2onnx", "onnxruntime", "numpy", "mlflow", "dvc")
 
 
-def write(folder: Path, training: Training) -> dict[str, Any]:
-    """Write record.json: key, commit, code, versions, hardware, seconds, memory."""
+def write(folder: Path, training: Training, begun: dict[str, Any]) -> dict[str, Any]:
+    """Write record.json: key, commit (as commit() gave it when training began), code, versions, hardware, seconds, memory."""
     record = {
         "key": training.key,
         "started": training.started,
-        **commit(),
+        **begun,
         "code": code(),
         "versions": versions(),
         "hardware": devices.hardware(),

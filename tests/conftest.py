@@ -48,7 +48,7 @@ def tiny_model(candidate: str, seed: int) -> Path:
         (out / "native/model.keras").write_bytes(b"resumed from, never served")
         onnx.save(random_network(seed), str(out / "model.onnx"))
         trainings.write_history(out, training.history)
-        records.write(out, training)
+        records.write(out, training, records.commit())
         manifests.write(out, cfg, digest, description())
     training.finish()
     return cfg.model_folder

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from pipelines import calibration
 from pipelines.configs import Config
 from pipelines.families.digits import model as models
 from pipelines.families.digits.data import CONVENTION, LABELS, Split, load
@@ -30,7 +31,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     model = _train(cfg, train, valid, log)
     (out / "native").mkdir()
     model.save(out / "native/model.keras")
-    proof = _export(model, out / "model.onnx", valid.images[:PROOF])
+    proof = _export(model, out / "model.onnx", valid)
     return Description(
         served={"model.onnx": "model"},
         native={"native/model.keras": "keras"},
@@ -42,7 +43,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
 
 
 def _train(cfg: Config, train: Split, valid: Split, log: Training) -> keras.Model:
-    model = _resumed(log) or _compiled(cfg, len(train.labels) // _batch(cfg.fit, train))
+    model = _resumed(log) or _compiled(cfg, len(train.labels) // _batch(cfg.fit, len(train.labels)))
     pixels, labels = tf.constant(train.images), tf.one_hot(train.labels, len(LABELS))
     judged = tf.data.Dataset.from_tensor_slices((_pixels(valid.images), tf.one_hot(valid.labels, len(LABELS)))).batch(1000)
     for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
@@ -84,14 +85,14 @@ def _rate(fit: Fit, steps: int) -> Any:
     return keras.optimizers.schedules.CosineDecay(start, falling, warmup_target=fit.learning_rate if warmup else None, warmup_steps=warmup)
 
 
-def _batch(fit: Fit, train: Split) -> int:
-    return min(fit.batch, len(train.labels))
+def _batch(fit: Fit, count: int) -> int:
+    return min(fit.batch, count)
 
 
 def _batches(cfg: Config, pixels: tf.Tensor, labels: tf.Tensor, epoch: int) -> tf.data.Dataset:
     """An epoch's batches, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
     count = int(pixels.shape[0])
-    batch = min(cfg.fit.batch, count)
+    batch = _batch(cfg.fit, count)
     order = np.random.default_rng([cfg.seed, epoch]).permutation(count)[: count // batch * batch].reshape(-1, batch)
     seeds = np.random.default_rng([cfg.seed, epoch, 1]).integers(0, 2**31, (len(order), 2), np.int32)
 
@@ -138,10 +139,12 @@ class _Bar(keras.callbacks.Callback):
         self.bar.close()
 
 
-def _export(model: keras.Model, path: Path, images: Any) -> Proof:
-    """Write logits followed by softmax as ONNX; what it answers on real pictures is held against Keras."""
-    answering = keras.Model(model.input, keras.layers.Softmax(name="probabilities")(model.output))
-    pixels = np.asarray(_pixels(images))
+def _export(model: keras.Model, path: Path, valid: Split) -> Proof:
+    """Write logits, tempered, and softmax as ONNX; what it answers on real pictures is held against Keras."""
+    logits = model.predict(_pixels(valid.images), batch_size=1000, verbose=0)
+    sharpness = 1 / calibration.temperature(logits, valid.labels)
+    answering = keras.Model(model.input, keras.layers.Softmax(name="probabilities")(model.output * sharpness))
+    pixels = np.asarray(_pixels(valid.images[:PROOF]))
     native = np.asarray(answering(pixels))
     answering.export(path, format="onnx", verbose=False)
     served = session(path)

@@ -1,0 +1,47 @@
+"""The Makefile: every command is listed, and a wrong word names the choices."""
+
+import re
+import subprocess
+
+import pytest
+
+from pipelines import families
+from tests.conftest import ROOT
+
+
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_help_lists_every_target() -> None:
+    text = (ROOT / "Makefile").read_text()
+    phony = re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    assert phony
+    printed = make("help").stdout
+    for target in phony[1].split():
+        assert f"make {target} " in printed
+    assert ", ".join(families.names()) in printed.replace(" ", ", ") or all(name in printed for name in families.names())
+
+
+@pytest.mark.parametrize("target", ["train", "promote", "serve", "predict", "rollback"])
+def test_an_unknown_family_names_the_choices(target: str) -> None:
+    done = make("-n", target, "family=digit", "image=x.png")
+    assert done.returncode
+    assert "family=digit is unknown. Choose one of: digits" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "example"), [(["lineage"], "of=digits@champion"), (["predict", "family=digits"], "image=my_picture.png")]
+)
+def test_a_missing_word_gives_an_example(words: list[str], example: str) -> None:
+    done = make("-n", *words)
+    assert done.returncode
+    assert example in done.stderr
+
+
+def test_the_lock_names_no_address() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    pinned = re.findall(r"^[a-z0-9][\w.-]*==", lock, re.MULTILINE)
+    assert len(pinned) > 100
+    assert lock.count("--hash=sha256:") >= len(pinned)
