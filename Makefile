@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock train promote ui serve predict lineage rollback
+.PHONY: help demo test lint lock train promote ui serve predict lineage release rollback
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -51,6 +51,9 @@ predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, witho
 
 lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or answer back to the source files
 	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)'
+
+release: .venv/with-serve ## family=digits: the champion's served files to released/, for git
+	@python -m pipelines.releases --family $(named)
 
 rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
 	@python -m pipelines.registry rollback --family $(named) $(if $(to),--to $(to))

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, families, folders, ledger, manifests, outputs, records, registry, stores, tracking
+from pipelines import cards, errors, families, folders, ledger, manifests, outputs, records, registry, tracking
 from pipelines.ledger import Line
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
@@ -119,10 +119,11 @@ def _decision(line: Line) -> str:
 
 
 def _served(line: Line) -> str:
-    manifest = manifests.verified(registry.served(line))
+    folder = registry.served(line)
+    manifest = manifests.verified(folder)
     if manifest["digest"] != line["digest"]:
         raise ValueError(f"digest {manifest['digest'][:12]} is not the ledger's {line['digest'][:12]}")
-    return f"digest {line['digest'][:12]}: {', '.join(manifests.served(manifest))}"
+    return f"{folder}, digest {line['digest'][:12]}: {', '.join(manifests.served(manifest))}, every file checked"
 
 
 def _folder(line: Line) -> str:
@@ -142,7 +143,7 @@ def _run(line: Line) -> str:
 
 
 def _configuration(line: Line) -> str:
-    config = manifests.read(registry.whole(line))["config"]
+    config = manifests.verified(registry.served(line))["config"]
     fit = ", ".join(f"{key}={value}" for key, value in tracking.flat(config["fit"]).items())
     return f"{config['candidate']}, run={config['run']}, seed={config['seed']}, {fit}"
 
@@ -176,20 +177,8 @@ def _git(*words: str) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def _data_folder(line: Line) -> Path:
-    """data/<family> where it still is this data, else the copy in DVC's cache. Raises outputs.NotHere."""
-    folder = Path("data", line["family"])
-    if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == line["data"]:
-        return folder
-    kept = stores.ROOT / "restored" / str(line["data_dvc"])
-    if not kept.exists():
-        with folders.replacing(kept) as out:
-            outputs.restore(str(line["data_dvc"]), out)
-    return kept
-
-
 def _data(line: Line) -> str:
-    folder = _data_folder(line)
+    folder = registry.data(line)
     card = cards.read(folder)
     wrong = [name for name, digest in card["files"].items() if not (folder / name).is_file() or folders.sha256(folder / name) != digest]
     if wrong or folders.hash_of(card["files"]) != line["data"]:
@@ -202,12 +191,23 @@ def _data(line: Line) -> str:
 
 def _sources(line: Line) -> Iterator[Link]:
     try:
-        card = cards.read(_data_folder(line))
+        card = _card(line)
     except outputs.NotHere as absence:
         yield Link("source", NOT_HERE, str(absence))
         return
     for source in card["sources"]:
         yield _link("source", lambda source=source: _source(source))  # type: ignore[misc]
+
+
+def _card(line: Line) -> dict[str, Any]:
+    """The data card, or its released copy."""
+    try:
+        return cards.read(registry.data(line))
+    except outputs.NotHere:
+        released = registry.RELEASED / line["family"]
+        if (released / cards.CARD).exists() and cards.read(released)["hash"] == line["data"]:
+            return cards.read(released)
+        raise
 
 
 def _source(source: dict[str, Any]) -> str:

@@ -14,11 +14,12 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import errors, families, folders, ledger, manifests, outputs, stores, tracking
+from pipelines import cards, errors, families, folders, ledger, manifests, outputs, stores, tracking
 from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
 STAMPS = Path("mlruns", "reconciled")
+RELEASED = Path("released")
 
 
 def reconcile(family: str) -> None:
@@ -62,7 +63,7 @@ def _run(store: MlflowClient, line: Line) -> Run:
     try:
         folder = whole(line)
     except outputs.NotHere:
-        return known or tracking.create(store, {"family": line["family"], "candidate": line["candidate"]}, line["run"], line["started"])
+        return tracking.remembered(store, line)
     return tracking.project(store, folder, manifests.read(folder), line["figures"], {})
 
 
@@ -75,17 +76,37 @@ def whole(line: Line) -> Path:
         and manifests.read(folder)["digest"] == line["digest"]
     ):
         return folder
-    kept = stores.ROOT / "restored" / str(line["dvc"])
-    if not kept.exists():
-        with folders.replacing(kept) as out:
-            outputs.restore(str(line["dvc"]), out)
-    return kept
+    return _restored(line["dvc"])
 
 
 def served(line: Line) -> Path:
-    """A folder with the verified files that this promotion serves: the model store's, or the whole one."""
-    tag = f"{line['family']}:v{line['version']}-{line['digest'][:12]}"
-    return stores.location(tag) if stores.holds(tag, line["digest"]) else whole(line)
+    """A folder with the files that this promotion serves: the model store's, the whole one, or the released one."""
+    tag, released = f"{line['family']}:v{line['version']}-{line['digest'][:12]}", RELEASED / line["family"]
+    if stores.holds(tag, line["digest"]):
+        return stores.location(tag)
+    try:
+        return whole(line)
+    except outputs.NotHere:
+        if (released / manifests.MANIFEST).exists() and manifests.read(released)["digest"] == line["digest"]:
+            return released
+        raise
+
+
+def data(line: Line) -> Path:
+    """The packed data of a promotion: data/<family> where it still is that data, else out of DVC's cache. Raises outputs.NotHere."""
+    folder = Path("data", line["family"])
+    if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == line["data"]:
+        return folder
+    return _restored(line["data_dvc"])
+
+
+def _restored(name: str | None) -> Path:
+    """A folder out of DVC's cache, kept complete or not at all."""
+    kept = stores.ROOT / "restored" / str(name)
+    if not kept.exists():
+        with folders.replacing(kept) as out:
+            outputs.restore(str(name), out)
+    return kept
 
 
 def _register(store: MlflowClient, family: str, lines: list[Line], runs: dict[int, Run]) -> None:
@@ -134,10 +155,13 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
     assert line is not None
     folders.write_json(Path("reports", family, "champion.json"), champion_report(line))
     try:
-        tag = stores.put(served(line), line["version"])
+        folder = served(line)
+        tag = stores.put(folder, line["version"])
     except outputs.NotHere as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
+    if folder.is_relative_to(RELEASED):
+        print(f"{family}: version {line['version']} comes from {folder}/, as released; this machine has not trained it.")
     stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id)})
 
 

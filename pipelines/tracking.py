@@ -122,6 +122,17 @@ def project(store: MlflowClient, folder: Path, manifest: dict[str, Any], report:
     return store.get_run(run.info.run_id)
 
 
+def remembered(store: MlflowClient, line: dict[str, Any]) -> Run:
+    """The run of a promotion whose folder is not on this machine: what the ledger knows of it, to be completed when it is here."""
+    family, key = line["family"], line["run"]
+    found = find(store, family, key)
+    if found is None:
+        found = create(store, {"family": family, "candidate": line["candidate"]}, key, line["started"])
+        _log_scores(store, found, line, {"commit": line["commit"], "seconds": line["figures"]["seconds"]}, line["figures"])
+        store.set_terminated(found.info.run_id, "FINISHED", int((line["started"] + line["figures"]["seconds"]["train"]) * 1000))
+    return found
+
+
 def _log_scores(store: MlflowClient, run: Run, manifest: dict[str, Any], record: dict[str, Any], report: dict[str, Any] | None) -> None:
     """Scores as final_<split>_<metric>, and what the run came from as tags."""
     splits = {split: report[split] for split in ("valid", "test")} if report else {}

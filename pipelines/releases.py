@@ -1,0 +1,56 @@
+"""released/<family>/: what the champion serves, small, in git, so that a machine that has trained nothing can answer."""
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pipelines import cards, errors, families, folders, ledger, manifests, registry
+
+ROOT = registry.RELEASED
+LIMIT_MB = 25
+RELEASE = "release.json"
+
+
+class TooLarge(ValueError):
+    """More than git should carry."""
+
+
+class NothingToRelease(LookupError):
+    """There is no champion."""
+
+
+def release(family: str) -> dict[str, Any]:
+    """Copy the champion's served files, manifest and data card to released/<family>/. Raises TooLarge or NothingToRelease."""
+    line = ledger.champion(ledger.read(families.known(family)))
+    if line is None:
+        raise NothingToRelease(f"{family} has no champion to release. Train one with `make train family={family}`.")
+    source = registry.served(line)
+    manifest = manifests.verified(source)
+    if manifests.served_bytes(manifest) > LIMIT_MB * 1e6:
+        raise TooLarge(f"{family} serves {manifests.served_bytes(manifest) / 1e6:.1f} MB; a release holds at most {LIMIT_MB} MB.")
+    with folders.replacing(ROOT / family) as out:
+        for name in [*manifests.served(manifest), manifests.MANIFEST]:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, out / name)
+        folders.write_json(out / cards.CARD, cards.read(registry.data(line)))
+        facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
+        folders.write_json(out / RELEASE, facts)
+    return facts
+
+
+def main() -> None:
+    """Release the champion of one family."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--family", required=True)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        facts = release(asked.family)
+        megabytes = sum(path.stat().st_size for path in Path(ROOT, asked.family).rglob("*")) / 1e6
+        print(
+            f"released/{asked.family}: version {facts['version']} ({facts['candidate']}), {megabytes:.2f} MB. Commit it: git add released"
+        )
+
+
+if __name__ == "__main__":
+    main()

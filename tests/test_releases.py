@@ -1,0 +1,67 @@
+"""A clone that has trained nothing serves what was released, and says so."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipelines import configs, folders, ledger, lineage, manifests, promotion, registry, releases, stores
+from tests.conftest import evaluate, tiny_model
+
+WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
+
+
+@pytest.fixture
+def released(project: Path) -> Path:
+    tiny_model("digits-adam", 1)
+    evaluate("digits-adam", 0.5)
+    promotion.promote(configs.compose(WORDS))
+    releases.release("digits")
+    return project / "released/digits"
+
+
+def test_a_release_holds_what_is_served_and_nothing_else(released: Path) -> None:
+    there = {str(path.relative_to(released)) for path in released.rglob("*") if path.is_file()}
+    assert there == {"model.onnx", "model.json", "card.json", "release.json"}
+    assert manifests.verified(released)["digest"] == ledger.version("digits", 1)["digest"]
+
+
+def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("models", "data", ".store"):
+        shutil.rmtree(name)
+    registry.reconcile("digits")
+    assert "as released" in capsys.readouterr().out
+    assert manifests.verified(stores.location(stores.pointed("digits")["tag"]))["digest"] == ledger.version("digits", 1)["digest"]
+    found = {link.name: link.status for link in lineage.walk("digits@champion")}
+    assert lineage.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
+    assert (found["served files"], found["run"], found["model folder"], found["data"]) == ("ok", "ok", "not here", "not here")
+
+
+def test_a_challenger_is_held_against_the_release(released: Path) -> None:
+    for name in ("models", ".store", "reports"):
+        shutil.rmtree(name)
+    tiny_model("digits-sgd", 2)
+    evaluate("digits-sgd", 0.9)
+    words = promotion.promote(configs.compose(WORDS))["words"]
+    assert "gains" in words
+
+
+def test_a_damaged_release_is_not_served(released: Path) -> None:
+    shutil.rmtree("models")
+    shutil.rmtree(".store")
+    (released / "model.onnx").write_bytes(b"damaged")
+    with pytest.raises(manifests.BrokenModel, match=r"model\.onnx"):
+        registry.reconcile("digits")
+
+
+def test_too_large_a_model_is_refused(released: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "LIMIT_MB", 0.001)
+    before = folders.sha256(released / "release.json")
+    with pytest.raises(releases.TooLarge, match="MB"):
+        releases.release("digits")
+    assert folders.sha256(released / "release.json") == before
+
+
+def test_without_a_champion_there_is_nothing_to_release(project: Path) -> None:
+    with pytest.raises(releases.NothingToRelease, match="make train"):
+        releases.release("digits")
