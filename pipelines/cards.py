@@ -90,7 +90,7 @@ def croissant(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
         "name": card["name"],
         "description": card["description"],
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "license": card["sources"][0]["licence"],
+        "license": sorted({source["licence"] for source in card["sources"]}),
         "url": card["sources"][0]["url"],
         "citeAs": card["sources"][0]["citation"],
         "version": "1.0.0",

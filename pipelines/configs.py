@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines import errors, families, folders
+from pipelines import errors, families
 
 
 class BadConfiguration(ValueError):
@@ -23,9 +23,8 @@ class Page(BaseModel):
 
 
 class Gate(Page):
-    """What a challenger must show to become champion; every figure is taken on the validation split."""
+    """What a challenger must show to become champion, of the family's headline metric on the validation split."""
 
-    metric: str
     floor: float
     gain: float = Field(ge=0)
     confidence: float = Field(gt=0, lt=1)
@@ -65,10 +64,6 @@ class Config(Page):
         """What decides the model: everything that training reads, and nothing else."""
         return self.model_dump(mode="json", include={"family", "candidate", "run", "seed", "data", "model", "fit"})
 
-    def key(self, data: str) -> str:
-        """Names a training by its recipe and the hash of its data."""
-        return folders.hash_of([self.recipe(), data])[:16]
-
 
 def compose(overrides: Sequence[str]) -> Config:
     """Compose Hydra's pages, such as ["family=digits", "candidate=digits-adam", "fit.epochs=3"], and check them.
@@ -79,15 +74,16 @@ def compose(overrides: Sequence[str]) -> Config:
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     try:
         with initialize_config_dir(str(families.CONF), version_base=None):
             page = hydra_compose("config", [_forced(word) for word in overrides])
-    except HydraException as error:
+        return check(OmegaConf.to_container(page, resolve=True))
+    except (HydraException, OmegaConfBaseException) as error:
         raise BadConfiguration(str(error).partition("Config search path")[0].strip()) from error
     except yaml.YAMLError as error:
         raise BadConfiguration(f"a page of conf/ is not YAML: {error}") from error
-    return check(OmegaConf.to_container(page, resolve=True))
 
 
 def serving(family: str) -> Serving:
@@ -108,7 +104,7 @@ def check(page: Any) -> Config:
     room = families.part(page["family"], "settings")
     parts = ["data"] if page.get("candidate") is None else ["data", "model", "fit"]
     _matches(page)
-    own = {part: _checked(getattr(room, part.capitalize()), page.get(part) or {}, part) for part in parts}
+    own = {part: _checked(getattr(room, part.capitalize()), page.get(part, {}), part) for part in parts}
     shared = {key: value for key, value in page.items() if key not in {"data", "model", "fit"}}
     return _checked(Config, {**shared, **own}, "")
 
@@ -121,6 +117,8 @@ def _matches(page: Any) -> None:
 
 
 def _checked(kind: type[Any], value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise BadConfiguration(f"{where}={value!r} is not a page. Known keys: {', '.join(kind.model_fields)}.")
     try:
         return kind(**value)
     except ValidationError as error:

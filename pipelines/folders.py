@@ -37,9 +37,14 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def _swept(folder: Path) -> None:
-    """Remove what killed processes left beside `folder`."""
+    """Put right what killed processes left beside `folder`: between the two renames of a swap the old one is all there is."""
     for left in folder.parent.glob(f".{folder.name}.*-*"):
-        if not psutil.pid_exists(int(left.name.rpartition("-")[2])) or left.name.endswith(f"-{os.getpid()}"):
+        kind, _, process = left.name.removeprefix(f".{folder.name}.").partition("-")
+        if kind not in {"draft", "old"} or not process.isdigit() or (int(process) != os.getpid() and psutil.pid_exists(int(process))):
+            continue
+        if kind == "old" and not folder.exists():
+            left.rename(folder)
+        else:
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -23,12 +23,12 @@ class Condition:
     words: str
 
 
-def conditions(gate: Gate, report: dict[str, Any]) -> list[Condition]:
+def conditions(gate: Gate, metric: str, report: dict[str, Any]) -> list[Condition]:
     """What any challenger must show, champion or not: floor, size, latency. `report` is that of evaluate."""
-    figure, limit = report["valid"][gate.metric], LATENCY_MS[gate.latency]
+    figure, limit = report["valid"][metric], LATENCY_MS[gate.latency]
     size, latency = report["size_mb"], report["latency_ms"]
     return [
-        Condition("floor", figure >= gate.floor, f"{gate.metric} {figure:.4f} on validation, at least {gate.floor:.4f} is asked"),
+        Condition("floor", figure >= gate.floor, f"{metric} {figure:.4f} on validation, at least {gate.floor:.4f} is asked"),
         Condition("size", size <= gate.size_mb, f"{size:.2f} MB are served, at most {gate.size_mb:g} MB are allowed"),
         Condition("latency", latency <= limit, f"{latency:.2f} ms an answer, {gate.latency} allows {limit:g} ms"),
     ]
@@ -50,7 +50,7 @@ def gain(gate: Gate, headline: Callable[[Outcomes], float], challenger: Outcomes
     sure, mean = float((gains > gate.gain).mean()), headline(challenger) - headline(champion)
     low, high = np.quantile(gains, [0.025, 0.975])
     words = (
-        f"gains {mean:+.4f} {gate.metric} on the champion (95 % interval {low:+.4f} to {high:+.4f}), "
+        f"gains {mean:+.4f} on the champion (95 % interval {low:+.4f} to {high:+.4f}), "
         f"more than {gate.gain:g} in {sure:.0%} of resamples, {gate.confidence:.0%} is asked"
     )
     return Condition("gain", sure >= gate.confidence, words)

@@ -4,6 +4,7 @@ The append is the commit point of a promotion; everything else (MLflow, the mode
 follow, champion.json) is rebuilt from here.
 """
 
+import itertools
 import json
 import os
 import time
@@ -21,6 +22,10 @@ class AlteredLedger(ValueError):
     """A line that is not what was written."""
 
 
+class Overtaken(RuntimeError):
+    """Another decision was committed first."""
+
+
 class UnknownVersion(LookupError):
     """A version that the ledger does not hold."""
 
@@ -30,12 +35,16 @@ def path(family: str) -> Path:
 
 
 def read(family: str) -> list[Line]:
-    """Every line, oldest first, the chain checked. A last line without its end was never committed and is left out."""
+    """Every line, oldest first, the chain checked. A last line that is only a part was never committed and is left out."""
     file = path(family)
-    if not file.exists():
-        return []
-    whole = file.read_bytes().rpartition(b"\n")[0]
-    return list(_checked(file, whole.split(b"\n") if whole else []))
+    whole = _whole(file.read_bytes()) if file.exists() else b""
+    return list(_checked(file, whole.removesuffix(b"\n").split(b"\n") if whole else []))
+
+
+def _whole(content: bytes) -> bytes:
+    """Without the part of a line that a killed writer left; a last line that lost only its newline to an editor stays."""
+    lines, newline, tail = content.rpartition(b"\n")
+    return content + b"\n" if tail and _parsed(tail).get("hash") else lines + newline
 
 
 def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
@@ -60,15 +69,18 @@ def _parsed(text: bytes) -> Line:
     return line if isinstance(line, dict) else {}
 
 
-def append(family: str, event: str, key: str, facts: dict[str, Any]) -> Line:
-    """Commit a decision; the same key again returns the line it already has. One writer at a time.
+def append(family: str, event: str, key: str, facts: dict[str, Any], after: str | None) -> Line:
+    """Commit a decision that was made looking at head `after`; the same key again returns the line it already has.
 
-    `facts` are the line's own; version numbers of promotions are given here, in order.
+    `facts` are the line's own; version numbers of promotions are given here, in order. One writer at a time.
+    Raises Overtaken when another decision came first.
     """
     ROOT.mkdir(exist_ok=True)
     with folders.locked(ROOT / ".lock"):
         lines = read(family)
         known = next((line for line in lines if line["key"] == key), None)
+        if not known and _head(lines) != after:
+            raise Overtaken(f"{path(family)} has grown to line {len(lines)} while this was being decided. Decide again: `make promote`.")
         return known or _written(path(family), _next(family, event, key, facts, lines))
 
 
@@ -87,11 +99,13 @@ def _next(family: str, event: str, key: str, facts: dict[str, Any], lines: list[
 
 
 def _written(file: Path, line: Line) -> Line:
-    """Cut off what a killed writer left behind the last whole line, then write the line in one call and sync it."""
+    """Cut off what a killed writer left behind the last whole line, then write the line and sync it."""
     with file.open("ab+") as handle:
         handle.seek(0)
-        handle.truncate(handle.read().rfind(b"\n") + 1)
-        handle.write((folders.canonical(line) + "\n").encode())
+        content = handle.read()
+        whole = _whole(content)
+        handle.truncate(min(len(content), len(whole)))
+        handle.write(whole[len(content) :] + (folders.canonical(line) + "\n").encode())
         handle.flush()
         os.fsync(handle.fileno())
     return line
@@ -118,5 +132,18 @@ def version(family: str, number: int) -> Line:
 
 def head(family: str) -> str | None:
     """The hash of the last line: names the state of all decisions."""
-    lines = read(family)
+    return _head(read(family))
+
+
+def _head(lines: list[Line]) -> str | None:
     return lines[-1]["hash"] if lines else None
+
+
+def rolled_back(lines: list[Line]) -> dict[str, int]:
+    """{digest: version} of what somebody rolled back from and nobody has brought back."""
+    gone: dict[str, int] = {}
+    for before, line in itertools.pairwise(lines):
+        if line["event"] == "rollback":
+            gone[before["digest"]] = before["version"]
+            gone.pop(line["digest"], None)
+    return gone

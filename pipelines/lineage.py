@@ -4,7 +4,6 @@ Each link is *ok*, *not here* (with how to get it) or *broken* (the command then
 """
 
 import argparse
-import gzip
 import hashlib
 import json
 import os
@@ -20,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, families, folders, ledger, manifests, outputs, records, registry, tracking
+from pipelines import cards, errors, families, folders, ledger, manifests, outputs, records, registry, sources, tracking
 from pipelines.ledger import Line
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
@@ -213,11 +212,8 @@ def _card(line: Line) -> dict[str, Any]:
 def _source(source: dict[str, Any]) -> str:
     """Recompute the SHA-256 of a source's decompressed content, where the source is at hand."""
     path = _at_hand(source)
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != source["sha256"]:
-        raise ValueError(f"{path} has SHA-256 {digest}, the card says {source['sha256']}")
-    return f"{path}, SHA-256 {digest[:12]}, {source['licence']}"
+    sources.unpack(path, Path(os.devnull), source["sha256"], source["bytes"])
+    return f"{path}, SHA-256 {source['sha256'][:12]}, {source['licence']}"
 
 
 def _at_hand(source: dict[str, Any]) -> Path:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import cards, families, folders, gate, ledger, manifests, outputs, records, registry, tracking
-from pipelines.configs import BadConfiguration, Config
+from pipelines.configs import Config
 from pipelines.gate import Condition
 from pipelines.ledger import Line
 
@@ -23,16 +23,16 @@ class NothingToPromote(LookupError):
 def promote(cfg: Config) -> dict[str, Any]:
     """Decide and, unless this is an experiment, commit and reconcile. Returns what promotion.json holds."""
     board = leaderboard(cfg)
-    standing = ledger.champion(ledger.read(cfg.family))
-    decision = decide(cfg, board[0], standing)
+    lines = ledger.read(cfg.family)
+    decision = decide(cfg, board[0], lines)
     if experiment():
-        tracking_only(cfg.family)
+        registry.candidate_runs(tracking.client(), cfg.family)
         decision["words"] += " This is an experiment: it decides but never promotes."
     else:
         if decision["open"]:
-            decision["version"] = commit(cfg, board[0], decision)["version"]
+            decision["version"] = commit(cfg, board[0], decision, lines)["version"]
         registry.reconcile(cfg.family)
-    show(cfg, board, decision)
+    show(board, headline(cfg), decision)
     return decision
 
 
@@ -41,31 +41,40 @@ def experiment() -> bool:
     return "DVC_EXP_NAME" in os.environ
 
 
-def tracking_only(family: str) -> None:
-    """What an experiment may do: show its runs."""
-    registry.candidate_runs(tracking.client(), family)
+def headline(cfg: Config) -> str:
+    """The name of the metric that this family is judged by."""
+    return str(families.part(cfg.family, "score").HEADLINE)
 
 
 def leaderboard(cfg: Config) -> list[Report]:
-    """Every candidate's report on the present data, best on validation first. Raises NothingToPromote."""
+    """The report of every candidate as it stands in models/, on the present data, best on validation first.
+
+    Raises NothingToPromote where there is none.
+    """
     data = cards.read(cfg.data_folder)["hash"]
-    pages = [Path("reports", cfg.family, "candidates", f"{name}.json") for name in families.candidates(cfg.family)]
-    reports: list[Report] = [json.loads(page.read_text()) for page in pages if page.exists()]
-    fitting = [report for report in reports if report["data"] == data]
-    if not fitting:
+    reports = [report for name in families.candidates(cfg.family) if (report := _report(cfg.family, name)) and report["data"] == data]
+    if not reports:
         raise NothingToPromote(
             f"no candidate of {cfg.family} has been evaluated on data {data[:12]}. Run `make train family={cfg.family}`."
         )
-    if cfg.gate.metric not in fitting[0]["valid"]:
-        raise BadConfiguration(f"gate.metric={cfg.gate.metric!r} is not measured. Choose one of: {', '.join(fitting[0]['valid'])}.")
-    return sorted(fitting, key=lambda report: (-report["valid"][cfg.gate.metric], report["latency_ms"], report["candidate"]))
+    return sorted(reports, key=lambda report: (-report["valid"][headline(cfg)], report["latency_ms"], report["candidate"]))
 
 
-def decide(cfg: Config, challenger: Report, standing: Line | None) -> dict[str, Any]:
+def _report(family: str, candidate: str) -> Report | None:
+    """A candidate's report, if it is of the model that is there now."""
+    page, folder = Path("reports", family, "candidates", f"{candidate}.json"), Path("models", candidate)
+    if not page.exists() or not (folder / manifests.MANIFEST).exists():
+        return None
+    report: Report = json.loads(page.read_text())
+    return report if report["digest"] == manifests.read(folder)["digest"] else None
+
+
+def decide(cfg: Config, challenger: Report, lines: list[Line]) -> dict[str, Any]:
     """The decision, its key, and each condition in words."""
+    standing = ledger.champion(lines)
     key = folders.hash_of([challenger["digest"], standing and standing["digest"], cfg.gate.model_dump(), challenger["data"]])
-    asked = gate.conditions(cfg.gate, challenger) + (_against(cfg, challenger, standing) if standing else [])
-    opens, words = _verdict(cfg.family, challenger, standing, asked, key)
+    asked = gate.conditions(cfg.gate, headline(cfg), challenger) + (_against(cfg, challenger, standing) if standing else [])
+    opens, words = _verdict(cfg.family, challenger, lines, asked)
     return {
         "family": cfg.family,
         "candidate": challenger["candidate"],
@@ -79,17 +88,16 @@ def decide(cfg: Config, challenger: Report, standing: Line | None) -> dict[str, 
     }
 
 
-def _verdict(family: str, challenger: Report, standing: Line | None, asked: list[Condition], key: str) -> tuple[bool, str]:
-    name = challenger["candidate"]
+def _verdict(family: str, challenger: Report, lines: list[Line], asked: list[Condition]) -> tuple[bool, str]:
+    name, digest, standing = challenger["candidate"], challenger["digest"], ledger.champion(lines)
     failed = [condition.words for condition in asked if not condition.holds]
-    before = next((line for line in ledger.read(family) if line["key"] == key), None)
-    if standing and standing["digest"] == challenger["digest"]:
+    rolled_back = ledger.rolled_back(lines).get(digest)
+    if standing and standing["digest"] == digest:
         return False, f"{name} is the champion already: version {standing['version']}."
-    if before:
-        number = before["version"]
+    if rolled_back:
         return (
             False,
-            f"{name} was promoted as version {number} and rolled back since. `make rollback family={family} to={number}` brings it back.",
+            f"{name} was version {rolled_back} and was rolled back. `make rollback family={family} to={rolled_back}` brings it back.",
         )
     if failed:
         return False, f"The gate stays closed for {name}: {'; '.join(failed)}."
@@ -113,7 +121,7 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
     return [fits, gate.gain(cfg.gate, scoring.headline, pair[0], pair[1], cfg.seed)]
 
 
-def commit(cfg: Config, challenger: Report, decision: dict[str, Any]) -> Line:
+def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: list[Line]) -> Line:
     """Append the promotion to the ledger: from here on it stands, whatever happens to this process."""
     folder = Path("models", challenger["candidate"])
     manifest, record = manifests.verified(folder), records.read(folder)
@@ -130,13 +138,12 @@ def commit(cfg: Config, challenger: Report, decision: dict[str, Any]) -> Line:
         "figures": {key: challenger[key] for key in ("valid", "test", "examples", "seconds", "hardware")},
         "reasons": [condition["words"] for condition in decision["conditions"]],
     }
-    return ledger.append(cfg.family, "promote", decision["key"], facts)
+    return ledger.append(cfg.family, "promote", decision["key"], facts, after=lines[-1]["hash"] if lines else None)
 
 
-def show(cfg: Config, board: list[Report], decision: dict[str, Any]) -> None:
+def show(board: list[Report], metric: str, decision: dict[str, Any]) -> None:
     """The leaderboard and the decision, as a person reads them."""
-    metric = cfg.gate.metric
-    table = Table("", "candidate", f"valid {metric}", f"test {metric}", "train s", "ms", "MB", title=cfg.family)
+    table = Table("", "candidate", f"valid {metric}", f"test {metric}", "train s", "ms", "MB", title=decision["family"])
     for place, report in enumerate(board, 1):
         figures = f"{report['valid'][metric]:.4f}", f"{report['test'][metric]:.4f}", f"{report['seconds']['train']:.0f}"
         table.add_row(str(place), report["candidate"], *figures, f"{report['latency_ms']:.2f}", f"{report['size_mb']:.2f}")
@@ -144,4 +151,4 @@ def show(cfg: Config, board: list[Report], decision: dict[str, Any]) -> None:
     console.print(table)
     console.print(decision["words"], highlight=False)
     stands = f"version {decision['version']} stands" if decision["version"] else "no version stands yet"
-    console.print(f"{cfg.family}: {stands}.", highlight=False)
+    console.print(f"{decision['family']}: {stands}.", highlight=False)

@@ -16,19 +16,14 @@ REPORTED = ("keras", "tensorflow", "torch", "onnx", "tf2onnx", "onnxruntime", "n
 
 
 def write(folder: Path, training: Training, begun: dict[str, Any]) -> dict[str, Any]:
-    """Write record.json: key, commit (as commit() gave it when training began), code, versions, hardware, seconds, memory."""
+    """Write record.json: key, what begun() gave when training began, versions, hardware, seconds, memory."""
     record = {
         "key": training.key,
         "started": training.started,
         **begun,
-        "code": code(),
         "versions": versions(),
         "hardware": devices.hardware(),
-        "seconds": {
-            "train": training.seconds(),
-            "checkpoint": training.seconds("checkpoint_seconds"),
-            "logging": training.seconds("logging_seconds"),
-        },
+        "seconds": training.seconds(),
         "peak_memory_mb": devices.peak_memory_mb(),
     }
     folders.write_json(folder / RECORD, record)
@@ -41,9 +36,10 @@ def read(folder: Path) -> dict[str, Any]:
     return record
 
 
-def commit() -> dict[str, Any]:
-    """{"commit", "dirty"} of the working tree; None outside git. Reports and locks that the pipeline writes do not count."""
-    return {"commit": _git("rev-parse", "HEAD"), "dirty": bool(_git("status", "--porcelain", "--", "pipelines", "conf", "serving"))}
+def begun() -> dict[str, Any]:
+    """{"commit", "dirty", "code"} as a training begins: commit is None outside git; reports and locks do not make it dirty."""
+    dirty = bool(_git("status", "--porcelain", "--", "pipelines", "conf", "serving"))
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": dirty, "code": code()}
 
 
 def _git(*words: str) -> str | None:

@@ -42,7 +42,9 @@ def candidate_runs(store: MlflowClient, family: str) -> None:
         if (folder / manifests.MANIFEST).exists():
             manifest = manifests.read(folder)
             current = report if report and report["digest"] == manifest["digest"] else None
-            tracking.project(store, folder, manifest, current, _extras(family, candidate) if current else {})
+            plots = Path("reports", family, "plots", candidate)
+            shown = {"plots": plots} if current and plots.exists() else {}
+            tracking.project(store, folder, current, {**shown, **_card(family, manifest["data"])})
 
 
 def _report(family: str, candidate: str) -> dict[str, Any] | None:
@@ -50,9 +52,10 @@ def _report(family: str, candidate: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def _extras(family: str, candidate: str) -> dict[str, Path]:
-    places = {"plots": Path("reports", family, "plots", candidate), "data": Path("data", family, "card.json")}
-    return {name: place for name, place in places.items() if place.exists()}
+def _card(family: str, data_hash: str) -> dict[str, Path]:
+    """{"data": the data card} where data/ still holds this data, or a release does."""
+    places = [Path("data", family, cards.CARD), RELEASED / family / cards.CARD]
+    return next(({"data": place} for place in places if place.exists() and cards.read(place.parent)["hash"] == data_hash), {})
 
 
 def _run(store: MlflowClient, line: Line) -> Run:
@@ -64,7 +67,7 @@ def _run(store: MlflowClient, line: Line) -> Run:
         folder = whole(line)
     except outputs.NotHere:
         return tracking.remembered(store, line)
-    return tracking.project(store, folder, manifests.read(folder), line["figures"], {})
+    return tracking.project(store, folder, line["figures"], _card(line["family"], line["data"]))
 
 
 def whole(line: Line) -> Path:
@@ -110,15 +113,23 @@ def _restored(name: str | None) -> Path:
 
 
 def _register(store: MlflowClient, family: str, lines: list[Line], runs: dict[int, Run]) -> None:
+    """MLflow's versions are the ledger's, number by number; where they cannot be completed they are made again."""
     promoted = ledger.versions(lines)
-    there = _versions(store, family)
-    if [version.tags.get("atelier.digest") for version in there] != [line["digest"] for line in promoted.values()][: len(there)]:
+    if not _completed(store, family, promoted, runs):
         warn(f"MLflow's versions of {family} were not the ledger's and are made again. Versions are added with `make promote` only.")
         store.delete_registered_model(family)
-        there = _versions(store, family)
-    for number in list(promoted)[len(there) :]:
-        _create(store, promoted[number], runs[number])
+        _completed(store, family, promoted, runs)
     _point_alias(store, family, ledger.champion(lines))
+
+
+def _completed(store: MlflowClient, family: str, promoted: dict[int, Line], runs: dict[int, Run]) -> bool:
+    """Add the versions that are missing at the end; False where MLflow's own numbering does not allow it."""
+    there = _versions(store, family)
+    wanted = [(number, line["digest"], runs[number].info.run_id) for number, line in promoted.items()]
+    found = [(int(version.version), version.tags.get("atelier.digest"), version.run_id) for version in there]
+    return found == wanted[: len(found)] and all(
+        _create(store, promoted[number], runs[number]) == number for number in list(promoted)[len(there) :]
+    )
 
 
 def _versions(store: MlflowClient, family: str) -> list[ModelVersion]:
@@ -129,11 +140,10 @@ def _versions(store: MlflowClient, family: str) -> list[ModelVersion]:
     return sorted(store.search_model_versions(f"name = '{family}'"), key=lambda version: int(version.version))
 
 
-def _create(store: MlflowClient, line: Line, run: Run) -> None:
+def _create(store: MlflowClient, line: Line, run: Run) -> int:
     tags = {"atelier.digest": line["digest"], "atelier.data": line["data"], "candidate": line["candidate"]}
-    store.create_model_version(
-        line["family"], f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags, description="\n".join(line["reasons"])
-    )
+    place, reasons = f"{run.info.artifact_uri}/model", "\n".join(line["reasons"])
+    return int(store.create_model_version(line["family"], place, run.info.run_id, tags=tags, description=reasons).version)
 
 
 def _point_alias(store: MlflowClient, family: str, line: Line | None) -> None:
@@ -176,26 +186,30 @@ def champion_report(line: Line) -> dict[str, Any]:
 
 
 def rollback(family: str, to: int | None) -> Line:
-    """One more line in the ledger: an earlier version stands again. Without `to`, the champion before this one."""
+    """One more line in the ledger: another version stands again. Without `to`, the one before the standing one.
+
+    Raises UnknownVersion, or outputs.NotHere when its files are not on this machine: then nothing is changed.
+    """
     lines = ledger.read(families.known(family))
-    target = ledger.version(family, to or _before(family, lines))
     standing = ledger.champion(lines)
-    assert standing is not None
+    target = ledger.version(family, to or _before(family, standing))
+    if target == standing:
+        raise ledger.UnknownVersion(
+            f"version {target['version']} of {family} stands already. There are: {', '.join(map(str, ledger.versions(lines)))}."
+        )
+    served(target)
     facts = {key: target[key] for key in ("version", "candidate", "digest", "data")}
-    reasons = [f"rolled back from version {standing['version']} by {getpass.getuser()}"]
-    line = ledger.append(
-        family, "rollback", folders.hash_of(["rollback", lines[-1]["hash"], target["version"]]), {**facts, "reasons": reasons}
-    )
+    reasons = [f"rolled back from version {standing['version'] if standing else None} by {getpass.getuser()}"]
+    key = folders.hash_of(["rollback", lines[-1]["hash"], target["version"]])
+    line = ledger.append(family, "rollback", key, {**facts, "reasons": reasons}, after=lines[-1]["hash"])
     reconcile(family)
     return line
 
 
-def _before(family: str, lines: list[Line]) -> int:
-    standing = lines[-1]["version"] if lines else None
-    earlier = [line["version"] for line in lines if line["version"] != standing]
-    if not earlier:
+def _before(family: str, standing: Line | None) -> int:
+    if standing is None or standing["version"] == 1:
         raise ledger.UnknownVersion(f"{family} has no earlier champion to go back to. `make train family={family}` makes versions.")
-    return int(earlier[-1])
+    return int(standing["version"]) - 1
 
 
 def warn(words: str) -> None:
@@ -214,6 +228,7 @@ def main() -> None:
         if asked.verb == "rollback":
             line = rollback(asked.family, asked.to)
             print(f"{asked.family}: version {line['version']} ({line['candidate']}) stands again; services follow within a second.")
+            return
         for family in [asked.family] if asked.family else families.names():
             reconcile(family)
 

@@ -2,9 +2,11 @@
 
 import gzip
 import hashlib
+import http.client
 import os
 import shutil
 import urllib.request
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -38,13 +40,22 @@ def fetch(origin: Origin, folder: Path) -> Path:
     DATA_MIRROR=<folder> is read instead of the network when it is set. Raises MissingData or ChecksumMismatch.
     """
     target = folder / Path(origin.path).name.removesuffix(".gz")
-    packed = _mirrored(origin) or _downloaded(origin, folder)
+    unpack(_mirrored(origin) or _downloaded(origin, folder), target, origin.sha256, origin.size)
+    return target
+
+
+def unpack(packed: Path, target: Path, sha256: str, size: int) -> None:
+    """Write the content of a plain or gzip file to `target`, no further than expected. Raises ChecksumMismatch."""
     try:
         with _opened(packed) as stream, target.open("wb") as out:
-            _copy_checked(stream, out, origin, packed)
-    except (gzip.BadGzipFile, EOFError) as error:
+            found = _copied(stream, out, size)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ChecksumMismatch(f"{packed} is not a whole gzip file ({error}). Fetch it again.") from error
-    return target
+    if found != (size, sha256):
+        raise ChecksumMismatch(
+            f"{packed} holds other content than expected: {found[0]} bytes, SHA-256 {found[1]}; "
+            f"expected {size} bytes, {sha256}. Delete it and fetch it again."
+        )
 
 
 def _mirrored(origin: Origin) -> Path | None:
@@ -62,7 +73,7 @@ def _downloaded(origin: Origin, folder: Path) -> Path:
     for url in origin.urls:
         try:
             return _download(url, folder / f"download-{Path(origin.path).name}")
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {error}")
     raise MissingData(
         f"{origin.path} could not be downloaded ({'; '.join(failures)}). "
@@ -82,14 +93,11 @@ def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def _copy_checked(stream: BinaryIO, out: BinaryIO, origin: Origin, packed: Path) -> None:
+def _copied(stream: BinaryIO, out: BinaryIO, limit: int) -> tuple[int, str]:
+    """Copy a little over `limit` bytes at most; return how many there were, and their SHA-256."""
     digest, size = hashlib.sha256(), 0
-    while size <= origin.size and (chunk := stream.read(CHUNK)):
+    while size <= limit and (chunk := stream.read(CHUNK)):
         size += len(chunk)
         digest.update(chunk)
         out.write(chunk)
-    if size != origin.size or digest.hexdigest() != origin.sha256:
-        raise ChecksumMismatch(
-            f"{packed} holds other content than expected: {size} bytes, SHA-256 {digest.hexdigest()}; "
-            f"expected {origin.size} bytes, {origin.sha256}. Delete it and fetch it again."
-        )
+    return size, digest.hexdigest()

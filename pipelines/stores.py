@@ -38,31 +38,37 @@ def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
 
 
 def holds(tag: str, digest: str) -> bool:
-    """Is this very model in the store, undamaged? A damaged one is removed."""
+    """Is this very model in the store, undamaged? A damaged or half-copied one is removed."""
     try:
         return bool(manifests.verified(location(tag))["digest"] == digest)
     except NotStored:
         return False
     except manifests.BrokenModel:
-        _bentoml().models.delete(tag, _model_store=_models())
+        shutil.rmtree(_models_folder() / tag.replace(":", "/"))
         return False
 
 
 def location(tag: str) -> Path:
-    """The folder of a stored model. Raises NotStored."""
+    """The folder of a stored model. Raises NotStored, or BrokenModel when BentoML finds it incomplete."""
     bentoml = _bentoml()
     try:
         return Path(bentoml.models.get(tag, _model_store=_models()).path)
     except bentoml.exceptions.NotFound as absence:
         raise NotStored(f"{tag} is not in the model store {ROOT}. `make serve` and `make ui` bring it back.") from absence
+    except bentoml.exceptions.BentoMLException as fault:
+        raise manifests.BrokenModel(f"{tag} in the model store {ROOT} is incomplete: {fault}. `make serve` mends it.") from fault
 
 
 def _models() -> Any:
     """The project's own store: BentoML's default one is the user's, and the process's for good."""
     from bentoml._internal.models.model import ModelStore
 
-    (ROOT / "models").mkdir(parents=True, exist_ok=True)
-    return ModelStore((ROOT / "models").absolute())
+    _models_folder().mkdir(parents=True, exist_ok=True)
+    return ModelStore(_models_folder())
+
+
+def _models_folder() -> Path:
+    return (ROOT / "models").absolute()
 
 
 def _bentoml() -> Any:
@@ -80,7 +86,11 @@ def pointer_path(family: str) -> Path:
 
 def point(family: str, pointer: Pointer) -> None:
     """Move what services follow: {"tag", "model": {"family", "version", "digest", "data", "commit", "run_id"}}, atomically."""
-    if not pointer_path(family).exists() or pointed(family) != pointer:
+    try:
+        moved = pointed(family) != pointer
+    except NoChampion:
+        moved = True
+    if moved:
         folders.write_json(pointer_path(family), pointer)
 
 
@@ -88,6 +98,6 @@ def pointed(family: str) -> Pointer:
     """The pointer. Raises NoChampion with the remedy."""
     try:
         pointer: Pointer = json.loads(pointer_path(family).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     return pointer

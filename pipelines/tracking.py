@@ -1,5 +1,6 @@
 """MLflow on mlruns/mlflow.db: where people compare. Every run is a projection of a model folder and can be made again."""
 
+import json
 import logging
 import os
 import time
@@ -10,14 +11,15 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType
 
-from pipelines import folders, records, trainings
+from pipelines import folders, manifests, records, trainings
 from pipelines.configs import Config
 from pipelines.trainings import Epoch, Training
 
 ROOT = Path("mlruns")
 KEY, DONE = "atelier.key", "atelier.complete"
+SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page then opens on training, not on traces
 SAMPLED = 5  # seconds between two looks at the machine's load
 
 
@@ -39,22 +41,31 @@ def experiment(store: MlflowClient, family: str) -> str:
     """The id of the family's experiment, created beside the database when it is new."""
     with folders.locked(ROOT / ".lock"):
         found = store.get_experiment_by_name(family)
-        return found.experiment_id if found else store.create_experiment(family, (ROOT / "artifacts" / family).absolute().as_uri())
+        place = (ROOT / "artifacts" / family).absolute().as_uri()
+        if found and found.lifecycle_stage == "deleted":
+            store.restore_experiment(found.experiment_id)
+        return found.experiment_id if found else store.create_experiment(family, place, tags=SHOWN_AS)
 
 
 def find(store: MlflowClient, family: str, key: str) -> Run | None:
-    """The run of the training with this key."""
-    runs = store.search_runs([experiment(store, family)], f"tags.`{KEY}` = '{key}'", max_results=1)
-    return runs[0] if runs else None
+    """The run of the training with this key; one that was deleted by hand is restored."""
+    runs = store.search_runs([experiment(store, family)], f"tags.`{KEY}` = '{key}'", ViewType.ALL, max_results=1)
+    if runs and runs[0].info.lifecycle_stage == "deleted":
+        store.restore_run(runs[0].info.run_id)
+    return store.get_run(runs[0].info.run_id) if runs else None
 
 
 def create(store: MlflowClient, config: dict[str, Any], key: str, started: float) -> Run:
     """A new run under the training's key, with its parameters."""
-    tags = {KEY: key, "family": config["family"], "candidate": config["candidate"]}
+    tags = {KEY: key, "family": config["family"], "candidate": config["candidate"], "mlflow.source.name": "dvc repro"}
     run = store.create_run(experiment(store, config["family"]), int(started * 1000), tags, config["candidate"])
-    params = [Param(name, str(value)) for name, value in sorted(flat(config).items())]
-    store.log_batch(run.info.run_id, params=params)
+    log_params(store, run, config)
     return run
+
+
+def log_params(store: MlflowClient, run: Run, config: dict[str, Any]) -> None:
+    """The recipe, such as fit.epochs; what is there already stays."""
+    store.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in sorted(flat(config).items())])
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -103,19 +114,23 @@ def _points(rows: list[Epoch]) -> list[Metric]:
     return [Metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items()]
 
 
-def project(store: MlflowClient, folder: Path, manifest: dict[str, Any], report: dict[str, Any] | None, extras: dict[str, Path]) -> Run:
-    """Bring the run of a model folder up to date: adopt or create it, then history, scores, files. Returns the run.
+def project(store: MlflowClient, folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> Run:
+    """Bring the run of a model folder up to date: adopt or create it, then recipe, data, history, scores, files. Returns the run.
 
-    `report` holds {"valid", "test"} metrics where the model has been evaluated; `extras` are shown beside it, as {name: file or folder}.
+    `report` holds {"valid", "test"} metrics where the model has been evaluated; `shown` is {name: file or folder} to keep beside it,
+    of which "data" is the data card.
     """
-    record = records.read(folder)
+    manifest, record = manifests.read(folder), records.read(folder)
     run = find(store, manifest["family"], record["key"]) or create(store, manifest["config"], record["key"], record["started"])
-    state = folders.hash_of([manifest["digest"], report, record, sorted(extras)])
+    state = folders.hash_of([manifest["digest"], report, record, sorted(shown)])
     if run.data.tags.get(DONE) == state:
         return run
+    log_params(store, run, manifest["config"])
+    if "data" in shown:
+        log_data(store, run, json.loads(shown["data"].read_text()))
     log_history(store, run, trainings.read_history(folder))
     _log_scores(store, run, manifest, record, report)
-    _log_files(store, run, folder, extras)
+    _log_files(store, run, {"model": folder, **shown})
     store.set_tag(run.info.run_id, DONE, state)
     if run.info.end_time is None:
         store.set_terminated(run.info.run_id, "FINISHED", int((record["started"] + record["seconds"]["train"]) * 1000))
@@ -143,7 +158,7 @@ def _log_scores(store: MlflowClient, run: Run, manifest: dict[str, Any], record:
     store.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
 
 
-def _log_files(store: MlflowClient, run: Run, folder: Path, extras: dict[str, Path]) -> None:
-    for name, path in {"model": folder, **extras}.items():
+def _log_files(store: MlflowClient, run: Run, shown: dict[str, Path]) -> None:
+    for name, path in shown.items():
         log = store.log_artifacts if path.is_dir() else store.log_artifact
         log(run.info.run_id, str(path), name)

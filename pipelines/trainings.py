@@ -1,6 +1,6 @@
 """A training under way: its key, its epochs, its checkpoint. Killed in the middle, it goes on from its last epoch.
 
-It lives in .checkpoints/, outside DVC's outputs (DVC deletes those before each run), under the recipe's own key.
+It lives in .checkpoints/, outside DVC's outputs (DVC deletes those before each run), under the hash of recipe, data and code.
 """
 
 import json
@@ -50,9 +50,11 @@ class Training:
         if old:
             shutil.rmtree(old)
 
-    def seconds(self, part: str = "seconds") -> float:
-        """Over all epochs: "seconds" of work, "checkpoint_seconds" or "logging_seconds"."""
-        return sum(row.get(part, 0.0) for row in self.history)
+    def seconds(self) -> dict[str, float]:
+        """Over all epochs, also those before a kill: train is all that was waited for, checkpoint and logging are parts of it."""
+        parts = {name: sum(row.get(f"{name}_seconds", 0.0) for row in self.history) for name in ("checkpoint", "logging")}
+        work = sum(row["seconds"] for row in self.history)
+        return {"train": work + sum(parts.values()) + time.perf_counter() - self._since, **parts}
 
     def finish(self) -> None:
         """Forget the checkpoint: the model folder is in its place."""
@@ -66,9 +68,9 @@ def _identity(path: Path) -> tuple[str, float]:
     return known["key"], known["started"]
 
 
-def under_way(cfg: Config, data: str) -> Training:
-    """The training of this recipe on this data, new or resumed."""
-    return Training(ROOT / f"{cfg.candidate}-{cfg.key(data)}")
+def under_way(cfg: Config, data: str, code: dict[str, str]) -> Training:
+    """The training of this recipe on this data with this code, new or resumed."""
+    return Training(ROOT / f"{cfg.candidate}-{folders.hash_of([cfg.recipe(), data, code])[:16]}")
 
 
 def read_history(folder: Path) -> list[Epoch]:

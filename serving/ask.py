@@ -6,13 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines import configs, errors, families, stores
+from pipelines import configs, errors, families, ledger, manifests, stores
 from serving.champion import Champion
 from serving.problems import Refusal
 
 
-class NoPicture(FileNotFoundError):
-    """There is no such file."""
+class NoPicture(ValueError):
+    """There is no such file, or it holds no picture of the kind."""
 
 
 def ask(family: str, image: Path) -> dict[str, object]:
@@ -25,14 +25,17 @@ def ask(family: str, image: Path) -> dict[str, object]:
 
 
 def champion(family: str) -> Champion:
-    """The champion; where the store has none, or only a damaged one, the ledger is asked once to bring it back."""
+    """The champion of the ledger; where the store has another, a damaged one or none, reconciling brings it."""
     try:
-        return Champion(family)
-    except (stores.NoChampion, stores.NotStored):
-        from pipelines import registry  # MLflow takes seconds: only when it is needed
+        found = Champion(family)
+        if found.served.pointer["model"]["version"] == (ledger.champion(ledger.read(family)) or {}).get("version"):
+            return found
+    except (stores.NoChampion, stores.NotStored, manifests.BrokenModel):
+        pass
+    from pipelines import registry  # MLflow takes seconds: only when it is needed
 
-        registry.reconcile(family)
-        return Champion(family)
+    registry.reconcile(family)
+    return Champion(family)
 
 
 def main() -> None:

@@ -41,14 +41,15 @@ def tiny_model(candidate: str, seed: int) -> Path:
     """A complete model folder models/<candidate>/ whose network is one random layer."""
     cfg = configs.compose(["family=digits", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
     digest = cards.read(cfg.data_folder)["hash"]
-    training = trainings.under_way(cfg, digest)
+    begun = records.begun()
+    training = trainings.under_way(cfg, digest, begun["code"])
     training.epoch({"accuracy": 0.5, "valid_accuracy": 0.4}, lambda folder: None)
     with folders.replacing(cfg.model_folder) as out:
         (out / "native").mkdir()
         (out / "native/model.keras").write_bytes(b"resumed from, never served")
         onnx.save(random_network(seed), str(out / "model.onnx"))
         trainings.write_history(out, training.history)
-        records.write(out, training, records.commit())
+        records.write(out, training, begun)
         manifests.write(out, cfg, digest, description())
     training.finish()
     return cfg.model_folder

@@ -12,7 +12,7 @@ ROWS = [(family, candidate) for family in families.names() for candidate in fami
 def test_every_page_fits(family: str, candidate: str, run: str) -> None:
     cfg = configs.compose([f"family={family}", f"candidate={candidate}", f"run={run}"])
     assert (cfg.family, cfg.candidate, cfg.run) == (family, candidate, run)
-    assert cfg.gate.metric
+    assert 0 < cfg.gate.floor < 1
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,9 @@ def test_every_page_fits(family: str, candidate: str, run: str) -> None:
         (["family=digits", "gate.flor=3"], ["gate.flor", "'floor'", "confidence"]),
         (["family=digits", "data.sources=[mnst]"], ["'mnst'", "'mnist'", "'embedded'"]),
         (["family=digits", "data.sources=[]"], ["data.sources", "at least 1"]),
+        (["family=digits", "data=3"], ["data=3", "sources"]),
+        (["family=digits", "candidate=digits-adam", "fit=null"], ["fit=None", "optimizer"]),
+        (["family=digits", "seed=${nope}"], ["nope"]),
         (["family=digits", "seeed=3"], ["seeed", "'seed'"]),
         (["family=digits", "fit"], ["fit", "EQUAL"]),
     ],
@@ -40,9 +43,8 @@ def test_a_wrong_page_names_the_choices(overrides: list[str], named: list[str]) 
         assert word in str(caught.value)
 
 
-def test_the_key_of_a_training_follows_what_it_reads() -> None:
+def test_a_recipe_is_what_training_reads() -> None:
     words = ["family=digits", "candidate=digits-adam"]
-    plain = configs.compose(words).key("data")
-    assert plain == configs.compose(words).key("data")
-    assert plain == configs.compose([*words, "gate.floor=0.5"]).key("data")
-    assert len({plain, configs.compose(words).key("other"), configs.compose([*words, "fit.epochs=9"]).key("data")}) == 3
+    plain = configs.compose(words).recipe()
+    assert plain == configs.compose([*words, "gate.floor=0.5"]).recipe()
+    assert plain != configs.compose([*words, "fit.epochs=9"]).recipe()

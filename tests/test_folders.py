@@ -62,6 +62,17 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+def test_a_writer_killed_between_its_renames_loses_nothing(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".model.old-{dead.pid}").mkdir()
+    (tmp_path / f".model.old-{dead.pid}/file").write_text("old")
+    (tmp_path / ".model.old-copy").mkdir()
+    with pytest.raises(RuntimeError), folders.replacing(tmp_path / "model"):
+        raise RuntimeError
+    assert (tmp_path / "model/file").read_text() == "old"
+
+
 def test_an_array_cut_off_by_the_disk_is_named_too(tmp_path: Path) -> None:
     """NumPy gives no errno for a short write."""
     code = FULL.replace(

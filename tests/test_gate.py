@@ -6,7 +6,7 @@ import pytest
 from pipelines import gate
 from pipelines.configs import Gate
 
-PAGE = Gate(metric="accuracy", floor=0.9, gain=0.0, confidence=0.9, size_mb=1, latency="realtime")
+PAGE = Gate(floor=0.9, gain=0.0, confidence=0.9, size_mb=1, latency="realtime")
 REPORT = {"valid": {"accuracy": 0.95}, "size_mb": 0.5, "latency_ms": 1.0}
 
 
@@ -19,7 +19,7 @@ def headline(outcomes: gate.Outcomes) -> float:
 
 
 def test_a_good_challenger_meets_every_condition() -> None:
-    assert [condition.holds for condition in gate.conditions(PAGE, REPORT)] == [True, True, True]
+    assert [condition.holds for condition in gate.conditions(PAGE, "accuracy", REPORT)] == [True, True, True]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_good_challenger_meets_every_condition() -> None:
     ],
 )
 def test_each_condition_closes_the_gate_alone(change: dict[str, object], name: str) -> None:
-    assert [condition.name for condition in gate.conditions(PAGE, {**REPORT, **change}) if not condition.holds] == [name]
+    assert [condition.name for condition in gate.conditions(PAGE, "accuracy", {**REPORT, **change}) if not condition.holds] == [name]
 
 
 def test_a_clear_gain_opens_and_noise_does_not() -> None:

@@ -10,6 +10,12 @@ import pytest
 from pipelines import ledger
 from tests.conftest import environment
 
+
+def append(event: str, key: str, facts: dict[str, object]) -> dict[str, object]:
+    """A decision made looking at the present head."""
+    return ledger.append("digits", event, key, facts, after=ledger.head("digits"))
+
+
 FACTS = {"digest": "d", "candidate": "digits-adam", "data": "x"}
 
 
@@ -20,17 +26,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_versions_count_promotions_and_the_last_line_decides() -> None:
     assert ledger.champion(ledger.read("digits")) is None
-    one, two = (ledger.append("digits", "promote", key, FACTS) for key in "ab")
-    back = ledger.append("digits", "rollback", "c", {**FACTS, "version": 1})
+    one, two = (append("promote", key, FACTS) for key in "ab")
+    back = append("rollback", "c", {**FACTS, "version": 1})
     assert [one["version"], two["version"], back["version"]] == [1, 2, 1]
     assert ledger.champion(ledger.read("digits")) == one
     assert [line["previous"] for line in ledger.read("digits")] == [None, one["hash"], two["hash"]]
-    assert ledger.append("digits", "promote", "d", FACTS)["version"] == 3
+    assert append("promote", "d", FACTS)["version"] == 3
 
 
 def test_the_same_decision_never_makes_a_second_line() -> None:
-    first = ledger.append("digits", "promote", "a", FACTS)
-    assert ledger.append("digits", "promote", "a", {**FACTS, "digest": "other"}) == first
+    first = append("promote", "a", FACTS)
+    assert append("promote", "a", {**FACTS, "digest": "other"}) == first
     assert len(ledger.read("digits")) == 1
 
 
@@ -38,7 +44,7 @@ def test_the_same_decision_never_makes_a_second_line() -> None:
 @pytest.mark.parametrize("field", ["digest", "time", "version", "hash"])
 def test_an_altered_line_is_named(number: int, field: str) -> None:
     for key in "abc":
-        ledger.append("digits", "promote", key, FACTS)
+        append("promote", key, FACTS)
     lines = ledger.path("digits").read_text().splitlines()
     lines[number - 1] = json.dumps({**json.loads(lines[number - 1]), field: "altered"})
     ledger.path("digits").write_text("\n".join(lines) + "\n")
@@ -49,30 +55,35 @@ def test_an_altered_line_is_named(number: int, field: str) -> None:
 @pytest.mark.parametrize("change", ["drop", "swap", "garbage", "blank"])
 def test_a_dropped_moved_or_foreign_line_is_found(change: str) -> None:
     for key in "abc":
-        ledger.append("digits", "promote", key, FACTS)
+        append("promote", key, FACTS)
     a, b, c = ledger.path("digits").read_text().splitlines()
     altered = {"drop": [a, c], "swap": [b, a, c], "garbage": [a, "?", b, c], "blank": [a, "", b, c]}[change]
     ledger.path("digits").write_text("\n".join(altered) + "\n")
     with pytest.raises(ledger.AlteredLedger):
-        ledger.append("digits", "promote", "d", FACTS)
+        append("promote", "d", FACTS)
 
 
 def test_a_torn_last_line_was_never_committed() -> None:
     """A writer killed in the middle of its write: at any byte, the line is absent and the next append repairs the file."""
-    ledger.append("digits", "promote", "a", FACTS)
+    append("promote", "a", FACTS)
     whole = ledger.path("digits").read_bytes()
-    ledger.append("digits", "promote", "b", FACTS)
+    append("promote", "b", FACTS)
     both = ledger.path("digits").read_bytes()
-    for cut in range(len(whole), len(both)):
+    for cut in range(len(whole), len(both) - 1):
         ledger.path("digits").write_bytes(both[:cut])
         assert len(ledger.read("digits")) == 1
-    again = ledger.append("digits", "promote", "b", FACTS)
+    again = append("promote", "b", FACTS)
     assert (again["version"], len(ledger.read("digits"))) == (2, 2)
 
 
 def test_two_promotions_at_once_make_two_lines_or_one() -> None:
     """Ten processes, five decisions: each decision has one line, and the chain holds."""
-    code = "import sys; from pipelines import ledger; ledger.append('digits', 'promote', sys.argv[1], {'digest': sys.argv[1]})"
+    code = (
+        "import sys; from pipelines import ledger\n"
+        "while True:\n"
+        "    try: ledger.append('digits', 'promote', sys.argv[1], {'digest': sys.argv[1]}, after=ledger.head('digits')); break\n"
+        "    except ledger.Overtaken: pass"
+    )
     keys = [str(index % 5) for index in range(10)]
     writers = [subprocess.Popen([sys.executable, "-c", code, key], env=environment()) for key in keys]
     assert [writer.wait() for writer in writers] == [0] * 10
@@ -84,6 +95,34 @@ def test_two_promotions_at_once_make_two_lines_or_one() -> None:
 def test_an_unknown_version_names_the_known_ones() -> None:
     with pytest.raises(ledger.UnknownVersion, match="make train"):
         ledger.version("digits", 1)
-    ledger.append("digits", "promote", "a", FACTS)
+    append("promote", "a", FACTS)
     with pytest.raises(ledger.UnknownVersion, match=r"no version 7.*1\."):
         ledger.version("digits", 7)
+
+
+def test_an_editor_that_drops_the_last_newline_undoes_nothing() -> None:
+    append("promote", "a", FACTS)
+    ledger.path("digits").write_bytes(ledger.path("digits").read_bytes().rstrip(b"\n"))
+    assert len(ledger.read("digits")) == 1
+    assert append("promote", "b", FACTS)["version"] == 2
+    assert [line["seq"] for line in ledger.read("digits")] == [1, 2]
+
+
+def test_a_decision_that_was_overtaken_is_not_committed() -> None:
+    """Decided against one champion, another stood by the time of the commit."""
+    seen = append("promote", "a", FACTS)["hash"]
+    append("promote", "b", FACTS)
+    append("rollback", "c", {**FACTS, "version": 1})
+    with pytest.raises(ledger.Overtaken, match="make promote"):
+        ledger.append("digits", "promote", "d", FACTS, after=str(seen))
+    assert len(ledger.read("digits")) == 3
+
+
+def test_what_was_rolled_back_is_known_until_it_is_brought_back() -> None:
+    append("promote", "a", {**FACTS, "digest": "one"})
+    append("promote", "b", {**FACTS, "digest": "two"})
+    assert ledger.rolled_back(ledger.read("digits")) == {}
+    append("rollback", "c", {**FACTS, "digest": "one", "version": 1})
+    assert ledger.rolled_back(ledger.read("digits")) == {"two": 2}
+    append("rollback", "d", {**FACTS, "digest": "two", "version": 2})
+    assert ledger.rolled_back(ledger.read("digits")) == {"one": 1}

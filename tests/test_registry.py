@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, ledger, manifests, promotion, registry, stores, tracking
+from pipelines import configs, ledger, manifests, outputs, promotion, registry, stores, tracking
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -125,6 +125,59 @@ def test_rollback_is_one_more_line_and_stays(two_versions: dict[str, Any]) -> No
     assert "make rollback family=digits to=2" in again["words"]
     assert registry.rollback("digits", 2)["version"] == 2
     assert {key: value for key, value in state().items() if key != "runs"} == {k: v for k, v in two_versions.items() if k != "runs"}
+
+
+def test_a_version_deleted_by_hand_comes_back(two_versions: dict[str, Any]) -> None:
+    tracking.client().delete_model_version("digits", "2")
+    registry.reconcile("digits")
+    assert state() == two_versions
+
+
+def test_an_experiment_or_run_deleted_by_hand_comes_back(two_versions: dict[str, Any]) -> None:
+    store = tracking.client()
+    store.delete_run(stores.pointed("digits")["model"]["run_id"])
+    registry.reconcile("digits")
+    assert state() == two_versions
+    store.delete_experiment(tracking.experiment(store, "digits"))
+    registry.reconcile("digits")
+    assert state()["pointer"] == two_versions["pointer"]
+
+
+def test_a_half_copied_model_or_pointer_is_mended(two_versions: dict[str, Any]) -> None:
+    (stores.location(stores.pointed("digits")["tag"]) / "model.yaml").unlink()
+    stores.pointer_path("digits").write_text("{")
+    registry.reconcile("digits")
+    assert state() == two_versions
+
+
+def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: dict[str, Any]) -> None:
+    shutil.rmtree("models/digits-adam")
+    shutil.rmtree(stores.ROOT / "models")
+    with pytest.raises(outputs.NotHere):
+        registry.rollback("digits", 1)
+    with pytest.raises(ledger.UnknownVersion, match="stands already"):
+        registry.rollback("digits", 2)
+    assert len(ledger.read("digits")) == 2
+
+
+def test_rolled_back_stays_rolled_back_whatever_the_gate_says(two_versions: dict[str, Any]) -> None:
+    registry.rollback("digits", None)
+    decision = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.size_mb=24"]))
+    assert (decision["open"], len(ledger.read("digits"))) == (False, 3)
+
+
+def test_a_model_trained_anew_is_not_promoted_on_old_figures(project: Path) -> None:
+    tiny_model("digits-adam", 1)
+    evaluate("digits-adam", 0.5)
+    tiny_model("digits-adam", 2)
+    with pytest.raises(promotion.NothingToPromote, match="make train"):
+        promotion.promote(configs.compose(WORDS))
+
+
+def test_rebuilt_runs_have_their_data_and_recipe(two_versions: dict[str, Any]) -> None:
+    for run in tracking.client().search_runs([tracking.experiment(tracking.client(), "digits")]):
+        assert [found.dataset.name for found in run.inputs.dataset_inputs] == ["digits"]
+        assert {"fit.optimizer", "data.sources", "seed"} <= set(run.data.params)
 
 
 def test_rolling_back_to_what_is_not_there_names_the_choices(project: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from pipelines import sources
 
 CONTENT = b"digits" * 1000
+FLIPPED = gzip.compress(CONTENT)[:12] + bytes([gzip.compress(CONTENT)[12] ^ 0xFF]) + gzip.compress(CONTENT)[13:]
 
 
 def origin(*urls: str, sha256: str | None = None, size: int = len(CONTENT)) -> sources.Origin:
@@ -61,8 +62,9 @@ def test_no_network_names_the_file_the_address_and_the_remedy(tmp_path: Path, mo
         gzip.compress(CONTENT + b"more"),
         gzip.compress(CONTENT)[:-12],
         b"no gzip",
+        FLIPPED,
     ],
-    ids=["altered", "short", "long", "truncated", "not gzip"],
+    ids=["altered", "short", "long", "truncated", "not gzip", "flipped byte"],
 )
 def test_other_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bytes) -> None:
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))

@@ -21,8 +21,8 @@ def main(cfg: Config) -> None:
     report = _report(cfg, figures, counts, latency_ms(predictor, data.load(cfg.data_folder, "valid").images))
     folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
     _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(outcomes["valid"]), cfg.model_folder)
-    valid, test = (figures[split][cfg.gate.metric] for split in ("valid", "test"))
-    print(f"{cfg.candidate}: {cfg.gate.metric} {valid:.4f} on validation, {test:.4f} on test")
+    valid, test = (figures[split][scoring.HEADLINE] for split in ("valid", "test"))
+    print(f"{cfg.candidate}: {scoring.HEADLINE} {valid:.4f} on validation, {test:.4f} on test")
 
 
 def _report(cfg: Config, figures: dict[str, Any], counts: dict[str, int], latency: float) -> dict[str, Any]:

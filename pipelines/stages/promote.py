@@ -9,7 +9,9 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
+EXPERIMENT = "DVC_EXP_NAME"  # set by `dvc exp run`
 CODE = ("pipelines/gate.py", "pipelines/promotion.py")
 
 
@@ -34,24 +36,29 @@ def unchanged(family: str, run: str) -> bool:
             (".store", "champions", f"{family}.json"),
         )
     )
-    if "DVC_EXP_NAME" in os.environ or not (decision.exists() and stamp.exists() and pointer.exists()):
+    if EXPERIMENT in os.environ or not (decision.exists() and stamp.exists() and pointer.exists()):
         return False
     return bool(json.loads(decision.read_text()).get("inputs") == inputs(family, run))
 
 
-def main(family: str, run: str) -> None:
+def main() -> None:
     """Decide, write the decision down, and print it."""
-    from pipelines import configs, errors, folders, promotion
+    from pipelines import configs, promotion
 
-    with errors.printed_once():
-        cfg = configs.compose([f"family={family}", f"run={run}"])
-        decision = promotion.promote(cfg)
-        folders.write_json(Path("reports", family, "promotion.json"), {**decision, "inputs": inputs(family, run)})
+    configs.run(lambda cfg: written(cfg, promotion.promote(cfg)))
+
+
+def written(cfg: Any, decision: dict[str, Any]) -> None:
+    """reports/<family>/promotion.json; an experiment's names no inputs, so that it is never taken for a decision."""
+    from pipelines import folders
+
+    rests_on = {} if EXPERIMENT in os.environ else {"inputs": inputs(cfg.family, cfg.run)}
+    folders.write_json(Path("reports", cfg.family, "promotion.json"), {**decision, **rests_on})
 
 
 if __name__ == "__main__":
-    asked = dict(word.split("=", 1) for word in sys.argv[1:])
-    if unchanged(asked["family"], asked["run"]):
+    asked = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    if set(asked) == {"family", "run"} and unchanged(**asked):
         print(f"{asked['family']}: nothing to decide since the last decision (reports/{asked['family']}/promotion.json).")
     else:
-        main(asked["family"], asked["run"])
+        main()

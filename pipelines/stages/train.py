@@ -6,15 +6,15 @@ from pipelines import cards, configs, families, folders, manifests, records, tra
 def main(cfg: configs.Config) -> None:
     """Train one candidate; its folder is complete or absent."""
     fit = families.part(cfg.family, "fit")
-    card, begun = cards.read(cfg.data_folder), records.commit()
-    training = trainings.under_way(cfg, card["hash"])
+    card, begun = cards.read(cfg.data_folder), records.begun()
+    training = trainings.under_way(cfg, card["hash"], begun["code"])
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)
         trainings.write_history(out, training.history)
         records.write(out, training, begun)
         manifest = manifests.write(out, cfg, card["hash"], description)
     training.finish()
-    words = f"digest {manifest['digest'][:12]}, {training.seconds():.0f} s, export proven to {description.proof.difference:.1g}"
+    words = f"digest {manifest['digest'][:12]}, {training.seconds()['train']:.0f} s, export proven to {description.proof.difference:.1g}"
     print(f"{cfg.model_folder}: {words}")
 
 

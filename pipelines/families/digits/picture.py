@@ -56,7 +56,7 @@ class Convention:
         page = np.zeros((self.side, self.side), np.float32)
         top, left = (self._offset(digit.sum(1 - axis)) for axis in (0, 1))
         page[top : top + digit.shape[0], left : left + digit.shape[1]] = digit
-        return np.rint(page / page.max() * 255).astype(np.uint8)
+        return np.rint(page / page.max() * self.scale).astype(np.uint8)
 
     def _offset(self, mass: NDArray[np.float32]) -> int:
         centre = float((mass * (np.arange(mass.size) + 0.5)).sum() / mass.sum())
