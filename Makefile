@@ -12,10 +12,13 @@ PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
 FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
-named = $(or $(filter $(FAMILIES),$(family)),$(error family=$(family) is unknown. Choose one of: $(FAMILIES)))
+ifneq ($(filter train promote serve predict release rollback,$(MAKECMDGOALS)),)
+ifeq ($(filter $(FAMILIES),$(family)),)
+$(error family=$(family) is unknown. Choose one of: $(FAMILIES))
+endif
+endif
 given = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
 host ?= 127.0.0.1
-port ?= 3000
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
@@ -33,30 +36,30 @@ lint: .venv/with-serve+digits+dev ## style and types
 lock: .venv/with-serve+digits+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
-train: .venv/with-serve+$(or $(family),digits) ## family=digits: ingest, train all candidates, evaluate, promote
-	@dvc repro promote@$(named)
+train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
+	@dvc repro promote@$(family)
 
-promote: .venv/with-serve+$(or $(family),digits) ## family=digits: decide again on what has been evaluated
-	@dvc repro -s promote@$(named)
+promote: .venv/with-serve+$(family) ## family=digits: decide again on what has been evaluated
+	@dvc repro -s promote@$(family)
 
-ui: .venv/with-serve ## MLflow's page on http://127.0.0.1:5000: runs, versions, aliases
+ui: .venv/with-serve ## [port=5000]: MLflow's page on the loopback address: runs, versions, aliases
 	@python -m pipelines.registry reconcile
-	@mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host $(host) --port $(or $(filter-out 3000,$(port)),5000)
+	@mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host $(host) --port $(or $(port),5000)
 
 serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000]: the champion, over HTTP
-	@python -m serving --family $(named) --host $(host) --port $(port)
+	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000)
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
-	@python -m serving.ask --family $(named) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'
+	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'
 
 lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or answer back to the source files
 	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)'
 
 release: .venv/with-serve ## family=digits: the champion's served files to released/, for git
-	@python -m pipelines.releases --family $(named)
+	@python -m pipelines.releases --family $(family)
 
 rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
-	@python -m pipelines.registry rollback --family $(named) $(if $(to),--to $(to))
+	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to))
 
 .uv/bin/uv:
 	@$(PYTHON) -m venv .uv && .uv/bin/pip install -q --disable-pip-version-check uv

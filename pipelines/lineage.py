@@ -80,7 +80,9 @@ def _answer(of: str) -> dict[str, Any] | None:
 
 def _line(of: str, answer: dict[str, Any] | None) -> Line:
     if answer:
-        return ledger.version(families.known(str(answer.get("family"))), int(answer.get("version", 0)))
+        if not isinstance(answer.get("version"), int):
+            raise UnknownPlace(f"{of} names no version: {answer.get('version')!r} is not a number. Start from {FORMS}.")
+        return ledger.version(families.known(str(answer.get("family"))), answer["version"])
     if found := re.fullmatch(r"(\w+)@(champion|v?(\d+))", of):
         return _champion(families.known(found[1])) if found[2] == "champion" else ledger.version(families.known(found[1]), int(found[3]))
     return _of_run(of)

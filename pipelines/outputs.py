@@ -31,6 +31,8 @@ def restore(name: str, out: Path) -> None:
     """Copy a folder out of DVC's cache into the empty folder `out`, checking each file. Raises NotHere or BrokenCache."""
     for entry in json.loads(_cached(name).read_text()):
         target = out / entry["relpath"]
+        if Path(entry["relpath"]).is_absolute() or ".." in Path(entry["relpath"]).parts:
+            raise BrokenCache(f"{name} lists {entry['relpath']!r}, which leads outside its folder. Do not use this cache.")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_cached(entry["md5"]), target)
 

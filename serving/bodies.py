@@ -63,7 +63,7 @@ def _not_a_number(word: str) -> NoReturn:
 
 
 def _explained(fault: Any, kind: type[BaseModel]) -> str:
-    where = ".".join(str(step) for step in fault["loc"]) or "the body"
+    where = ".".join(str(step)[:40] for step in fault["loc"]) or "the body"
     known = ", ".join(repr(key) for key in kind.model_fields)
     if fault["type"] == "extra_forbidden":
         return f"{where}: unknown key; known: {known}"
@@ -79,10 +79,9 @@ async def _upload(request: Request, body: bytes) -> bytes:
     try:
         async with Request(request.scope, replayed).form(max_files=1, max_fields=8, max_part_size=len(body)) as form:
             return await _file(form)
-    except HTTPException as error:
-        raise Refusal(
-            400, f"{error.detail.rstrip('.')}: the multipart body is broken. Send the picture as a file in the field 'image'."
-        ) from error
+    except (HTTPException, UnicodeError, LookupError) as error:
+        reason = str(getattr(error, "detail", error))[:200].rstrip(".")
+        raise Refusal(400, f"{reason}: the multipart body is broken. Send the picture as a file in the field 'image'.") from error
 
 
 async def _file(form: FormData) -> bytes:

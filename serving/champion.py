@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import uuid
 from typing import Any, NamedTuple
 
@@ -37,15 +38,11 @@ class Champion:
     def __init__(self, family: str) -> None:
         self.family = family
         self._served = self._loaded()
-        self._stop = threading.Event()
+        self._refused: stores.Pointer | None = None
 
     def follow(self) -> None:
-        """Watch the pointer from a thread of its own until close()."""
+        """Watch the pointer from a thread of its own, as long as the process lives."""
         threading.Thread(target=self._watch, daemon=True, name=f"{self.family}-pointer").start()
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._stop.set()
 
     @property
     def served(self) -> Served:
@@ -58,19 +55,23 @@ class Champion:
         return Served(predictor, pointer)
 
     def _watch(self) -> None:
-        while not self._stop.wait(INTERVAL):
+        while True:
+            time.sleep(INTERVAL)
             self.look()
 
     def look(self) -> None:
         """Swap when the pointer has moved; a new model that does not load leaves the old one in place, and is logged."""
+        pointer = None
         try:
-            if stores.pointed(self.family) != self._served.pointer:
+            pointer = stores.pointed(self.family)
+            if pointer not in (self._served.pointer, self._refused):
                 self._served = self._loaded()
                 logger.info("%s now serves version %s", self.family, self._served.pointer["model"]["version"])
         except Exception:
-            logger.exception(
-                "%s keeps serving version %s: the new one does not load", self.family, self._served.pointer["model"]["version"]
-            )
+            if pointer is None or pointer != self._refused:
+                standing = self._served.pointer["model"]["version"]
+                logger.exception("%s keeps serving version %s: the new one does not load", self.family, standing)
+            self._refused = pointer
 
 
 def signature(served: Served) -> dict[str, Any]:

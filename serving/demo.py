@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 from PIL import Image, ImageOps
 
+from pipelines import errors
 from serving.digits import answers
 
 COPY = Path(".demo")
@@ -43,8 +44,9 @@ def main() -> None:
     say("4 of 4: from the answer back to the data")
     run(sys.executable, "-m", "pipelines.lineage", "answer.json")
     say(f"Done in {time.monotonic() - started:.0f} s. Next:")
-    print("  make train family=digits       the same on MNIST (70,000 pictures)\n  make ui                        compare the runs")
-    print("  make serve family=digits       keep the endpoint running\n  make help                      everything else")
+    print("  make serve family=digits       this project's own champion, trained on MNIST, on http://127.0.0.1:3000")
+    print("  make ui                        its runs, versions and figures in MLflow")
+    print("  make train family=digits       train it again (70,000 pictures)\n  make help                      everything else")
 
 
 def say(words: str) -> None:
@@ -90,14 +92,20 @@ def service() -> Iterator[str]:
 def awaited(address: str, process: subprocess.Popen[bytes]) -> str:
     """The address, once the service is ready. Raises NotStarted."""
     for _ in range(PATIENCE):
-        try:
-            if httpx.get(f"{address}/readyz").is_success:
-                return address
-        except httpx.TransportError:
-            time.sleep(0.5)
         if process.poll() is not None:
             break
+        if ready(address):
+            return address
+        time.sleep(0.5)
     raise NotStarted(f"the service at {address} did not start; its own words stand above.")
+
+
+def ready(address: str) -> bool:
+    """Does the service answer?"""
+    try:
+        return httpx.get(f"{address}/readyz").is_success
+    except httpx.TransportError:
+        return False
 
 
 def ask(address: str) -> None:
@@ -119,4 +127,5 @@ def sample() -> tuple[bytes, int]:
 
 if __name__ == "__main__":
     os.environ.pop("DATA_MIRROR", None)
-    main()
+    with errors.printed_once():
+        main()

@@ -183,6 +183,7 @@ def test_a_huge_picture_is_refused_from_its_header(side: int) -> None:
     assert len(content) < 100
     refusal = refused(content)
     assert refusal.status == 413
+    assert f"{side} x {side}" in refusal.detail
     assert "50 megapixels" in refusal.detail
 
 

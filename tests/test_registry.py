@@ -206,6 +206,18 @@ def test_a_champion_that_is_nowhere_closes_the_gate(two_versions: dict[str, Any]
     assert "dvc fetch" in decision["words"]
 
 
+def test_two_promotions_at_once_make_one_version(project: Path) -> None:
+    tiny_model("digits-adam", 1)
+    evaluate("digits-adam", 0.5)
+    words = [sys.executable, "-m", "pipelines.stages.promote", *WORDS]
+    both = [subprocess.Popen(words, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) for _ in range(2)]
+    for process in both:
+        words_said = process.communicate()[1]
+        assert process.returncode == 0 or "Overtaken" in words_said, words_said
+    assert len(ledger.read("digits")) == 1
+    assert state()["champion"] == 1
+
+
 STEPS = [
     "ledger._written",
     "registry.candidate_runs",

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.configs import Serving
-from pipelines.families.digits.picture import Blank
+from pipelines.families.digits.picture import Blank, Convention
 from serving import pictures
 from serving.champion import Origin, Served, signature
 from serving.problems import Refusal
 
-SIDE = 28
-Number = Annotated[float, Field(ge=0, le=255, allow_inf_nan=False)]
+SIDE = Convention().side
+Number = Annotated[float, Field(ge=0, le=Convention().scale, allow_inf_nan=False)]
 Row = Annotated[list[Number], Field(min_length=SIDE, max_length=SIDE)]
 
 
@@ -26,7 +26,7 @@ class Pixels(BaseModel):
     def grey(self) -> NDArray[np.uint8]:
         """[28, 28] of 0 to 255."""
         values = np.array(self.image)
-        return np.rint(values * (255 if values.max() <= 1 else 1)).astype(np.uint8)
+        return np.rint(values * (Convention().scale if values.max() <= 1 else 1)).astype(np.uint8)
 
 
 class Rank(BaseModel):

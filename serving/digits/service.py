@@ -1,7 +1,7 @@
 """Which digit is on this picture? `make serve family=digits`"""
 
 import bentoml
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -13,13 +13,14 @@ from serving.digits import answers
 app = endpoints.application("digits", "Which digit is on this picture?")
 
 
-@bentoml.service(name="digits", traffic={"timeout": 30}, logging={"access": {"enabled": False}})
+@bentoml.service(name="digits", http={"host": "127.0.0.1"}, traffic={"timeout": 30}, logging={"access": {"enabled": False}})
 @bentoml.asgi_app(app)
 class Digits:
     """One picture of a digit, or 28 x 28 numbers, in; the ranking of all ten out."""
 
     def __init__(self) -> None:
         self.limits = configs.serving("digits")
+        self.decoders = CapacityLimiter(2)  # pictures at once: a large one takes a few hundred megabytes
         self.champion = app.state.champion = Champion("digits")
         self.champion.follow()
 
@@ -33,5 +34,5 @@ class Digits:
         """Rank the ten digits for one picture."""
         served = self.champion.served
         content = await bodies.read(request, answers.Pixels, self.limits.limit_mb)
-        digit = await run_in_threadpool(answers.read, content, served, self.limits)
+        digit = await to_thread.run_sync(answers.read, content, served, self.limits, limiter=self.decoders)
         return JSONResponse(answers.answer(digit, served))

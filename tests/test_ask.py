@@ -1,0 +1,77 @@
+"""`make predict`: one answer without a server, as a person reads it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines import configs, promotion, registry
+from tests.conftest import environment, evaluate, tiny_model
+
+WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
+
+
+def ask(*words: str, module: str = "serving.ask") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", module, "--family", "digits", *words], env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def champion(project: Path) -> Path:
+    """A champion, and a picture to ask about."""
+    for seed, (candidate, accuracy) in enumerate([("digits-adam", 0.5), ("digits-sgd", 0.6)]):
+        tiny_model(candidate, seed)
+        evaluate(candidate, accuracy)
+        promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001"]))
+    Image.fromarray(255 - np.load("data/digits/test-images.npy")[0]).save("digit.png")
+    return Path("digit.png")
+
+
+def test_the_ranking_and_the_origin_are_printed(champion: Path) -> None:
+    printed = ask("--image", str(champion)).stdout
+    assert printed.startswith("It is a ")
+    assert sum(line.strip()[:1].isdigit() and "%" in line for line in printed.splitlines()) == 10
+    assert "digits version 2" in printed
+    assert "make lineage of=digits@v2" in printed
+
+
+def test_a_damaged_store_and_a_moved_ledger_are_followed(champion: Path) -> None:
+    for stored in Path(".store/models").rglob("model.onnx"):
+        stored.write_bytes(b"damaged")
+    assert "digits version 2" in ask("--image", str(champion)).stdout
+    pointer = Path(".store/champions/digits.json").read_text()
+    registry.rollback("digits", 1)
+    Path(".store/champions/digits.json").write_text(pointer)
+    assert "digits version 1" in ask("--image", str(champion)).stdout
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "is not a file"), (b"a seven", "PNG, JPEG or WebP"), (b"", "PNG, JPEG or WebP")])
+def test_what_is_no_picture_is_named_without_a_traceback(champion: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        Path("other.png").write_bytes(content)
+    done = ask("--image", "other.png")
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("module", ["serving", "serving.ask"])
+def test_without_a_champion_the_remedy_is_named(project: Path, module: str) -> None:
+    Image.new("L", (9, 9)).save("digit.png")
+    done = ask(*(["--image", "digit.png"] if module == "serving.ask" else []), module=module)
+    assert done.returncode == 1
+    assert "make train family=digits" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_altered_ledger_serves_nothing(champion: Path) -> None:
+    path = Path("registry/digits.jsonl")
+    path.write_text(path.read_text().replace("digits-sgd", "digits-adam"))
+    done = ask(module="serving")
+    assert done.returncode == 1
+    assert "AlteredLedger" in done.stderr
+    assert "git checkout registry/digits.jsonl" in done.stderr
