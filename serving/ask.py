@@ -49,7 +49,7 @@ def main() -> None:
             answer = ask(asked.family, asked.image)
         except Refusal as refusal:
             raise NoPicture(f"{asked.image}: {refusal}") from None
-        Console().print(import_module(f"serving.{asked.family}.answers").told(answer), highlight=False)
+        Console().print(import_module(f"serving.{asked.family}.answers").told(answer), highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":
