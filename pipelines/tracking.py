@@ -30,6 +30,7 @@ def uri() -> str:
 
 def client() -> MlflowClient:
     """A client on the project's own database, created once even when two processes ask for it."""
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     with folders.locked(ROOT / ".lock"):
         found = MlflowClient(uri())

@@ -15,6 +15,10 @@ def test_the_temperature_of_calibrated_logits_is_found(divisor: float) -> None:
     assert calibration.temperature(logits * divisor, labels) == pytest.approx(divisor, rel=0.06)
 
 
-def test_a_model_that_is_always_right_stays_finite() -> None:
-    logits = np.eye(10, dtype=np.float32) * 20
-    assert calibration.temperature(logits, np.arange(10)) == pytest.approx(0.25)
+@pytest.mark.parametrize("count", [50, 500])
+def test_a_model_that_errs_nowhere_on_few_examples_is_not_called_certain(count: int) -> None:
+    labels = np.arange(count) % 10
+    logits = np.eye(10, dtype=np.float32)[labels] * 10
+    tempered = logits / calibration.temperature(logits, labels)
+    confidence = (np.exp(tempered) / np.exp(tempered).sum(1, keepdims=True)).max(1).mean()
+    assert 1 - confidence == pytest.approx(1 / (count + 2), rel=0.2)

@@ -1,5 +1,6 @@
 """Train with Keras on TensorFlow, export to ONNX, and prove that both give the same answers."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,8 @@ def _export(model: keras.Model, path: Path, valid: Split) -> Proof:
     answering = keras.Model(model.input, keras.layers.Softmax(name="probabilities")(model.output * sharpness))
     pixels = np.asarray(_pixels(valid.images[:PROOF]))
     native = np.asarray(answering(pixels))
-    answering.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of tf2onnx about NumPy
+        answering.export(path, format="onnx", verbose=False)
     served = session(path)
     return prove(native, served.run(None, {served.get_inputs()[0].name: pixels})[0], TOLERANCE)
