@@ -33,10 +33,13 @@ class Gate(Page):
 
 
 class Serving(Page):
-    """Limits of the endpoint: megabytes of a body, megapixels of a picture."""
+    """Limits of the endpoint: megabytes of a body, megapixels of a picture, seconds of a request, requests at work, pictures in a batch."""
 
     limit_mb: float = Field(gt=0)
     limit_megapixels: float = Field(gt=0)
+    limit_seconds: float = Field(gt=0)
+    queue: int = Field(gt=0)
+    batch: int = Field(gt=0)
 
 
 class Config(Page):
