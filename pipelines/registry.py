@@ -165,14 +165,27 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
     assert line is not None
     folders.write_json(Path("reports", family, "champion.json"), champion_report(line))
     try:
-        folder = served(line)
-        tag = stores.put(folder, line["version"])
+        tag = stores.put(served(line), line["version"])
     except outputs.NotHere as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
-    if folder.is_relative_to(RELEASED):
-        print(f"{family}: version {line['version']} comes from {folder}/, as released; this machine has not trained it.")
-    stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id)})
+    about = {"promotion": line, "decision": lines[-1], "card": _data_card(line), "released": not _trained_here(line)}
+    stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
+    stores.say_released(family)
+
+
+def _data_card(line: Line) -> dict[str, Any] | None:
+    """The card of the data that this promotion was trained on, where data/ or a release holds it."""
+    found = _card(line["family"], line["data"])
+    return cards.read(found["data"].parent) if found else None
+
+
+def _trained_here(line: Line) -> bool:
+    """Is the whole model folder on this machine, and not only what it serves?"""
+    try:
+        return whole(line).exists()
+    except (outputs.NotHere, outputs.BrokenCache):
+        return False
 
 
 def identity(line: Line, run_id: str) -> dict[str, Any]:

@@ -85,7 +85,11 @@ def pointer_path(family: str) -> Path:
 
 
 def point(family: str, pointer: Pointer) -> None:
-    """Move what services follow: {"tag", "model": {"family", "version", "digest", "data", "commit", "run_id"}}, atomically."""
+    """Move what services follow, atomically.
+
+    {"tag", "model": what every answer carries, "promotion" and "decision": the ledger's lines that made this version and
+    that it stands by, "card": the data card or None, "released": whether this machine has only the released files}
+    """
     try:
         moved = pointed(family) != pointer
     except NoChampion:
@@ -101,3 +105,10 @@ def pointed(family: str) -> Pointer:
     except (FileNotFoundError, ValueError):
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     return pointer
+
+
+def say_released(family: str) -> None:
+    """Say so where the champion was not trained on this machine."""
+    pointer = pointed(family)
+    if pointer["released"]:
+        print(f"{family}: version {pointer['model']['version']} comes from released/{family}/; this machine has not trained it.")
