@@ -46,8 +46,8 @@ ui: .venv/with-serve ## [port=5000]: MLflow's page on the loopback address: runs
 	@python -m pipelines.registry reconcile
 	@mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host $(host) --port $(or $(port),5000)
 
-serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000]: the champion, over HTTP
-	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000)
+serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1]: the champion, over HTTP
+	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1)
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
 	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'

@@ -1,11 +1,12 @@
-"""`python -m serving --family digits`: bring the store up to date with the ledger, then serve with BentoML."""
+"""`python -m serving --family digits`: the family's BentoML service, once the store follows the ledger."""
 
 import argparse
 import os
-import sys
-from pathlib import Path
+import tempfile
 
-from pipelines import errors, families, registry, stores
+import uvicorn
+
+from pipelines import errors, families, stores
 
 
 def main() -> None:
@@ -13,20 +14,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m serving", description=main.__doc__)
     parser.add_argument("--family", required=True)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", default="3000")
+    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--workers", type=int, default=1)
     asked = parser.parse_args()
-    with errors.printed_once():
-        registry.reconcile(families.known(asked.family))
-        stores.pointed(asked.family)
-    _serve(asked.family, asked.host, asked.port)
+    with errors.printed_once(), tempfile.TemporaryDirectory() as metrics:
+        os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
+        _serve(families.known(asked.family), asked.host, asked.port, asked.workers)
 
 
-def _serve(family: str, host: str, port: str) -> None:
-    """Become `bentoml serve`: signals reach it, and what reconciling needed leaves the memory."""
-    os.environ |= {"BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
-    service = f"serving.{family}.service:{family.capitalize()}"
-    words = ["serve", service, "--host", host, "--port", port, "--working-dir", str(Path.cwd())]
-    os.execv(sys.executable, [sys.executable, "-m", "bentoml", *words])
+def _serve(family: str, host: str, port: int, workers: int) -> None:
+    from serving.champion import settle  # Prometheus reads its environment when it is imported
+
+    settle(family)
+    service = f"serving.{family}.service:{family.capitalize()}.to_asgi"
+    uvicorn.run(service, factory=True, host=host, port=port, workers=workers, log_config=None, server_header=False, proxy_headers=False)
 
 
 if __name__ == "__main__":

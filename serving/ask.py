@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines import configs, errors, families, ledger, manifests, stores
-from serving.champion import Champion
+from pipelines import configs, errors, families
+from serving.bodies import Body
+from serving.champion import Champion, settle
 from serving.problems import Refusal
 
 
@@ -19,23 +20,12 @@ def ask(family: str, image: Path) -> dict[str, object]:
     """The answer that the endpoint would give to this picture. Raises NoPicture, NoChampion or Refusal."""
     if not image.is_file():
         raise NoPicture(f"{image} is not a file. Name a picture: make predict family={family} image=my_picture.png")
-    answers, served = import_module(f"serving.{families.known(family)}.answers"), champion(family).served
-    answer: dict[str, object] = answers.answer(answers.read(image.read_bytes(), served, configs.serving(family)), served)
+    answers = import_module(f"serving.{families.known(family)}.answers")
+    settle(family)
+    served = Champion(family).served
+    picture = answers.read(Body(False, image.read_bytes()), served, configs.serving(family))
+    answer: dict[str, object] = answers.answer(served.predictor.predict(picture[None])[0], served)
     return answer
-
-
-def champion(family: str) -> Champion:
-    """The champion of the ledger; where the store has another, a damaged one or none, reconciling brings it."""
-    try:
-        found = Champion(family)
-        if found.served.pointer["model"]["version"] == (ledger.champion(ledger.read(family)) or {}).get("version"):
-            return found
-    except (stores.NoChampion, stores.NotStored, manifests.BrokenModel):
-        pass
-    from pipelines import registry  # MLflow takes seconds: only when it is needed
-
-    registry.reconcile(family)
-    return Champion(family)
 
 
 def main() -> None:

@@ -1,9 +1,14 @@
 """What comes in: JSON or a picture, read no further than the limit allows."""
 
+import asyncio
+import io
 import json
 import reprlib
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
+from PIL import Image
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -13,26 +18,34 @@ from starlette.types import Message
 from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)
+Result = TypeVar("Result")
 KINDS = ("application/json", "multipart/form-data", "image/png", "image/jpeg", "image/webp")
 DRAINED = 8  # times the limit: so much is read and thrown away, so that the refusal reaches a client that is still sending
+LIGHT_BYTES, LIGHT_PIXELS = 32_000, 500_000  # a body within both is decoded in a few milliseconds at most
+ASIDE = ThreadPoolExecutor(2, "heavy-bodies")  # at once: a large picture takes a few hundred megabytes
 
 
-async def read(request: Request, kind: type[Input], limit_mb: float) -> Input | bytes:
-    """The body as `kind` (JSON) or as the bytes of a picture (multipart field `image`, or the body itself).
+class Body(NamedTuple):
+    """JSON, or a picture."""
 
-    Raises Refusal: 413 over the limit, 415 for another content type, 422 for what does not fit.
+    json: bool
+    content: bytes
+
+
+async def read(request: Request, limit_mb: float) -> Body:
+    """The body: JSON, the multipart field `image`, or a picture as it is.
+
+    Raises Refusal: 413 over the limit, 415 for another content type, 400 or 422 for what does not fit.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await _limited(request, int(limit_mb * 1e6))
     if not body:
-        raise Refusal(422, "The body is empty. Send JSON, or a picture as multipart field 'image'.")
-    if content_type == "application/json":
-        return parsed(body, kind)
+        raise Refusal(422, "empty body", "The body is empty. Send JSON, or a picture as multipart field 'image'.")
     if content_type == "multipart/form-data":
-        return await _upload(request, body)
+        return Body(False, await _upload(request, body))
     if content_type in KINDS:
-        return body
-    raise Refusal(415, f"Content-Type {content_type or '(none)'!r} is not read here. Send one of: {', '.join(KINDS)}.")
+        return Body(content_type == "application/json", body)
+    raise Refusal(415, "content type", f"Content-Type {content_type or '(none)'!r} is not read here. Send one of: {', '.join(KINDS)}.")
 
 
 async def _limited(request: Request, limit: int) -> bytes:
@@ -44,8 +57,27 @@ async def _limited(request: Request, limit: int) -> bytes:
         elif size > limit * DRAINED:
             break
     if size > limit:
-        raise Refusal(413, f"The body has {size / 1e6:.1f} MB or more; at most {limit / 1e6:g} MB are allowed. Send a smaller picture.")
+        words = f"The body has {size / 1e6:.1f} MB or more; at most {limit / 1e6:g} MB are allowed. Send a smaller picture."
+        raise Refusal(413, "body too large", words)
     return b"".join(chunks)
+
+
+async def understood(work: Callable[..., Result], body: Body, *more: Any) -> Result:
+    """work(body, *more): at once where the body is light, in a thread where it is heavy, so that nobody waits for it."""
+    if _light(body):
+        return work(body, *more)
+    return await asyncio.get_running_loop().run_in_executor(ASIDE, work, body, *more)
+
+
+def _light(body: Body) -> bool:
+    """Few bytes, and where they are a picture few pixels: a small file may hold millions of them."""
+    if body.json or len(body.content) > LIGHT_BYTES:
+        return len(body.content) <= LIGHT_BYTES
+    try:
+        width, height = Image.open(io.BytesIO(body.content)).size
+    except Exception:  # whoever decodes it says what is wrong
+        return True
+    return width * height <= LIGHT_PIXELS
 
 
 def parsed(body: bytes, kind: type[Input]) -> Input:
@@ -53,13 +85,14 @@ def parsed(body: bytes, kind: type[Input]) -> Input:
     try:
         return kind.model_validate(json.loads(body, parse_constant=_not_a_number))
     except ValidationError as error:
-        raise Refusal(422, "; ".join(_explained(fault, kind) for fault in error.errors()[:3]) + ".") from error
+        raise Refusal(422, "schema", "; ".join(_explained(fault, kind) for fault in error.errors()[:3]) + ".") from error
     except (ValueError, RecursionError) as error:
-        raise Refusal(400, f"The body is not JSON ({error}). Send {{{', '.join(repr(key) for key in kind.model_fields)}: ...}}.") from error
+        known = ", ".join(repr(key) for key in kind.model_fields)
+        raise Refusal(400, "not json", f"The body is not JSON ({error}). Send {{{known}: ...}}.") from error
 
 
 def _not_a_number(word: str) -> NoReturn:
-    raise Refusal(422, f"{word} is not a number. Send finite numbers only.")
+    raise Refusal(422, "not finite", f"{word} is not a number. Send finite numbers only.")
 
 
 def _explained(fault: Any, kind: type[BaseModel]) -> str:
@@ -81,7 +114,8 @@ async def _upload(request: Request, body: bytes) -> bytes:
             return await _file(form)
     except (HTTPException, UnicodeError, LookupError) as error:
         reason = str(getattr(error, "detail", error))[:200].rstrip(".")
-        raise Refusal(400, f"{reason}: the multipart body is broken. Send the picture as a file in the field 'image'.") from error
+        words = f"{reason}: the multipart body is broken. Send the picture as a file in the field 'image'."
+        raise Refusal(400, "broken multipart", words) from error
 
 
 async def _file(form: FormData) -> bytes:
@@ -89,9 +123,8 @@ async def _file(form: FormData) -> bytes:
     if isinstance(image, UploadFile):
         return await image.read()
     there = ", ".join(repr(name) for name in form) or "none"
-    raise Refusal(
-        422, f"The multipart field 'image' is missing, or not a file. Fields sent: {there}. Send the picture as a file in 'image'."
-    )
+    words = f"The multipart field 'image' is missing, or not a file. Fields sent: {there}. Send the picture as a file in 'image'."
+    raise Refusal(422, "no picture", words)
 
 
 def described(kind: type[BaseModel]) -> dict[str, Any]:

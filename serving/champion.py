@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import families, stores
+from pipelines import configs, families, ledger, stores
+from serving import telemetry
+from serving.batches import Batches
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 1.0  # seconds between two looks at the pointer
@@ -30,6 +32,27 @@ class Served(NamedTuple):
 
     predictor: Any
     pointer: stores.Pointer
+    batches: Batches
+
+
+def settle(family: str) -> None:
+    """Bring store and pointer up to date with the ledger. Where they are, MLflow is not loaded: it takes seconds. Raises NoChampion."""
+    if _settled(families.known(family)):
+        return stores.say_released(family)
+    from pipelines import registry
+
+    registry.reconcile(family)
+    stores.pointed(family)
+
+
+def _settled(family: str) -> bool:
+    """Was the pointer written for the ledger's last line, and does the store hold what it names, undamaged?"""
+    head = ledger.head(family)
+    try:
+        pointer = stores.pointed(family)
+    except stores.NoChampion:
+        return False
+    return pointer.get("decision", {}).get("hash") == head and stores.holds(pointer["tag"], pointer["model"]["digest"])
 
 
 class Champion:
@@ -52,7 +75,8 @@ class Champion:
         pointer = stores.pointed(self.family)
         predictor = families.part(self.family, "predict").Predictor(stores.location(pointer["tag"]))
         predictor.warm()
-        return Served(predictor, pointer)
+        telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
+        return Served(predictor, pointer, Batches(predictor.predict, configs.serving(self.family).batch, self.family))
 
     def _watch(self) -> None:
         while True:

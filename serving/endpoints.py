@@ -1,13 +1,16 @@
 """The application around a family's endpoint: health, the front page, one shape of errors, its OpenAPI description."""
 
+import gc
 from html import escape
 from typing import Any
 
 from fastapi import FastAPI
+from PIL import Image
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, JSONResponse
 
+from pipelines import configs
 from serving import problems
 from serving.champion import Champion, Origin
 
@@ -20,7 +23,7 @@ class Health(BaseModel):
 
 
 def application(title: str, question: str) -> FastAPI:
-    """An application that has all but the family's own route; the service puts its champion into `app.state`."""
+    """An application that has all but the family's own routes, and its champion: start() brings that."""
     app = FastAPI(title=title, summary=question, docs_url=None, redoc_url=None)
     problems.handle(app)
 
@@ -33,6 +36,22 @@ def application(title: str, question: str) -> FastAPI:
         return HTMLResponse(_page(title, question, _champion(request).served.pointer["model"]))
 
     return app
+
+
+def start(app: FastAPI, family: str) -> None:
+    """Give the application its champion, loaded and followed, and its limits."""
+    app.state.limits = configs.serving(family)
+    app.state.champion = Champion(family)
+    app.state.champion.follow()
+    Image.preinit()
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: the collector need not walk through it while requests wait (docs/decisions.md)
+
+
+def signed(request: Request, answer: dict[str, Any]) -> JSONResponse:
+    """An answer as JSON; its id and version stand in the log beside the request's."""
+    request.state.prediction_id, request.state.version = answer["prediction_id"], answer["model"]["version"]
+    return JSONResponse(answer)
 
 
 def _champion(request: Request) -> Champion:

@@ -18,10 +18,10 @@ def opened(content: bytes, limit_megapixels: float) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise Refusal(415, f"{_named(content)} is not a picture this service reads. Send PNG, JPEG or WebP.") from error
+        raise Refusal(415, "not a picture", f"{_named(content)} is not a picture this service reads. Send PNG, JPEG or WebP.") from error
     width, height = picture.size
     if width * height > limit_megapixels * 1e6:
-        raise Refusal(413, f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
+        raise Refusal(413, "too many pixels", f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
     return picture
 
 
@@ -44,7 +44,8 @@ def grey(picture: Image.Image) -> NDArray[np.uint8]:
         flat.info["exif"] = picture.info.get("exif", b"")
         return np.asarray(ImageOps.exif_transpose(flat).convert("L"))
     except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
-        raise Refusal(422, f"The {picture.format} picture is truncated or broken ({error}). Send the whole file.") from error
+        words = f"The {picture.format} picture is truncated or broken ({error}). Send the whole file."
+        raise Refusal(422, "broken picture", words) from error
 
 
 def _flat(picture: Image.Image) -> Image.Image:

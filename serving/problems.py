@@ -8,41 +8,64 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """What a refused request is answered with."""
+    """What a refused request is answered with; `reason` is a short word for programs and for the metrics."""
 
     title: str
     status: int
     detail: str
+    reason: str
 
 
 class Refusal(Exception):
     """A request that cannot be answered, and why."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, reason: str, detail: str) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.reason, self.detail = status, reason, detail
 
 
-def response(status: int, detail: str) -> JSONResponse:
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
-    return JSONResponse(problem.model_dump(), status, media_type=MEDIA_TYPE)
+class Refused(JSONResponse):
+    """A refusal as the client sees it; it leaves its reason with the request, for the log and the metrics."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, refusal: Refusal) -> None:
+        self.reason = refusal.reason
+        problem = Problem(title=HTTPStatus(refusal.status).phrase, status=refusal.status, detail=refusal.detail, reason=refusal.reason)
+        super().__init__(problem.model_dump(), refusal.status, {"Retry-After": "1"} if refusal.status == 503 else None)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["refusal"] = self.reason
+        await super().__call__(scope, receive, send)
+
+
+def fault(request_id: str) -> Refusal:
+    """What went wrong is the log's to say, not the client's to read."""
+    return Refusal(500, "fault", f"The service failed on this request; its log says why under request id {request_id}.")
 
 
 def handle(app: FastAPI) -> None:
     """Answer refusals, and the framework's own errors, in the one shape."""
 
-    async def refused(_: Request, error: Any) -> JSONResponse:
-        return response(error.status, error.detail)
+    async def refused(_: Request, error: Any) -> Refused:
+        return Refused(error)
 
-    async def raised(_: Request, error: Any) -> JSONResponse:
-        return response(error.status_code, str(error.detail))
+    async def raised(_: Request, error: Any) -> Refused:
+        answer = Refused(Refusal(error.status_code, HTTPStatus(error.status_code).phrase.lower(), str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def failed(request: Request, _: Any) -> Refused:
+        return Refused(fault(request.state.request_id))
 
     app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(Exception, failed)
     app.add_exception_handler(HTTPException, raised)
 
 

@@ -273,7 +273,7 @@ def test_a_bad_request_is_refused_with_a_reason_and_the_next_is_answered(service
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == problems.MEDIA_TYPE
     problem = response.json()
-    assert set(problem) == {"title", "status", "detail"}
+    assert set(problem) == {"title", "status", "detail", "reason"}
     assert problem["status"] == status
     assert [word for word in words if word not in problem["detail"]] == [], problem["detail"]
     assert service.predict(**WELCOME["multipart"]).status_code == 200
@@ -303,10 +303,33 @@ def test_the_probes_answer(service: Service, path: str) -> None:
 
 
 def test_the_metrics_count_requests(service: Service) -> None:
+    before = figures(service)
     service.predict(**WELCOME["multipart"])
-    response = service.client.get("/metrics")
-    assert response.status_code == 200
-    assert 'endpoint="/predict"' in response.text
+    service.predict(**UNWELCOME["blank"][0])
+    after = figures(service)
+    for figure in (
+        'atelier_requests_total{family="digits",path="/predict",status="200"}',
+        'atelier_requests_total{family="digits",path="/predict",status="422"}',
+        'atelier_refusals_total{family="digits",reason="blank"}',
+        'atelier_batch_size_count{family="digits"}',
+    ):
+        assert after[figure] == before.get(figure, 0) + 1, figure
+    assert after['atelier_request_seconds_count{family="digits",path="/predict"}'] >= 2
+    assert after['atelier_model_version{family="digits"}'] == 1
+
+
+def figures(service: Service) -> dict[str, float]:
+    """What /metrics says: {series: value}."""
+    lines = service.client.get("/metrics").text.splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}
+
+
+def test_every_answer_has_a_request_id_and_a_line_in_the_log(service: Service) -> None:
+    response = service.predict(**form(image=PICTURE), headers={"X-Request-ID": "order-17"})
+    assert response.headers["x-request-id"] == "order-17"
+    line = next(json.loads(line) for line in service.log().splitlines() if "order-17" in line)
+    assert (line["path"], line["status"], line["prediction_id"]) == ("/predict", 200, response.json()["prediction_id"])
+    assert line["version"] == 1
 
 
 def test_the_front_page_says_what_is_served(service: Service) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.configs import Serving
 from pipelines.families.digits.picture import Blank, Convention
-from serving import pictures
+from serving import bodies, pictures
 from serving.champion import Origin, Served, signature
 from serving.problems import Refusal
 
@@ -46,21 +46,20 @@ class Answer(BaseModel):
     model: Origin
 
 
-def read(content: Pixels | bytes, served: Served, limits: Serving) -> NDArray[np.uint8]:
-    """Pixels as they are, a picture brought to the convention: [28, 28]. Raises Refusal."""
-    if isinstance(content, Pixels):
-        return content.grey()
-    picture = pictures.opened(content, limits.limit_megapixels)
+def read(body: bodies.Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
+    """Numbers as they are, a picture brought to the convention: [28, 28]. Raises Refusal."""
+    if body.json:
+        return bodies.parsed(body.content, Pixels).grey()
+    picture = pictures.opened(body.content, limits.limit_megapixels)
     try:
         brought: NDArray[np.uint8] = served.predictor.convention.from_grey(pictures.grey(picture))
     except Blank as blank:
-        raise Refusal(422, str(blank)) from blank
+        raise Refusal(422, "blank", str(blank)) from blank
     return brought
 
 
-def answer(digit: NDArray[np.uint8], served: Served) -> dict[str, Any]:
-    """Rank the ten digits for one picture [28, 28]."""
-    probabilities = served.predictor.predict(digit[None])[0]
+def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]:
+    """Rank the ten digits by their probabilities [10]."""
     ranking = [{"digit": served.predictor.labels[index], "confidence": float(probabilities[index])} for index in np.argsort(-probabilities)]
     return {"prediction": ranking[0]["digit"], "confidence": ranking[0]["confidence"], "ranking": ranking, **signature(served)}
 

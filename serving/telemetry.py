@@ -1,0 +1,93 @@
+"""What an endpoint tells of itself: a name and a line of JSON for every request, and figures for Prometheus at /metrics."""
+
+import json
+import logging
+import re
+import sys
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import Refused, fault
+
+logger = logging.getLogger("atelier.serving")
+GIVEN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # a request id that a client may choose
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+REQUESTS = Counter("atelier_requests_total", "Requests answered.", ["family", "path", "status"])
+LATENCY = Histogram("atelier_request_seconds", "From a request's first byte to its answer.", ["family", "path"], buckets=SECONDS)
+REFUSALS = Counter("atelier_refusals_total", "Requests refused, by reason.", ["family", "reason"])
+BATCHES = Histogram("atelier_batch_size", "Pictures answered together.", ["family"], buckets=(1, 2, 4, 8, 16, 32, 64))
+VERSION = Gauge("atelier_model_version", "The version that is served.", ["family"], multiprocess_mode="mostrecent")
+
+
+class Telemetry:
+    """An application whose requests are named (X-Request-ID), logged and counted; what it did not catch is answered as a problem."""
+
+    def __init__(self, app: ASGIApp, family: str) -> None:
+        self.app, self.family = app, family
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = time.perf_counter()
+        state = scope.setdefault("state", {})
+        state["request_id"], status = _name(scope), 0
+
+        async def named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = state["request_id"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, named)
+        except Exception:
+            logger.exception("a fault of the service", extra={"facts": {"request_id": state["request_id"]}})
+            if not status:
+                await Refused(fault(state["request_id"]))(scope, receive, named)
+        self._count(scope, status, time.perf_counter() - begun)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        path = getattr(scope.get("route"), "path", "other")
+        REQUESTS.labels(self.family, path, status).inc()
+        LATENCY.labels(self.family, path).observe(seconds)
+        if reason := scope["state"].get("refusal"):
+            REFUSALS.labels(self.family, reason).inc()
+        facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1000, 2)}
+        logger.info("request", extra={"facts": {**facts, **scope["state"]}})
+
+
+def _name(scope: Scope) -> str:
+    """The id that the client gave, where it is a plain one; else a new one."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if GIVEN.fullmatch(given) else uuid.uuid4().hex
+
+
+class Lines(logging.Formatter):
+    """A record as one line of JSON: time, level, message, the facts it carries, and the traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def log_as_json() -> None:
+    """Send what the service and its server say to standard error, a line of JSON each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Lines())
+    for name in ("atelier", "uvicorn.error"):
+        told = logging.getLogger(name)
+        told.handlers, told.propagate = [handler], False
+        told.setLevel(logging.INFO)

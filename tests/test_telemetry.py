@@ -1,0 +1,128 @@
+"""Every request has a name, a line in the log and its share in the metrics."""
+
+import asyncio
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+
+from serving import problems, telemetry
+
+FAMILY = "telemetry-test"
+
+
+def application() -> telemetry.Telemetry:
+    app = FastAPI()
+    problems.handle(app)
+
+    @app.get("/answer")
+    async def answer() -> str:
+        return "yes"
+
+    @app.get("/refusal")
+    async def refusal() -> None:
+        raise problems.Refusal(422, "blank", "There is no ink.")
+
+    @app.get("/fault")
+    async def fault() -> None:
+        raise ZeroDivisionError("the fault's own words")
+
+    return telemetry.Telemetry(app, FAMILY)
+
+
+def get(path: str, **headers: str) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(application()), base_url="http://service") as client:
+            return await client.get(path, headers=headers)
+
+    return asyncio.run(ask())
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"family": FAMILY, **labels}) or 0.0
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged; the loggers are put back."""
+    told = [logging.getLogger(name) for name in ("atelier", "uvicorn.error")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in told]
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    telemetry.log_as_json()
+    yield stream
+    for logger, (handlers, propagate, level) in zip(told, before, strict=True):
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
+
+
+def lines(log: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+def test_a_request_is_a_line_of_json(log: io.StringIO) -> None:
+    response = get("/answer")
+    (line,) = lines(log)
+    assert {key: line[key] for key in ("level", "message", "method", "path", "status")} == {
+        "level": "info",
+        "message": "request",
+        "method": "GET",
+        "path": "/answer",
+        "status": 200,
+    }
+    assert line["request_id"] == response.headers["x-request-id"]
+    assert set(line) == {"time", "level", "message", "method", "path", "status", "ms", "request_id"}
+
+
+def test_a_client_may_name_its_request(log: io.StringIO) -> None:
+    assert get("/answer", **{"X-Request-ID": "order-17.b"}).headers["x-request-id"] == "order-17.b"
+    assert [line["request_id"] for line in lines(log)] == ["order-17.b"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, 'a"b', "a b", "{}"])
+def test_but_only_plainly(name: str) -> None:
+    given = get("/answer", **{"X-Request-ID": name}).headers["x-request-id"]
+    assert given != name
+    assert len(given) == 32
+
+
+def test_a_refusal_is_counted_by_its_reason(log: io.StringIO) -> None:
+    before = value("atelier_refusals_total", reason="blank")
+    response = get("/refusal")
+    assert response.json() == {"title": "Unprocessable Entity", "status": 422, "detail": "There is no ink.", "reason": "blank"}
+    assert value("atelier_refusals_total", reason="blank") == before + 1
+    assert [line["refusal"] for line in lines(log)] == ["blank"]
+
+
+def test_a_fault_is_a_problem_that_leads_to_its_traceback(log: io.StringIO) -> None:
+    response = get("/fault")
+    assert response.status_code == 500
+    assert response.headers["content-type"] == problems.MEDIA_TYPE
+    assert "own words" not in response.text
+    fault, request = lines(log)
+    assert response.headers["x-request-id"] == fault["request_id"] == request["request_id"]
+    assert str(fault["request_id"]) in response.json()["detail"]
+    assert "ZeroDivisionError: the fault's own words" in str(fault["traceback"])
+    assert request["status"] == 500
+
+
+def test_requests_and_their_seconds_are_counted_by_route() -> None:
+    before = value("atelier_requests_total", path="/answer", status="200"), value("atelier_request_seconds_count", path="/answer")
+    get("/answer")
+    assert (value("atelier_requests_total", path="/answer", status="200"), value("atelier_request_seconds_count", path="/answer")) == (
+        before[0] + 1,
+        before[1] + 1,
+    )
+
+
+def test_what_strangers_ask_for_adds_no_series() -> None:
+    get("/admin.php")
+    get("/wp-login.php")
+    assert value("atelier_requests_total", path="other", status="404") >= 2
+    assert value("atelier_requests_total", path="/admin.php", status="404") == 0
