@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock train promote ui serve predict lineage release rollback
+.PHONY: help demo test lint lock train promote ui serve predict bento lineage release rollback bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -12,7 +12,7 @@ PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
 FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
-ifneq ($(filter train promote serve predict release rollback,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote serve predict bento release rollback load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -52,6 +52,9 @@ serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1]: t
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
 	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'
 
+bento: .venv/with-serve ## family=digits: the champion with its endpoint in one folder that runs anywhere; its Dockerfile, linted
+	@python -m serving.bento --family $(family)
+
 lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or answer back to the source files
 	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)'
 
@@ -60,6 +63,12 @@ release: .venv/with-serve ## family=digits: the champion's served files to relea
 
 rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to))
+
+bench: .venv/with-serve+digits+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
+	@python -m benchmarks $(name)
+
+load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: users at a service of its own, on the loopback address
+	@python -m benchmarks.load --family $(family) --users $(or $(users),100) --seconds $(or $(seconds),60)
 
 .uv/bin/uv:
 	@$(PYTHON) -m venv .uv && .uv/bin/pip install -q --disable-pip-version-check uv

@@ -68,7 +68,8 @@ def _models() -> Any:
 
 
 def _models_folder() -> Path:
-    return (ROOT / "models").absolute()
+    """Inside a bento, BentoML keeps the models beside the code."""
+    return (Path("../models") if Path("../bento.yaml").is_file() else ROOT / "models").absolute()
 
 
 def _bentoml() -> Any:

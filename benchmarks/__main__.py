@@ -1,0 +1,47 @@
+"""`make bench [name=http]`: measure, show, and keep the figures in reports/benchmarks.json."""
+
+import argparse
+from importlib import import_module
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import harness
+from pipelines import errors
+
+NAMES = ("prediction", "http", "start", "memory", "pipeline")
+
+
+class NoSuchBenchmark(LookupError):
+    """A name that is none of the benchmarks."""
+
+
+def main() -> None:
+    """Run one benchmark, or all of them."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    parser.add_argument("name", nargs="?")
+    asked = parser.parse_args().name
+    with errors.printed_once():
+        for name in chosen(asked):
+            show(harness.record(name, import_module(f"benchmarks.{name}").measure()))
+
+
+def chosen(name: str | None) -> tuple[str, ...]:
+    """One name, or all where none is given. Raises NoSuchBenchmark."""
+    if name and name not in NAMES:
+        raise NoSuchBenchmark(f"name={name!r} is not a benchmark. Choose one of: {', '.join(NAMES)}; or none, for all.")
+    return (name,) if name else NAMES
+
+
+def show(rows: list[harness.Row]) -> None:
+    """The rows as a table."""
+    table = Table("benchmark", "Atelier", "peer", "unit", "times better", "spread of that")
+    for row in rows:
+        spread = row["spread"].get("ratio")
+        words = [str(row[key]) if row[key] is not None else "" for key in ("ours", "peer", "unit", "ratio")]
+        table.add_row(row["name"], *words, f"{spread[0]} to {spread[1]}" if spread else "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

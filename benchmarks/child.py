@@ -1,0 +1,79 @@
+"""One prediction in process, a runtime at a time: `python -m benchmarks.child onnx <model folder>`. Measures for every line read."""
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import example
+from pipelines import devices
+
+TIMES = {"onnx": 500, "call": 200, "predict": 20, "pyfunc": 50}  # predictions a round
+
+
+def onnx(folder: Path) -> Callable[[], Any]:
+    """Atelier: what the endpoint calls."""
+    from pipelines.families.digits.predict import Predictor
+
+    predictor, picture = Predictor(folder), example.pixels()[None]
+    return lambda: predictor.predict(picture)[0]
+
+
+def call(folder: Path) -> Callable[[], Any]:
+    """Keras: model(x)."""
+    model, pixels = keras(folder), scaled()
+    return lambda: np.asarray(model(pixels, training=False))[0]
+
+
+def predict(folder: Path) -> Callable[[], Any]:
+    """Keras: model.predict(x)."""
+    model, pixels = keras(folder), scaled()
+    return lambda: model.predict(pixels, verbose=0)[0]
+
+
+def pyfunc(folder: Path) -> Callable[[], Any]:
+    """MLflow: pyfunc around the same Keras model."""
+    import mlflow
+
+    model, pixels = mlflow.pyfunc.load_model(str(folder)), scaled()
+    return lambda: model.predict(pixels)[0]
+
+
+def keras(folder: Path) -> Any:
+    import keras as library
+
+    return library.saving.load_model(folder / "native/model.keras")
+
+
+def scaled() -> Any:
+    return example.pixels()[None, ..., None].astype(np.float32) / 255
+
+
+def timed(ask: Callable[[], Any], times: int) -> float:
+    """Milliseconds a prediction, the median."""
+    found = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        ask()
+        found.append(time.perf_counter() - begun)
+    return statistics.median(found) * 1000
+
+
+def main() -> None:
+    """Load, check the answer, then measure whenever a line comes."""
+    kind, folder = sys.argv[1], Path(sys.argv[2])
+    out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123 - frameworks talk
+    ask = globals()[kind](folder)
+    assert int(np.argmax(ask())) == example.LABEL
+    for _ in sys.stdin:
+        print(json.dumps({"value": timed(ask, TIMES[kind]), "peak_mb": devices.peak_memory_mb()}), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""Requests a second and latency, 32 connections: our service against the same network behind other servers."""
+
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from benchmarks import harness, services
+
+ROUNDS, SECONDS = 5, 5
+FIGURES: tuple[tuple[str, str, harness.Better], ...] = (("rps", "requests/s", "more"), ("p50", "ms", "less"), ("p99", "ms", "less"))
+
+
+def measure() -> Iterator[harness.Row]:
+    """Throughput, p50 and p99 against each peer; every peer is asked the same picture, decoded and centred as ours (mlflow: numbers)."""
+    with tempfile.TemporaryDirectory() as room, services.started(services.sides(Path(room))) as running:
+        found = harness.in_turn({name: partial(service.load, SECONDS) for name, service in running.items()}, ROUNDS)
+        memory = {name: round(service.memory_mb()) for name, service in running.items()}
+    ours = found.pop("Atelier")
+    for name, peer in found.items():
+        failed = {"ours": sum(line["failed"] for line in ours), "peer": sum(line["failed"] for line in peer)}
+        more = {"failed": failed, "memory_mb": {"ours": memory["Atelier"], "peer": memory[name]}, **services.settings()}
+        for key, unit, better in FIGURES:
+            sides = [[line[key] for line in side] for side in (ours, peer)]
+            yield harness.row(f"{key}: {name}", unit, better, *sides, **more)

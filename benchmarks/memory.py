@@ -1,0 +1,34 @@
+"""What a service holds after 50,000 requests, and whether it grows."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks import harness, services
+
+REQUESTS, STEPS = 50_000, 5
+PEER = "stock BentoML + ONNX"
+
+
+def measure() -> Iterator[harness.Row]:
+    """Megabytes after each fifth of 50,000 requests, one service after the other."""
+    with tempfile.TemporaryDirectory() as room:
+        sides = services.sides(Path(room))
+        steps = {name: _steps(sides[name]) for name in ("Atelier", PEER)}
+    ours, peer = ([megabytes for _, megabytes in steps[name]] for name in ("Atelier", PEER))
+    yield harness.row(f"memory after {REQUESTS:,} requests: {PEER}", "MB", "less", ours[-1:], peer[-1:], steps=steps)
+    yield harness.row(
+        "growth over the last four fifths of them: " + PEER, "MB", "less", [ours[-1] - ours[0]], None, peer_growth=peer[-1] - peer[0]
+    )
+
+
+def _steps(side: services.Side) -> list[tuple[int, float]]:
+    """[(requests so far, megabytes)] at every fifth."""
+    found: list[tuple[int, float]] = []
+    with services.started({"it": side}) as running:
+        sent = 0.0
+        while len(found) < STEPS:
+            sent += running["it"].load(2)["requests"]
+            if sent >= REQUESTS * (len(found) + 1) / STEPS:
+                found.append((int(sent), round(running["it"].memory_mb())))
+    return found

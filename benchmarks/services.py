@@ -1,0 +1,174 @@
+"""Services as processes: ours and the peers', on free ports of the loopback address; and wrk, which asks them."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import psutil
+
+from benchmarks import example, models
+
+CONNECTIONS = 32
+LUA = """
+wrk.method = "POST"
+local file = io.open("{body}", "rb")
+wrk.body = file:read("*a")
+file:close()
+wrk.headers["Content-Type"] = "{kind}"
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format('\\nJSON{{"rps":%f,"p50":%f,"p99":%f,"failed":%d,"requests":%d}}\\n', summary.requests / summary.duration * 1e6,
+    latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed, summary.requests))
+end
+"""
+
+
+class NotStarted(RuntimeError):
+    """A service did not come up."""
+
+
+class NoWrk(FileNotFoundError):
+    """wrk is not installed."""
+
+
+class Request(NamedTuple):
+    """What is sent: content type and body."""
+
+    path: str
+    kind: str
+    body: bytes
+
+
+def picture() -> Request:
+    """The example as a multipart upload."""
+    head = b'--frontier\r\nContent-Disposition: form-data; name="image"; filename="seven.png"\r\nContent-Type: image/png\r\n\r\n'
+    return Request("/predict", "multipart/form-data; boundary=frontier", head + example.png() + b"\r\n--frontier--\r\n")
+
+
+def numbers() -> Request:
+    """The example as `mlflow models serve` takes it."""
+    image = (example.pixels()[None, ..., None] / 255).round(4).tolist()
+    return Request("/invocations", "application/json", json.dumps({"inputs": image}).encode())
+
+
+class Side(NamedTuple):
+    """A service to compare: the command that starts it (with {port}), and what it is asked."""
+
+    words: list[str]
+    request: Request
+
+
+def sides(room: Path) -> dict[str, Side]:
+    """Every service of the comparison, around the same network."""
+    folder, upload, python = str(models.champion()), picture(), sys.executable
+    uvicorn = [python, "-m", "uvicorn", "--factory", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
+    stock = [python, "-m", "bentoml", "serve", "benchmarks.peers.bento:Stock", "--host", "127.0.0.1", "--port", "{port}"]
+    scoring = [python, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(room / "model")), "-p", "{port}"]
+    os.environ["PEER_MODEL"] = folder
+    return {
+        "Atelier": ours(),
+        "FastAPI + Keras": Side([*uvicorn, "benchmarks.peers.keras_fastapi:application"], upload),
+        "FastAPI + ONNX": Side([*uvicorn, "benchmarks.peers.onnx_fastapi:application"], upload),
+        "stock BentoML + ONNX": Side(stock, upload),
+        "mlflow models serve": Side([*scoring, "--env-manager", "local", "-h", "127.0.0.1"], numbers()),
+    }
+
+
+def ours() -> Side:
+    return Side([sys.executable, "-m", "serving", "--family", models.FAMILY, "--port", "{port}"], picture())
+
+
+class Service:
+    """A started service that has answered once, rightly."""
+
+    def __init__(self, side: Side, log: Path) -> None:
+        port = str(_free_port())
+        self.side, self.address = side, f"http://127.0.0.1:{port}"
+        begun = time.perf_counter()
+        with log.open("wb") as out:
+            words = [word.replace("{port}", port) for word in side.words]
+            self.process = subprocess.Popen(words, stdout=out, stderr=out, start_new_session=True)
+        self.first_answer = self._awaited(log)
+        self.seconds = time.perf_counter() - begun
+
+    def _awaited(self, log: Path) -> str:
+        for _ in range(6000):
+            if self.process.poll() is not None:
+                break
+            if answer := self._answer():
+                return answer
+            time.sleep(0.01)
+        self.stop()
+        raise NotStarted(f"{' '.join(self.side.words)} did not answer. Its words:\n{log.read_text()[-2000:]}")
+
+    def _answer(self) -> str | None:
+        try:
+            sent = self.side.request
+            answer = httpx.post(self.address + sent.path, content=sent.body, headers={"Content-Type": sent.kind}, timeout=30)
+        except httpx.TransportError:
+            return None
+        return answer.text if answer.is_success else None
+
+    def memory_mb(self) -> float:
+        """What the service and its children hold, in megabytes, shared pages counted once."""
+        root = psutil.Process(self.process.pid)
+        return sum(process.memory_full_info().pss for process in [root, *root.children(recursive=True)]) / 1e6
+
+    def load(self, seconds: int) -> dict[str, float]:
+        """wrk's figures: {"rps", "p50" ms, "p99" ms, "failed", "requests"}."""
+        with tempfile.TemporaryDirectory() as room:
+            body, script = Path(room, "body"), Path(room, "post.lua")
+            body.write_bytes(self.side.request.body)
+            script.write_text(LUA.format(body=body, kind=self.side.request.kind))
+            target = ["-s", str(script), self.address + self.side.request.path]
+            words = [_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *target]
+            printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        return json.loads(printed.rpartition("JSON")[2])
+
+    def stop(self) -> None:
+        """Stop it with all its children."""
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        self.process.terminate()
+        _, alive = psutil.wait_procs(family, 20)
+        for process in alive:
+            process.kill()
+        self.process.wait()
+
+
+def _wrk() -> str:
+    found = shutil.which("wrk")
+    if not found:
+        raise NoWrk("wrk, which sends the requests, is not on PATH. Install it: `apt install wrk`, `brew install wrk`.")
+    return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def started(wanted: dict[str, Side]) -> Iterator[dict[str, Service]]:
+    """{side: its running service}; all are stopped at the end."""
+    with tempfile.TemporaryDirectory() as room, ExitStack() as stack:
+        running = {}
+        for number, (name, side) in enumerate(wanted.items()):
+            running[name] = Service(side, Path(room, f"{number}.log"))
+            stack.callback(running[name].stop)
+        yield running
+
+
+def settings() -> dict[str, Any]:
+    return {"connections": CONNECTIONS, "processes": 1}
