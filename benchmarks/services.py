@@ -77,7 +77,7 @@ def sides(room: Path) -> dict[str, Side]:
     scoring = [python, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(room / "model")), "-p", "{port}"]
     os.environ["PEER_MODEL"] = folder
     return {
-        "Atelier": ours(),
+        "Atelier": ours(models.FAMILY),
         "FastAPI + Keras": Side([*uvicorn, "benchmarks.peers.keras_fastapi:application"], upload),
         "FastAPI + ONNX": Side([*uvicorn, "benchmarks.peers.onnx_fastapi:application"], upload),
         "stock BentoML + ONNX": Side(stock, upload),
@@ -85,8 +85,9 @@ def sides(room: Path) -> dict[str, Side]:
     }
 
 
-def ours() -> Side:
-    return Side([sys.executable, "-m", "serving", "--family", models.FAMILY, "--port", "{port}"], picture())
+def ours(family: str) -> Side:
+    """Atelier, as `make serve` starts it."""
+    return Side([sys.executable, "-m", "serving", "--family", family, "--port", "{port}"], picture())
 
 
 class Service:

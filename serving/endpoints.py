@@ -1,17 +1,17 @@
-"""The application around a family's endpoint: health, the front page, one shape of errors, its OpenAPI description."""
+"""The application around a family's endpoint: health, the page, one shape of errors, the API reference; its champion and its answers."""
 
 import gc
-from html import escape
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 from PIL import Image
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import JSONResponse
 
 from pipelines import configs
-from serving import problems
+from serving import pages, problems
 from serving.champion import Champion, Origin
 
 
@@ -24,17 +24,14 @@ class Health(BaseModel):
 
 def application(title: str, question: str) -> FastAPI:
     """An application that has all but the family's own routes, and its champion: start() brings that."""
-    app = FastAPI(title=title, summary=question, docs_url=None, redoc_url=None)
+    app = FastAPIOffline(title=title, summary=question, redoc_url=None, favicon_url="static/icon.svg")
     problems.handle(app)
 
     @app.get("/health", response_model=Health)
     async def health(request: Request) -> dict[str, Any]:
         return {"status": "ok", "model": _champion(request).served.pointer["model"]}
 
-    @app.get("/", include_in_schema=False)
-    async def front(request: Request) -> HTMLResponse:
-        return HTMLResponse(_page(title, question, _champion(request).served.pointer["model"]))
-
+    pages.mount(app, title, question)
     return app
 
 
@@ -57,14 +54,3 @@ def signed(request: Request, answer: dict[str, Any]) -> JSONResponse:
 def _champion(request: Request) -> Champion:
     champion: Champion = request.app.state.champion
     return champion
-
-
-def _page(title: str, question: str, model: dict[str, Any]) -> str:
-    rows = "".join(f"<dt>{escape(key)}</dt><dd><code>{escape(str(value))}</code></dd>" for key, value in model.items())
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width"><body style="font:16px/1.5 system-ui;max-width:40em;margin:2em auto">'
-        f"<h1>{escape(title)}</h1><p>{escape(question)}</p><h2>What is served</h2><dl>{rows}</dl>"
-        "<h2>Ask</h2><pre>curl -F image=@my_picture.png http://127.0.0.1:3000/predict</pre>"
-        '<p><a href="/openapi.json">OpenAPI</a> · <a href="/health">health</a> · <a href="/metrics">metrics</a></p></body></html>'
-    )

@@ -17,7 +17,7 @@ import pytest
 from pipelines import configs, families, promotion, stores
 from serving import bento, requirements
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
-from tests.test_endpoint_digits import encoded, free_port, ready, seven, stop, until
+from tests.services import encoded, free_port, ready, seven, stop, until
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 NOT_SERVED = {"mlflow", "dvc", "hydra-core", "omegaconf", "keras", "tensorflow", "torch", "scikit-learn", "pytest"}

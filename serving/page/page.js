@@ -1,0 +1,147 @@
+// Asks /predict about a picture and shows the answer. Upload, drop and paste stand here; drawing stands in draw.js.
+
+const answer = document.getElementById("answer");
+const told = document.getElementById("told");
+const problem = document.getElementById("problem");
+const busy = document.getElementById("busy");
+const file = document.getElementById("file");
+let asking = null; // the request under way, so that a newer one replaces it
+let shown = null; // the address of the picture on show, given back when another follows
+
+/** Ask about one picture: a Blob, and the name a person knows it by. */
+export async function ask(picture, name) {
+  asking?.abort();
+  const own = (asking = new AbortController());
+  begin();
+  try {
+    const reply = await send(picture, name, own.signal);
+    if (own === asking) show(reply, picture, name);
+  } catch (fault) {
+    if (own === asking) complain(fault);
+  } finally {
+    if (own === asking) setBusy(false);
+  }
+}
+
+async function send(picture, name, signal) {
+  const body = new FormData();
+  body.append("image", picture, name);
+  const began = performance.now();
+  const response = await fetch("predict", { method: "POST", body, signal }).catch(unreachable);
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(content.detail || `The service answered ${response.status} ${response.statusText}.`);
+  return { ...content, latency: performance.now() - began };
+}
+
+function unreachable(fault) {
+  if (fault.name === "AbortError") throw fault;
+  throw new Error("The service cannot be reached. See whether it still runs, then ask again.");
+}
+
+function begin() {
+  problem.textContent = "";
+  setBusy(true);
+}
+
+function setBusy(state) {
+  busy.hidden = !state;
+  answer.setAttribute("aria-busy", state);
+}
+
+function complain(fault) {
+  told.replaceChildren();
+  problem.textContent = fault.message;
+  reveal(problem);
+}
+
+function show(reply, picture, name) {
+  const view = document.getElementById("told-answer").content.cloneNode(true);
+  const part = (role) => view.querySelector(`[data-is="${role}"]`);
+  part("prediction").textContent = reply.prediction;
+  part("confidence").textContent = percent(reply.confidence);
+  part("latency").textContent = `${Math.round(reply.latency)} ms`;
+  illustrate(part("picture"), picture, name);
+  part("ranking")?.replaceChildren(...reply.ranking.map(rank));
+  explain(part, reply);
+  told.replaceChildren(view);
+  reveal(told.firstElementChild);
+}
+
+/** On a phone the answer stands below the question: bring it into view, unless it is there. */
+function reveal(part) {
+  const { top, bottom } = part.getBoundingClientRect();
+  if (top < 0 || bottom > innerHeight) answer.scrollIntoView();
+}
+
+function illustrate(image, picture, name) {
+  if (shown) URL.revokeObjectURL(shown);
+  image.src = shown = URL.createObjectURL(picture);
+  image.alt = `The picture asked about: ${name}`;
+}
+
+function rank(entry) {
+  const row = document.getElementById("told-rank").content.cloneNode(true);
+  row.querySelector(".name").textContent = entry[answer.dataset.label];
+  row.querySelector(".share").textContent = percent(entry.confidence);
+  row.querySelector(".bar span").style.width = `${entry.confidence * 100}%`;
+  return row;
+}
+
+function explain(part, { model, prediction_id }) {
+  const { family, version, ...hashes } = model;
+  const rows = { version: `${family}, version ${version}`, ...hashes, answer: prediction_id };
+  part("model").replaceChildren(...Object.entries(rows).map(fact));
+  part("stale").hidden = String(version) === answer.dataset.version;
+  part("stale").textContent = `Version ${version} stands now. Reload this page to read about it.`;
+  part("command").textContent = `make lineage of=${family}@v${version}`;
+  part("copy").addEventListener("click", copy);
+}
+
+function fact([name, value]) {
+  const row = document.createElement("div");
+  const term = row.appendChild(document.createElement("dt"));
+  const detail = row.appendChild(document.createElement("dd"));
+  term.textContent = name.replace("run_id", "run");
+  detail.textContent = value ?? "not recorded";
+  detail.title = detail.textContent;
+  return row;
+}
+
+async function copy({ currentTarget: button }) {
+  const command = button.previousElementSibling;
+  try {
+    await navigator.clipboard.writeText(command.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(command); // no clipboard without HTTPS: selected, one key away
+    button.textContent = "Selected";
+  }
+}
+
+function percent(share) {
+  return `${(share * 100).toFixed(2)}\u00a0%`;
+}
+
+function upload(files) {
+  const picture = files?.[0];
+  if (picture) ask(picture, picture.name || "pasted picture");
+}
+
+function uploads() {
+  const zone = file.parentElement;
+  const over = (state) => zone.classList.toggle("over", state);
+  file.addEventListener("change", () => {
+    upload([...file.files]);
+    file.value = ""; // the same file can be chosen again
+  });
+  document.addEventListener("paste", (event) => upload(event.clipboardData?.files));
+  document.addEventListener("dragover", (event) => (event.preventDefault(), over(true)));
+  document.addEventListener("dragleave", (event) => over(event.relatedTarget !== null));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    over(false);
+    upload(event.dataTransfer?.files);
+  });
+}
+
+if (file) uploads();

@@ -1,0 +1,113 @@
+"""Real browsers for the tests of pages: Chromium and Firefox, headless, each where it is installed."""
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+PATIENCE = 20  # seconds that a page may take
+QUIET = "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
+
+
+class Needs(NamedTuple):
+    """What a browser is driven with: names of its program, its driver, and how both are had."""
+
+    programs: tuple[str, ...]
+    driver: str
+    remedy: str
+
+
+class Browser(NamedTuple):
+    """A browser, and what the drivers have no common word for."""
+
+    driver: WebDriver
+    resize: Callable[[int, int], None]
+    complaints: Callable[[], list[str]]  # errors in the console since the last call
+    requests: Callable[[], list[str]]  # addresses that the page has asked for
+
+    def until(self, condition: Callable[[WebDriver], Any]) -> Any:
+        return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(condition)
+
+
+BROWSERS = {
+    "chromium": Needs(("chromium", "chromium-browser", "google-chrome"), "chromedriver", "apt-get install chromium chromium-driver"),
+    "firefox": Needs(("firefox-esr", "firefox"), "geckodriver", "apt-get install firefox-esr; cargo install geckodriver"),
+}
+
+
+@contextmanager
+def opened(name: str, folder: Path) -> Iterator[Browser]:
+    """A fresh browser with its profile in `folder`; skips the test, loudly, where it is not installed."""
+    program, driver = found(name)
+    os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}  # Selenium would look for drivers in the network
+    browser = {"chromium": chromium, "firefox": firefox}[name](program, driver, folder)
+    try:
+        yield browser
+    finally:
+        browser.driver.quit()
+
+
+def found(name: str) -> tuple[str, str]:
+    """The paths of a browser and its driver."""
+    needs = BROWSERS[name]
+    program = next(filter(None, map(shutil.which, needs.programs)), None)
+    driver = shutil.which(needs.driver)
+    if program and driver:
+        return program, driver
+    words = f"PAGES ARE NOT TRIED IN {name.upper()}: {needs.driver if program else needs.programs[0]} is not on PATH. {needs.remedy}"
+    warnings.warn(words, stacklevel=2)
+    pytest.skip(words)
+
+
+def chromium(program: str, driver: str, folder: Path) -> Browser:
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    for word in [*QUIET.split(), f"user-data-dir={folder}", "window-size=1280,900"]:
+        options.add_argument(f"--{word}")
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+
+    def resize(width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def complaints() -> list[str]:
+        return [line["message"] for line in chrome.get_log("browser") if line["level"] == "SEVERE"]
+
+    def requests() -> list[str]:
+        messages = [json.loads(line["message"])["message"] for line in chrome.get_log("performance")]
+        return [message["params"]["request"]["url"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+
+    return Browser(chrome, resize, complaints, requests)
+
+
+def firefox(program: str, driver: str, folder: Path) -> Browser:
+    options = webdriver.FirefoxOptions()
+    options.binary_location = program
+    options.enable_bidi = True
+    options.add_argument("-headless")
+    fox = webdriver.Firefox(options=options, service=webdriver.FirefoxService(executable_path=driver, log_output=str(folder / "log")))
+    errors: list[str] = []
+    fox.script.add_javascript_error_handler(lambda entry: errors.append(entry.text))
+    fox.script.add_console_message_handler(lambda entry: errors.append(entry.text) if entry.level == "error" else None)
+
+    def resize(width: int, height: int) -> None:
+        fox.browsing_context.set_viewport(context=fox.current_window_handle, viewport={"width": width, "height": height})
+
+    def complaints() -> list[str]:
+        seen, errors[:] = errors[:], []
+        return seen
+
+    def requests() -> list[str]:
+        return fox.execute_script("return performance.getEntries().map((entry) => entry.name).filter((name) => name.includes(':'))")
+
+    return Browser(fox, resize, complaints, requests)

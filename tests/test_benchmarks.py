@@ -1,0 +1,73 @@
+"""The harness: sides in turn, medians, spreads, and ratios that say how many times better ours is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import example, harness
+from tests.conftest import ROOT, environment
+
+
+def test_sides_are_measured_in_turn_after_a_warm_up() -> None:
+    asked: list[str] = []
+
+    def side(name: str) -> int:
+        asked.append(name)
+        return len(asked)
+
+    found = harness.in_turn({"ours": lambda: side("ours"), "peer": lambda: side("peer")}, rounds=2)
+    assert asked == ["ours", "peer"] * 3
+    assert found == {"ours": [3, 5], "peer": [4, 6]}
+
+
+@pytest.mark.parametrize(("better", "ratio", "spread"), [("more", 2.0, [1.0, 3.0]), ("less", 0.5, [0.3333, 1.0])])
+def test_a_ratio_above_one_means_that_ours_is_better(better: harness.Better, ratio: float, spread: list[float]) -> None:
+    line = harness.row("speed", "ms", better, ours=[10, 20, 30], peer=[10, 10, 10])
+    assert (line["ours"], line["peer"], line["ratio"]) == (20, 10, ratio)
+    assert line["spread"] == {"ours": [10, 30], "peer": [10, 10], "ratio": spread}
+
+
+def test_a_figure_without_a_peer_has_no_ratio() -> None:
+    line = harness.row("dvc repro", "s", "less", ours=[1.5])
+    assert (line["ours"], line["peer"], line["ratio"]) == (1.5, None, None)
+
+
+def test_a_benchmark_replaces_its_own_rows_and_keeps_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for bench, value in (("http", 1), ("start", 2), ("http", 3)):
+        harness.record(bench, [harness.row("row", "s", "less", [value])])
+    rows = json.loads(harness.REPORT.read_text())
+    assert [(row["bench"], row["ours"]) for row in rows] == [("start", 2), ("http", 3)]
+    assert all(row["command"] == f"make bench name={row['bench']}" for row in rows)
+    assert all(row["hardware"]["cores"] and row["versions"]["onnxruntime"] for row in rows)
+
+
+def test_a_name_that_is_no_benchmark_names_the_choices(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "benchmarks", "speed"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert all(name in done.stderr for name in ("'speed'", *command.NAMES))
+    assert "Traceback" not in done.stderr
+
+
+def test_every_benchmark_is_there() -> None:
+    for name in command.NAMES:
+        assert "def measure()" in (ROOT / "benchmarks" / f"{name}.py").read_text()
+
+
+def test_the_committed_report_has_the_rows_that_the_readme_shows() -> None:
+    rows = json.loads((ROOT / "reports/benchmarks.json").read_text())
+    assert {row["bench"] for row in rows} == set(command.NAMES)
+    assert all({"name", "ours", "peer", "unit", "ratio", "hardware"} <= set(row) for row in rows)
+
+
+def test_the_example_is_a_digit_in_the_convention() -> None:
+    pixels = example.pixels()
+    assert (pixels.shape, pixels.dtype) == ((28, 28), np.uint8)
+    assert pixels.max() > 200
+    assert pixels[0].max() == pixels[-1].max() == 0
