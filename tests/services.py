@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ from pipelines import configs, manifests, stores
 from tests.conftest import description, random_network
 
 REPOSITORY = Path(__file__).parents[1]
-SERVE = ["-m", "bentoml", "serve", "serving.digits.service:Digits", "--host", "127.0.0.1"]
+SERVE = ["-m", "bentoml", "serve", "serving.digits.service:Digits", "--host", "127.0.0.1"]  # what a bento runs
+MAKE_SERVE = ["-m", "serving", "--family", "digits"]
 PUT = "import sys; from pathlib import Path; from pipelines import stores; print(stores.put(Path(sys.argv[1]), int(sys.argv[2])))"
 
 
@@ -65,7 +66,7 @@ def stored(folder: Path, version: int) -> stores.Pointer:
     manifest = model(folder / f"model-{version}", seed=version)
     tag = run(folder, "-c", PUT, f"model-{version}", str(version))
     origin = {"family": "digits", "version": version, "digest": manifest["digest"], "data": manifest["data"]}
-    return {"tag": tag, "model": {**origin, "commit": None, "run_id": f"run-{version}"}}
+    return {"tag": tag, "model": {**origin, "commit": None, "run_id": f"run-{version}"}, "released": False}
 
 
 def free_port() -> int:
@@ -87,13 +88,13 @@ def ready(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def running(folder: Path, pointers: dict[int, stores.Pointer]) -> Iterator[Service]:
+def running(folder: Path, pointers: dict[int, stores.Pointer], words: Sequence[str] = SERVE) -> Iterator[Service]:
     """A service in `folder` that follows `pointers[1]`."""
     port = str(free_port())
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
         service = Service(client, folder, pointers)
         service.point(pointers[1])
-        command = [sys.executable, *SERVE, "--port", port, "--working-dir", str(folder)]
+        command = [sys.executable, *words, "--port", port]
         process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True)
         try:
             assert until(lambda: process.poll() is not None or ready(client), tries=600), service.log()

@@ -1,0 +1,57 @@
+"""`make serve`: one command, one process or several, and nothing that a service does not need."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.services import MAKE_SERVE, Service, encoded, environment, running, seven, stored, until
+
+LOADED = """
+import sys
+from serving.champion import Champion, settle
+settle("digits"); Champion("digits")
+print(*{"tensorflow", "keras", "torch", "mlflow", "dvc", "hydra"} & set(sys.modules))
+"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("project")
+    with running(folder, {1: stored(folder, 1)}, [*MAKE_SERVE, "--workers", "2"]) as service:
+        yield service
+
+
+def test_several_workers_answer_and_are_counted_together(service: Service) -> None:
+    def answered() -> int:
+        with httpx.Client(base_url=service.client.base_url) as client:  # a connection of its own: any worker may take it
+            answer = client.post("/predict", files={"image": ("seven.png", encoded(seven()), "image/png")})
+        assert answer.json()["model"] == service.pointers[1]["model"]
+        return answer.status_code
+
+    assert [answered() for _ in range(20)] == [200] * 20
+    counted = 'atelier_requests_total{family="digits",path="/predict",status="200"} 20.0'
+    assert until(lambda: counted in service.client.get("/metrics").text, tries=20)
+
+
+def test_what_a_service_says_is_json_line_by_line(service: Service) -> None:
+    service.client.get("/health", headers={"X-Request-ID": "json"})
+    lines = [json.loads(line) for line in service.log().splitlines()]
+    assert any(line["message"].startswith("Application startup complete") for line in lines)
+    assert any(line.get("request_id") == "json" for line in lines)
+
+
+def test_a_store_that_follows_the_ledger_is_served_without_mlflow(service: Service) -> None:
+    words = [sys.executable, "-c", LOADED]
+    done = subprocess.run(words, cwd=service.folder, env=environment(service.folder), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_home_of_who_serves_is_left_alone(service: Service, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LOADED]
+    subprocess.run(words, cwd=service.folder, env=environment(service.folder) | {"HOME": str(tmp_path)}, check=True, capture_output=True)
+    assert list(tmp_path.iterdir()) == []  # ONNX Runtime would report from .cache/Microsoft
