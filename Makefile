@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint lock train promote ui serve predict bento lineage release rollback bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -29,6 +29,9 @@ demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.dem
 
 test: .venv/with-serve+digits+dev ## the whole test suite
 	@pytest
+
+fuzz: .venv/with-serve+digits+dev ## hostile input, the long way
+	@pytest -m long tests/test_hostile.py
 
 lint: .venv/with-serve+digits+dev ## style and types
 	@ruff check . && ruff format --check . && mypy

@@ -6,6 +6,7 @@ import json
 import reprlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from PIL import Image
@@ -21,6 +22,7 @@ Input = TypeVar("Input", bound=BaseModel)
 Result = TypeVar("Result")
 KINDS = ("application/json", "multipart/form-data", "image/png", "image/jpeg", "image/webp")
 DRAINED = 8  # times the limit: so much is read and thrown away, so that the refusal reaches a client that is still sending
+EXPLAINED = 3  # faults at most that a refusal names
 LIGHT_BYTES, LIGHT_PIXELS = 32_000, 500_000  # a body within both is decoded in a few milliseconds at most
 ASIDE = ThreadPoolExecutor(2, "heavy-bodies")  # at once: a large picture takes a few hundred megabytes
 
@@ -83,12 +85,20 @@ def _light(body: Body) -> bool:
 def parsed(body: bytes, kind: type[Input]) -> Input:
     """JSON checked against `kind`: no NaN, no unknown key. Raises Refusal 400 or 422."""
     try:
-        return kind.model_validate(json.loads(body, parse_constant=_not_a_number))
+        return kind.model_validate(_fewer(json.loads(body, parse_constant=_not_a_number), kind))
     except ValidationError as error:
-        raise Refusal(422, "schema", "; ".join(_explained(fault, kind) for fault in error.errors()[:3]) + ".") from error
+        raise Refusal(422, "schema", "; ".join(_explained(fault, kind) for fault in error.errors()[:EXPLAINED]) + ".") from error
     except (ValueError, RecursionError) as error:
         known = ", ".join(repr(key) for key in kind.model_fields)
         raise Refusal(400, "not json", f"The body is not JSON ({error}). Send {{{known}: ...}}.") from error
+
+
+def _fewer(value: Any, kind: type[BaseModel]) -> Any:
+    """An object with no more unknown keys than are explained: a million of them would make a million errors of a kilobyte each."""
+    if not isinstance(value, dict):
+        return value
+    unknown = islice((key for key in value if key not in kind.model_fields), EXPLAINED)
+    return {key: value[key] for key in [*(key for key in kind.model_fields if key in value), *unknown]}
 
 
 def _not_a_number(word: str) -> NoReturn:

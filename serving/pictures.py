@@ -9,6 +9,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from serving.problems import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a walk over all pixels, and need not hold more than 30 bytes
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
 
 
@@ -22,7 +23,15 @@ def opened(content: bytes, limit_megapixels: float) -> Image.Image:
     width, height = picture.size
     if width * height > limit_megapixels * 1e6:
         raise Refusal(413, "too many pixels", f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
+    _few_scans(picture, content)
     return picture
+
+
+def _few_scans(picture: Image.Image, content: bytes) -> None:
+    """Pixels hold no FF DA, the marker of a scan: counting it needs no decoding. Raises Refusal 422."""
+    if picture.format in {"JPEG", "MPO"} and (scans := content.count(b"\xff\xda")) > SCANS:
+        words = f"The JPEG picture has {scans} scans; at most {SCANS} are read. Save it again, as a baseline JPEG."
+        raise Refusal(422, "too many scans", words)
 
 
 def _allowed(limit_megapixels: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
@@ -61,10 +61,14 @@ def handle(app: FastAPI) -> None:
         answer.headers.update(error.headers or {})
         return answer
 
+    async def gone(_: Request, __: Any) -> Refused:
+        return Refused(Refusal(400, "client gone", "The connection was closed before the whole body had come. Send it again."))
+
     async def failed(request: Request, _: Any) -> Refused:
         return Refused(fault(request.state.request_id))
 
     app.add_exception_handler(Refusal, refused)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, failed)
     app.add_exception_handler(HTTPException, raised)
 

@@ -26,11 +26,12 @@ PUT = "import sys; from pathlib import Path; from pipelines import stores; print
 
 
 class Service(NamedTuple):
-    """A running service, its folder, and a pointer for each model version in its store."""
+    """A running service, its folder, a pointer for each model version in its store, and its process."""
 
     client: httpx.Client
     folder: Path
     pointers: dict[int, stores.Pointer]
+    process: subprocess.Popen[bytes]
 
     def predict(self, **request: Any) -> httpx.Response:
         return self.client.post("/predict", **request)
@@ -92,10 +93,11 @@ def running(folder: Path, pointers: dict[int, stores.Pointer], words: Sequence[s
     """A service in `folder` that follows `pointers[1]`."""
     port = str(free_port())
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
-        service = Service(client, folder, pointers)
-        service.point(pointers[1])
+        with chdir(folder):
+            stores.point("digits", pointers[1])
         command = [sys.executable, *words, "--port", port]
         process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True)
+        service = Service(client, folder, pointers, process)
         try:
             assert until(lambda: process.poll() is not None or ready(client), tries=600), service.log()
             assert process.poll() is None, service.log()

@@ -128,6 +128,7 @@ UNWELCOME: dict[str, tuple[dict[str, Any], int, tuple[str, ...]]] = {  # name: r
     "no-boundary": (raw(b"--x\r\n", "multipart/form-data"), 400, ("boundary",)),
     "wrong-boundary": (raw(b"--x\r\n\r\n", "multipart/form-data; boundary=y"), 400, ("multipart",)),
     "unknown-charset": (raw(PART, "multipart/form-data; boundary=x; charset=undefined"), 400, ("multipart", "'image'")),
+    "many-unknown-keys": (sent({str(number): 0 for number in range(1000)}), 422, ("image", "0: unknown key", "1: unknown key")),
     "long-unknown-key": (sent({"image": PIXELS, "k" * 100_000: 1}), 422, ("unknown", "'image'")),
     "boundary-not-utf-8": (raw(b"--x\r\n", b"multipart/form-data; boundary=\xff"), 400, ("multipart",)),
     "two-files": ({"files": [("image", ("1.png", PICTURE)), ("image", ("2.png", PICTURE))]}, 400, ("1",)),
@@ -180,6 +181,7 @@ def test_a_body_without_a_length_is_read_no_further_than_the_limit(service: Serv
 def test_another_method_is_a_problem_too(service: Service, method: str) -> None:
     response = service.client.request(method, "/predict")
     assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
     assert response.headers["content-type"] == problems.MEDIA_TYPE
 
 

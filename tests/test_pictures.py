@@ -248,3 +248,17 @@ def test_a_compressed_text_that_swells_is_refused() -> None:
     content = png(4, 3, chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**7))), rows(4, 3))
     assert len(content) < 20_000
     assert refused(content).status == 415
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded() -> None:
+    assert read(scanned(pictures.SCANS)).shape == (32, 48)
+    refusal = refused(scanned(pictures.SCANS + 1))
+    assert refusal.status == 422
+    assert "101 scans" in refusal.detail
+
+
+def scanned(times: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated until it has so many."""
+    plain = encoded(drawing(), "JPEG", progressive=True)
+    scan = plain[plain.rindex(b"\xff\xda") : -2]
+    return plain[:-2] + scan * (times - plain.count(b"\xff\xda")) + plain[-2:]
