@@ -219,6 +219,7 @@ def figures(service: Service) -> dict[str, float]:
 def test_every_answer_has_a_request_id_and_a_line_in_the_log(service: Service) -> None:
     response = service.predict(**form(image=PICTURE), headers={"X-Request-ID": "order-17"})
     assert response.headers["x-request-id"] == "order-17"
+    assert until(lambda: "order-17" in service.log())
     line = next(json.loads(line) for line in service.log().splitlines() if "order-17" in line)
     assert (line["path"], line["status"], line["prediction_id"]) == ("/predict", 200, response.json()["prediction_id"])
     assert line["version"] == 1

@@ -40,9 +40,12 @@ def test_several_workers_answer_and_are_counted_together(service: Service) -> No
 
 def test_what_a_service_says_is_json_line_by_line(service: Service) -> None:
     service.client.get("/health", headers={"X-Request-ID": "json"})
-    lines = [json.loads(line) for line in service.log().splitlines()]
-    assert any(line["message"].startswith("Application startup complete") for line in lines)
-    assert any(line.get("request_id") == "json" for line in lines)
+    assert until(lambda: any(line.get("request_id") == "json" for line in lines(service)), tries=20)
+    assert any(line["message"].startswith("Application startup complete") for line in lines(service))
+
+
+def lines(service: Service) -> list[dict[str, object]]:
+    return [json.loads(line) for line in service.log().splitlines()]
 
 
 def test_a_store_that_follows_the_ledger_is_served_without_mlflow(service: Service) -> None:
