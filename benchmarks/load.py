@@ -13,6 +13,7 @@ from benchmarks import services
 from pipelines import errors, families
 
 LONGEST = 600  # seconds
+TOLD = "{requests} requests, {failures} failures, {rps:.0f} requests/s, p50 {p50:g} ms, p99 {p99:g} ms; the service holds {memory:.0f} MB."
 
 
 class Failed(RuntimeError):
@@ -28,22 +29,21 @@ def main() -> None:
     asked = parser.parse_args()
     with errors.printed_once(), services.started({asked.family: services.ours(families.known(asked.family))}) as running:
         service = running[asked.family]
-        os.environ["FAMILY"] = asked.family
-        figures = sent(service.address, asked.users, min(asked.seconds, LONGEST))
-        print(f"{figures['num_requests']} requests, {figures['num_failures']} failures; the service holds {service.memory_mb():.0f} MB.")
-        if figures["num_failures"]:
-            raise Failed(f"{figures['num_failures']} of {figures['num_requests']} requests failed; Locust's table above says how.")
+        figures = sent(service.address, asked.family, asked.users, min(asked.seconds, LONGEST))
+        print(TOLD.format(**figures, memory=service.memory_mb()))
+        if figures["failures"]:
+            raise Failed(f"{figures['failures']} of {figures['requests']} requests failed; Locust's report above says how.")
 
 
-def sent(address: str, users: int, seconds: int) -> dict[str, Any]:
-    """Locust's figures over all requests."""
+def sent(address: str, family: str, users: int, seconds: int) -> dict[str, Any]:
+    """Run Locust; its figures over all requests, as users.py keeps them."""
     with tempfile.TemporaryDirectory() as room:
+        file = Path(room, "figures.json")
         words = ["-f", str(Path(__file__).with_name("users.py")), "--host", address, "--headless", "--only-summary"]
         size = ["--users", str(users), "--spawn-rate", str(max(1, users // 2)), "--run-time", f"{seconds}s"]
-        report = Path(room, "load.json")
-        subprocess.run([sys.executable, "-m", "locust", *words, *size, "--json-file", str(report), "--exit-code-on-error", "0"], check=True)
-        (figures,) = json.loads(next(path for path in Path(room).iterdir()).read_text())
-    return figures
+        told = {"FIGURES": str(file), "FAMILY": family}
+        subprocess.run([sys.executable, "-m", "locust", *words, *size, "--exit-code-on-error", "0"], check=True, env=os.environ | told)
+        return json.loads(file.read_text())
 
 
 if __name__ == "__main__":

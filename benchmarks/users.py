@@ -1,12 +1,29 @@
 """What a user does: sends the example and looks at the answer. Locust runs this file."""
 
+import json
 import os
+from pathlib import Path
+from typing import Any
 
-from locust import FastHttpUser, task
+from locust import FastHttpUser, events, task
 
 from benchmarks import example
 
 PNG = example.png()
+
+
+@events.quitting.add_listener
+def keep(environment: Any, **_: Any) -> None:
+    """The figures over all requests, to the file named FIGURES."""
+    total = environment.stats.total
+    figures = {
+        "requests": total.num_requests,
+        "failures": total.num_failures,
+        "rps": total.total_rps,
+        "p50": total.get_response_time_percentile(0.5),
+        "p99": total.get_response_time_percentile(0.99),
+    }
+    Path(os.environ["FIGURES"]).write_text(json.dumps(figures))
 
 
 class User(FastHttpUser):

@@ -44,9 +44,11 @@ class Limited:
     async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _Exchange(receive, send)
         try:
-            async with asyncio.timeout(self.limits.limit_seconds):
+            async with asyncio.timeout(self.limits.limit_seconds) as limit:
                 await self.app(scope, exchange.receive, exchange.send)
         except TimeoutError:
+            if not limit.expired():
+                raise
             if not exchange.answered:
                 await Refused(self._late(exchange))(scope, receive, send)
 
