@@ -9,6 +9,7 @@ from typing import Any
 from pipelines import folders, manifests
 
 ROOT = Path(".store")
+BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
 Pointer = dict[str, Any]
 
 
@@ -69,7 +70,7 @@ def _models() -> Any:
 
 def _models_folder() -> Path:
     """Inside a bento, BentoML keeps the models beside the code."""
-    return (Path("../models") if Path("../bento.yaml").is_file() else ROOT / "models").absolute()
+    return (Path("../models") if all(map(Path.is_file, BENTO)) else ROOT / "models").absolute()
 
 
 def _bentoml() -> Any:

@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import signal
+import sys
 import tempfile
 
 import uvicorn
@@ -23,9 +25,11 @@ def main() -> None:
 
 
 def _serve(family: str, host: str, port: int, workers: int) -> None:
-    from serving.champion import settle  # Prometheus reads its environment when it is imported
+    from serving import champion, telemetry  # Prometheus reads its environment when it is imported
 
-    settle(family)
+    telemetry.log_as_json()
+    champion.settle(family)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, and the metrics' folder would stay
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"
     uvicorn.run(service, factory=True, host=host, port=port, workers=workers, log_config=None, server_header=False, proxy_headers=False)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ Waiting = tuple[NDArray[Any], "asyncio.Future[Any]"]
 class Batches:
     """Adaptive batching without a waiting time: a lone request goes at once, and batches grow with the load.
 
-    While one batch is at work the next one gathers, at most `size` pictures of one shape. A fault of the model is raised to
-    all of its batch.
+    While one batch is at work the next one gathers, at most `size` pictures of one shape. A fault of the model, or a number of
+    answers that is not that of the pictures, is raised to its batch.
     """
 
     def __init__(self, predict: Predict, size: int, family: str) -> None:
@@ -36,23 +36,34 @@ class Batches:
         return await future
 
     async def _work(self) -> None:
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(self._size, len(self._waiting)))]
-            self._sizes.observe(len(batch))
-            await self._answer(batch)
-        self._worker = None
+        try:
+            while batch := self._gathered():
+                self._sizes.observe(len(batch))
+                await self._answer(batch)
+        finally:
+            self._worker = None
+
+    def _gathered(self) -> list[Waiting]:
+        """The next pictures of one shape, without those that nobody waits for any more: a client has gone, or its time run out."""
+        batch: list[Waiting] = []
+        while self._waiting and len(batch) < self._size:
+            picture, future = self._waiting[0]
+            if batch and picture.shape != batch[0][0].shape:
+                break
+            self._waiting.popleft()
+            batch += [] if future.done() else [(picture, future)]
+        return batch
 
     async def _answer(self, batch: list[Waiting]) -> None:
         try:
             answers = await asyncio.to_thread(self._predict, np.stack([picture for picture, _ in batch]))
+            for answer, (_, future) in zip(answers, batch, strict=True):
+                _settle(future, future.set_result, answer)
         except Exception as error:
-            for _, future in _still(batch):
-                future.set_exception(error)
-        else:
-            for index, future in _still(batch):
-                future.set_result(answers[index])
+            for _, future in batch:
+                _settle(future, future.set_exception, error)
 
 
-def _still(batch: list[Waiting]) -> Iterator[tuple[int, "asyncio.Future[Any]"]]:
-    """Those that are still waited for: a client may have gone, or its time run out."""
-    return ((index, future) for index, (_, future) in enumerate(batch) if not future.done())
+def _settle(future: "asyncio.Future[Any]", how: Callable[[Any], None], what: Any) -> None:
+    if not future.done():
+        how(what)

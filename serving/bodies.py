@@ -1,7 +1,6 @@
 """What comes in: JSON or a picture, read no further than the limit allows."""
 
 import asyncio
-import io
 import json
 import reprlib
 from collections.abc import Callable
@@ -9,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from PIL import Image
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
+from serving import pictures
 from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)
@@ -23,7 +22,7 @@ Result = TypeVar("Result")
 KINDS = ("application/json", "multipart/form-data", "image/png", "image/jpeg", "image/webp")
 DRAINED = 8  # times the limit: so much is read and thrown away, so that the refusal reaches a client that is still sending
 EXPLAINED = 3  # faults at most that a refusal names
-LIGHT_BYTES, LIGHT_PIXELS = 32_000, 500_000  # a body within both is decoded in a few milliseconds at most
+JSON_MB = 0.25  # parsing holds the interpreter: 10 MB of it would keep everybody waiting for a second
 ASIDE = ThreadPoolExecutor(2, "heavy-bodies")  # at once: a large picture takes a few hundred megabytes
 
 
@@ -40,13 +39,14 @@ async def read(request: Request, limit_mb: float) -> Body:
     Raises Refusal: 413 over the limit, 415 for another content type, 400 or 422 for what does not fit.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await _limited(request, int(limit_mb * 1e6))
+    json_alone = content_type == "application/json"
+    body = await _limited(request, int((min(JSON_MB, limit_mb) if json_alone else limit_mb) * 1e6))
     if not body:
         raise Refusal(422, "empty body", "The body is empty. Send JSON, or a picture as multipart field 'image'.")
     if content_type == "multipart/form-data":
         return Body(False, await _upload(request, body))
     if content_type in KINDS:
-        return Body(content_type == "application/json", body)
+        return Body(json_alone, body)
     raise Refusal(415, "content type", f"Content-Type {content_type or '(none)'!r} is not read here. Send one of: {', '.join(KINDS)}.")
 
 
@@ -59,27 +59,16 @@ async def _limited(request: Request, limit: int) -> bytes:
         elif size > limit * DRAINED:
             break
     if size > limit:
-        words = f"The body has {size / 1e6:.1f} MB or more; at most {limit / 1e6:g} MB are allowed. Send a smaller picture."
+        words = f"The body has {size / 1e6:.1f} MB or more; at most {limit / 1e6:g} MB are allowed here. Send less."
         raise Refusal(413, "body too large", words)
     return b"".join(chunks)
 
 
 async def understood(work: Callable[..., Result], body: Body, *more: Any) -> Result:
     """work(body, *more): at once where the body is light, in a thread where it is heavy, so that nobody waits for it."""
-    if _light(body):
+    if len(body.content) <= pictures.LIGHT_BYTES if body.json else pictures.light(body.content):
         return work(body, *more)
     return await asyncio.get_running_loop().run_in_executor(ASIDE, work, body, *more)
-
-
-def _light(body: Body) -> bool:
-    """Few bytes, and where they are a picture few pixels: a small file may hold millions of them."""
-    if body.json or len(body.content) > LIGHT_BYTES:
-        return len(body.content) <= LIGHT_BYTES
-    try:
-        width, height = Image.open(io.BytesIO(body.content)).size
-    except Exception:  # whoever decodes it says what is wrong
-        return True
-    return width * height <= LIGHT_PIXELS
 
 
 def parsed(body: bytes, kind: type[Input]) -> Input:

@@ -84,18 +84,26 @@ class Champion:
             self.look()
 
     def look(self) -> None:
-        """Swap when the pointer has moved; a new model that does not load leaves the old one in place, and is logged."""
-        pointer = None
+        """Swap when the pointer has moved; a new model that does not load, or none, leaves the old one in place, and is logged once."""
+        pointer = self._pointed()
+        if pointer == self._served.pointer:
+            self._refused = None
+        if pointer in (self._served.pointer, self._refused):
+            return
         try:
-            pointer = stores.pointed(self.family)
-            if pointer not in (self._served.pointer, self._refused):
-                self._served = self._loaded()
-                logger.info("%s now serves version %s", self.family, self._served.pointer["model"]["version"])
+            self._served = self._loaded()
+            logger.info("%s now serves version %s", self.family, self._served.pointer["model"]["version"])
         except Exception:
-            if pointer is None or pointer != self._refused:
-                standing = self._served.pointer["model"]["version"]
-                logger.exception("%s keeps serving version %s: the new one does not load", self.family, standing)
             self._refused = pointer
+            standing = self._served.pointer["model"]["version"]
+            logger.exception("%s keeps serving version %s: the new one does not load", self.family, standing)
+
+    def _pointed(self) -> stores.Pointer:
+        """The pointer, or an empty one where there is none."""
+        try:
+            return stores.pointed(self.family)
+        except stores.NoChampion:
+            return {}
 
 
 def signature(served: Served) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The application around a family's endpoint: health, the page, one shape of errors, the API reference; its champion and its answers."""
 
 import gc
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -28,6 +29,8 @@ class Plain(APIRoute):
     """A route whose function takes the request and gives the response: FastAPI describes it, and has nothing to solve or to check."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        if list(inspect.signature(self.endpoint).parameters) != ["request"]:
+            raise TypeError(f"{self.path}: {self.endpoint.__name__} must take `request` alone; read the body with bodies.read().")
         return self.endpoint
 
 
@@ -37,6 +40,7 @@ def application(title: str, question: str) -> FastAPI:
     app.router.route_class = Plain
     problems.handle(app)
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=Health)
     async def health(request: Request) -> JSONResponse:
         return JSONResponse({"status": "ok", "model": request.app.state.champion.served.pointer["model"]})

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.configs import Serving
@@ -12,9 +11,10 @@ BODIES_MB = 500  # megabytes of bodies at once, over all requests at work
 
 
 class Limited:
-    """An application that takes at most `queue` POST requests at once, and gives none more than `limit_seconds`.
+    """An application that works on at most `queue` POST requests at once, and gives none more than `limit_seconds`.
 
-    The next one is answered 503 with Retry-After; one whose body does not arrive in time 408. Everything else passes.
+    A request is at work from the moment its body is here: one that dawdles takes no place. The next one, or one whose body no
+    longer fits in, is refused with 503 and Retry-After; one whose body does not arrive in time with 408.
     """
 
     def __init__(self, app: ASGIApp, limits: Serving) -> None:
@@ -24,25 +24,13 @@ class Limited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             return await self.app(scope, receive, send)
-        size = self._megabytes(scope)
-        if self.at_work >= self.limits.queue or self.megabytes + size > BODIES_MB:
-            return await Refused(self._busy())(scope, receive, send)
-        self.at_work, self.megabytes = self.at_work + 1, self.megabytes + size
+        exchange = _Exchange(self, receive, send)
         try:
-            await self._timed(scope, receive, send)
+            await self._timed(scope, exchange)
         finally:
-            self.at_work, self.megabytes = self.at_work - 1, self.megabytes - size
+            self.at_work, self.megabytes = self.at_work - exchange.received, self.megabytes - exchange.megabytes
 
-    def _megabytes(self, scope: Scope) -> float:
-        """What this body may take: its length as announced, or the limit."""
-        length = Headers(scope=scope).get("content-length", "")
-        return min(float(length) / 1e6 if length.isdecimal() else self.limits.limit_mb, self.limits.limit_mb)
-
-    def _busy(self) -> Refusal:
-        return Refusal(503, "busy", f"{self.at_work} requests are at work, and no more fit in. Send it again in a second.")
-
-    async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(receive, send)
+    async def _timed(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
             async with asyncio.timeout(self.limits.limit_seconds) as limit:
                 await self.app(scope, exchange.receive, exchange.send)
@@ -50,7 +38,7 @@ class Limited:
             if not limit.expired():
                 raise
             if not exchange.answered:
-                await Refused(self._late(exchange))(scope, receive, send)
+                await Refused(self._late(exchange))(scope, exchange.receive, exchange.send)
 
     def _late(self, exchange: "_Exchange") -> Refusal:
         allowed = f"{self.limits.limit_seconds:g} s are allowed"
@@ -60,16 +48,36 @@ class Limited:
 
 
 class _Exchange:
-    """How far one request has come."""
+    """How far one request has come, and what it holds."""
 
-    def __init__(self, receive: Receive, send: Send) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, limited: Limited, receive: Receive, send: Send) -> None:
+        self._limited, self._receive, self._send = limited, receive, send
         self.received = self.answered = False
+        self.megabytes = 0.0
 
     async def receive(self) -> Message:
+        """The next part of the body. Raises Refusal 503 where it does not fit in any more."""
         message = await self._receive()
-        self.received = not message.get("more_body", False)
+        self._hold(len(message.get("body", b"")) / 1e6)
+        if message["type"] == "http.request" and not self.received and not message.get("more_body", False):
+            self._begin()
         return message
+
+    def _hold(self, megabytes: float) -> None:
+        """Count what is kept of a body: what is over the limit is thrown away as it comes."""
+        megabytes = min(megabytes, max(0.0, self._limited.limits.limit_mb - self.megabytes))
+        self.megabytes, self._limited.megabytes = self.megabytes + megabytes, self._limited.megabytes + megabytes
+        if self._limited.megabytes > BODIES_MB:
+            raise self._busy()
+
+    def _begin(self) -> None:
+        if self._limited.at_work >= self._limited.limits.queue:
+            raise self._busy()
+        self.received = True
+        self._limited.at_work += 1
+
+    def _busy(self) -> Refusal:
+        return Refusal(503, "busy", f"{self._limited.at_work} requests are at work, and no more fit in. Send it again in a second.")
 
     async def send(self, message: Message) -> None:
         self.answered = True

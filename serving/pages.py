@@ -68,6 +68,7 @@ def mount(app: FastAPI, family: str, question: str) -> None:
     template = _environment().get_template(f"{family}/page.html")
     app.mount("/static", Assets(directory=HERE / "page"), name="static")
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def front(request: Request) -> HTMLResponse:
         pointer = request.app.state.champion.served.pointer

@@ -10,6 +10,8 @@ from serving.problems import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a walk over all pixels, and need not hold more than 30 bytes
+LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 500_000, 12  # within all three a picture is decoded in a few milliseconds
+INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megabyte each, unpacked with its header
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
 
 
@@ -25,6 +27,17 @@ def opened(content: bytes, limit_megapixels: float) -> Image.Image:
         raise Refusal(413, "too many pixels", f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
     _few_scans(picture, content)
     return picture
+
+
+def light(content: bytes) -> bool:
+    """Is this decoded in a few milliseconds? A small file may hold millions of pixels, many scans or long texts."""
+    if len(content) > LIGHT_BYTES or content.count(b"\xff\xda") > LIGHT_SCANS or any(name in content for name in INFLATED):
+        return False
+    try:
+        width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
+    except Exception:  # opened() says what is wrong
+        return True
+    return width * height <= LIGHT_PIXELS
 
 
 def _few_scans(picture: Image.Image, content: bytes) -> None:

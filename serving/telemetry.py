@@ -17,6 +17,7 @@ from serving.problems import Refused, fault
 
 logger = logging.getLogger("atelier.serving")
 GIVEN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # a request id that a client may choose
+LOGGED = 200  # characters of a path
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 REQUESTS = Counter("atelier_requests_total", "Requests answered.", ["family", "path", "status"])
@@ -58,7 +59,7 @@ class Telemetry:
         LATENCY.labels(self.family, path).observe(seconds)
         if reason := scope["state"].get("refusal"):
             REFUSALS.labels(self.family, reason).inc()
-        facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1000, 2)}
+        facts = {"method": scope["method"], "path": scope["path"][:LOGGED], "status": status, "ms": round(seconds * 1000, 2)}
         logger.info("request", extra={"facts": {**facts, **scope["state"]}})
 
 

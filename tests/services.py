@@ -89,14 +89,14 @@ def ready(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def running(folder: Path, pointers: dict[int, stores.Pointer], words: Sequence[str] = SERVE) -> Iterator[Service]:
+def running(folder: Path, pointers: dict[int, stores.Pointer], words: Sequence[str] = SERVE, **more: str) -> Iterator[Service]:
     """A service in `folder` that follows `pointers[1]`."""
     port = str(free_port())
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
         with chdir(folder):
             stores.point("digits", pointers[1])
         command = [sys.executable, *words, "--port", port]
-        process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, cwd=folder, env=environment(folder) | more, stdout=log, stderr=log, start_new_session=True)
         service = Service(client, folder, pointers, process)
         try:
             assert until(lambda: process.poll() is not None or ready(client), tries=600), service.log()

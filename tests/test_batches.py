@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from serving.batches import Batches
@@ -74,19 +73,49 @@ def test_a_client_that_has_gone_keeps_nobody_from_an_answer() -> None:
     async def gone(tasks: list[asyncio.Task[Any]]) -> None:
         tasks[2].cancel()
 
-    answers = asked(Model(), [1, 2, 3, 4], gone)
+    model = Model()
+    answers = asked(model, [1, 2, 3, 4], gone)
     assert isinstance(answers.pop(2), asyncio.CancelledError)
     assert answers == [2, 4, 8]
+    assert model.sizes == [1, 2]  # the model never saw it
 
 
-@pytest.mark.parametrize("rounds", [3])
-def test_it_works_again_after_a_rest(rounds: int) -> None:
+def test_it_works_again_after_a_rest() -> None:
     model = Model()
     model.go.set()
 
     async def ask() -> list[Any]:
         batches = Batches(model.predict, 4, "digits")
-        return [await batches.answer(np.array(number)) for number in range(rounds)]
+        return [await batches.answer(np.array(number)) for number in range(3)]
 
     assert asyncio.run(ask()) == [0, 2, 4]
     assert model.sizes == [1, 1, 1]
+
+
+def test_pictures_of_another_shape_go_apart() -> None:
+    shapes = []
+
+    def predict(pictures: NDArray[Any]) -> NDArray[Any]:
+        shapes.append(pictures.shape)
+        return pictures.reshape(len(pictures), -1).sum(1)
+
+    async def ask() -> list[Any]:
+        batches = Batches(predict, 4, "digits")
+        return await asyncio.gather(*(batches.answer(np.array(picture)) for picture in ([1, 2], [3, 4], [[5], [6]], [7, 8])))
+
+    assert asyncio.run(ask()) == [3, 7, 11, 15]
+    assert shapes == [(2, 2), (1, 2, 1), (1, 2)]
+
+
+def test_a_model_with_too_few_answers_is_a_fault_and_the_next_request_is_answered() -> None:
+    def predict(pictures: NDArray[Any]) -> NDArray[Any]:
+        return pictures[: max(1, len(pictures) - 1)]
+
+    async def ask() -> list[Any]:
+        batches = Batches(predict, 4, "digits")
+        first = await asyncio.gather(*(batches.answer(np.array(number)) for number in (1, 2)), return_exceptions=True)
+        return [*first, await batches.answer(np.array(3))]
+
+    one, two, three = asyncio.run(ask())
+    assert (one, three) == (1, 3)
+    assert isinstance(two, ValueError)

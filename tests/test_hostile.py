@@ -25,6 +25,7 @@ from tests.services import Service
 PATIENCE = 20  # seconds for one answer, also on a busy machine: the slowest body of the corpus takes five on a quiet one
 MEMORY = 1250  # megabytes at the highest, server and worker together: 1,000 measured, two pictures of 24 megapixels being decoded at once
 SWARM = 50  # clients that leave in the middle
+IDLE = 320  # clients that stay in the middle: more than the queue is long
 OTHER = {"image/png": "image/jpeg", "image/jpeg": "image/webp", "image/webp": "image/png"}
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n"
 CHUNKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -187,7 +188,7 @@ def test_clients_that_close_in_the_middle_leave_the_service_as_it_was(service: S
 
 def test_clients_that_stay_in_the_middle_keep_nobody_waiting(service: Service) -> None:
     with ExitStack() as stack:
-        for sent in [*UNFINISHED.values()] * (SWARM // len(UNFINISHED)):
+        for sent in [*UNFINISHED.values()] * (IDLE // len(UNFINISHED)):
             stack.enter_context(connected(service)).sendall(sent)
         stands(service)
     stands(service)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from serving import pictures
 from serving.problems import Refusal
@@ -262,3 +263,15 @@ def scanned(times: int) -> bytes:
     plain = encoded(drawing(), "JPEG", progressive=True)
     scan = plain[plain.rindex(b"\xff\xda") : -2]
     return plain[:-2] + scan * (times - plain.count(b"\xff\xda")) + plain[-2:]
+
+
+def test_what_takes_long_to_decode_is_not_light() -> None:
+    small = encoded(drawing(), "PNG")
+    texts = PngInfo()
+    texts.add_text("comment", "x" * 1000, zip=True)
+    assert pictures.light(small)
+    assert pictures.light(b"no picture at all")
+    assert not pictures.light(encoded(Image.new("1", (2000, 2000)), "PNG"))
+    assert not pictures.light(scanned(pictures.LIGHT_SCANS + 1))
+    assert not pictures.light(encoded(drawing(), "PNG", pnginfo=texts))
+    assert not pictures.light(small + bytes(pictures.LIGHT_BYTES))

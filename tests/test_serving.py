@@ -41,11 +41,20 @@ def test_several_workers_answer_and_are_counted_together(service: Service) -> No
 def test_what_a_service_says_is_json_line_by_line(service: Service) -> None:
     service.client.get("/health", headers={"X-Request-ID": "json"})
     assert until(lambda: any(line.get("request_id") == "json" for line in lines(service)), tries=20)
-    assert any(line["message"].startswith("Application startup complete") for line in lines(service))
+    assert any(str(line["message"]).startswith("Uvicorn running on http://127.0.0.1:") for line in lines(service))
 
 
 def lines(service: Service) -> list[dict[str, object]]:
     return [json.loads(line) for line in service.log().splitlines()]
+
+
+def test_a_stopped_service_leaves_nothing_behind(service: Service, tmp_path_factory: pytest.TempPathFactory) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    folder = tmp_path_factory.mktemp("other")
+    with running(folder, {1: stored(folder, 1)}, MAKE_SERVE, TMPDIR=str(temporary)) as other:
+        assert list(temporary.iterdir())
+    assert other.process.returncode == 0
+    assert not list(temporary.iterdir())
 
 
 def test_a_store_that_follows_the_ledger_is_served_without_mlflow(service: Service) -> None:
