@@ -7,13 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import harness
-from pipelines import errors
 
 NAMES = ("prediction", "http", "start", "memory", "pipeline")
-
-
-class NoSuchBenchmark(LookupError):
-    """A name that is none of the benchmarks."""
 
 
 def main() -> None:
@@ -21,15 +16,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     parser.add_argument("name", nargs="?")
     asked = parser.parse_args().name
-    with errors.printed_once():
-        for name in chosen(asked):
-            show(harness.record(name, import_module(f"benchmarks.{name}").measure()))
+    for name in chosen(asked):
+        show(harness.record(name, import_module(f"benchmarks.{name}").measure()))
 
 
 def chosen(name: str | None) -> tuple[str, ...]:
-    """One name, or all where none is given. Raises NoSuchBenchmark."""
+    """One name, or all where none is given. Raises Stopped."""
     if name and name not in NAMES:
-        raise NoSuchBenchmark(f"name={name!r} is not a benchmark. Choose one of: {', '.join(NAMES)}; or none, for all.")
+        raise harness.Stopped(f"name={name!r} is not a benchmark. Choose one of: {', '.join(NAMES)}; or none, for all.")
     return (name,) if name else NAMES
 
 

@@ -73,6 +73,10 @@ def seconds(words: list[str], **how: Any) -> float:
     return time.perf_counter() - begun
 
 
+class Stopped(SystemExit):
+    """A benchmark that cannot go on: the message is printed, and the exit status is 1."""
+
+
 class Child:
     """A side in a process of its own, which measures once for every line it is sent (benchmarks/child.py)."""
 

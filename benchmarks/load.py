@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import services
+from benchmarks.harness import Stopped
 from pipelines import errors, families
 
 LONGEST = 600  # seconds
 TOLD = "{requests} requests, {failures} failures, {rps:.0f} requests/s, p50 {p50:g} ms, p99 {p99:g} ms; the service holds {memory:.0f} MB."
-
-
-class Failed(RuntimeError):
-    """Requests that were not answered, or not rightly."""
 
 
 def main() -> None:
@@ -32,7 +29,7 @@ def main() -> None:
         figures = sent(service.address, asked.family, asked.users, min(asked.seconds, LONGEST))
         print(TOLD.format(**figures, memory=service.memory_mb()))
         if figures["failures"]:
-            raise Failed(f"{figures['failures']} of {figures['requests']} requests failed; Locust's report above says how.")
+            raise Stopped(f"{figures['failures']} of {figures['requests']} requests failed; Locust's report above says how.")
 
 
 def sent(address: str, family: str, users: int, seconds: int) -> dict[str, Any]:

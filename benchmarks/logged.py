@@ -1,26 +1,44 @@
 """1,000 metric values into a fresh MLflow database: `python -m benchmarks.logged ours <folder>`. Prints seconds."""
 
+import itertools
 import sys
 import time
 from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from pipelines import tracking
 
 EPOCHS, NAMES = 250, ("epoch", "accuracy", "loss", "seconds")
 
 
+def ours(store: MlflowClient, run: Run) -> None:
+    """As Atelier logs them: in batches."""
+    tracking.log_history(store, run, [dict.fromkeys(NAMES, float(epoch)) for epoch in range(1, EPOCHS + 1)])
+
+
+def one_by_one(store: MlflowClient, run: Run) -> None:
+    """A call for each value."""
+    for epoch, name in itertools.product(range(1, EPOCHS + 1), NAMES):
+        store.log_metric(run.info.run_id, name, float(epoch), step=epoch)
+
+
+def a_step_at_a_time(store: MlflowClient, run: Run) -> None:
+    """mlflow.log_metrics({...}, step): a call for each epoch."""
+    for epoch in range(1, EPOCHS + 1):
+        mlflow.log_metrics(dict.fromkeys(NAMES, float(epoch)), step=epoch, run_id=run.info.run_id)
+
+
 def main() -> None:
-    """As Atelier logs them (batches), or one by one (`peer`)."""
+    """One side, in a fresh database."""
     tracking.ROOT = Path(sys.argv[2])
     store = tracking.client()
+    mlflow.set_tracking_uri(tracking.uri())
     run = store.create_run(tracking.experiment(store, "bench"))
     begun = time.perf_counter()
-    if sys.argv[1] == "ours":
-        tracking.log_history(store, run, [{name: float(epoch) for name in NAMES} for epoch in range(1, EPOCHS + 1)])
-    else:
-        for epoch in range(1, EPOCHS + 1):
-            for name in NAMES:
-                store.log_metric(run.info.run_id, name, float(epoch), step=epoch)
+    globals()[sys.argv[1].replace(" ", "_")](store, run)
     print(time.perf_counter() - begun)
 
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from benchmarks import harness, models
 
 ROUNDS = 7
-PEERS = {"call": "Keras model(x)", "predict": "Keras model.predict", "pyfunc": "mlflow.pyfunc"}
+PEERS = {"graph": "Keras tf.function(model)(x)", "call": "Keras model(x)", "predict": "Keras model.predict", "pyfunc": "mlflow.pyfunc"}
 
 
 def measure() -> Iterator[harness.Row]:
     """Milliseconds for one picture, and the peak memory of each process."""
-    folder = models.champion()
+    network = models.native()
     with tempfile.TemporaryDirectory() as room:
-        places = {"onnx": folder, "call": folder, "predict": folder, "pyfunc": models.mlflow_model(Path(room, "model"))}
+        keras = dict.fromkeys(("graph", "call", "predict"), network)
+        places = {"onnx": models.served(), **keras, "pyfunc": models.mlflow_model(Path(room, "model"))}
         words = {kind: [sys.executable, "-m", "benchmarks.child", kind, str(place)] for kind, place in places.items()}
         with harness.children(words) as running:
             found = harness.in_turn({kind: child.measure for kind, child in running.items()}, ROUNDS)

@@ -17,6 +17,7 @@ import httpx
 import psutil
 
 from benchmarks import example, models
+from benchmarks.harness import Stopped
 
 CONNECTIONS = 32
 LUA = """
@@ -32,14 +33,6 @@ done = function(summary, latency, requests)
     latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed, summary.requests))
 end
 """
-
-
-class NotStarted(RuntimeError):
-    """A service did not come up."""
-
-
-class NoWrk(FileNotFoundError):
-    """wrk is not installed."""
 
 
 class Request(NamedTuple):
@@ -71,11 +64,12 @@ class Side(NamedTuple):
 
 def sides(room: Path) -> dict[str, Side]:
     """Every service of the comparison, around the same network."""
-    folder, upload, python = str(models.champion()), picture(), sys.executable
+    wrk()
+    upload, python = picture(), sys.executable
     uvicorn = [python, "-m", "uvicorn", "--factory", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
     stock = [python, "-m", "bentoml", "serve", "benchmarks.peers.bento:Stock", "--host", "127.0.0.1", "--port", "{port}"]
     scoring = [python, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(room / "model")), "-p", "{port}"]
-    os.environ["PEER_MODEL"] = folder
+    os.environ |= {"PEER_MODEL": str(models.served()), "PEER_NETWORK": str(models.native())}
     return {
         "Atelier": ours(models.FAMILY),
         "FastAPI + Keras": Side([*uvicorn, "benchmarks.peers.keras_fastapi:application"], upload),
@@ -111,7 +105,7 @@ class Service:
                 return answer
             time.sleep(0.01)
         self.stop()
-        raise NotStarted(f"{' '.join(self.side.words)} did not answer. Its words:\n{log.read_text()[-2000:]}")
+        raise Stopped(f"{' '.join(self.side.words)} did not answer. Its words:\n{log.read_text()[-2000:]}")
 
     def _answer(self) -> str | None:
         try:
@@ -122,9 +116,9 @@ class Service:
         return answer.text if answer.is_success else None
 
     def memory_mb(self) -> float:
-        """What the service and its children hold, in megabytes, shared pages counted once."""
+        """What the service and its children hold, in megabytes: resident, pages that they share counted in each."""
         root = psutil.Process(self.process.pid)
-        return sum(process.memory_full_info().pss for process in [root, *root.children(recursive=True)]) / 1e6
+        return sum(process.memory_info().rss for process in [root, *root.children(recursive=True)]) / 1e6
 
     def load(self, seconds: int) -> dict[str, float]:
         """wrk's figures: {"rps", "p50" ms, "p99" ms, "failed", "requests"}."""
@@ -133,12 +127,14 @@ class Service:
             body.write_bytes(self.side.request.body)
             script.write_text(LUA.format(body=body, kind=self.side.request.kind))
             target = ["-s", str(script), self.address + self.side.request.path]
-            words = [_wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *target]
+            words = [wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *target]
             printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         return json.loads(printed.rpartition("JSON")[2])
 
     def stop(self) -> None:
-        """Stop it with all its children."""
+        """Stop it with all its children; one that has ended by itself is left alone."""
+        if self.process.poll() is not None:
+            return
         family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         self.process.terminate()
         _, alive = psutil.wait_procs(family, 20)
@@ -147,10 +143,11 @@ class Service:
         self.process.wait()
 
 
-def _wrk() -> str:
+def wrk() -> str:
+    """The program that sends the requests. Raises Stopped where it is not installed."""
     found = shutil.which("wrk")
     if not found:
-        raise NoWrk("wrk, which sends the requests, is not on PATH. Install it: `apt install wrk`, `brew install wrk`.")
+        raise Stopped("wrk, which sends the requests, is not on PATH. Install it: `apt install wrk`, `brew install wrk`.")
     return found
 
 

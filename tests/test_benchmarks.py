@@ -1,16 +1,23 @@
 """The harness: sides in turn, medians, spreads, and ratios that say how many times better ours is."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from benchmarks import __main__ as command
-from benchmarks import example, harness
+from benchmarks import example, harness, services
+from benchmarks.peers import onnx_fastapi
+from pipelines import stores
 from tests.conftest import ROOT, environment
+from tests.services import stored
 
 
 def test_sides_are_measured_in_turn_after_a_warm_up() -> None:
@@ -55,9 +62,48 @@ def test_a_name_that_is_no_benchmark_names_the_choices(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_every_benchmark_is_there() -> None:
-    for name in command.NAMES:
-        assert "def measure()" in (ROOT / "benchmarks" / f"{name}.py").read_text()
+def test_a_service_that_dies_is_named_with_its_words(tmp_path: Path) -> None:
+    side = services.Side([sys.executable, "-c", "raise SystemExit('no such luck')"], services.picture())
+    with pytest.raises(harness.Stopped, match=r"did not answer.*\n.*no such luck"):
+        services.Service(side, tmp_path / "log")
+
+
+def test_a_side_in_a_process_of_its_own_measures_when_it_is_asked() -> None:
+    words = [sys.executable, "-m", "benchmarks.child", "onnx", str(ROOT / "released/digits")]
+    with harness.children({"ours": words}) as running:
+        found = [running["ours"].measure() for _ in range(2)]
+    assert all(0 < line["value"] < 1000 and line["peak_mb"] > 10 for line in found)
+
+
+def test_the_onnx_peer_answers_as_ours_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEER_MODEL", str(ROOT / "released/digits"))
+    sent = services.picture()
+    answer = TestClient(onnx_fastapi.application()).post(sent.path, content=sent.body, headers={"Content-Type": sent.kind}).json()
+    assert answer["prediction"] == example.LABEL
+    assert len(answer["ranking"]) == 10
+
+
+def load(folder: Path) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "benchmarks.load", "--family", "digits", "--users", "2", "--seconds", "2"]
+    return subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+
+
+def test_users_are_sent_and_their_answers_looked_at(tmp_path: Path) -> None:
+    for name in ("registry", "released"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    done = load(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^[1-9]\d* requests, 0 failures, \d+ requests/s, p50 ", done.stdout, re.MULTILINE)
+
+
+def test_a_wrong_answer_is_a_failure(tmp_path: Path) -> None:
+    pointer = stored(tmp_path, 1)
+    with chdir(tmp_path):
+        stores.point("digits", pointer)
+    done = load(tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert re.search(r"^\d+ of \d+ requests failed", done.stderr, re.MULTILINE)
+    assert "wrong: " in done.stdout + done.stderr
 
 
 def test_the_committed_report_has_the_rows_that_the_readme_shows() -> None:
