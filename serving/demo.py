@@ -23,6 +23,7 @@ from pipelines import errors
 from serving.digits import answers
 
 COPY = Path(".demo")
+LOG = "service.log"
 LEFT_OUT = ("registry/", "released/", "reports/", "dvc.lock")
 PATIENCE = 120  # half seconds that the service may take to start
 
@@ -81,7 +82,8 @@ def service() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = [sys.executable, "-m", "serving", "--family", "digits", "--port", str(port)]
-    process = subprocess.Popen(words, cwd=COPY)
+    with (COPY / LOG).open("wb") as log:
+        process = subprocess.Popen(words, cwd=COPY, stdout=log, stderr=log)
     try:
         yield awaited(f"http://127.0.0.1:{port}", process)
     finally:
@@ -97,7 +99,7 @@ def awaited(address: str, process: subprocess.Popen[bytes]) -> str:
         if ready(address):
             return address
         time.sleep(0.5)
-    raise NotStarted(f"the service at {address} did not start; its own words stand above.")
+    raise NotStarted(f"the service at {address} did not start; its own words stand in {COPY / LOG}.")
 
 
 def ready(address: str) -> bool:
