@@ -19,7 +19,11 @@ def measure() -> Iterator[harness.Row]:
     ours = found.pop("Atelier")
     for name, peer in found.items():
         failed = {"ours": sum(line["failed"] for line in ours), "peer": sum(line["failed"] for line in peer)}
-        more = {"failed": failed, "memory_mb": {"ours": memory["Atelier"], "peer": memory[name]}, **services.settings()}
+        more: harness.Row = {
+            "failed": failed,
+            "memory_mb": {"ours": memory["Atelier"], "peer": memory[name]},
+            "connections": services.CONNECTIONS,
+        }
         for key, unit, better in FIGURES:
             sides = [[line[key] for line in side] for side in (ours, peer)]
             yield harness.row(f"{key}: {name}", unit, better, *sides, **more)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import psutil
@@ -85,7 +85,7 @@ def ours(family: str) -> Side:
 
 
 class Service:
-    """A started service that has answered once, rightly."""
+    """A started service that has answered once; `seconds` is how long that took from the command on."""
 
     def __init__(self, side: Side, log: Path) -> None:
         port = str(_free_port())
@@ -94,26 +94,25 @@ class Service:
         with log.open("wb") as out:
             words = [word.replace("{port}", port) for word in side.words]
             self.process = subprocess.Popen(words, stdout=out, stderr=out, start_new_session=True)
-        self.first_answer = self._awaited(log)
+        self._await(log)
         self.seconds = time.perf_counter() - begun
 
-    def _awaited(self, log: Path) -> str:
+    def _await(self, log: Path) -> None:
         for _ in range(6000):
             if self.process.poll() is not None:
                 break
-            if answer := self._answer():
-                return answer
+            if self._answers():
+                return
             time.sleep(0.01)
         self.stop()
         raise Stopped(f"{' '.join(self.side.words)} did not answer. Its words:\n{log.read_text()[-2000:]}")
 
-    def _answer(self) -> str | None:
+    def _answers(self) -> bool:
+        sent = self.side.request
         try:
-            sent = self.side.request
-            answer = httpx.post(self.address + sent.path, content=sent.body, headers={"Content-Type": sent.kind}, timeout=30)
+            return httpx.post(self.address + sent.path, content=sent.body, headers={"Content-Type": sent.kind}, timeout=30).is_success
         except httpx.TransportError:
-            return None
-        return answer.text if answer.is_success else None
+            return False
 
     def memory_mb(self) -> float:
         """What the service and its children hold, in megabytes: resident, pages that they share counted in each."""
@@ -166,7 +165,3 @@ def started(wanted: dict[str, Side]) -> Iterator[dict[str, Service]]:
             running[name] = Service(side, Path(room, f"{number}.log"))
             stack.callback(running[name].stop)
         yield running
-
-
-def settings() -> dict[str, Any]:
-    return {"connections": CONNECTIONS, "processes": 1}

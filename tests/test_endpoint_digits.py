@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from starlette.requests import Request
 
 from pipelines.families.digits.picture import Convention
-from serving import bodies, problems
+from serving import bodies, endpoints, problems
 from tests.services import Service, encoded, run, running, seven, stored, until
 
 FRAMEWORKS = """
@@ -187,6 +188,19 @@ def test_another_method_is_a_problem_too(service: Service, method: str) -> None:
 
 def test_health_says_which_model_answers(service: Service) -> None:
     assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"]}
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_what_is_read_may_be_asked_for_by_its_head(service: Service, path: str) -> None:
+    response = service.client.head(path)
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_a_route_that_asks_for_more_than_the_request_is_refused_when_it_is_made() -> None:
+    async def predict(request: Request, image: str) -> None: ...
+
+    with pytest.raises(TypeError, match="/predict: predict must take `request` alone"):
+        endpoints.application("digits", "Which digit?").post("/predict")(predict)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz"])
