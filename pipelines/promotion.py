@@ -112,8 +112,8 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
         champion = registry.served(standing)
     except outputs.NotHere as absence:
         return [Condition("champion", False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
-    data, predict, scoring = (families.part(cfg.family, name) for name in ("data", "predict", "score"))
-    valid, model = data.load(cfg.data_folder, "valid"), Path("models", challenger["candidate"])
+    examples, predict, scoring = (families.part(cfg.family, name) for name in ("examples", "predict", "score"))
+    valid, model = examples.load(cfg.data_folder, "valid"), Path("models", challenger["candidate"])
     fits = gate.schema(manifests.read(model), {**manifests.read(champion), "version": standing["version"]})
     if not fits.holds:
         return [fits]

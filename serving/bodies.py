@@ -44,10 +44,20 @@ async def read(request: Request, limit_mb: float) -> Body:
     if not body:
         raise Refusal(422, "empty body", "The body is empty. Send JSON, or a picture as multipart field 'image'.")
     if content_type == "multipart/form-data":
-        return Body(False, await _upload(request, body))
+        return Body(False, (await _uploads(request, body, "image", 1))[0])
     if content_type in KINDS:
         return Body(json_alone, body)
     raise Refusal(415, "content type", f"Content-Type {content_type or '(none)'!r} is not read here. Send one of: {', '.join(KINDS)}.")
+
+
+async def read_many(request: Request, limit_mb: float, most: int) -> list[Body]:
+    """The pictures in the multipart field `images`, in order, at most `most` of them. Raises Refusal."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    body = await _limited(request, int(limit_mb * 1e6))
+    if content_type != "multipart/form-data":
+        words = f"Content-Type {content_type or '(none)'!r} is not read here. Send multipart/form-data with files in 'images'."
+        raise Refusal(415, "content type", words)
+    return [Body(False, content) for content in await _uploads(request, body, "images", most)]
 
 
 async def _limited(request: Request, limit: int) -> bytes:
@@ -102,34 +112,43 @@ def _explained(fault: Any, kind: type[BaseModel]) -> str:
     return f"{where}={reprlib.repr(fault['input'])}: {fault['msg']}; known keys: {known}"
 
 
-async def _upload(request: Request, body: bytes) -> bytes:
-    """The content of the multipart field `image`."""
+async def _uploads(request: Request, body: bytes, field: str, most: int) -> list[bytes]:
+    """The contents of the files in one multipart field, at least one and at most `most`."""
 
     async def replayed() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
-        async with Request(request.scope, replayed).form(max_files=1, max_fields=8, max_part_size=len(body)) as form:
-            return await _file(form)
+        async with Request(request.scope, replayed).form(max_files=most, max_fields=8, max_part_size=len(body)) as form:
+            return await _files(form, field)
     except (HTTPException, UnicodeError, LookupError) as error:
         reason = str(getattr(error, "detail", error))[:200].rstrip(".")
-        words = f"{reason}: the multipart body is broken. Send the picture as a file in the field 'image'."
+        words = f"{reason}: the multipart body is broken, or has more than {most} files. Send at most {most} in the field {field!r}."
         raise Refusal(400, "broken multipart", words) from error
 
 
-async def _file(form: FormData) -> bytes:
-    image = form.get("image")
-    if isinstance(image, UploadFile):
-        return await image.read()
+async def _files(form: FormData, field: str) -> list[bytes]:
+    files = form.getlist(field)
+    if files and all(isinstance(file, UploadFile) for file in files):
+        return [await file.read() for file in files if isinstance(file, UploadFile)]
     there = ", ".join(repr(name) for name in form) or "none"
-    words = f"The multipart field 'image' is missing, or not a file. Fields sent: {there}. Send the picture as a file in 'image'."
+    words = f"The multipart field {field!r} is missing, or not a file. Fields sent: {there}. Send pictures as files in {field!r}."
     raise Refusal(422, "no picture", words)
 
 
-def described(kind: type[BaseModel]) -> dict[str, Any]:
-    """The request body for an OpenAPI description: JSON of `kind`, a multipart picture, or a picture alone."""
-    file = {"type": "string", "format": "binary"}
-    form = {"type": "object", "properties": {"image": file}, "required": ["image"]}
-    pictures = {name: {"schema": file} for name in KINDS if name.startswith("image/")}
-    content = {"application/json": {"schema": kind.model_json_schema()}, "multipart/form-data": {"schema": form}, **pictures}
-    return {"requestBody": {"required": True, "content": content}}
+FILE = {"type": "string", "format": "binary"}
+
+
+def described(kind: type[BaseModel] | None = None) -> dict[str, Any]:
+    """The request body for an OpenAPI description: a multipart picture, a picture alone, and JSON of `kind` where there is one."""
+    form = {"type": "object", "properties": {"image": FILE}, "required": ["image"]}
+    pictures = {name: {"schema": FILE} for name in KINDS if name.startswith("image/")}
+    json = {"application/json": {"schema": kind.model_json_schema()}} if kind else {}
+    return {"requestBody": {"required": True, "content": {**json, "multipart/form-data": {"schema": form}, **pictures}}}
+
+
+def described_many(most: int) -> dict[str, Any]:
+    """The same for at most `most` pictures in the multipart field `images`."""
+    files = {"type": "array", "items": FILE, "minItems": 1, "maxItems": most}
+    form = {"type": "object", "properties": {"images": files}, "required": ["images"]}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}

@@ -4,8 +4,9 @@ import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from pipelines import pictures
 from serving.problems import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -56,35 +57,18 @@ def _named(content: bytes) -> str:
 
 
 def grey(picture: Image.Image) -> NDArray[np.uint8]:
-    """Decode to grey [height, width]: upright by EXIF, transparency on white, the first frame of many.
+    """Decode to [height, width], as pictures.decoded does. Raises Refusal 422 when the picture is truncated or broken."""
+    return _decoded(picture, "L")
 
-    Sides over WORKING_SIDE are reduced. Raises Refusal 422 when the picture is truncated or broken.
-    """
+
+def colour(picture: Image.Image) -> NDArray[np.uint8]:
+    """Decode to [height, width, 3], as pictures.decoded does. Raises Refusal 422 when the picture is truncated or broken."""
+    return _decoded(picture, "RGB")
+
+
+def _decoded(picture: Image.Image, mode: str) -> NDArray[np.uint8]:
     try:
-        picture.draft("L", (WORKING_SIDE, WORKING_SIDE))
-        flat = _flat(picture)
-        flat.info["exif"] = picture.info.get("exif", b"")
-        return np.asarray(ImageOps.exif_transpose(flat).convert("L"))
+        return pictures.decoded(picture, mode, WORKING_SIDE)
     except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
         words = f"The {picture.format} picture is truncated or broken ({error}). Send the whole file."
         raise Refusal(422, "broken picture", words) from error
-
-
-def _flat(picture: Image.Image) -> Image.Image:
-    """Small, without transparency, 8 bits a channel."""
-    if picture.mode.startswith("I"):
-        return _small(_eight_bits(np.asarray(picture)))
-    if not picture.has_transparency_data:
-        return _small(picture if picture.mode in {"L", "RGB"} else picture.convert("RGB"))
-    layers = _small(picture.convert("RGBA"))
-    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
-
-
-def _small(picture: Image.Image) -> Image.Image:
-    picture.thumbnail((WORKING_SIDE, WORKING_SIDE), reducing_gap=2.0)
-    return picture
-
-
-def _eight_bits(deep: NDArray[np.integer]) -> Image.Image:
-    """16 bits, of which a scanner may have used only the lower ones: the brightest pixel decides the scale, 255 or more."""
-    return Image.fromarray((deep.astype(np.uint32) * 255 // max(255, int(deep.max()))).astype(np.uint8))

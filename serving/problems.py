@@ -30,6 +30,12 @@ class Refusal(Exception):
         self.status, self.reason, self.detail = status, reason, detail
 
 
+def problem(refusal: Refusal) -> dict[str, Any]:
+    """A refusal as it is told."""
+    title = HTTPStatus(refusal.status).phrase
+    return Problem(title=title, status=refusal.status, detail=refusal.detail, reason=refusal.reason).model_dump()
+
+
 class Refused(JSONResponse):
     """A refusal as the client sees it; it leaves its reason with the request, for the log and the metrics."""
 
@@ -37,8 +43,7 @@ class Refused(JSONResponse):
 
     def __init__(self, refusal: Refusal) -> None:
         self.reason = refusal.reason
-        problem = Problem(title=HTTPStatus(refusal.status).phrase, status=refusal.status, detail=refusal.detail, reason=refusal.reason)
-        super().__init__(problem.model_dump(), refusal.status, {"Retry-After": "1"} if refusal.status == 503 else None)
+        super().__init__(problem(refusal), refusal.status, {"Retry-After": "1"} if refusal.status == 503 else None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["refusal"] = self.reason

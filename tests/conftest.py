@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from pipelines import cards, configs, folders, manifests, records, trainings
 from pipelines.families.digits import data
-from pipelines.families.digits.data import LABELS
+from pipelines.families.digits.examples import LABELS
 from pipelines.families.digits.picture import Convention
 
 ROOT = Path(__file__).parents[1]

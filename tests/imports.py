@@ -29,7 +29,7 @@ def parts(path: Path) -> set[str]:
     calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "part"]
     loops = [node for node in nodes if isinstance(node, ast.GeneratorExp) and any(call in ast.walk(node) for call in calls)]
     words = {word.value for place in [*calls, *loops] for word in ast.walk(place) if isinstance(word, ast.Constant)}
-    return {str(word) for word in words if (ROOT / "pipelines/families/digits" / f"{word}.py").exists()}
+    return {str(word) for word in words if any((ROOT / "pipelines/families").glob(f"*/{word}.py"))}
 
 
 def closure(start: Path, family: str) -> set[Path]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines import cards, configs, sources
-from pipelines.families.digits import data
+from pipelines.families.digits import data, examples
 
 
 def idx(head: bytes, values: np.ndarray) -> bytes:
@@ -40,7 +40,7 @@ def small_mnist(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int = 300)
 def test_mnist_is_read_in_its_own_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_mnist(tmp_path, monkeypatch)
     card = pack(["data.sources=[mnist]", "data.valid=0.2"], tmp_path / "packed")
-    train, valid, test = (data.load(tmp_path / "packed", split) for split in ("train", "valid", "test"))
+    train, valid, test = (examples.load(tmp_path / "packed", split) for split in ("train", "valid", "test"))
     assert len(train.labels) + len(valid.labels) == 300
     assert 30 < len(valid.labels) < 90
     assert test.images.shape == (100, 28, 28)
@@ -55,7 +55,7 @@ def test_a_picture_keeps_its_split_when_others_come(tmp_path: Path, monkeypatch:
         with pytest.MonkeyPatch.context() as patch:
             small_mnist(tmp_path / name, patch, count)
             pack(["data.sources=[mnist]", "data.valid=0.2"], tmp_path / name / "packed")
-    few, many = ({picture.tobytes() for picture in data.load(tmp_path / name / "packed", "valid").images} for name in ("few", "many"))
+    few, many = ({picture.tobytes() for picture in examples.load(tmp_path / name / "packed", "valid").images} for name in ("few", "many"))
     assert few < many
 
 
@@ -72,7 +72,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_embedded_digits_look_like_mnist(embedded: Path) -> None:
-    images = data.load(embedded, "train").images
+    images = examples.load(embedded, "train").images
     assert images.dtype == np.uint8
     assert (images.reshape(len(images), -1).max(1) == 255).all()
     rows = (images.mean((0, 2)) * np.arange(28)).sum() / images.mean((0, 2)).sum()

@@ -13,14 +13,14 @@ TIMED = 200  # single predictions
 
 def main(cfg: Config) -> None:
     """Score the files that will be served; the test split is reported, never used to choose."""
-    data, predict, scoring = (families.part(cfg.family, name) for name in ("data", "predict", "score"))
+    examples, predict, scoring = (families.part(cfg.family, name) for name in ("examples", "predict", "score"))
     predictor = predict.Predictor(cfg.model_folder)
-    outcomes = {split: scoring.outcomes(predictor, data.load(cfg.data_folder, split)) for split in ("valid", "test")}
+    outcomes = {split: scoring.outcomes(predictor, examples.load(cfg.data_folder, split)) for split in ("valid", "test")}
     figures = {split: scoring.metrics(found) for split, found in outcomes.items()}
     counts = {split: len(next(iter(found.values()))) for split, found in outcomes.items()}
-    report = _report(cfg, figures, counts, latency_ms(predictor, data.load(cfg.data_folder, "valid").images))
+    report = _report(cfg, figures, counts, latency_ms(predictor, examples.load(cfg.data_folder, "valid").images))
     folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
-    _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(outcomes["valid"]), cfg.model_folder)
+    _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(predictor, outcomes["valid"]), cfg.model_folder)
     valid, test = (figures[split][scoring.HEADLINE] for split in ("valid", "test"))
     print(f"{cfg.candidate}: {scoring.HEADLINE} {valid:.4f} on validation, {test:.4f} on test")
 

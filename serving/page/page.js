@@ -61,7 +61,7 @@ function show(reply, picture, name) {
   part("confidence").textContent = percent(reply.confidence);
   part("latency").textContent = `${Math.round(reply.latency)} ms`;
   illustrate(part("picture"), picture, name);
-  part("ranking")?.replaceChildren(...reply.ranking.map(rank));
+  part("ranking")?.replaceChildren(...reply[answer.dataset.ranking].map(rank));
   explain(part, reply);
   told.replaceChildren(view);
   reveal(told.firstElementChild);

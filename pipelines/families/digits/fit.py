@@ -12,7 +12,7 @@ from tqdm import tqdm
 from pipelines import calibration
 from pipelines.configs import Config
 from pipelines.families.digits import model as models
-from pipelines.families.digits.data import CONVENTION, LABELS, Split, load
+from pipelines.families.digits.examples import CONVENTION, LABELS, Split, load
 from pipelines.families.digits.predict import session
 from pipelines.families.digits.settings import Augment, Fit
 from pipelines.manifests import Description, Proof, prove

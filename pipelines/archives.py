@@ -1,0 +1,69 @@
+"""A person's own files: a folder, or a tar of one (plain, gz, bz2, xz), read in one stable order and fingerprinted."""
+
+import hashlib
+import lzma
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from pipelines import folders
+from pipelines.sources import MissingData
+
+LARGEST = 100_000_000  # bytes of one file
+
+
+class BrokenArchive(ValueError):
+    """A tar that cannot be read to its end, or a file in it that is larger than any picture."""
+
+
+def located(name: str) -> Path:
+    """The folder or tar `name`: absolute, in DATA_MIRROR where that is set, or in the project. Raises MissingData."""
+    path = Path(os.environ.get("DATA_MIRROR", ""), Path(name).expanduser())
+    if not path.exists():
+        raise MissingData(f"{path} is not there. Put the folder or tar there, or set DATA_MIRROR=<folder> to the folder that holds {name}.")
+    return path
+
+
+def members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """(name below the root, content) of every file, sorted by name. Links and devices are left out. Raises BrokenArchive."""
+    read = _files(path) if path.is_dir() else _tarred(path)
+    yield from sorted(tqdm(read, desc=path.name, unit="file"))
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    for file in path.rglob("*"):
+        if file.is_file() and not file.is_symlink():
+            yield file.relative_to(path).as_posix(), _sized(str(file), file.stat().st_size) or file.read_bytes()
+
+
+def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.isreg() else None
+                if stream:
+                    yield member.name.removeprefix("./"), _sized(member.name, member.size) or stream.read()
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
+        raise BrokenArchive(f"{path} is not a whole tar ({error}). Fetch it again.") from error
+
+
+def _sized(name: str, size: int) -> bytes:
+    """Nothing, where the size is one that is read. Raises BrokenArchive."""
+    if size > LARGEST:
+        raise BrokenArchive(f"{name} has {size / 1e6:.0f} MB; at most {LARGEST / 1e6:.0f} MB are read of one file. Take it out.")
+    return b""
+
+
+def fingerprint(path: Path) -> str:
+    """Changes when a file is added, removed, renamed or altered: of a tar its SHA-256, of a folder names, sizes and times."""
+    if path.is_file():
+        return folders.sha256(path)
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            facts = file.stat()
+            digest.update(f"{file.relative_to(path)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Which of ten things is on a small colour picture?"""

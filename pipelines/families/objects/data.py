@@ -1,0 +1,198 @@
+"""Class folders, CIFAR-10 or drawn shapes, brought to 32 x 32 and packed as one array of pictures and one of labels a split."""
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines import archives, cards, pictures, sources, splits
+from pipelines.configs import Config
+from pipelines.families.objects import embedded
+from pipelines.families.objects.examples import CONVENTION, Split
+from pipelines.families.objects.settings import Data
+
+WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
+NAMED = 20  # broken files that an error lists
+SHAPE = "Wanted: train/<class>/* and test/<class>/*, the same classes in both."
+EMBEDDED = {
+    "source": "embedded",
+    "kind": "embedded",
+    "path": "pipelines/families/objects/embedded.py",
+    "url": "pipelines/families/objects/embedded.py",
+    "licence": "https://www.apache.org/licenses/LICENSE-2.0",
+    "citation": "drawn by the project",
+}
+DRAWN = {"train": (1600, 1), "test": (400, 2)}  # shapes and seed
+CIFAR10 = sources.Origin(  # .tgz: its checksum is that of the packed file, as its users publish it
+    "cifar10/cifar-10-binary.tgz",
+    ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    170052171,
+)
+ROW = 1 + 3 * CONVENTION.side**2  # bytes of a picture in the binary version: its label, then red, green and blue planes
+
+
+class BadFolders(ValueError):
+    """Class folders that are empty, differ between the splits, or hold one class."""
+
+
+class BrokenPictures(ValueError):
+    """Files that are no whole pictures, by name."""
+
+
+class Example(NamedTuple):
+    """One picture [32, 32, 3], the split and the class it was found in."""
+
+    split: str
+    label: str
+    picture: NDArray[np.uint8]
+
+
+class Found(NamedTuple):
+    """What a source holds: its examples, what the card says of it, and the files that were passed over."""
+
+    examples: list[Example]
+    source: dict[str, Any]
+    broken: list[str]
+
+
+def prepare(cfg: Config, out: Path) -> dict[str, Any]:
+    """Pack the sources of `cfg.data` into `out`, validation split off by content, and return the data card.
+
+    Raises MissingData, BrokenArchive, BadFolders or BrokenPictures.
+    """
+    found = [READERS[source](cfg.data) for source in cfg.data.sources]
+    classes = _classes([example for source in found for example in source.examples])
+    packed = {name: _packed(found, classes, name) for name in ("train", "test")}
+    train, valid = packed["train"], splits.chosen((image.tobytes() for image in packed["train"].images), cfg.data.valid)
+    parts = {"train": train.taken(~valid), "valid": train.taken(valid), "test": packed["test"]}
+    limited = {name: Split(split.images[: cfg.data.limit], split.labels[: cfg.data.limit]) for name, split in parts.items()}
+    for name, split in limited.items():
+        np.save(out / f"{name}-images.npy", split.images, allow_pickle=False)
+        np.save(out / f"{name}-labels.npy", split.labels, allow_pickle=False)
+    return cards.write(out, _card(cfg, found, classes, limited))
+
+
+def _folder(data: Data) -> Found:
+    """train/<class>/* and test/<class>/*, at any depth of a folder or a tar."""
+    path = archives.located(str(data.folder))
+    examples, broken = [], []
+    for name, content in archives.members(path):
+        parts = Path(name).parts
+        if len(parts) >= 3 and parts[-3] in {"train", "test"} and not parts[-1].startswith("."):
+            picture = _decoded(content)
+            broken += [name] if picture is None else []
+            examples += [] if picture is None else [Example(parts[-3], parts[-2], picture)]
+    _allowed(broken, data.skip_broken)
+    return Found(examples, _folder_source(data, path), broken)
+
+
+def _decoded(content: bytes) -> NDArray[np.uint8] | None:
+    """A file as a picture [32, 32, 3]; None where it is no whole picture."""
+    try:
+        return CONVENTION.from_rgb(pictures.decoded(Image.open(io.BytesIO(content)), "RGB", WORKING_SIDE))
+    except Exception:  # decoders raise what they like on broken bytes
+        return None
+
+
+def _allowed(broken: list[str], skip: bool) -> None:
+    if broken and not skip:
+        more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
+        raise BrokenPictures(
+            f"{len(broken)} files are no whole pictures: {', '.join(broken[:NAMED])}{more}. Replace them, or set data.skip_broken=true."
+        )
+
+
+def _folder_source(data: Data, path: Path) -> dict[str, Any]:
+    return {
+        "source": "folder",
+        "kind": "folder",
+        "path": str(data.folder),
+        "url": str(data.folder),
+        "sha256": archives.fingerprint(path),
+        "bytes": path.stat().st_size,
+        "licence": data.licence,
+        "citation": data.citation,
+    }
+
+
+def _cifar10(_: Data) -> Found:
+    """The published archive, binary version: six files of 10,000 rows, and the names of the classes."""
+    with tempfile.TemporaryDirectory() as folder:
+        content = {Path(name).name: data for name, data in archives.members(sources.fetch(CIFAR10, Path(folder)))}
+    names = content["batches.meta.txt"].decode().split()
+    batches = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
+    rows = [(split, row) for split, files in batches.items() for file in files for row in _rows(content[file])]
+    examples = [Example(split, names[row[0]], row[1:].reshape(3, CONVENTION.side, -1).transpose(1, 2, 0)) for split, row in rows]
+    return Found(examples, _cifar10_source(), [])
+
+
+def _rows(content: bytes) -> NDArray[np.uint8]:
+    return np.frombuffer(content, np.uint8).reshape(-1, ROW)
+
+
+def _cifar10_source() -> dict[str, Any]:
+    return {
+        "source": "cifar10",
+        "kind": "origin",
+        "path": CIFAR10.path,
+        "url": CIFAR10.urls[0],
+        "sha256": CIFAR10.sha256,
+        "bytes": CIFAR10.size,
+        "licence": "https://www.cs.toronto.edu/~kriz/cifar.html",
+        "citation": "Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
+    }
+
+
+def _embedded(_: Data) -> Found:
+    """Shapes drawn here; their test is another draw."""
+    drawn = [Example(split, *pair) for split, (count, seed) in DRAWN.items() for pair in embedded.drawn(count, seed)]
+    content = b"".join(example.picture.tobytes() for example in drawn)
+    return Found(drawn, {**EMBEDDED, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, [])
+
+
+READERS: dict[str, Callable[[Data], Found]] = {"cifar10": _cifar10, "folder": _folder, "embedded": _embedded}
+
+
+def _classes(examples: list[Example]) -> list[str]:
+    """The classes, sorted. Raises BadFolders where the splits differ in them, or there are fewer than two."""
+    found = {split: {example.label for example in examples if example.split == split} for split in ("train", "test")}
+    if found["train"] != found["test"]:
+        odd = ", ".join(sorted(found["train"] ^ found["test"]))
+        raise BadFolders(f"train and test must hold pictures of the same classes; only one of them has: {odd}. {SHAPE}")
+    if len(found["train"]) < 2:
+        raise BadFolders(f"{len(found['train'])} classes with pictures were found ({', '.join(found['train'])}); two are needed. {SHAPE}")
+    return sorted(found["train"])
+
+
+def _packed(found: list[Found], classes: list[str], split: str) -> Split:
+    """All pictures of one split, in the order of the sources."""
+    chosen = [example for source in found for example in source.examples if example.split == split]
+    index = {name: number for number, name in enumerate(classes)}
+    return Split(np.stack([example.picture for example in chosen]), np.array([index[example.label] for example in chosen], np.uint8))
+
+
+def _card(cfg: Config, found: list[Found], classes: list[str], parts: dict[str, Split]) -> dict[str, Any]:
+    return {
+        "name": "objects",
+        "description": cfg.data.description,
+        "sources": [source.source for source in found],
+        "broken": [name for source in found for name in source.broken],
+        "split": f"test as found; valid: {cfg.data.valid:.4f} of the rest; by SHA-256 of the picture",
+        "counts": {name: len(split.labels) for name, split in parts.items()},
+        "classes": {name: cards.per_class(split.labels, classes) for name, split in parts.items()},
+        "mean": _moment(parts["train"].images, np.mean),
+        "deviation": _moment(parts["train"].images, np.std),
+        "duplicates": cards.duplicates({name: split.images for name, split in parts.items()}),
+    }
+
+
+def _moment(images: NDArray[np.uint8], of: Callable[..., Any]) -> list[float]:
+    """Of the training pictures' red, green and blue, 0 to 1."""
+    return [round(float(of(images[..., channel])) / 255, 4) for channel in range(3)]

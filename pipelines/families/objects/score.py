@@ -1,0 +1,25 @@
+"""How good is a Predictor on labelled pictures, and where does it err?"""
+
+from typing import Any
+
+from pipelines import classification
+from pipelines.classification import HEADLINE, Outcomes, headline, metrics
+from pipelines.families.objects.examples import Split
+from pipelines.families.objects.predict import Predictor
+
+__all__ = ["HEADLINE", "headline", "metrics", "outcomes", "score", "tables"]
+
+
+def score(predictor: Predictor, examples: Split) -> dict[str, float]:
+    """Every metric of this family on a split."""
+    return metrics(outcomes(predictor, examples))
+
+
+def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
+    """What each example got: probabilities [n, classes] and labels [n]."""
+    return classification.outcomes(predictor, examples.images, examples.labels)
+
+
+def tables(predictor: Predictor, outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
+    """Rows to plot: {"confusion", "reliability", "classes"}."""
+    return classification.tables(outcomes, predictor.labels)

@@ -1,0 +1,78 @@
+"""What objects takes and answers."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines.configs import Serving
+from serving import pictures
+from serving.bodies import Body
+from serving.champion import Origin, Served, signature
+from serving.problems import Problem
+
+TOP, MOST = 3, 64  # classes in an answer, pictures in a batch
+
+
+class Rank(BaseModel):
+    """A class and how likely it is."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    label: str = Field(alias="class")
+    confidence: float
+
+
+class Answer(BaseModel):
+    """The likeliest class, the three likeliest, and where the answer comes from."""
+
+    success: bool
+    prediction: str
+    confidence: float
+    top3_predictions: list[Rank]
+    prediction_id: str
+    model: Origin
+
+
+class Failure(BaseModel):
+    """A picture of a batch that could not be answered, and why."""
+
+    success: bool
+    problem: Problem
+
+
+class Answers(BaseModel):
+    """One answer or one problem for each picture, in order."""
+
+    results: list[Answer | Failure]
+
+
+def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
+    """A picture brought to [32, 32, 3]. Raises Refusal."""
+    rgb = pictures.colour(pictures.opened(body.content, limits.limit_megapixels))
+    brought: NDArray[np.uint8] = served.predictor.convention.from_rgb(rgb)
+    return brought
+
+
+def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]:
+    """The classes by their probabilities [n]."""
+    names = served.predictor.labels
+    top = [{"class": names[index], "confidence": float(probabilities[index])} for index in np.argsort(-probabilities)[:TOP]]
+    return {
+        "success": True,
+        "prediction": top[0]["class"],
+        "confidence": top[0]["confidence"],
+        "top3_predictions": top,
+        **signature(served),
+    }
+
+
+def told(answer: dict[str, Any]) -> str:
+    """An answer as a person reads it: the ranking as bars, and where it comes from."""
+    rows = [
+        f"  {rank['class']:12} {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["top3_predictions"]
+    ]
+    model = {key: str(value)[:12] for key, value in answer["model"].items()}
+    origin = f"{model['family']} version {model['version']}, digest {model['digest']}, data {model['data']}, commit {model['commit']}"
+    walk = f"make lineage of={model['family']}@v{model['version']}"
+    return "\n".join([f"It is: {answer['prediction']}.", *rows, f"From {origin}.", f"Walk back to the data: {walk}"])

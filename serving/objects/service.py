@@ -1,0 +1,63 @@
+"""Which of ten things is on this picture? `make serve family=objects`"""
+
+import asyncio
+from typing import Any
+
+import bentoml
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from serving import bodies, endpoints, problems
+from serving.bodies import Body
+from serving.direct import Direct
+from serving.objects import answers
+from serving.problems import Refusal
+
+app = endpoints.application("objects", "What is on this picture?")
+
+
+@app.post(
+    "/predict",
+    response_model=answers.Answer,
+    responses=problems.documented(400, 408, 413, 415, 422, 503),
+    openapi_extra=bodies.described(),
+)
+async def predict(request: Request) -> JSONResponse:
+    """The three likeliest classes for one picture."""
+    body = await bodies.read(request, app.state.limits.limit_mb)
+    return endpoints.signed(request, await _answer(body))
+
+
+@app.post(
+    "/predict/batch",
+    response_model=answers.Answers,
+    responses=problems.documented(400, 408, 413, 415, 422, 503),
+    openapi_extra=bodies.described_many(answers.MOST),
+)
+async def predict_batch(request: Request) -> JSONResponse:
+    """The same for up to 64 pictures, in order; a broken one has its own problem in its place."""
+    pictures = await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
+    return JSONResponse({"results": await asyncio.gather(*map(_answer_or_problem, pictures))})
+
+
+async def _answer(body: Body) -> dict[str, Any]:
+    served = app.state.champion.served
+    picture = await bodies.understood(answers.read, body, served, app.state.limits)
+    return answers.answer(await served.batches.answer(picture), served)
+
+
+async def _answer_or_problem(body: Body) -> dict[str, Any]:
+    try:
+        return await _answer(body)
+    except Refusal as refusal:
+        return {"success": False, "problem": problems.problem(refusal)}
+
+
+@bentoml.service(service_class=Direct, name="objects", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+class Objects:
+    """One picture in, the likeliest classes out; or up to 64 of them."""
+
+    app = app
+
+    def __init__(self) -> None:
+        endpoints.start(self.app, "objects")
