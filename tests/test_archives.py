@@ -1,0 +1,74 @@
+"""A person's own files: a folder and a tar of it read alike, and a change is noticed."""
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from pipelines import archives, sources
+
+FILES = {"train/cat/1.txt": b"one", "train/dog/2.txt": b"two", "test/cat/3.txt": b"three"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "pictures" / name).write_bytes(content)
+    return tmp_path / "pictures"
+
+
+def packed(folder: Path, kind: str) -> Path:
+    path = folder.with_name(f"pictures.tar.{kind}")
+    with tarfile.open(path, f"w:{kind}") as archive:
+        for name in reversed(FILES):
+            archive.add(folder / name, name)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["", "gz", "xz", "bz2"])
+def test_a_tar_is_read_as_its_folder_is(folder: Path, kind: str) -> None:
+    assert list(archives.members(packed(folder, kind))) == list(archives.members(folder)) == sorted(FILES.items())
+
+
+def test_links_are_left_out(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"secret")
+    (folder / "train/cat/link.txt").symlink_to(tmp_path / "secret")
+    path = tmp_path / "linked.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder, "pictures")
+    assert all(content != b"secret" for place in (folder, path) for _, content in archives.members(place))
+
+
+@pytest.mark.parametrize("content", [b"", b"no tar at all", b"\x1f\x8b broken", None])
+def test_what_is_no_whole_tar_is_named(folder: Path, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "broken.tar.gz"
+    path.write_bytes(packed(folder, "gz").read_bytes()[:-60] if content is None else content)
+    with pytest.raises(archives.BrokenArchive, match=r"broken\.tar\.gz"):
+        list(archives.members(path))
+
+
+def test_a_file_that_is_too_large_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LARGEST", 4)
+    for place in (folder, packed(folder, "gz")):
+        with pytest.raises(archives.BrokenArchive, match=r"test/cat/3\.txt"):
+            list(archives.members(place))
+
+
+def test_a_name_is_found_in_the_mirror(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
+    assert archives.located("pictures") == folder
+    with pytest.raises(sources.MissingData, match="DATA_MIRROR"):
+        archives.located("other")
+
+
+def test_the_fingerprint_changes_with_the_files(folder: Path) -> None:
+    prints = [archives.fingerprint(folder), archives.fingerprint(packed(folder, "gz"))]
+    (folder / "train/cat/1.txt").write_bytes(b"One")
+    os.utime(folder / "train/cat/1.txt", ns=(1, 1))
+    prints += [archives.fingerprint(folder), archives.fingerprint(packed(folder, "gz"))]
+    (folder / "train/cat/4.txt").write_bytes(io.BytesIO(b"four").read())
+    prints.append(archives.fingerprint(folder))
+    assert len(set(prints)) == 5
