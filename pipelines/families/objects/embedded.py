@@ -35,8 +35,6 @@ SHAPES: dict[str, Callable[[Draw, Box, Colour], None]] = {
     "arrow": _polygon((0, 0.3), (0.5, 0.3), (0.5, 0), (1, 0.5), (0.5, 1), (0.5, 0.7), (0, 0.7)),
     "circle": lambda on, box, colour: on.ellipse(box, fill=colour),
     "cross": _polygon(*[(x / 3, y / 3) for x, y in CROSS]),
-        *[(int(pair[0]) / 3, int(pair[1]) / 3) for pair in ["10", "20", "21", "31", "32", "22", "23", "13", "12", "02", "01", "11"]]
-    ),
     "diamond": _polygon((0.5, 0), (1, 0.5), (0.5, 1), (0, 0.5)),
     "frame": _frame,
     "hourglass": _polygon((0, 0), (1, 0), (0, 1), (1, 1)),
