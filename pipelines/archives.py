@@ -1,6 +1,5 @@
 """A person's own files: a folder, or a tar of one (plain, gz, bz2, xz), read in one stable order and fingerprinted."""
 
-import hashlib
 import lzma
 import os
 import tarfile
@@ -34,9 +33,9 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    for file in path.rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            yield file.relative_to(path).as_posix(), _sized(str(file), file.stat().st_size) or file.read_bytes()
+    for name in _names(path):
+        file = path / name
+        yield name, _sized(str(file), file.stat().st_size) or file.read_bytes()
 
 
 def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -58,12 +57,18 @@ def _sized(name: str, size: int) -> bytes:
 
 
 def fingerprint(path: Path) -> str:
-    """Changes when a file is added, removed, renamed or altered: of a tar its SHA-256, of a folder names, sizes and times."""
+    """What is in it: of a tar its SHA-256, of a folder the SHA-256 over all names and contents."""
     if path.is_file():
         return folders.sha256(path)
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            facts = file.stat()
-            digest.update(f"{file.relative_to(path)}\0{facts.st_size}\0{facts.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+    return folders.hash_of({name: folders.sha256(path / name) for name in _names(path)})
+
+
+def glance(path: Path) -> str:
+    """Names, sizes and times: where they are the same as before, so is the fingerprint."""
+    facts = [(name, (path / name).stat()) for name in (_names(path) if path.is_dir() else [""])]
+    return folders.hash_of([[name, fact.st_size, fact.st_mtime_ns] for name, fact in facts])
+
+
+def _names(path: Path) -> list[str]:
+    """Every file below a folder; links are left out."""
+    return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file() and not file.is_symlink())

@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from tqdm import tqdm
+
+from pipelines import sheets
 
 HEADLINE = "accuracy"  # what the gate compares
 Outcomes = dict[str, NDArray[Any]]
 Rows = list[dict[str, Any]]
+SHOWN = 64  # mistakes on a sheet
 BINS = 15  # of confidence, Guo et al. 2017
 Z = 1.959964  # 95 %
 
@@ -79,3 +83,13 @@ def tables(outcomes: Outcomes, names: list[Any]) -> dict[str, Rows]:
     pairs = zip(outcomes["labels"], outcomes["probabilities"].argmax(1), strict=True)
     confusion = [{"actual": names[true], "predicted": names[said]} for true, said in pairs]
     return {"confusion": confusion, "reliability": reliability(outcomes), "classes": classes(outcomes, names)}
+
+
+def mistakes(outcomes: Outcomes, images: NDArray[np.uint8], names: list[Any]) -> Image.Image:
+    """The most confident wrong answers on one sheet: what was said, how sure, and what is true. `images` [n, ...] are the examples'."""
+    said, labels, confidence = outcomes["probabilities"].argmax(1), outcomes["labels"], outcomes["probabilities"].max(1)
+    wrong = np.flatnonzero(said != labels)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:SHOWN]
+    captions = [f"{names[said[index]]} {confidence[index]:.1%}\nis {names[labels[index]]}" for index in worst]
+    title = f"{len(wrong)} of {len(labels)} pictures of validation are answered wrongly; the {len(worst)} most confident mistakes."
+    return sheets.sheet(title, [images[index] for index in worst], captions)

@@ -1,4 +1,4 @@
-"""What machine is this?"""
+"""What machine is this, and which of a training's processes?"""
 
 import os
 import platform
@@ -36,6 +36,11 @@ def _gpus() -> list[str]:
         return []
     names = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=False)
     return names.stdout.splitlines() if names.returncode == 0 else []
+
+
+def rank() -> int:
+    """Which of torchrun's processes this is: 0 is the first, or the only one."""
+    return int(os.environ.get("RANK", 0))
 
 
 def peak_memory_mb() -> float:

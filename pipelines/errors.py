@@ -11,7 +11,7 @@ def printed_once() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not type(error).__module__.startswith(("pipelines", "serving", "__main__")):
+        if not type(error).__module__.startswith(("pipelines", "serving", "benchmarks", "__main__")):
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)

@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, families, folders, ledger, manifests, outputs, records, registry, sources, tracking
+from pipelines import archives, cards, errors, families, folders, ledger, manifests, outputs, records, registry, sources, tracking
 from pipelines.ledger import Line
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
@@ -212,13 +212,27 @@ def _card(line: Line) -> dict[str, Any]:
 
 
 def _source(source: dict[str, Any]) -> str:
-    """Recompute the SHA-256 of a source's decompressed content, where the source is at hand."""
+    """Recompute the SHA-256 of a source's content (an origin's decompressed), where the source is at hand."""
     path = _at_hand(source)
-    sources.unpack(path, Path(os.devnull), source["sha256"], source["bytes"])
+    if source["kind"] == "folder":
+        _same(path, source["sha256"])
+    else:
+        sources.unpack(path, Path(os.devnull), source["sha256"], source["bytes"])
     return f"{path}, SHA-256 {source['sha256'][:12]}, {source['licence']}"
 
 
+def _same(path: Path, sha256: str) -> None:
+    found = archives.fingerprint(path)
+    if found != sha256:
+        raise ValueError(f"{path} holds other files than were ingested: its fingerprint is {found[:12]}, the card's is {sha256[:12]}")
+
+
 def _at_hand(source: dict[str, Any]) -> Path:
+    if source["kind"] == "folder":
+        try:
+            return archives.located(source["path"])
+        except sources.MissingData as absence:
+            raise outputs.NotHere(str(absence)) from absence
     if source["kind"] == "embedded":
         package, _, name = source["path"].partition("/")
         return Path(str(files(package) / name))

@@ -42,8 +42,8 @@ def candidate_runs(store: MlflowClient, family: str) -> None:
         if (folder / manifests.MANIFEST).exists():
             manifest = manifests.read(folder)
             current = report if report and report["digest"] == manifest["digest"] else None
-            plots = Path("reports", family, "plots", candidate)
-            shown = {"plots": plots} if current and plots.exists() else {}
+            reports = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
+            shown = {name: place for name, place in reports.items() if current and place.exists()}
             tracking.project(store, folder, current, {**shown, **_card(family, manifest["data"])})
 
 

@@ -1,4 +1,4 @@
-"""evaluate: models/<candidate>/ on the validation and test splits -> reports/<family>/candidates/ and plots/."""
+"""evaluate: models/<candidate>/ on the validation and test splits -> reports/<family>/candidates/, plots/ and sheets/."""
 
 import csv
 import time
@@ -15,12 +15,14 @@ def main(cfg: Config) -> None:
     """Score the files that will be served; the test split is reported, never used to choose."""
     examples, predict, scoring = (families.part(cfg.family, name) for name in ("examples", "predict", "score"))
     predictor = predict.Predictor(cfg.model_folder)
-    outcomes = {split: scoring.outcomes(predictor, examples.load(cfg.data_folder, split)) for split in ("valid", "test")}
+    splits = {split: examples.load(cfg.data_folder, split) for split in ("valid", "test")}
+    outcomes = {split: scoring.outcomes(predictor, found) for split, found in splits.items()}
     figures = {split: scoring.metrics(found) for split, found in outcomes.items()}
     counts = {split: len(next(iter(found.values()))) for split, found in outcomes.items()}
-    report = _report(cfg, figures, counts, latency_ms(predictor, examples.load(cfg.data_folder, "valid").images))
+    report = _report(cfg, figures, counts, latency_ms(predictor, splits["valid"].images))
     folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
     _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(predictor, outcomes["valid"]), cfg.model_folder)
+    _sheets(Path("reports", cfg.family, "sheets", str(cfg.candidate)), scoring.sheets(predictor, splits["valid"], outcomes["valid"]))
     valid, test = (figures[split][scoring.HEADLINE] for split in ("valid", "test"))
     print(f"{cfg.candidate}: {scoring.HEADLINE} {valid:.4f} on validation, {test:.4f} on test")
 
@@ -57,6 +59,12 @@ def _plots(folder: Path, tables: dict[str, list[dict[str, Any]]], model: Path) -
     curves = [{key: row[key] for key in row if not key.endswith("seconds")} for row in trainings.read_history(model)]
     for name, rows in {**tables, "history": curves}.items():
         write_table(folder / f"{name}.csv", rows)
+
+
+def _sheets(folder: Path, sheets: dict[str, Any]) -> None:
+    with folders.replacing(folder) as out:
+        for name, sheet in sheets.items():
+            sheet.save(out / f"{name}.png")
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:

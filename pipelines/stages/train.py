@@ -1,12 +1,14 @@
 """train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
 
-from pipelines import cards, configs, families, folders, manifests, records, tracking, trainings
+from pipelines import cards, configs, devices, families, folders, manifests, records, tracking, trainings
 
 
 def main(cfg: configs.Config) -> None:
-    """Train one candidate; its folder is complete or absent."""
+    """Train one candidate; its folder is complete or absent. Under torchrun the first process writes, the others share its work."""
     fit = families.part(cfg.family, "fit")
     card, begun = cards.read(cfg.data_folder), records.begun()
+    if devices.rank():
+        return fit.share(cfg, cfg.data_folder, lambda: trainings.under_way(cfg, card["hash"], begun["code"]))
     training = trainings.under_way(cfg, card["hash"], begun["code"])
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)

@@ -1,6 +1,5 @@
 """Class folders, CIFAR-10 or drawn shapes, brought to 32 x 32 and packed as one array of pictures and one of labels a split."""
 
-import hashlib
 import io
 import tempfile
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import archives, cards, pictures, sources, splits
+from pipelines import archives, cards, folders, pictures, sources, splits
 from pipelines.configs import Config
 from pipelines.families.objects import embedded
 from pipelines.families.objects.examples import CONVENTION, Split
@@ -20,14 +19,6 @@ from pipelines.families.objects.settings import Data
 WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
 NAMED = 20  # broken files that an error lists
 SHAPE = "Wanted: train/<class>/* and test/<class>/*, the same classes in both."
-EMBEDDED = {
-    "source": "embedded",
-    "kind": "embedded",
-    "path": "pipelines/families/objects/embedded.py",
-    "url": "pipelines/families/objects/embedded.py",
-    "licence": "https://www.apache.org/licenses/LICENSE-2.0",
-    "citation": "drawn by the project",
-}
 DRAWN = {"train": (1600, 1), "test": (400, 2)}  # shapes and seed
 CIFAR10 = sources.Origin(  # .tgz: its checksum is that of the packed file, as its users publish it
     "cifar10/cifar-10-binary.tgz",
@@ -153,8 +144,23 @@ def _cifar10_source() -> dict[str, Any]:
 def _embedded(_: Data) -> Found:
     """Shapes drawn here; their test is another draw."""
     drawn = [Example(split, *pair) for split, (count, seed) in DRAWN.items() for pair in embedded.drawn(count, seed)]
-    content = b"".join(example.picture.tobytes() for example in drawn)
-    return Found(drawn, {**EMBEDDED, "sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}, [])
+    return Found(drawn, _embedded_source(), [])
+
+
+def _embedded_source() -> dict[str, Any]:
+    """The drawings' source is the code that draws them."""
+    code = Path(embedded.__file__)
+    name = "pipelines/families/objects/embedded.py"
+    return {
+        "source": "embedded",
+        "kind": "embedded",
+        "path": name,
+        "url": name,
+        "sha256": folders.sha256(code),
+        "bytes": code.stat().st_size,
+        "licence": "https://www.apache.org/licenses/LICENSE-2.0",
+        "citation": "drawn by the project",
+    }
 
 
 READERS: dict[str, Callable[[Data], Found]] = {"cifar10": _cifar10, "folder": _folder, "embedded": _embedded}

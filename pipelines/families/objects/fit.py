@@ -3,16 +3,19 @@
 Pictures live on the device as bytes, augmentation is drawn there for a whole epoch at once: no loader, no workers.
 """
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn import parallel
 from tqdm import tqdm
 
-from pipelines import calibration, cards
+from pipelines import calibration, cards, devices
 from pipelines.configs import Config
 from pipelines.families.objects import model as models
 from pipelines.families.objects.examples import CONVENTION, Split, classes, load
@@ -24,6 +27,8 @@ from pipelines.trainings import Training
 TOLERANCE = 1e-3  # of a probability, between PyTorch and ONNX Runtime
 PROOF = 256  # pictures of the validation split
 JUDGED = 1000  # pictures of validation at once
+WHITENED = 5000  # pictures that the whitening layer is made from
+GREY = 120  # of a blanked square: about the mean of photographs
 
 
 class Pictures(NamedTuple):
@@ -38,27 +43,39 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
 
     Raises MissingWeights, or NotProven when the exported model does not answer as the native one does.
     """
-    torch.manual_seed(cfg.seed)
-    names, card, device = classes(data), cards.read(data), _device()
-    train, valid = (_placed(load(data, split), device) for split in ("train", "valid"))
-    network = models.build(cfg.model, len(names), card["mean"], card["deviation"]).to(device)
-    network.to(memory_format=torch.channels_last)
-    _train(cfg, network, train, valid, log)
+    device = _joined()
+    network, valid = _trained(cfg, data, device, log)
     (out / "native").mkdir()
     save_file(_packed(network.state_dict()), out / "native/model.safetensors")
     return Description(
         served={"model.onnx": "model"},
         native={"native/model.safetensors": "safetensors"},
         input={"shape": [None, CONVENTION.side, CONVENTION.side, 3], "dtype": "uint8"},
-        output={"kind": "probabilities", "labels": names},
+        output={"kind": "probabilities", "labels": classes(data)},
         preprocessing=CONVENTION,
         proof=_export(cfg, network, valid, out / "model.onnx"),
     )
 
 
+def share(cfg: Config, data: Path, under_way: Callable[[], Training]) -> None:
+    """Another process of the same training under torchrun: its part of every batch, nothing written."""
+    device = _joined()
+    _trained(cfg, data, device, under_way())
+
+
+def _joined() -> torch.device:
+    """This process's device; under torchrun, once all its processes have met."""
+    device = _device()
+    if distributed.is_torchelastic_launched():
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
 def _device() -> torch.device:
-    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    return torch.device(next((kind for kind, there in kinds.items() if there), "cpu"))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _placed(split: Split, device: torch.device) -> Pictures:
@@ -66,39 +83,70 @@ def _placed(split: Split, device: torch.device) -> Pictures:
     return Pictures(images.to(device), torch.from_numpy(split.labels.astype(np.int64)).to(device))
 
 
+def _trained(cfg: Config, data: Path, device: torch.device, log: Training) -> tuple[models.Network, Pictures]:
+    """The network after its last epoch, and the validation split on its device."""
+    torch.manual_seed(cfg.seed)
+    card = cards.read(data)
+    train, valid = (_placed(load(data, split), device) for split in ("train", "valid"))
+    network = models.build(cfg.model, len(classes(data)), card["mean"], card["deviation"]).to(device)
+    network.to(memory_format=torch.channels_last)
+    _train(cfg, network, train, valid, log)
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+    return network, valid
+
+
 def _train(cfg: Config, network: models.Network, train: Pictures, valid: Pictures, log: Training) -> None:
     optimizer = _optimizer(cfg.fit, network)
     if log.checkpoint:
         _resume(network, optimizer, log.checkpoint)
     elif cfg.model.network == "fast":
-        network.whiten(train.images[:5000])
-    step: nn.Module = torch.compile(network) if cfg.fit.compiled else network  # type: ignore[assignment]
+        network.whiten(train.images[:WHITENED])
+    stepped = _shared(network)
     for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
-        figures = _epoch(cfg, step, optimizer, train, epoch)
-        right = (_logits(cfg, network, valid.images).argmax(1) == valid.labels).float().mean()
-        log.epoch({**figures, "valid_accuracy": float(right)}, lambda folder: _keep(network, optimizer, folder))
+        figures = _epoch(cfg, stepped, optimizer, train, epoch)
+        if devices.rank() == 0:
+            right = (_logits(cfg, network, valid.images).argmax(1) == valid.labels).float().mean()
+            log.epoch({**figures, "valid_accuracy": float(right)}, lambda folder: _keep(network, optimizer, folder))
+
+
+def _shared(network: nn.Module) -> nn.Module:
+    """The network itself, or one whose gradients are averaged over torchrun's processes."""
+    return parallel.DistributedDataParallel(network) if distributed.is_initialized() else network
 
 
 def _epoch(cfg: Config, network: nn.Module, optimizer: torch.optim.Optimizer, train: Pictures, epoch: int) -> dict[str, float]:
     """One walk over all pictures, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
+    torch.manual_seed(cfg.seed * 100_000 + epoch)
     random = torch.Generator().manual_seed(cfg.seed * 100_000 + epoch)
     images = _augmented(cfg, train.images, random, epoch)
     order = torch.randperm(len(train.labels), generator=random).to(images.device)
     batches = torch.split(order, cfg.fit.batch)[: max(1, len(order) // cfg.fit.batch)]
-    loss_of = nn.CrossEntropyLoss(label_smoothing=cfg.fit.label_smoothing)
     network.train()
-    losses = right = 0.0
-    for index, rows in enumerate(tqdm(batches, desc=f"{cfg.candidate} {epoch}/{cfg.fit.epochs}", unit="batch", mininterval=1)):
+    sums = torch.zeros(2, device=images.device)
+    bar = tqdm(batches, desc=f"{cfg.candidate} {epoch}/{cfg.fit.epochs}", unit="batch", mininterval=1, disable=devices.rank() > 0)
+    for index, batch in enumerate(bar):
         _set_rate(cfg.fit, optimizer, (epoch - 1 + index / len(batches)) / cfg.fit.epochs)
-        labels = train.labels[rows]
-        with _autocast(cfg.fit, images.device):
-            logits = network(images[rows].to(torch.float32, memory_format=torch.channels_last))
-            loss = loss_of(logits.float(), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses, right = losses + loss.detach(), right + (logits.detach().argmax(1) == labels).float().mean()
-    return {"loss": float(losses) / len(batches), "accuracy": float(right) / len(batches)}
+        rows = _own(batch)
+        sums += _step(cfg.fit, network, optimizer, images[rows], train.labels[rows])
+    loss, accuracy = (sums / len(batches)).tolist()
+    return {"loss": loss, "accuracy": accuracy}
+
+
+def _own(batch: Tensor) -> Tensor:
+    """Of a batch, the rows that are this process's."""
+    return batch[devices.rank() :: distributed.get_world_size()] if distributed.is_initialized() else batch
+
+
+def _step(fit: Fit, network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
+    """One step down the gradient; [loss, share of right answers] before it."""
+    with _autocast(fit, images.device):
+        logits = network(images.to(torch.float32, memory_format=torch.channels_last))
+    loss = nn.CrossEntropyLoss(label_smoothing=fit.label_smoothing)(logits.float(), labels)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).float().mean()])
 
 
 def _autocast(fit: Fit, device: torch.device) -> torch.autocast:
@@ -109,8 +157,8 @@ def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
     """Adam, or SGD with Nesterov momentum; biases and norms do not decay."""
     learned = [value for value in network.parameters() if value.requires_grad]
     groups = [
-        {"params": [value for value in learned if value.ndim > 1], "weight_decay": fit.weight_decay},
-        {"params": [value for value in learned if value.ndim <= 1], "weight_decay": 0.0},
+        {"params": [value for value in learned if value.ndim > 1], "weight_decay": fit.weight_decay, "times": 1.0},
+        {"params": [value for value in learned if value.ndim <= 1], "weight_decay": 0.0, "times": fit.bias_rate},
     ]
     if fit.optimizer == "adam":
         return torch.optim.AdamW(groups, fit.learning_rate)
@@ -121,18 +169,32 @@ def _set_rate(fit: Fit, optimizer: torch.optim.Optimizer, done: float) -> None:
     """Constant, or up in a line to `peak` of the way and down in a line to nothing."""
     share = 1.0 if fit.schedule == "constant" else min(done / fit.peak, (1 - done) / (1 - fit.peak))
     for group in optimizer.param_groups:
-        group["lr"] = fit.learning_rate * max(share, 0.01)
+        group["lr"] = fit.learning_rate * group["times"] * max(share, 0.01)
 
 
 def _augmented(cfg: Config, images: Tensor, random: torch.Generator, epoch: int) -> Tensor:
-    """Shifted by up to `crop` pixels, the border mirrored, and flipped: [n, 3, 32, 32] in channels-last order."""
+    """Shifted by up to `crop` pixels, the border mirrored, flipped, a square blanked: [n, 3, 32, 32] in channels-last order."""
     count, side = len(images), CONVENTION.side
     shifts = torch.randint(-cfg.fit.crop, cfg.fit.crop + 1, (2, count, 1), generator=random)
     rows, columns = (_mirrored(torch.arange(side) + shift, side) for shift in shifts)
     flipped = _flipped(cfg, count, random, epoch)[:, None]
     columns = torch.where(flipped, side - 1 - columns, columns)
     pictures = torch.arange(count)[:, None, None].to(images.device)
-    return images[pictures, :, rows[:, :, None].to(images.device), columns[:, None, :].to(images.device)].permute(0, 3, 1, 2)
+    moved = images[pictures, :, rows[:, :, None].to(images.device), columns[:, None, :].to(images.device)]
+    if cfg.fit.cutout:
+        moved = torch.where(_square(cfg.fit.cutout, count, random).to(images.device), GREY, moved)
+    return moved.permute(0, 3, 1, 2)
+
+
+def _square(edge: int, count: int, random: torch.Generator) -> Tensor:
+    """[n, 32, 32, 1] booleans, true in one square of each picture.
+
+    Source: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
+    """
+    first = torch.randint(0, CONVENTION.side - edge + 1, (2, count, 1), generator=random)
+    along = torch.arange(CONVENTION.side)
+    down, across = (along >= first) & (along < first + edge)
+    return (down[:, :, None] & across[:, None, :])[..., None]
 
 
 def _mirrored(position: Tensor, side: int) -> Tensor:

@@ -5,13 +5,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pipelines import folders
 from pipelines.families.objects.settings import Model
 
 PATCH = 2  # pixels: the whitening layer looks at PATCH x PATCH
 
 
 class MissingWeights(FileNotFoundError):
-    """Pretrained weights that are named and cannot be had."""
+    """Pretrained weights that are named and cannot be had, or are others than those."""
 
 
 class Network(nn.Module):
@@ -95,21 +96,35 @@ def _norm(width: int) -> nn.BatchNorm2d:
 
 def resnet18(cfg: Model, classes: int) -> nn.Module:
     """torchvision's, its first layer made for small pictures; pretrained where `weights` names a file or "hub"."""
-    from torchvision.models import ResNet18_Weights
     from torchvision.models import resnet18 as network
 
-    body = network(weights=ResNet18_Weights.DEFAULT if cfg.weights == "hub" else None)
-    if cfg.weights not in {"none", "hub"}:
-        body.load_state_dict(_named(Path(cfg.weights)))
+    body = network()
+    if cfg.weights != "none":
+        body.load_state_dict(_hub() if cfg.weights == "hub" else _file(Path(cfg.weights), str(cfg.weights_sha256)))
     body.conv1, body.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     body.fc = nn.Linear(body.fc.in_features, classes)
     return body
 
 
-def _named(path: Path) -> dict[str, Tensor]:
+def _hub() -> dict[str, Tensor]:
+    """torchvision's own, its checksum in its address. Raises MissingWeights."""
+    from torchvision.models import ResNet18_Weights
+
+    try:
+        return dict(ResNet18_Weights.DEFAULT.get_state_dict(check_hash=True, weights_only=True))
+    except (OSError, RuntimeError) as error:
+        raise MissingWeights(
+            f"model.weights=hub: {ResNet18_Weights.DEFAULT.url} could not be had ({error}). Connect to the network, or set it to none."
+        ) from error
+
+
+def _file(path: Path, sha256: str) -> dict[str, Tensor]:
     """The tensors of a .safetensors file. Raises MissingWeights."""
     from safetensors.torch import load_file
 
-    if not path.exists():
-        raise MissingWeights(f"model.weights={path} does not exist. Name a .safetensors file, 'hub' or 'none'.")
+    found = folders.sha256(path) if path.is_file() else "no such file"
+    if found != sha256:
+        raise MissingWeights(
+            f"model.weights={path} has SHA-256 {found}; model.weights_sha256 is {sha256}. Name the file that has it, 'hub' or 'none'."
+        )
     return load_file(path)

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from PIL import Image
+
 from pipelines import classification
 from pipelines.classification import HEADLINE, Outcomes, headline, metrics
 from pipelines.families.objects.examples import Split
 from pipelines.families.objects.predict import Predictor
 
-__all__ = ["HEADLINE", "headline", "metrics", "outcomes", "score", "tables"]
+__all__ = ["HEADLINE", "headline", "metrics", "outcomes", "score", "sheets", "tables"]
 
 
 def score(predictor: Predictor, examples: Split) -> dict[str, float]:
@@ -23,3 +25,8 @@ def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
 def tables(predictor: Predictor, outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
     """Rows to plot: {"confusion", "reliability", "classes"}."""
     return classification.tables(outcomes, predictor.labels)
+
+
+def sheets(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, Image.Image]:
+    """Pictures to look at: {"mistakes"}."""
+    return {"mistakes": classification.mistakes(outcomes, examples.images, predictor.labels)}

@@ -30,17 +30,32 @@ class Data(Page):
 
 
 class Model(Page):
-    """Which network, and its width: channels of the blocks; hidden units and dropout where it has them; pretrained weights, named."""
+    """Which network, and its width: channels of the blocks; hidden units and dropout where it has them.
+
+    `weights` is "none", "hub" (torchvision's, for resnet18) or a .safetensors file with its `weights_sha256`.
+    """
 
     network: Literal["simple", "fast", "resnet18"]
     widths: list[int] = Field(default=[], max_length=4)
     hidden: int = Field(default=0, ge=0)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     weights: str = "none"
+    weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> "Model":
+        if self.weights != "none" and self.network != "resnet18":
+            raise ValueError(f"network {self.network!r} has no pretrained weights; set model.weights=none, or model.network=resnet18")
+        if self.weights not in {"none", "hub"} and not self.weights_sha256:
+            raise ValueError(f"weights names the file {self.weights}, so model.weights_sha256 must say what is in it (`sha256sum` does)")
+        return self
 
 
 class Fit(Page):
-    """One recipe of training. `flips` of one picture are drawn each time, or alternate from epoch to epoch."""
+    """One recipe of training. `flips` of one picture are drawn each time, or alternate from epoch to epoch.
+
+    `bias_rate` multiplies the learning rate of biases; `crop` and `cutout` are pixels: the largest shift, the side of a blank square.
+    """
 
     optimizer: Literal["adam", "sgd"]
     learning_rate: float = Field(gt=0)
@@ -48,11 +63,12 @@ class Fit(Page):
     peak: float = Field(default=0.2, gt=0, lt=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(ge=0)
+    bias_rate: float = Field(default=1.0, gt=0)
     batch: int = Field(ge=1)
     epochs: int = Field(ge=1)
     label_smoothing: float = Field(ge=0, lt=1)
     crop: int = Field(ge=0, le=8)
+    cutout: int = Field(default=0, ge=0, le=16)
     flips: Literal["random", "alternating", "none"]
     mirrored: bool
     precision: Literal["float32", "bfloat16"]
-    compiled: bool = False

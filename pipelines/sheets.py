@@ -1,0 +1,24 @@
+"""Many small pictures on one sheet, each with a caption: what a person would rather see than read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+COLUMNS = 8
+TILE, GAP, LINE = 96, 12, 12  # pixels: a picture's side, the space around it, a caption's line
+
+
+def sheet(title: str, pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> Image.Image:
+    """Pictures [height, width] or [height, width, 3], each enlarged to TILE and above its caption of up to two lines; white around."""
+    rows = -(-len(pictures) // COLUMNS)
+    page = Image.new("RGB", (COLUMNS * (TILE + GAP) + GAP, rows * (TILE + 2 * LINE + GAP) + LINE + 2 * GAP), "white")
+    draw = ImageDraw.Draw(page)
+    draw.text((GAP, GAP), title, "black")
+    for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
+        row, column = divmod(index, COLUMNS)
+        left, top = GAP + column * (TILE + GAP), LINE + 2 * GAP + row * (TILE + 2 * LINE + GAP)
+        page.paste(Image.fromarray(np.asarray(picture)).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
+        draw.multiline_text((left, top + TILE), caption, "black", spacing=0)
+    return page
