@@ -14,10 +14,11 @@ import psutil
 
 def hardware() -> dict[str, Any]:
     """{"cpu", "cores", "memory_gb", "gpu"}: gpu is a list of names, empty without one."""
-    return {"cpu": _cpu(), "cores": _cores(), "memory_gb": round(psutil.virtual_memory().total / 1e9), "gpu": _gpus()}
+    return {"cpu": _cpu(), "cores": cores(), "memory_gb": round(psutil.virtual_memory().total / 1e9), "gpu": _gpus()}
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -6,14 +6,15 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from pipelines import manifests
+from pipelines import devices, manifests
 from pipelines.families.objects.picture import Convention
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on one thread: requests share the cores, one picture does not."""
+    """An ONNX Runtime session on all cores, a batch at a time; a thread with nothing to do leaves its core to others."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = devices.cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
