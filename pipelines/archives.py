@@ -1,7 +1,8 @@
-"""A person's own files: a folder, or a tar of one (plain, gz, bz2, xz), read in one stable order and fingerprinted."""
+"""A person's own files: a folder, or a tar of one (plain, gz, bz2, xz), read and fingerprinted."""
 
 import lzma
 import os
+import posixpath
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,26 +28,36 @@ def located(name: str) -> Path:
 
 
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name below the root, content) of every file, sorted by name. Links and devices are left out. Raises BrokenArchive."""
-    read = _files(path) if path.is_dir() else _tarred(path)
-    yield from sorted(tqdm(read, desc=path.name, unit="file"))
+    """(name below the root, content) of every file, in a tar's own order; of a folder that is empty the name and a slash, and nothing.
+
+    Links and devices are left out. Raises BrokenArchive.
+    """
+    yield from tqdm(_files(path) if path.is_dir() else _tarred(path), desc=path.name, unit="file")
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     for name in _names(path):
         file = path / name
         yield name, _sized(str(file), file.stat().st_size) or file.read_bytes()
+    for folder in sorted(path.rglob("*/")):
+        if not any(folder.iterdir()):
+            yield f"{folder.relative_to(path).as_posix()}/", b""
 
 
 def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
+    folders, holding = set[str](), set[str]()
     try:
         with tarfile.open(path, "r|*") as archive:
             for member in archive:
+                name = posixpath.normpath(member.name)
+                holding.add(posixpath.dirname(name))
+                folders |= {name} if member.isdir() else set()
                 stream = archive.extractfile(member) if member.isreg() else None
                 if stream:
-                    yield member.name.removeprefix("./"), _sized(member.name, member.size) or stream.read()
+                    yield name, _sized(name, member.size) or stream.read()
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
         raise BrokenArchive(f"{path} is not a whole tar ({error}). Fetch it again.") from error
+    yield from ((f"{name}/", b"") for name in sorted(folders - holding))
 
 
 def _sized(name: str, size: int) -> bytes:

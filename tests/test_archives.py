@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -30,7 +31,16 @@ def packed(folder: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["", "gz", "xz", "bz2"])
 def test_a_tar_is_read_as_its_folder_is(folder: Path, kind: str) -> None:
-    assert list(archives.members(packed(folder, kind))) == list(archives.members(folder)) == sorted(FILES.items())
+    assert sorted(archives.members(packed(folder, kind))) == sorted(archives.members(folder)) == sorted(FILES.items())
+
+
+def test_an_empty_folder_is_told(folder: Path, tmp_path: Path) -> None:
+    (folder / "train/owl").mkdir()
+    path = tmp_path / "all.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder, "./pictures")
+    assert ("train/owl/", b"") in archives.members(folder)
+    assert sorted(archives.members(path)) == sorted((f"pictures/{name}", content) for name, content in archives.members(folder))
 
 
 def test_links_are_left_out(folder: Path, tmp_path: Path) -> None:
@@ -72,3 +82,12 @@ def test_the_fingerprint_changes_with_the_files(folder: Path) -> None:
     (folder / "train/cat/4.txt").write_bytes(io.BytesIO(b"four").read())
     prints.append(archives.fingerprint(folder))
     assert len(set(prints)) == 5
+
+
+def test_the_fingerprint_of_a_copy_is_the_same_and_a_glance_tells_them_apart(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)
+    assert archives.fingerprint(folder) == archives.fingerprint(copy)
+    before = archives.glance(folder)
+    os.utime(folder / "train/cat/1.txt", ns=(1, 1))
+    assert archives.glance(folder) != before

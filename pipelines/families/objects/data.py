@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from pipelines.families.objects.examples import CONVENTION, Split
 from pipelines.families.objects.settings import Data
 
 WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
-NAMED = 20  # broken files that an error lists
+NAMED = 20  # broken files, or classes, that an error lists
+MOST = 256  # classes: a label is a byte
 SHAPE = "Wanted: train/<class>/* and test/<class>/*, the same classes in both."
 DRAWN = {"train": (1600, 1), "test": (400, 2)}  # shapes and seed
 CIFAR10 = sources.Origin(  # .tgz: its checksum is that of the packed file, as its users publish it
@@ -38,10 +39,11 @@ class BrokenPictures(ValueError):
 
 
 class Example(NamedTuple):
-    """One picture [32, 32, 3], the split and the class it was found in."""
+    """One picture [32, 32, 3], the split and the class it was found in, and its name in its source."""
 
     split: str
     label: str
+    name: str
     picture: NDArray[np.uint8]
 
 
@@ -62,26 +64,44 @@ def prepare(cfg: Config, out: Path) -> dict[str, Any]:
     classes = _classes([example for source in found for example in source.examples])
     packed = {name: _packed(found, classes, name) for name in ("train", "test")}
     train, valid = packed["train"], splits.chosen((image.tobytes() for image in packed["train"].images), cfg.data.valid)
+    if valid.all() or not valid.any():
+        raise BadFolders(
+            f"{len(valid)} training pictures are too few to keep {cfg.data.valid:.0%} of them for validation. Add some. {SHAPE}"
+        )
     parts = {"train": train.taken(~valid), "valid": train.taken(valid), "test": packed["test"]}
-    limited = {name: Split(split.images[: cfg.data.limit], split.labels[: cfg.data.limit]) for name, split in parts.items()}
+    limited = {name: _limited(split, cfg.data.limit) for name, split in parts.items()}
     for name, split in limited.items():
         np.save(out / f"{name}-images.npy", split.images, allow_pickle=False)
         np.save(out / f"{name}-labels.npy", split.labels, allow_pickle=False)
     return cards.write(out, _card(cfg, found, classes, limited))
 
 
+def _limited(split: Split, limit: int | None) -> Split:
+    """At most `limit` pictures, from all of the split: it may be sorted by class."""
+    rows = np.linspace(0, len(split.labels) - 1, min(limit or len(split.labels), len(split.labels))).astype(int)
+    return Split(split.images[rows], split.labels[rows])
+
+
 def _folder(data: Data) -> Found:
     """train/<class>/* and test/<class>/*, at any depth of a folder or a tar."""
     path = archives.located(str(data.folder))
     examples, broken = [], []
-    for name, content in archives.members(path):
-        parts = Path(name).parts
-        if len(parts) >= 3 and parts[-3] in {"train", "test"} and not parts[-1].startswith("."):
-            picture = _decoded(content)
-            broken += [name] if picture is None else []
-            examples += [] if picture is None else [Example(parts[-3], parts[-2], picture)]
+    for split, label, name, content in _class_files(path):
+        picture = _decoded(content)
+        broken += [name] if picture is None else []
+        examples += [] if picture is None else [Example(split, label, name, picture)]
     _allowed(broken, data.skip_broken)
-    return Found(examples, _folder_source(data, path), broken)
+    return Found(sorted(examples, key=lambda example: example.name), _folder_source(data, path), sorted(broken))
+
+
+def _class_files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
+    """(split, class, name, content) of each file in a class folder; hidden files are left out. Raises BadFolders for an empty one."""
+    for name, content in archives.members(path):
+        *_, split, label, file = ("", "", *name.split("/"))
+        if split in {"train", "test"} and not file:
+            raise BadFolders(f"{name} holds no file. Put pictures into it, or remove it. {SHAPE}")
+        if split in {"train", "test"} and not file.startswith("."):
+            yield split, label, name, content
 
 
 def _decoded(content: bytes) -> NDArray[np.uint8] | None:
@@ -120,7 +140,7 @@ def _cifar10(_: Data) -> Found:
     names = content["batches.meta.txt"].decode().split()
     batches = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
     rows = [(split, row) for split, files in batches.items() for file in files for row in _rows(content[file])]
-    examples = [Example(split, names[row[0]], row[1:].reshape(3, CONVENTION.side, -1).transpose(1, 2, 0)) for split, row in rows]
+    examples = [Example(split, names[row[0]], "", row[1:].reshape(3, CONVENTION.side, -1).transpose(1, 2, 0)) for split, row in rows]
     return Found(examples, _cifar10_source(), [])
 
 
@@ -143,7 +163,7 @@ def _cifar10_source() -> dict[str, Any]:
 
 def _embedded(_: Data) -> Found:
     """Shapes drawn here; their test is another draw."""
-    drawn = [Example(split, *pair) for split, (count, seed) in DRAWN.items() for pair in embedded.drawn(count, seed)]
+    drawn = [Example(split, label, "", picture) for split, (count, seed) in DRAWN.items() for label, picture in embedded.drawn(count, seed)]
     return Found(drawn, _embedded_source(), [])
 
 
@@ -172,8 +192,9 @@ def _classes(examples: list[Example]) -> list[str]:
     if found["train"] != found["test"]:
         odd = ", ".join(sorted(found["train"] ^ found["test"]))
         raise BadFolders(f"train and test must hold pictures of the same classes; only one of them has: {odd}. {SHAPE}")
-    if len(found["train"]) < 2:
-        raise BadFolders(f"{len(found['train'])} classes with pictures were found ({', '.join(found['train'])}); two are needed. {SHAPE}")
+    if not 2 <= len(found["train"]) <= MOST:
+        listed = ", ".join(sorted(found["train"])[:NAMED])
+        raise BadFolders(f"{len(found['train'])} classes with pictures were found ({listed}); there may be 2 to {MOST}. {SHAPE}")
     return sorted(found["train"])
 
 
