@@ -27,16 +27,16 @@ help: ## this list
 demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
 	@python -m serving.demo
 
-test: .venv/with-serve+digits+dev ## the whole test suite
+test: .venv/with-serve+digits+objects+dev ## the whole test suite
 	@pytest
 
-fuzz: .venv/with-serve+digits+dev ## hostile input, the long way
+fuzz: .venv/with-serve+digits+objects+dev ## hostile input, the long way
 	@pytest -m long tests/test_hostile.py
 
-lint: .venv/with-serve+digits+dev ## style and types
+lint: .venv/with-serve+digits+objects+dev ## style and types
 	@ruff check . && ruff format --check . && mypy
 
-lock: .venv/with-serve+digits+dev ## renew requirements.lock from pyproject.toml
+lock: .venv/with-serve+digits+objects+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
@@ -67,7 +67,7 @@ release: .venv/with-serve ## family=digits: the champion's served files to relea
 rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to))
 
-bench: .venv/with-serve+digits+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
+bench: .venv/with-serve+digits+objects+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)
 
 load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: users at a service of its own, on the loopback address

@@ -37,8 +37,8 @@ def main() -> None:
     started = time.monotonic()
     say("1 of 4: a copy of the project in .demo/, set to the embedded data")
     copy()
-    say("2 of 4: dvc repro: ingest, train every candidate, evaluate, promote")
-    run("dvc", "repro")
+    say("2 of 4: dvc repro promote@digits: ingest, train every candidate, evaluate, promote")
+    run("dvc", "repro", "promote@digits")
     say("3 of 4: the champion behind BentoML, asked over HTTP")
     with service() as address:
         ask(address)
@@ -47,7 +47,9 @@ def main() -> None:
     say(f"Done in {time.monotonic() - started:.0f} s. Next:")
     print("  make serve family=digits       this project's own champion, trained on MNIST, on http://127.0.0.1:3000")
     print("  make ui                        its runs, versions and figures in MLflow")
-    print("  make train family=digits       train it again (70,000 pictures)\n  make help                      everything else")
+    print("  make train family=digits       train it again (70,000 pictures)")
+    print("  make serve family=objects      what is on a small colour picture? CIFAR-10, PyTorch")
+    print("  make help                      everything else")
 
 
 def say(words: str) -> None:
