@@ -78,6 +78,11 @@ async def understood(work: Callable[..., Result], body: Body, *more: Any) -> Res
     """work(body, *more): at once where the body is light, in a thread where it is heavy, so that nobody waits for it."""
     if len(body.content) <= pictures.LIGHT_BYTES if body.json else pictures.light(body.content):
         return work(body, *more)
+    return await aside(work, body, *more)
+
+
+async def aside(work: Callable[..., Result], body: Body, *more: Any) -> Result:
+    """work(body, *more) in a thread: also right for many light ones at once."""
     return await asyncio.get_running_loop().run_in_executor(ASIDE, work, body, *more)
 
 

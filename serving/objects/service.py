@@ -24,8 +24,10 @@ app = endpoints.application("objects", "What is on this picture?")
 )
 async def predict(request: Request) -> JSONResponse:
     """The three likeliest classes for one picture."""
-    body = await bodies.read(request, app.state.limits.limit_mb)
-    return endpoints.signed(request, await _answer(body))
+    served, limits = app.state.champion.served, app.state.limits
+    body = await bodies.read(request, limits.limit_mb)
+    picture = await bodies.understood(answers.read, body, served, limits)
+    return endpoints.signed(request, answers.answer(await served.batches.answer(picture), served))
 
 
 @app.post(
@@ -37,18 +39,15 @@ async def predict(request: Request) -> JSONResponse:
 async def predict_batch(request: Request) -> JSONResponse:
     """The same for up to 64 pictures, in order; a broken one has its own problem in its place."""
     pictures = await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
-    return JSONResponse({"results": await asyncio.gather(*map(_answer_or_problem, pictures))})
+    return JSONResponse({"results": await asyncio.gather(*map(_answered, pictures))})
 
 
-async def _answer(body: Body) -> dict[str, Any]:
+async def _answered(body: Body) -> dict[str, Any]:
+    """An answer, or the problem with this picture."""
     served = app.state.champion.served
-    picture = await bodies.understood(answers.read, body, served, app.state.limits)
-    return answers.answer(await served.batches.answer(picture), served)
-
-
-async def _answer_or_problem(body: Body) -> dict[str, Any]:
     try:
-        return await _answer(body)
+        picture = await bodies.aside(answers.read, body, served, app.state.limits)
+        return answers.answer(await served.batches.answer(picture), served)
     except Refusal as refusal:
         return {"success": False, "problem": problems.problem(refusal)}
 
