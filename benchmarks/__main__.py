@@ -8,7 +8,7 @@ from rich.table import Table
 
 from benchmarks import harness
 
-NAMES = ("prediction", "http", "start", "memory", "pipeline")
+NAMES = ("prediction", "http", "start", "memory", "objects", "training", "pipeline")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""One prediction in process, a runtime at a time: `python -m benchmarks.child onnx <model>`. Measures for every line read."""
+"""One prediction of digits in process, a runtime at a time: `python -m benchmarks.child onnx <model>`. Measures for every line read."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def onnx(folder: Path) -> Callable[[], Any]:
     """Atelier: what the endpoint calls."""
     from pipelines.families.digits.predict import Predictor
 
-    predictor, picture = Predictor(folder), example.pixels()[None]
+    predictor, picture = Predictor(folder), example.seven()[None]
     return lambda: predictor.predict(picture)[0]
 
 
@@ -60,7 +60,7 @@ def keras(network: Path) -> Any:
 
 
 def scaled() -> Any:
-    return example.pixels()[None, ..., None].astype(np.float32) / 255
+    return example.seven()[None, ..., None].astype(np.float32) / 255
 
 
 def timed(ask: Callable[[], Any], times: int) -> float:
@@ -78,7 +78,7 @@ def main() -> None:
     kind, folder = sys.argv[1], Path(sys.argv[2])
     out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115, PTH123 - frameworks talk
     ask = globals()[kind](folder)
-    assert int(np.argmax(ask())) == example.LABEL
+    assert int(np.argmax(ask())) == example.LABELS["digits"]
     for _ in sys.stdin:
         print(json.dumps({"value": timed(ask, TIMES[kind]), "peak_mb": devices.peak_memory_mb()}), file=out, flush=True)
 

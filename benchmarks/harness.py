@@ -15,21 +15,21 @@ from tqdm import tqdm
 from pipelines import devices, folders
 
 REPORT = Path("reports/benchmarks.json")
-PACKAGES = ("bentoml", "dvc", "fastapi", "keras", "mlflow", "numpy", "onnxruntime", "tensorflow", "uvicorn")
+PACKAGES = ("bentoml", "dvc", "fastapi", "keras", "mlflow", "numpy", "onnxruntime", "tensorflow", "torch", "torchvision", "uvicorn")
 Row = dict[str, Any]
 Better = Literal["more", "less"]
 
 
-def in_turn(sides: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
-    """{side: what each of its rounds measured}: one round of each to warm up, then A B C, A B C, ..."""
+def in_turn(sides: Mapping[str, Callable[[], Any]], rounds: int, warm: int = 1) -> dict[str, list[Any]]:
+    """{side: what each of its rounds measured}: `warm` rounds of each to warm up, then A B C, A B C, ..."""
     found: dict[str, list[Any]] = {name: [] for name in sides}
-    with tqdm(total=(rounds + 1) * len(sides), unit="round", leave=False) as bar:
-        for turn in range(rounds + 1):
+    with tqdm(total=(rounds + warm) * len(sides), unit="round", leave=False) as bar:
+        for turn in range(rounds + warm):
             for name, measure in sides.items():
                 bar.set_description(name)
                 value = measure()
                 bar.update()
-                if turn:
+                if turn >= warm:
                     found[name].append(value)
     return found
 
@@ -63,7 +63,9 @@ def read() -> list[Row]:
 
 
 def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in PACKAGES}
+    """Of the packages that are installed."""
+    installed = {package.name.lower(): package.version for package in metadata.distributions()}
+    return {name: installed[name] for name in PACKAGES if name in installed}
 
 
 def seconds(words: list[str], **how: Any) -> float:

@@ -12,8 +12,13 @@ FIGURES: tuple[tuple[str, str, harness.Better], ...] = (("rps", "requests/s", "m
 
 
 def measure() -> Iterator[harness.Row]:
-    """Throughput, p50 and p99 against each peer; every peer is asked the same picture, decoded and centred as ours (mlflow: numbers)."""
-    with tempfile.TemporaryDirectory() as room, services.started(services.sides(Path(room))) as running:
+    """Digits: every peer is asked the same picture, decoded and centred as ours (mlflow: numbers)."""
+    return compared("digits")
+
+
+def compared(family: str, named: str = "") -> Iterator[harness.Row]:
+    """Throughput, p50 and p99 of a family's service against each peer; `named` stands before the names of the rows."""
+    with tempfile.TemporaryDirectory() as room, services.started(services.sides(family, Path(room))) as running:
         found = harness.in_turn({name: partial(service.load, SECONDS) for name, service in running.items()}, ROUNDS)
         memory = {name: round(service.memory_mb()) for name, service in running.items()}
     ours = found.pop("Atelier")
@@ -26,4 +31,4 @@ def measure() -> Iterator[harness.Row]:
         }
         for key, unit, better in FIGURES:
             sides = [[line[key] for line in side] for side in (ours, peer)]
-            yield harness.row(f"{key}: {name}", unit, better, *sides, **more)
+            yield harness.row(f"{named}{key}: {name}", unit, better, *sides, **more)

@@ -1,4 +1,4 @@
-"""The champion as every side needs it: what is served, its Keras network, and an MLflow model around that."""
+"""A champion as every side needs it: what is served, its network as it was trained, and an MLflow model around that."""
 
 import subprocess
 import sys
@@ -8,40 +8,40 @@ from typing import Any
 from benchmarks.harness import Stopped
 from pipelines import ledger, outputs, registry
 
-FAMILY, NATIVE = "digits", Path("native", "model.keras")
+NATIVE = {"digits": Path("native", "model.keras"), "objects": Path("native", "model.safetensors")}
 
 
-def _line() -> dict[str, Any]:
-    line = ledger.champion(ledger.read(FAMILY))
+def _line(family: str) -> dict[str, Any]:
+    line = ledger.champion(ledger.read(family))
     if line is None:
-        raise Stopped(f"{FAMILY} has no champion. Train one: make train family={FAMILY}")
+        raise Stopped(f"{family} has no champion. Train one: make train family={family}")
     return line
 
 
-def served() -> Path:
+def served(family: str) -> Path:
     """A folder with what the champion serves: stored, trained here, or released."""
-    return registry.served(_line())
+    return registry.served(_line(family))
 
 
-def native() -> Path:
-    """The champion's Keras network; where only its release is here, that of the same candidate trained here. Raises Stopped."""
-    line = _line()
+def native(family: str) -> Path:
+    """The champion's Keras or PyTorch network; where only its release is here, that of the same candidate trained here. Raises Stopped."""
+    line = _line(family)
     try:
-        return registry.whole(line) / NATIVE
+        return registry.whole(line) / NATIVE[family]
     except outputs.NotHere:
-        again = Path("models", line["candidate"]) / NATIVE
+        again = Path("models", line["candidate"]) / NATIVE[family]
         if not again.exists():
-            raise Stopped(f"{again} is not here, and the Keras peers need it. Train it: make train family={FAMILY}") from None
+            raise Stopped(f"{again} is not here, and the peers need it. Train it: make train family={family}") from None
         return again
 
 
-def accuracy() -> float:
+def accuracy(family: str) -> float:
     """The champion's, on the test split."""
-    return float(_line()["figures"]["test"]["accuracy"])
+    return float(_line(family)["figures"]["test"]["accuracy"])
 
 
 def mlflow_model(folder: Path) -> Path:
-    """The Keras network, with the softmax that serving needs, as an MLflow model in `folder`."""
-    words = [sys.executable, "-m", "benchmarks.peers.mlflow_model", str(native()), str(folder)]
+    """The Keras network of digits, with the softmax that serving needs, as an MLflow model in `folder`."""
+    words = [sys.executable, "-m", "benchmarks.peers.mlflow_model", str(native("digits")), str(folder)]
     subprocess.run(words, check=True, capture_output=True)
     return folder

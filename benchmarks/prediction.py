@@ -13,10 +13,10 @@ PEERS = {"graph": "Keras tf.function(model)(x)", "call": "Keras model(x)", "pred
 
 def measure() -> Iterator[harness.Row]:
     """Milliseconds for one picture, and the peak memory of each process."""
-    network = models.native()
+    network = models.native("digits")
     with tempfile.TemporaryDirectory() as room:
         keras = dict.fromkeys(("graph", "call", "predict"), network)
-        places = {"onnx": models.served(), **keras, "pyfunc": models.mlflow_model(Path(room, "model"))}
+        places = {"onnx": models.served("digits"), **keras, "pyfunc": models.mlflow_model(Path(room, "model"))}
         words = {kind: [sys.executable, "-m", "benchmarks.child", kind, str(place)] for kind, place in places.items()}
         with harness.children(words) as running:
             found = harness.in_turn({kind: child.measure for kind, child in running.items()}, ROUNDS)
@@ -24,4 +24,4 @@ def measure() -> Iterator[harness.Row]:
     for kind, peer in found.items():
         values = [[line["value"] for line in side] for side in (ours, peer)]
         peak = {"ours": round(ours[-1]["peak_mb"]), "peer": round(peer[-1]["peak_mb"])}
-        yield harness.row(f"one prediction: {PEERS[kind]}", "ms", "less", *values, peak_mb=peak, accuracy=models.accuracy())
+        yield harness.row(f"one prediction: {PEERS[kind]}", "ms", "less", *values, peak_mb=peak, accuracy=models.accuracy("digits"))

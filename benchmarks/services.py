@@ -43,15 +43,15 @@ class Request(NamedTuple):
     body: bytes
 
 
-def picture() -> Request:
-    """The example as a multipart upload."""
-    head = b'--frontier\r\nContent-Disposition: form-data; name="image"; filename="seven.png"\r\nContent-Type: image/png\r\n\r\n'
-    return Request("/predict", "multipart/form-data; boundary=frontier", head + example.png() + b"\r\n--frontier--\r\n")
+def picture(family: str) -> Request:
+    """The family's example as a multipart upload."""
+    head = b'--frontier\r\nContent-Disposition: form-data; name="image"; filename="picture.png"\r\nContent-Type: image/png\r\n\r\n'
+    return Request("/predict", "multipart/form-data; boundary=frontier", head + example.png(family) + b"\r\n--frontier--\r\n")
 
 
 def numbers() -> Request:
-    """The example as `mlflow models serve` takes it."""
-    image = (example.pixels()[None, ..., None] / 255).round(4).tolist()
+    """The example of digits as `mlflow models serve` takes it."""
+    image = (example.seven()[None, ..., None] / 255).round(4).tolist()
     return Request("/invocations", "application/json", json.dumps({"inputs": image}).encode())
 
 
@@ -62,26 +62,42 @@ class Side(NamedTuple):
     request: Request
 
 
-def sides(room: Path) -> dict[str, Side]:
-    """Every service of the comparison, around the same network."""
+def sides(family: str, room: Path) -> dict[str, Side]:
+    """Every service of the family's comparison, around the same network."""
     wrk()
-    upload, python = picture(), sys.executable
-    uvicorn = [python, "-m", "uvicorn", "--factory", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
-    stock = [python, "-m", "bentoml", "serve", "benchmarks.peers.bento:Stock", "--host", "127.0.0.1", "--port", "{port}"]
-    scoring = [python, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(room / "model")), "-p", "{port}"]
-    os.environ |= {"PEER_MODEL": str(models.served()), "PEER_NETWORK": str(models.native())}
+    os.environ |= {"PEER_MODEL": str(models.served(family)), "PEER_NETWORK": str(models.native(family))}
+    return {"Atelier": ours(family), **{"digits": digits, "objects": objects}[family](room)}
+
+
+def digits(room: Path) -> dict[str, Side]:
+    """The peers of digits."""
+    stock = [sys.executable, "-m", "bentoml", "serve", "benchmarks.peers.bento:Stock", "--host", "127.0.0.1", "--port", "{port}"]
+    scoring = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(room / "model")), "-p", "{port}"]
     return {
-        "Atelier": ours(models.FAMILY),
-        "FastAPI + Keras": Side([*uvicorn, "benchmarks.peers.keras_fastapi:application"], upload),
-        "FastAPI + ONNX": Side([*uvicorn, "benchmarks.peers.onnx_fastapi:application"], upload),
-        "stock BentoML + ONNX": Side(stock, upload),
+        "FastAPI + Keras": uvicorn("keras_fastapi:application", "digits"),
+        "FastAPI + ONNX": uvicorn("onnx_fastapi:application", "digits"),
+        "stock BentoML + ONNX": Side(stock, picture("digits")),
         "mlflow models serve": Side([*scoring, "--env-manager", "local", "-h", "127.0.0.1"], numbers()),
     }
 
 
+def objects(_: Path) -> dict[str, Side]:
+    """The peers of objects."""
+    return {
+        "FastAPI + torch": uvicorn("objects_fastapi:with_torch", "objects"),
+        "FastAPI + ONNX": uvicorn("objects_fastapi:with_onnx", "objects"),
+    }
+
+
+def uvicorn(peer: str, family: str) -> Side:
+    """An application of benchmarks/peers/ behind uvicorn, which takes uvloop and httptools where they are installed."""
+    words = ["-m", "uvicorn", "--factory", "--port", "{port}", "--no-access-log", "--log-level", "warning"]
+    return Side([sys.executable, *words, f"benchmarks.peers.{peer}"], picture(family))
+
+
 def ours(family: str) -> Side:
     """Atelier, as `make serve` starts it."""
-    return Side([sys.executable, "-m", "serving", "--family", family, "--port", "{port}"], picture())
+    return Side([sys.executable, "-m", "serving", "--family", family, "--port", "{port}"], picture(family))
 
 
 class Service:

@@ -13,7 +13,7 @@ ROUNDS = 5
 def measure() -> Iterator[harness.Row]:
     """Seconds, each service started alone."""
     with tempfile.TemporaryDirectory() as room:
-        sides = services.sides(Path(room))
+        sides = services.sides("digits", Path(room))
         found = harness.in_turn({name: partial(_seconds, side) for name, side in sides.items()}, ROUNDS)
     ours = found.pop("Atelier")
     for name, peer in found.items():

@@ -6,18 +6,44 @@ import shutil
 import subprocess
 import sys
 from contextlib import chdir
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
 from benchmarks import __main__ as command
-from benchmarks import example, harness, services
+from benchmarks import example, harness, services, training
 from benchmarks.peers import onnx_fastapi
-from pipelines import stores
+from pipelines import configs, folders, manifests, stores
+from pipelines.families.objects import data, predict
 from tests.conftest import ROOT, environment
-from tests.services import stored
+from tests.services import PUT, run, stored
+
+SHAPES = ("family=objects", "run=smoke", "data.sources=[embedded]")
+TINY = ("candidate=objects-fast", *SHAPES, "model.widths=[16,16,16]", "fit.batch=50", "fit.epochs=8")
+
+
+class Tiny(NamedTuple):
+    """What a training of objects printed on a few drawn shapes, their folder, and the model."""
+
+    figures: training.Figures
+    shapes: Path
+    model: Path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    room = tmp_path_factory.mktemp("tiny")
+    with folders.replacing(room / "shapes") as out:
+        data.prepare(configs.compose(SHAPES), out)
+    words = [sys.executable, "-m", "benchmarks.trained", str(room / "shapes"), str(room), *TINY]
+    done = subprocess.run(words, cwd=room, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Tiny(json.loads(done.stdout.splitlines()[-1]), room / "shapes", room / "model")
 
 
 def test_sides_are_measured_in_turn_after_a_warm_up() -> None:
@@ -30,6 +56,7 @@ def test_sides_are_measured_in_turn_after_a_warm_up() -> None:
     found = harness.in_turn({"ours": lambda: side("ours"), "peer": lambda: side("peer")}, rounds=2)
     assert asked == ["ours", "peer"] * 3
     assert found == {"ours": [3, 5], "peer": [4, 6]}
+    assert harness.in_turn({"ours": lambda: side("ours")}, rounds=1, warm=0) == {"ours": [7]}
 
 
 @pytest.mark.parametrize(("better", "ratio", "spread"), [("more", 2.0, [1.0, 3.0]), ("less", 0.5, [0.3333, 1.0])])
@@ -54,6 +81,16 @@ def test_a_benchmark_replaces_its_own_rows_and_keeps_the_others(tmp_path: Path, 
     assert all(row["hardware"]["cores"] and row["versions"]["onnxruntime"] for row in rows)
 
 
+def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "PACKAGES", ("numpy", "no-such-package"))
+    assert harness._versions() == {"numpy": np.__version__}
+
+
+@pytest.mark.parametrize("name", command.NAMES)
+def test_every_benchmark_can_be_measured(name: str) -> None:
+    assert callable(import_module(f"benchmarks.{name}").measure)
+
+
 def test_a_name_that_is_no_benchmark_names_the_choices(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "benchmarks", "speed"]
     done = subprocess.run(words, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
@@ -63,7 +100,7 @@ def test_a_name_that_is_no_benchmark_names_the_choices(tmp_path: Path) -> None:
 
 
 def test_a_service_that_dies_is_named_with_its_words(tmp_path: Path) -> None:
-    side = services.Side([sys.executable, "-c", "raise SystemExit('no such luck')"], services.picture())
+    side = services.Side([sys.executable, "-c", "raise SystemExit('no such luck')"], services.picture("digits"))
     with pytest.raises(harness.Stopped, match=r"did not answer.*\n.*no such luck"):
         services.Service(side, tmp_path / "log")
 
@@ -77,14 +114,61 @@ def test_a_side_in_a_process_of_its_own_measures_when_it_is_asked() -> None:
 
 def test_the_onnx_peer_answers_as_ours_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEER_MODEL", str(ROOT / "released/digits"))
-    sent = services.picture()
+    sent = services.picture("digits")
     answer = TestClient(onnx_fastapi.application()).post(sent.path, content=sent.body, headers={"Content-Type": sent.kind}).json()
-    assert answer["prediction"] == example.LABEL
+    assert answer["prediction"] == example.LABELS["digits"]
     assert len(answer["ranking"]) == 10
 
 
-def load(folder: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "benchmarks.load", "--family", "digits", "--users", "2", "--seconds", "2"]
+@pytest.mark.parametrize("peer", ["with_torch", "with_onnx"])
+def test_the_peers_of_objects_answer_as_ours_does(peer: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEER_MODEL", str(tiny.model))
+    monkeypatch.setenv("PEER_NETWORK", str(tiny.model / "native/model.safetensors"))
+    with services.started({peer: services.uvicorn(f"objects_fastapi:{peer}", "objects")}) as running:
+        sent, address = running[peer].side.request, running[peer].address
+        said = httpx.post(address + sent.path, content=sent.body, headers={"Content-Type": sent.kind}, timeout=30).json()
+    ours = predict.Predictor(tiny.model)
+    probabilities = ours.predict(example.pixels("objects")[None])[0]
+    top = np.argsort(-probabilities)[:3]
+    assert [rank["class"] for rank in said["top3_predictions"]] == [ours.labels[index] for index in top]
+    assert [rank["confidence"] for rank in said["top3_predictions"]] == pytest.approx(probabilities[top], abs=1e-3)
+
+
+def test_a_training_says_when_it_reached_what(tiny: Tiny) -> None:
+    seconds = [epoch["seconds"] for epoch in tiny.figures["epochs"]]
+    assert len(seconds) == 8
+    assert 0 < seconds[0] < seconds[-1] < tiny.figures["seconds"]
+    assert tiny.figures["test"] > 0.15
+    assert 100 < tiny.figures["peak_mb"] < 3000
+
+
+def test_both_recipes_are_taken_to_the_same_accuracy(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "trained", lambda *_: tiny.figures)
+    line = training.quickest(tiny.shapes, good=0.15, rounds=1, recipe=TINY, peer=SHAPES[1:])
+    assert all(line["epoch"][side][0] >= 1 and line["valid"][side][0] >= 0.15 for side in ("ours", "peer"))
+    assert line["ours"] > 0
+    assert line["workers"][0] in {0, 2}
+
+
+def test_a_recipe_that_does_not_get_there_is_named_with_its_best() -> None:
+    figures = {"epochs": [{"valid": 0.7, "seconds": 1.0}, {"valid": 0.74, "seconds": 2.0}, {"valid": 0.76, "seconds": 3.0}]}
+    assert training.reached(figures, 0.74) == {"epoch": 2, "valid": 0.74, "seconds": 2.0}
+    with pytest.raises(harness.Stopped, match=r"ended at 76\.00% on validation, and 80\.00%"):
+        training.reached(figures, 0.8)
+
+
+def test_seeds_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(_: Path, *words: str) -> dict[str, Any]:
+        return {"test": 0.7 + float(words[-1].removeprefix("seed=")) / 100, "seconds": 9.6, "peak_mb": 900}
+
+    monkeypatch.setattr(training, "trained", trained)
+    line = training.over_seeds(Path("data"), ("candidate=objects-simple",), (1, 2, 6))
+    assert (line["ours"], line["values"], line["spread"]["ours"], line["rounds"]) == (0.73, [0.71, 0.72, 0.76], [0.71, 0.76], 3)
+    assert line["seconds"]["ours"] == [10, 10, 10]
+
+
+def load(folder: Path, family: str = "digits") -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "benchmarks.load", "--family", family, "--users", "2", "--seconds", "2"]
     return subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 
@@ -94,6 +178,16 @@ def test_users_are_sent_and_their_answers_looked_at(tmp_path: Path) -> None:
     done = load(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^[1-9]\d* requests, 0 failures, \d+ requests/s, p50 ", done.stdout, re.MULTILINE)
+
+
+def test_users_of_objects_are_sent_their_picture(tiny: Tiny, tmp_path: Path) -> None:
+    manifest = manifests.read(tiny.model)
+    origin = {"version": 1, **{key: manifest[key] for key in ("family", "digest", "data")}, "commit": None, "run_id": "run-1"}
+    with chdir(tmp_path):
+        stores.point("objects", {"tag": run(tmp_path, "-c", PUT, str(tiny.model), "1"), "model": origin, "released": False})
+    done = load(tmp_path, "objects")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^[1-9]\d* requests, 0 failures, ", done.stdout, re.MULTILINE)
 
 
 def test_a_wrong_answer_is_a_failure(tmp_path: Path) -> None:
@@ -124,7 +218,13 @@ def figure(value: float | None) -> str:
 
 
 def test_the_example_is_a_digit_in_the_convention() -> None:
-    pixels = example.pixels()
+    pixels = example.pixels("digits")
     assert (pixels.shape, pixels.dtype) == ((28, 28), np.uint8)
     assert pixels.max() > 200
     assert pixels[0].max() == pixels[-1].max() == 0
+
+
+def test_the_example_of_objects_is_a_small_picture_in_colour() -> None:
+    pixels = example.pixels("objects")
+    assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(pixels, example.pixels("objects"))

@@ -1,0 +1,10 @@
+"""The endpoint of objects, 32 connections: our service against the same network behind FastAPI, in PyTorch and in ONNX Runtime."""
+
+from collections.abc import Iterator
+
+from benchmarks import harness, http
+
+
+def measure() -> Iterator[harness.Row]:
+    """Throughput, p50 and p99; every peer is asked the same picture, decoded and brought to 32 x 32 as ours."""
+    return http.compared("objects", "objects ")

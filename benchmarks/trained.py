@@ -1,0 +1,36 @@
+"""objects trained as `dvc repro` does it: `python -m benchmarks.trained <data> <room> <overrides>`. Prints JSON; <room> keeps the model."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pipelines import cards, configs, devices, manifests, trainings
+from pipelines.configs import Config
+from pipelines.families.objects import examples, fit, score
+from pipelines.families.objects.predict import Predictor
+
+
+def trained(cfg: Config, data: Path, room: Path) -> dict[str, Any]:
+    """{"epochs": [{"valid", "seconds"}], "seconds"}: from before the data are read; validation and checkpoints count."""
+    log, epochs = trainings.Training(room / "checkpoints"), []
+    (room / "model").mkdir()
+    begun = time.perf_counter()
+    log.listen = lambda row: epochs.append({"valid": row["valid_accuracy"], "seconds": time.perf_counter() - begun})
+    description = fit.fit(cfg, data, room / "model", log)
+    manifests.write(room / "model", cfg, cards.read(data)["hash"], description)
+    return {"epochs": epochs, "seconds": time.perf_counter() - begun}
+
+
+def main() -> None:
+    """Train, export, then score on test what would be served."""
+    data, room = Path(sys.argv[1]), Path(sys.argv[2])
+    figures = trained(configs.compose(["family=objects", *sys.argv[3:]]), data, room)
+    peak = round(devices.peak_memory_mb())
+    test = score.score(Predictor(room / "model"), examples.load(data, "test"))["accuracy"]
+    print(json.dumps({**figures, "test": test, "peak_mb": peak}))
+
+
+if __name__ == "__main__":
+    main()
