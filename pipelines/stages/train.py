@@ -3,9 +3,16 @@
 from pipelines import cards, configs, devices, families, folders, manifests, records, tracking, trainings
 
 
+class OneProcess(ValueError):
+    """A family whose training torchrun cannot share."""
+
+
 def main(cfg: configs.Config) -> None:
     """Train one candidate; its folder is complete or absent. Under torchrun the first process writes, the others share its work."""
     fit = families.part(cfg.family, "fit")
+    if devices.processes() > 1 and not hasattr(fit, "share"):
+        command = f"python -m pipelines.stages.train family={cfg.family} candidate={cfg.candidate}"
+        raise OneProcess(f"{cfg.family} trains in one process. Start it without torchrun: {command}")
     card, begun = cards.read(cfg.data_folder), records.begun()
     if devices.rank():
         return fit.share(cfg, cfg.data_folder, lambda: trainings.under_way(cfg, card["hash"], begun["code"]))
