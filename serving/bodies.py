@@ -3,7 +3,7 @@
 import asyncio
 import json
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
@@ -19,7 +19,8 @@ from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)
 Result = TypeVar("Result")
-KINDS = ("application/json", "multipart/form-data", "image/png", "image/jpeg", "image/webp")
+PICTURES = ("multipart/form-data", "image/png", "image/jpeg", "image/webp")
+KINDS = ("application/json", *PICTURES)
 DRAINED = 8  # times the limit: so much is read and thrown away, so that the refusal reaches a client that is still sending
 EXPLAINED = 3  # faults at most that a refusal names
 JSON_MB = 0.25  # parsing holds the interpreter: 10 MB of it would keep everybody waiting for a second
@@ -33,8 +34,8 @@ class Body(NamedTuple):
     content: bytes
 
 
-async def read(request: Request, limit_mb: float) -> Body:
-    """The body: JSON, the multipart field `image`, or a picture as it is.
+async def read(request: Request, limit_mb: float, kinds: Sequence[str] = KINDS) -> Body:
+    """The body: JSON, the multipart field `image`, or a picture as it is, of these content types.
 
     Raises Refusal: 413 over the limit, 415 for another content type, 400 or 422 for what does not fit.
     """
@@ -42,12 +43,13 @@ async def read(request: Request, limit_mb: float) -> Body:
     json_alone = content_type == "application/json"
     body = await _limited(request, int((min(JSON_MB, limit_mb) if json_alone else limit_mb) * 1e6))
     if not body:
-        raise Refusal(422, "empty body", "The body is empty. Send JSON, or a picture as multipart field 'image'.")
+        words = f"The body is empty. Send a picture as multipart field 'image', or one of: {', '.join(kinds)}."
+        raise Refusal(422, "empty body", words)
     if content_type == "multipart/form-data":
         return Body(False, (await _uploads(request, body, "image", 1))[0])
-    if content_type in KINDS:
+    if content_type in kinds:
         return Body(json_alone, body)
-    raise Refusal(415, "content type", f"Content-Type {content_type or '(none)'!r} is not read here. Send one of: {', '.join(KINDS)}.")
+    raise Refusal(415, "content type", f"Content-Type {content_type or '(none)'!r} is not read here. Send one of: {', '.join(kinds)}.")
 
 
 async def read_many(request: Request, limit_mb: float, most: int) -> list[Body]:

@@ -1,5 +1,6 @@
-"""Real browsers for the tests of pages: Chromium and Firefox, headless, each where it is installed."""
+"""Real browsers for the tests of pages: Chromium and Firefox, headless, each where it is installed; and a page without one."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -7,12 +8,20 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from selenium import webdriver
+from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
+
+from serving import pages
+from tests.services import Service
 
 PATIENCE = 20  # seconds that a page may take
 QUIET = "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
@@ -111,3 +120,68 @@ def firefox(program: str, driver: str, folder: Path) -> Browser:
         return fox.execute_script("return performance.getEntries().map((entry) => entry.name).filter((name) => name.includes(':'))")
 
     return Browser(fox, resize, complaints, requests)
+
+
+def got(family: str, pointer: dict[str, Any], path: str = "/") -> httpx.Response:
+    """What the page of a pointer answers, without a model, a process or a browser."""
+    app = FastAPI()
+    app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer=pointer))
+    pages.mount(app, family, "What is on this picture?")
+
+    async def asked() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://atelier") as client:
+            return await client.get(path)
+
+    return asyncio.run(asked())
+
+
+def fresh(browser: Browser, service: Service) -> Browser:
+    """The page of a service, freshly opened on a desk; what was asked and complained about before is forgotten."""
+    browser.resize(1280, 900)
+    browser.driver.get("about:blank")
+    browser.requests(), browser.complaints()
+    browser.driver.get(str(service.client.base_url))
+    return browser
+
+
+def one(browser: Browser, selector: str) -> WebElement:
+    return browser.driver.find_element(By.CSS_SELECTOR, selector)
+
+
+def upload(browser: Browser, path: Path) -> None:
+    one(browser, "#file").send_keys(str(path))
+
+
+def ranking(browser: Browser) -> list[str]:
+    """The rows of the answer, once it is there."""
+    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#told .ranking li"))
+    return [" ".join(row.text.split()) for row in browser.driver.find_elements(By.CSS_SELECTOR, "#told .ranking li")]
+
+
+def expected(service: Service, content: bytes, ranks: str, label: str) -> list[str]:
+    """The rows that the endpoint's own answer makes: its list `ranks`, each by its `label`."""
+    answer = service.predict(files={"image": ("picture.png", content)}).json()
+    return [f"{rank[label]} {rank['confidence'] * 100:.2f} %" for rank in answer[ranks]]
+
+
+def bars(browser: Browser) -> list[float]:
+    """The widths of the ranking's bars, in pixels."""
+    return [bar.size["width"] for bar in browser.driver.find_elements(By.CSS_SELECTOR, "#told .bar span")]
+
+
+def foreign(browser: Browser, service: Service) -> list[str]:
+    """Addresses that the page has asked for elsewhere."""
+    own = (str(service.client.base_url), "blob:", "data:", "about:")
+    return [address for address in browser.requests() if not address.startswith(own)]
+
+
+def assert_fits_a_phone(browser: Browser) -> None:
+    """390 pixels wide and with everything unfolded, nothing scrolls sideways, and the answer is in view."""
+    browser.driver.execute_script("document.querySelectorAll('details').forEach((part) => (part.open = true))")
+    width, inner = browser.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    assert (width, inner) == (width, 390)
+    assert width <= inner
+    top, bottom = browser.driver.execute_script(
+        "const box = document.querySelector('.verdict').getBoundingClientRect(); return [box.top, box.bottom]"
+    )
+    assert 0 <= top < bottom <= 844

@@ -6,18 +6,42 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from pipelines import cards, configs, folders, manifests, records, trainings
-from pipelines.families.digits import data
-from pipelines.families.digits.examples import LABELS
-from pipelines.families.digits.picture import Convention
+from pipelines import cards, configs, families, folders, manifests, records, trainings
+from pipelines.families.digits import examples as digits
+from pipelines.families.objects import embedded
+from pipelines.families.objects import examples as objects
 
 ROOT = Path(__file__).parents[1]
+
+
+class Tiny(NamedTuple):
+    """The smallest model of a family, one random layer: what its graph takes, how strong the layer is, and what its manifest says."""
+
+    input: str
+    kind: int
+    shape: tuple[int, ...]
+    strength: float
+    native: str
+    labels: list[Any]
+    convention: Any
+
+
+TINY = {
+    "digits": Tiny("pixels", TensorProto.FLOAT, (28, 28, 1), 1, "keras", digits.LABELS, digits.CONVENTION),
+    "objects": Tiny("pictures", TensorProto.UINT8, (32, 32, 3), 1 / 3000, "safetensors", sorted(embedded.SHAPES), objects.CONVENTION),
+}
+
+
+def of(candidate: str) -> str:
+    """The family of a candidate."""
+    return next(family for family in families.names() if candidate in families.candidates(family))
 
 
 @pytest.fixture
@@ -30,61 +54,67 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def embedded_data() -> None:
-    """data/digits/ in the working directory: at most 400 embedded digits a split."""
-    cfg = configs.compose(["family=digits", "run=smoke", "data.sources=[embedded]"])
+def embedded_data(family: str = "digits") -> None:
+    """data/<family>/ in the working directory: at most 400 embedded pictures a split."""
+    cfg = configs.compose([f"family={family}", "run=smoke", "data.sources=[embedded]"])
     with folders.replacing(cfg.data_folder) as out:
-        data.prepare(cfg, out)
+        families.part(family, "data").prepare(cfg, out)
 
 
 def tiny_model(candidate: str, seed: int) -> Path:
     """A complete model folder models/<candidate>/ whose network is one random layer."""
-    cfg = configs.compose(["family=digits", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
+    family = of(candidate)
+    cfg = configs.compose([f"family={family}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
     digest = cards.read(cfg.data_folder)["hash"]
     begun = records.begun()
     training = trainings.under_way(cfg, digest, begun["code"])
     training.epoch({"accuracy": 0.5, "valid_accuracy": 0.4}, lambda folder: None)
     with folders.replacing(cfg.model_folder) as out:
-        (out / "native").mkdir()
-        (out / "native/model.keras").write_bytes(b"resumed from, never served")
-        onnx.save(random_network(seed), str(out / "model.onnx"))
+        described = network(family, out, seed)
         trainings.write_history(out, training.history)
         records.write(out, training, begun)
-        manifests.write(out, cfg, digest, description())
+        manifests.write(out, cfg, digest, described)
     training.finish()
     return cfg.model_folder
 
 
-def random_network(seed: int) -> onnx.ModelProto:
-    """Pixels [n, 28, 28, 1] -> softmax of one random layer [n, 10]."""
-    weights = np.random.default_rng(seed).normal(size=(784, 10)).astype(np.float32)
-    nodes = [
-        helper.make_node("Flatten", ["pixels"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], ["probabilities"]),
-    ]
-    pixels = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 28, 28, 1])
-    answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 10])
-    initial = helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.tobytes(), raw=True)
-    graph = helper.make_graph(nodes, "tiny", [pixels], [answer], [initial])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def description() -> manifests.Description:
+def network(family: str, out: Path, seed: int) -> manifests.Description:
+    """The files of a tiny model: its weights differ by `seed`."""
+    tiny = TINY[family]
+    (out / "native").mkdir(parents=True)
+    (out / f"native/model.{tiny.native}").write_bytes(b"resumed from, never served")
+    onnx.save(random_network(tiny, seed), str(out / "model.onnx"))
     return manifests.Description(
         served={"model.onnx": "model"},
-        native={"native/model.keras": "keras"},
-        input={"shape": [None, 28, 28], "dtype": "uint8"},
-        output={"kind": "probabilities", "labels": LABELS},
-        preprocessing=Convention(),
+        native={f"native/model.{tiny.native}": tiny.native},
+        input={"shape": [None, *(side for side in tiny.shape if side > 1)], "dtype": "uint8"},
+        output={"kind": "probabilities", "labels": tiny.labels},
+        preprocessing=tiny.convention,
         proof=manifests.Proof(256, 0.0, 1e-4),
     )
 
 
+def random_network(tiny: Tiny, seed: int) -> onnx.ModelProto:
+    """Pictures [n, ...] -> softmax of one random layer [n, labels]."""
+    size = (int(np.prod(tiny.shape)), len(tiny.labels))
+    weights = (tiny.strength * np.random.default_rng(seed).normal(size=size)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", [tiny.input], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["numbers"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+    ]
+    pictures = helper.make_tensor_value_info(tiny.input, tiny.kind, ["n", *tiny.shape])
+    answer = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", size[1]])
+    initial = helper.make_tensor("weights", TensorProto.FLOAT, size, weights.tobytes(), raw=True)
+    graph = helper.make_graph(nodes, "tiny", [pictures], [answer], [initial])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
 def evaluate(candidate: str, accuracy: float) -> None:
     """The real evaluate stage, then the validation accuracy that the test needs: a random layer has none to speak of."""
-    run_stage("evaluate", "family=digits", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]")
-    page = Path("reports/digits/candidates", f"{candidate}.json")
+    run_stage("evaluate", f"family={of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]")
+    page = Path("reports", of(candidate), "candidates", f"{candidate}.json")
     report = json.loads(page.read_text())
     report["valid"]["accuracy"] = accuracy
     folders.write_json(page, report)

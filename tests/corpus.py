@@ -1,6 +1,5 @@
 """Hostile input, made when asked for: broken, swollen and odd pictures, JSON and multipart bodies. The same bytes every time."""
 
-import io
 import json
 import struct
 import zlib
@@ -10,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from tests.forms import ORIENTATION, encoded
+
 SEED = 20  # of everything random here
 KILOBYTE = 1024
-ORIENTATION = 0x0112  # the EXIF tag
 BOUNDARY = b"frontier"
 FORM = f"multipart/form-data; boundary={BOUNDARY.decode()}"
 LARGE = (4800, 5000)  # pixels: 24 megapixels, just under the limit of 25
@@ -63,12 +63,6 @@ def written() -> list[str]:
 def noise(side: int, mode: str = "RGB") -> Image.Image:
     """Nothing compresses it: a file has about as many bytes as the picture has."""
     return Image.frombytes(mode, (side, side), np.random.default_rng(SEED).bytes(side * side * len(Image.new(mode, (1, 1)).getbands())))
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def whole(name: str, side: int = 96) -> Body:

@@ -1,6 +1,5 @@
-"""A real service of digits in a process of its own, with a store of random one-layer models; and a picture to ask about."""
+"""A real service of one family in a process of its own, with a store of random one-layer models."""
 
-import io
 import os
 import signal
 import socket
@@ -13,16 +12,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import onnx
-from PIL import Image
 
-from pipelines import configs, manifests, stores
-from tests.conftest import description, random_network
+from pipelines import configs, families, manifests, stores
+from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]
-SERVE = ["-m", "bentoml", "serve", "serving.digits.service:Digits", "--host", "127.0.0.1"]  # what a bento runs
-MAKE_SERVE = ["-m", "serving", "--family", "digits"]
 PUT = "import sys; from pathlib import Path; from pipelines import stores; print(stores.put(Path(sys.argv[1]), int(sys.argv[2])))"
+LOADED = """
+import sys
+from importlib import import_module
+from serving.champion import Champion, settle
+family = sys.argv[1]
+import_module(f"serving.{family}.service"); settle(family); Champion(family)
+print(*{"tensorflow", "keras", "torch", "mlflow", "dvc", "hydra"} & set(sys.modules))
+"""
 
 
 class Service(NamedTuple):
@@ -33,28 +36,35 @@ class Service(NamedTuple):
     pointers: dict[int, stores.Pointer]
     process: subprocess.Popen[bytes]
 
-    def predict(self, **request: Any) -> httpx.Response:
-        return self.client.post("/predict", **request)
+    @property
+    def family(self) -> str:
+        return str(self.pointers[1]["model"]["family"])
+
+    def predict(self, path: str = "/predict", **request: Any) -> httpx.Response:
+        return self.client.post(path, **request)
 
     def point(self, pointer: stores.Pointer) -> None:
         with chdir(self.folder):
-            stores.point("digits", pointer)
+            stores.point(self.family, pointer)
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
 
-def model(folder: Path, seed: int) -> manifests.Manifest:
-    """A model folder whose network is one random layer: its weights differ by `seed`."""
-    (folder / "native").mkdir(parents=True)
-    (folder / "native/model.keras").write_bytes(b"never served")
-    onnx.save(random_network(seed), folder / "model.onnx")
-    return manifests.write(folder, configs.compose(["family=digits", "candidate=digits-adam"]), "d" * 64, description())
+def bento_serve(family: str) -> list[str]:
+    """What a bento runs."""
+    return ["-m", "bentoml", "serve", f"serving.{family}.service:{family.capitalize()}", "--host", "127.0.0.1"]
 
 
-def run(folder: Path, *words: str) -> str:
+def make_serve(family: str, *more: str) -> list[str]:
+    """What `make serve` runs."""
+    return ["-m", "serving", "--family", family, *more]
+
+
+def run(folder: Path, *words: str, **more: str) -> str:
     """Python in a process of its own: BentoML keeps to the store it was first imported with."""
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment(folder), capture_output=True, text=True, check=False)
+    told = environment(folder) | more
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=told, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -63,10 +73,14 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {"BENTOML_HOME": str(folder / ".store"), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(REPOSITORY)}
 
 
-def stored(folder: Path, version: int) -> stores.Pointer:
-    manifest = model(folder / f"model-{version}", seed=version)
-    tag = run(folder, "-c", PUT, f"model-{version}", str(version))
-    origin = {"family": "digits", "version": version, "digest": manifest["digest"], "data": manifest["data"]}
+def stored(folder: Path, version: int, family: str = "digits") -> stores.Pointer:
+    """Put a tiny model into the store of `folder`, and return a pointer to it."""
+    out = folder / f"model-{version}"
+    described = network(family, out, seed=version)
+    cfg = configs.compose([f"family={family}", f"candidate={families.candidates(family)[0]}"])
+    manifest = manifests.write(out, cfg, "d" * 64, described)
+    tag = run(folder, "-c", PUT, out.name, str(version))
+    origin = {"family": family, "version": version, "digest": manifest["digest"], "data": manifest["data"]}
     return {"tag": tag, "model": {**origin, "commit": None, "run_id": f"run-{version}"}, "released": False}
 
 
@@ -89,13 +103,13 @@ def ready(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def running(folder: Path, pointers: dict[int, stores.Pointer], words: Sequence[str] = SERVE, **more: str) -> Iterator[Service]:
-    """A service in `folder` that follows `pointers[1]`."""
-    port = str(free_port())
+def running(folder: Path, pointers: dict[int, stores.Pointer], words: Sequence[str] | None = None, **more: str) -> Iterator[Service]:
+    """A service in `folder` that follows `pointers[1]`, started as a bento is unless `words` say otherwise."""
+    port, family = str(free_port()), pointers[1]["model"]["family"]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
         with chdir(folder):
-            stores.point("digits", pointers[1])
-        command = [sys.executable, *words, "--port", port]
+            stores.point(family, pointers[1])
+        command = [sys.executable, *(words or bento_serve(family)), "--port", port]
         process = subprocess.Popen(command, cwd=folder, env=environment(folder) | more, stdout=log, stderr=log, start_new_session=True)
         service = Service(client, folder, pointers, process)
         try:
@@ -115,14 +129,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def seven() -> Image.Image:
-    picture = Image.new("L", (60, 80), 255)
-    picture.paste(0, (15, 15, 45, 21))
-    picture.paste(0, (39, 15, 45, 65))
-    return picture
-
-
-def encoded(picture: Image.Image, kind: str = "PNG") -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, kind)
-    return stream.getvalue()
+def figures(service: Service) -> dict[str, float]:
+    """What /metrics says: {series: value}."""
+    lines = service.client.get("/metrics").text.splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}

@@ -17,35 +17,39 @@ import pytest
 from pipelines import configs, families, promotion, stores
 from serving import bento, requirements
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
-from tests.services import encoded, free_port, ready, seven, stop, until
+from tests.forms import encoded, seven
+from tests.services import free_port, ready, stop, until
 
-WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
+WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
+DIGITS = pytest.mark.parametrize("packed", ["digits"], indirect=True)  # what one family's bento shows for all
 NOT_SERVED = {"mlflow", "dvc", "hydra-core", "omegaconf", "keras", "tensorflow", "torch", "scikit-learn", "pytest"}
 OFFLINE = ("Failed to fetch", "error sending request", "dns error", "No such host")  # uv's words
 
 
 class Packed(NamedTuple):
-    """A project, the bento that was built in it, what was printed, and the home of who built it."""
+    """A family, a project, the bento that was built in it, what was printed, and the home of who built it."""
 
+    family: str
     project: Path
     bento: Path
     printed: str
     home: Path
 
 
-@pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packed]:
+@pytest.fixture(scope="module", params=families.names())
+def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packed]:
+    family, candidate = request.param, families.candidates(request.param)[0]
     project, home = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home")
     with chdir(project):
-        embedded_data()
-        tiny_model("digits-adam", 1)
-        evaluate("digits-adam", 0.5)
-        promotion.promote(configs.compose(WORDS))
-        words = [sys.executable, "-m", "serving.bento", "--family", "digits"]
+        embedded_data(family)
+        tiny_model(candidate, 1)
+        evaluate(candidate, 0.5)
+        promotion.promote(configs.compose([f"family={family}", *WORDS]))
+        words = [sys.executable, "-m", "serving.bento", "--family", family]
         done = subprocess.run(words, env=environment(HOME=str(home)), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        tag = stores.pointed("digits")["tag"]
-        yield Packed(project, project / ".store/bentos" / tag.replace(":", "/"), done.stdout, home)
+        tag = stores.pointed(family)["tag"]
+        yield Packed(family, project, project / ".store/bentos" / tag.replace(":", "/"), done.stdout, home)
 
 
 def files(folder: Path) -> set[str]:
@@ -53,24 +57,24 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_bento_holds_what_answers_and_nothing_else(packed: Packed) -> None:
-    tag = stores.pointed("digits")["tag"].replace(":", "/")
+    tag = stores.pointed(packed.family)["tag"].replace(":", "/")
     assert {path.name for path in packed.bento.iterdir()} == {"README.md", "apis", "bento.yaml", "env", "models", "src"}
     assert {path.name for path in (packed.bento / "src").iterdir()} == {".store", "bentofile.yaml", "conf", "pipelines", "serving"}
     assert files(packed.bento / "models") == {f"{tag}/{name}" for name in ("model.yaml", "model.json", "model.onnx")}
-    assert files(packed.bento / "src/.store") == {"champions/digits.json"}
-    assert files(packed.bento / "src/conf") == {"family/digits.yaml"}
+    assert files(packed.bento / "src/.store") == {f"champions/{packed.family}.json"}
+    assert files(packed.bento / "src/conf") == {f"family/{packed.family}.yaml"}
     assert not {"data", "native", "tests", "mlruns", ".git", "stages"} & {path.name for path in packed.bento.rglob("*") if path.is_dir()}
 
 
 def test_a_bento_has_the_endpoint_with_its_pages_and_the_pointer(packed: Packed) -> None:
-    others = {*families.names()} - {"digits"}
+    others = {*families.names()} - {packed.family}
     wanted = {name for name in files(ROOT / "serving") if not others & {*Path(name).parts} and not Path(name).name.startswith(".")}
     assert files(packed.bento / "src/serving") == wanted
-    assert json.loads((packed.bento / "src/.store/champions/digits.json").read_text()) == stores.pointed("digits")
+    assert json.loads((packed.bento / f"src/.store/champions/{packed.family}.json").read_text()) == stores.pointed(packed.family)
 
 
 def test_the_command_says_what_was_built_and_how_to_run_it(packed: Packed) -> None:
-    tag = stores.pointed("digits")["tag"]
+    tag = stores.pointed(packed.family)["tag"]
     for words in (tag, "MB", "clean (hadolint)", f"bentoml serve {packed.bento}", "docker build", f"bentoml containerize {tag}"):
         assert words in packed.printed
 
@@ -86,6 +90,7 @@ def test_nothing_is_left_behind_and_the_home_is_untouched(packed: Packed) -> Non
     assert not (packed.home / "bentoml").exists()
 
 
+@DIGITS
 def test_every_requirement_is_pinned_as_the_lock_pins_it(packed: Packed) -> None:
     lock = (ROOT / "requirements.lock").read_text()
     entries = re.split(r"\n(?=\S)", (packed.bento / bento.REQUIREMENTS).read_text().rstrip("\n"))
@@ -122,6 +127,7 @@ def test_a_dockerfile_with_a_finding_is_named(tmp_path: Path) -> None:
         bento.lint(tmp_path)
 
 
+@DIGITS
 def test_without_hadolint_it_says_so(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     assert "not linted" in bento.lint(packed.bento)
@@ -133,6 +139,7 @@ def test_without_a_champion_there_is_nothing_to_pack(tmp_path: Path, monkeypatch
         bento.pack("digits")
 
 
+@DIGITS
 def test_building_again_replaces_and_a_failed_build_leaves_what_was(packed: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
     before = packed.bento.stat().st_ino
     assert bento.pack("digits").absolute() == packed.bento
@@ -180,17 +187,20 @@ def client(away: Path) -> Iterator[httpx.Client]:
             stop(process)
 
 
+@DIGITS
 def test_the_bento_answers_in_an_empty_environment(packed: Packed, client: httpx.Client) -> None:
     response = client.post("/predict", files={"image": ("seven.png", encoded(seven()), "image/png")})
     assert response.status_code == 200, response.text
     assert response.json()["model"] == stores.pointed("digits")["model"]
 
 
+@DIGITS
 @pytest.mark.parametrize("path", ["/", "/health", "/readyz", "/metrics", "/openapi.json"])
-def test_the_bento_has_every_page_in_an_empty_environment(client: httpx.Client, path: str) -> None:
+def test_the_bento_has_every_page_in_an_empty_environment(packed: Packed, client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 200
 
 
-def test_the_bento_reports_to_nobody(client: httpx.Client, away: Path) -> None:
+@DIGITS
+def test_the_bento_reports_to_nobody(packed: Packed, client: httpx.Client, away: Path) -> None:
     assert client.get("/health").status_code == 200
     assert {path.name for path in (away / "home").iterdir()} == {"bentoml"}  # ONNX Runtime would leave .cache/Microsoft

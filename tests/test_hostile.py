@@ -17,7 +17,9 @@ import httpx
 import psutil
 import pytest
 
+from pipelines import families
 from serving import problems
+from serving.objects.answers import MOST
 from tests import corpus, services
 from tests.corpus import Body
 from tests.services import Service
@@ -25,6 +27,12 @@ from tests.services import Service
 PATIENCE = 20  # seconds for one answer, also on a busy machine: the slowest body of the corpus takes five on a quiet one
 MEMORY = 1250  # megabytes at the highest, server and worker together: 1,000 measured, two pictures of 24 megapixels being decoded at once
 SWARM = 50  # clients that leave in the middle
+BATCH = "/predict/batch"
+DIGITS = pytest.mark.parametrize("service", ["digits"], indirect=True)  # what one family shows for all
+OBJECTS = pytest.mark.parametrize("service", ["objects"], indirect=True)  # where many pictures come in one request
+PICTURES = [group for group in corpus.QUICK if group not in {"documents", "forms"}]
+GROUPS = [("digits", group) for group in corpus.QUICK]  # all of them where one family shows for all, and of the others those that are quick
+GROUPS += [(family, group) for family in families.names() if family != "digits" for group in ("claims", "documents", "forms", "modes")]
 IDLE = 320  # clients that stay in the middle: more than the queue is long
 OTHER = {"image/png": "image/jpeg", "image/jpeg": "image/webp", "image/webp": "image/png"}
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n"
@@ -57,18 +65,22 @@ MALFORMED = {
 }
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("project")
-    with services.running(folder, {1: services.stored(folder, 1)}, services.MAKE_SERVE) as running:
+@pytest.fixture(scope="module", params=families.names())
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder, family = tmp_path_factory.mktemp("project"), request.param
+    with services.running(folder, {1: services.stored(folder, 1, family)}, services.make_serve(family)) as running:
         running.client.timeout = httpx.Timeout(PATIENCE)
         yield running
 
 
 @pytest.fixture(scope="module")
 def documented(service: Service) -> set[int]:
-    """The statuses that the service says /predict answers with."""
-    return {int(status) for status in service.client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]}
+    return statuses(service, "/predict")
+
+
+def statuses(service: Service, path: str) -> set[int]:
+    """The statuses that the service says this path answers with."""
+    return {int(status) for status in service.client.get("/openapi.json").json()["paths"][path]["post"]["responses"]}
 
 
 def ways(body: Body) -> Iterator[dict[str, Any]]:
@@ -160,7 +172,7 @@ def test_a_whole_picture_is_answered_in_the_formats_that_are_read(service: Servi
     assert statuses <= ({200, 415} if body.name == "mpo" else {200} if body.name in corpus.READ else {415})
 
 
-@pytest.mark.parametrize("group", corpus.QUICK)
+@pytest.mark.parametrize(("service", "group"), GROUPS, indirect=["service"])
 def test_every_body_is_answered_or_refused_with_a_documented_problem(service: Service, documented: set[int], group: str) -> None:
     holds(service, documented, corpus.QUICK[group]())
 
@@ -172,6 +184,7 @@ def test_every_body_of_the_long_corpus_is_answered_or_refused(service: Service, 
     holds(service, documented, corpus.LONG[group]())
 
 
+@DIGITS
 @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_not_http_is_refused_or_cut_off(service: Service, sent: bytes) -> None:
     answer = exchanged(service, sent)
@@ -179,6 +192,7 @@ def test_what_is_not_http_is_refused_or_cut_off(service: Service, sent: bytes) -
     stands(service)
 
 
+@DIGITS
 @pytest.mark.parametrize("sent", UNFINISHED.values(), ids=UNFINISHED)
 def test_clients_that_close_in_the_middle_leave_the_service_as_it_was(service: Service, sent: bytes) -> None:
     for _ in range(SWARM):
@@ -186,6 +200,7 @@ def test_clients_that_close_in_the_middle_leave_the_service_as_it_was(service: S
     stands(service)
 
 
+@DIGITS
 def test_clients_that_stay_in_the_middle_keep_nobody_waiting(service: Service) -> None:
     with ExitStack() as stack:
         for sent in [*UNFINISHED.values()] * (IDLE // len(UNFINISHED)):
@@ -194,11 +209,86 @@ def test_clients_that_stay_in_the_middle_keep_nobody_waiting(service: Service) -
     stands(service)
 
 
+@DIGITS
 def test_many_large_pictures_at_once_are_answered_in_turn(service: Service, documented: set[int]) -> None:
     bodies = [Body("large", corpus.black(corpus.LARGE, colour, depth)) for colour, depth in [(6, 16), (0, 16), (4, 8), (6, 8)] * 2]
     with ThreadPoolExecutor(len(bodies)) as pool:
         assert [*chain.from_iterable(pool.map(lambda body: asked(service, documented, body), bodies))] == []
     stands(service)
+
+
+def packets(bodies: Iterator[Body], megabytes: float = 9) -> Iterator[list[Body]]:
+    """As many bodies as one batch takes."""
+    packet: list[Body] = []
+    for body in bodies:
+        if len(packet) == MOST or sum(len(one.content) for one in [*packet, body]) > megabytes * 1e6:
+            yield packet
+            packet = []
+        packet.append(body)
+    yield packet
+
+
+def images(bodies: list[Body]) -> list[tuple[str, tuple[str, bytes, str]]]:
+    """Files in one multipart field."""
+    return [("images", (body.name, body.content, body.kind)) for body in bodies]
+
+
+def batch(service: Service, bodies: list[Body]) -> httpx.Response:
+    return service.predict(BATCH, files=images(bodies))
+
+
+@OBJECTS
+@pytest.mark.parametrize("group", PICTURES)
+def test_every_picture_of_a_batch_is_answered_or_refused(service: Service, documented: set[int], group: str) -> None:
+    for packet in packets(corpus.QUICK[group]()):
+        response = batch(service, packet)
+        assert response.status_code == 200, response.text
+        results = response.json()["results"]
+        assert len(results) == len(packet)
+        wrong = [(body.name, result) for body, result in zip(packet, results, strict=True) if not settled(result, documented)]
+        assert wrong == []
+    stands(service)
+
+
+def settled(result: dict[str, Any], documented: set[int]) -> bool:
+    """Answered, or refused as the description says."""
+    status = 200 if result["success"] else result["problem"]["status"]
+    return status in documented and (status < 500) and (status != 200 or "prediction" in result)
+
+
+@OBJECTS
+def test_every_multipart_body_of_a_batch_is_answered_or_refused(service: Service) -> None:
+    documented = statuses(service, BATCH)
+    sent = [body._replace(content=body.content.replace(b'name="image"', b'name="images"')) for body in corpus.forms()]
+    answers = {body.name: service.predict(BATCH, content=body.content, headers={"content-type": body.kind}) for body in sent}
+    assert {name: fault for name, response in answers.items() if (fault := faults(response, documented))} == {}
+    assert {response.status_code for response in answers.values()} >= {200, 400, 422}
+    stands(service)
+
+
+@OBJECTS
+@pytest.mark.parametrize(("size", "count"), [(corpus.LARGE, 8), ((700, 700), MOST)], ids=["large", "many"])
+def test_a_batch_keeps_nobody_else_waiting(service: Service, size: tuple[int, int], count: int) -> None:
+    """While its pictures are read, others are answered one after another: more than can slip in before it begins."""
+    pictures, others = images([Body("black", corpus.black(size, colour=4))] * count), 0
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(service.client.post, BATCH, files=pictures, timeout=3 * PATIENCE)
+        while not sent.done():
+            others += service.predict(files={"image": corpus.whole("png").content}).status_code == 200
+    assert [result["success"] for result in sent.result().json()["results"]] == [True] * count
+    assert others > 10
+    stands(service)
+
+
+@OBJECTS
+@pytest.mark.long
+def test_the_largest_batch_is_answered_or_given_up_in_time(service: Service) -> None:
+    documented = statuses(service, BATCH)
+    for colour, depth in [(0, 1), (6, 16)]:
+        large = Body("large", corpus.black(corpus.LARGE, colour, depth))
+        response = service.client.post(BATCH, files=images([large] * min(MOST, int(9e6 / len(large.content)))), timeout=3 * PATIENCE)
+        assert faults(response, documented) == ""
+        stands(service)
 
 
 def test_the_service_keeps_its_own_description(service: Service, tmp_path: Path) -> None:

@@ -1,19 +1,15 @@
 """The page of digits: in real browsers by uploading and drawing, and its HTML for every kind of pointer."""
 
-import asyncio
 import base64
 import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import html5lib
-import httpx
 import numpy as np
 import pytest
-from fastapi import FastAPI
 from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
@@ -24,8 +20,9 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from serving import pages
 from tests import browsers
-from tests.browsers import Browser
-from tests.services import Service, encoded, running, seven, stored, until
+from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, fresh, got, one, ranking, upload
+from tests.forms import encoded, seven
+from tests.services import Service, running, stored, until
 
 HOSTILE = '<script>alert(1)</script> & "0.98" is <b>asked</b>'
 PROMOTION = {
@@ -80,21 +77,8 @@ return [at, at.parentElement].some((part) => getComputedStyle(part).outlineStyle
 CONTROLS = "a[href], button, input, summary, [tabindex='0']"
 
 
-def got(name: str, path: str = "/") -> httpx.Response:
-    """What the page of a pointer answers, without a model or a process."""
-    app = FastAPI()
-    app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer=POINTERS[name]))
-    pages.mount(app, "digits", "Which digit is on this picture?")
-
-    async def asked() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://atelier") as client:
-            return await client.get(path)
-
-    return asyncio.run(asked())
-
-
 def page(name: str) -> str:
-    return got(name).text
+    return got("digits", POINTERS[name]).text
 
 
 @pytest.mark.parametrize("name", POINTERS)
@@ -130,13 +114,13 @@ def test_facts_are_text_and_never_markup() -> None:
 
 
 def test_every_asset_has_the_headers_and_no_address_of_elsewhere() -> None:
-    assert "default-src 'self'" in got("whole").headers["content-security-policy"]
+    assert "default-src 'self'" in got("digits", POINTERS["whole"]).headers["content-security-policy"]
     for path in (path for path in Path("serving/page").iterdir() if path.suffix in pages.ASSETS):
-        response = got("whole", f"/static/{path.name}")
+        response = got("digits", POINTERS["whole"], f"/static/{path.name}")
         assert response.headers["content-security-policy"] == pages.HEADERS["Content-Security-Policy"]
         assert response.headers["x-content-type-options"] == "nosniff"
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|url\(|@import", response.text), path
-    assert got("whole", "/static/base.html").status_code == 404
+    assert got("digits", POINTERS["whole"], "/static/base.html").status_code == 404
 
 
 def test_the_page_loads_nothing_and_runs_nothing_of_its_own_text() -> None:
@@ -162,12 +146,7 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def browser(started: Browser, service: Service) -> Browser:
-    """The page, freshly opened on a desk; what was asked and complained about before is forgotten."""
-    started.resize(1280, 900)
-    started.driver.get("about:blank")
-    started.requests(), started.complaints()
-    started.driver.get(str(service.client.base_url))
-    return started
+    return fresh(started, service)
 
 
 @pytest.fixture
@@ -175,26 +154,6 @@ def picture(tmp_path: Path) -> Path:
     path = tmp_path / "seven.png"
     path.write_bytes(encoded(seven()))
     return path
-
-
-def one(browser: Browser, selector: str) -> WebElement:
-    return browser.driver.find_element(By.CSS_SELECTOR, selector)
-
-
-def upload(browser: Browser, path: Path) -> None:
-    one(browser, "#file").send_keys(str(path))
-
-
-def ranking(browser: Browser) -> list[str]:
-    """The ten rows of the answer, once it is there."""
-    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#told .ranking li"))
-    return [" ".join(row.text.split()) for row in browser.driver.find_elements(By.CSS_SELECTOR, "#told .ranking li")]
-
-
-def expected(service: Service, content: bytes) -> list[str]:
-    """The rows that the endpoint's own answer makes."""
-    answer = service.predict(files={"image": ("picture.png", content)}).json()
-    return [f"{rank['digit']} {rank['confidence'] * 100:.2f} %" for rank in answer["ranking"]]
 
 
 def drawn(browser: Browser) -> bytes:
@@ -216,18 +175,12 @@ def press(browser: Browser, *keys: str) -> None:
     ActionChains(browser.driver, duration=0).send_keys(*keys).perform()
 
 
-def foreign(browser: Browser, service: Service) -> list[str]:
-    own = (str(service.client.base_url), "blob:", "data:", "about:")
-    return [address for address in browser.requests() if not address.startswith(own)]
-
-
 def test_an_uploaded_picture_is_answered_with_its_ranking_and_lineage(browser: Browser, service: Service, picture: Path) -> None:
     upload(browser, picture)
-    assert ranking(browser) == expected(service, picture.read_bytes())
+    assert ranking(browser) == expected(service, picture.read_bytes(), "ranking", "digit")
     assert ranking(browser)[0].startswith(f"{one(browser, '.prediction').text} ")
-    widths = [bar.size["width"] for bar in browser.driver.find_elements(By.CSS_SELECTOR, "#told .bar span")]
-    assert len(widths) == 10
-    assert widths == sorted(widths, reverse=True)
+    assert len(bars(browser)) == 10
+    assert bars(browser) == sorted(bars(browser), reverse=True)
     assert "digits, version 1" in one(browser, ".lineage").text
     assert one(browser, "#told .command code").text == "make lineage of=digits@v1"
     assert "seven.png" in one(browser, ".verdict img").get_attribute("alt")
@@ -252,7 +205,7 @@ def test_a_picture_can_be_dropped_and_pasted(browser: Browser, service: Service,
         base64.b64encode(picture.read_bytes()).decode(),
         way,
     )
-    assert ranking(browser) == expected(service, picture.read_bytes())
+    assert ranking(browser) == expected(service, picture.read_bytes(), "ranking", "digit")
 
 
 @pytest.mark.parametrize("kind", ["mouse", "touch"])
@@ -265,7 +218,7 @@ def test_a_drawing_is_answered(browser: Browser, service: Service, kind: str) ->
     actions.perform()
     assert 0.02 < ink(drawn(browser)) < 0.3
     one(browser, "[data-do=ask]").click()
-    assert ranking(browser) == expected(service, drawn(browser))
+    assert ranking(browser) == expected(service, drawn(browser), "ranking", "digit")
     one(browser, "[data-do=undo]").click()
     assert ink(drawn(browser)) == 0
     assert browser.complaints() == []
@@ -282,7 +235,7 @@ def test_a_digit_is_drawn_and_asked_about_by_keyboard_alone(browser: Browser, se
     press(browser, Keys.TAB)
     assert active(browser).text == "Ask"
     press(browser, Keys.ENTER)
-    assert ranking(browser) == expected(service, drawn(browser))
+    assert ranking(browser) == expected(service, drawn(browser), "ranking", "digit")
 
 
 def test_a_broken_file_is_explained_and_the_next_is_answered(browser: Browser, picture: Path, tmp_path: Path) -> None:
@@ -307,14 +260,7 @@ def test_on_a_phone_nothing_scrolls_sideways_and_the_answer_comes_into_view(brow
     browser.resize(390, 844)
     upload(browser, picture)
     ranking(browser)
-    browser.driver.execute_script("document.querySelectorAll('details').forEach((part) => (part.open = true))")
-    width, inner = browser.driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
-    assert (width, inner) == (width, 390)
-    assert width <= inner
-    top, bottom = browser.driver.execute_script(
-        "const box = document.querySelector('.verdict').getBoundingClientRect(); return [box.top, box.bottom]"
-    )
-    assert 0 <= top < bottom <= 844
+    assert_fits_a_phone(browser)
 
 
 def test_every_control_is_reached_by_tab_named_and_seen_to_have_the_focus(browser: Browser, picture: Path) -> None:

@@ -1,9 +1,7 @@
 """Pictures from strangers: every allowed kind is read as it looks, everything else is refused with a reason."""
 
-import io
 import struct
 import zlib
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,51 +13,11 @@ from PIL.PngImagePlugin import PngInfo
 
 from serving import pictures
 from serving.problems import Refusal
+from tests.corpus import chunk, png, rows
+from tests.forms import FORMS, ORIENTATION, STORED, deep, drawing, encoded, transparent, turned
 
 MEGAPIXELS = 50
 FORMATS = ("PNG", "JPEG", "WEBP")
-ORIENTATION = 0x0112  # the EXIF tag
-STORED = {  # EXIF orientation: how the upright picture lies in such a file (CIPA DC-008, 4.6.4 A)
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
-def drawing() -> Image.Image:
-    """White, 48 wide and 32 high, with a black square towards the upper left: no turn or mirror of it looks the same."""
-    picture = Image.new("L", (48, 32), 255)
-    picture.paste(0, (8, 8, 24, 24))
-    return picture
-
-
-def transparent(picture: Image.Image, mode: str) -> Image.Image:
-    """The ink of a picture alone, on transparent black."""
-    layers = Image.new("LA", picture.size, (0, 0))
-    layers.putalpha(picture.point(lambda value: 255 - value))
-    return layers.convert(mode)
-
-
-def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def turned(picture: Image.Image, orientation: int, kind: str) -> bytes:
-    """A file whose EXIF says how to turn it upright."""
-    exif = Image.Exif()
-    exif[ORIENTATION] = orientation
-    return encoded(picture.transpose(STORED[orientation]), kind, exif=exif)
-
-
-def deep(picture: Image.Image) -> Image.Image:
-    """With 16 bits a pixel."""
-    return Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
 
 
 def read(content: bytes) -> NDArray[np.uint8]:
@@ -72,51 +30,11 @@ def refused(content: bytes, limit: float = MEGAPIXELS) -> Refusal:
     return caught.value
 
 
-def chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-
-
-def png(width: int, height: int, *chunks: bytes, colour: int = 0) -> bytes:
-    """A PNG by hand: signature, header (8 bits a channel) and these chunks."""
-    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks)
-
-
-def rows(width: int, height: int) -> bytes:
-    return chunk(b"IDAT", zlib.compress(bytes(height * (width + 1)))) + chunk(b"IEND", b"")
-
-
 def assert_looks_like_the_drawing(grey: NDArray[np.uint8], error: float = 0) -> None:
     """Within a mean absolute error, in 255ths."""
     assert grey.dtype == np.uint8
     assert grey.shape == (32, 48)
     assert np.abs(grey.astype(int) - np.asarray(drawing())).mean() <= error
-
-
-def black(mode: str) -> Image.Image:
-    """A second frame, which nobody should see."""
-    return Image.new(mode, (48, 32), 0)
-
-
-FORMS: dict[str, Callable[[Image.Image], bytes]] = {
-    "png": lambda picture: encoded(picture, "PNG"),
-    "png-rgb": lambda picture: encoded(picture.convert("RGB"), "PNG"),
-    "png-palette": lambda picture: encoded(picture.convert("P"), "PNG"),
-    "png-palette-transparent": lambda picture: encoded(picture.convert("P"), "PNG", transparency=255),
-    "png-1-bit": lambda picture: encoded(picture.convert("1"), "PNG"),
-    "png-16-bit": lambda picture: encoded(deep(picture), "PNG"),
-    "png-rgba": lambda picture: encoded(transparent(picture, "RGBA"), "PNG"),
-    "png-grey-alpha": lambda picture: encoded(transparent(picture, "LA"), "PNG"),
-    "png-animated": lambda picture: encoded(picture, "PNG", save_all=True, append_images=[black("L")]),
-    "jpeg": lambda picture: encoded(picture, "JPEG"),
-    "jpeg-rgb": lambda picture: encoded(picture.convert("RGB"), "JPEG"),
-    "jpeg-cmyk": lambda picture: encoded(picture.convert("CMYK"), "JPEG"),
-    "jpeg-progressive": lambda picture: encoded(picture, "JPEG", progressive=True),
-    "webp": lambda picture: encoded(picture.convert("RGB"), "WEBP"),
-    "webp-lossless": lambda picture: encoded(picture.convert("RGB"), "WEBP", lossless=True),
-    "webp-rgba": lambda picture: encoded(transparent(picture, "RGBA"), "WEBP", lossless=True),
-    "webp-animated": lambda picture: encoded(picture.convert("RGB"), "WEBP", save_all=True, append_images=[black("RGB")]),
-}
 
 
 @pytest.mark.parametrize("form", FORMS)

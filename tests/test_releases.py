@@ -5,19 +5,24 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, folders, ledger, lineage, manifests, promotion, registry, releases, stores
-from tests.conftest import evaluate, tiny_model
+from pipelines import configs, families, folders, ledger, lineage, manifests, promotion, registry, releases, stores
+from tests.conftest import embedded_data, evaluate, tiny_model
 
-WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
+WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
+EVERY = pytest.mark.parametrize("released", families.names(), indirect=True)
 
 
 @pytest.fixture
-def released(project: Path) -> Path:
-    tiny_model("digits-adam", 1)
-    evaluate("digits-adam", 0.5)
-    promotion.promote(configs.compose(WORDS))
-    releases.release("digits")
-    return project / "released/digits"
+def released(request: pytest.FixtureRequest, project: Path) -> Path:
+    """What a family has released: digits, unless a test asks for others."""
+    family = getattr(request, "param", "digits")
+    candidate = families.candidates(family)[0]
+    embedded_data(family)
+    tiny_model(candidate, 1)
+    evaluate(candidate, 0.5)
+    promotion.promote(configs.compose([f"family={family}", *WORDS]))
+    releases.release(family)
+    return project / "released" / family
 
 
 def test_a_release_holds_what_is_served_and_nothing_else(released: Path) -> None:
@@ -26,13 +31,15 @@ def test_a_release_holds_what_is_served_and_nothing_else(released: Path) -> None
     assert manifests.verified(released)["digest"] == ledger.version("digits", 1)["digest"]
 
 
+@EVERY
 def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    family = released.name
     for name in ("models", "data", ".store"):
         shutil.rmtree(name)
-    registry.reconcile("digits")
+    registry.reconcile(family)
     assert "this machine has not trained it" in capsys.readouterr().out
-    assert manifests.verified(stores.location(stores.pointed("digits")["tag"]))["digest"] == ledger.version("digits", 1)["digest"]
-    found = {link.name: link.status for link in lineage.walk("digits@champion")}
+    assert manifests.verified(stores.location(stores.pointed(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
+    found = {link.name: link.status for link in lineage.walk(f"{family}@champion")}
     assert lineage.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
     assert (found["served files"], found["run"], found["model folder"], found["data"]) == ("ok", "ok", "not here", "not here")
 
@@ -42,7 +49,7 @@ def test_a_challenger_is_held_against_the_release(released: Path) -> None:
         shutil.rmtree(name)
     tiny_model("digits-sgd", 2)
     evaluate("digits-sgd", 0.9)
-    words = promotion.promote(configs.compose(WORDS))["words"]
+    words = promotion.promote(configs.compose(["family=digits", *WORDS]))["words"]
     assert "gains" in words
 
 

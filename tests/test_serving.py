@@ -1,28 +1,20 @@
 """`make serve`: one command, one process or several, and nothing that a service does not need."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.services import MAKE_SERVE, Service, encoded, environment, running, seven, stored, until
-
-LOADED = """
-import sys
-from serving.champion import Champion, settle
-settle("digits"); Champion("digits")
-print(*{"tensorflow", "keras", "torch", "mlflow", "dvc", "hydra"} & set(sys.modules))
-"""
+from tests.forms import encoded, seven
+from tests.services import LOADED, Service, make_serve, run, running, stored, until
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
-    with running(folder, {1: stored(folder, 1)}, [*MAKE_SERVE, "--workers", "2"]) as service:
+    with running(folder, {1: stored(folder, 1)}, make_serve("digits", "--workers", "2")) as service:
         yield service
 
 
@@ -51,19 +43,16 @@ def lines(service: Service) -> list[dict[str, object]]:
 def test_a_stopped_service_leaves_nothing_behind(service: Service, tmp_path_factory: pytest.TempPathFactory) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
     folder = tmp_path_factory.mktemp("other")
-    with running(folder, {1: stored(folder, 1)}, MAKE_SERVE, TMPDIR=str(temporary)) as other:
+    with running(folder, {1: stored(folder, 1)}, make_serve("digits"), TMPDIR=str(temporary)) as other:
         assert list(temporary.iterdir())
     assert other.process.returncode == 0
     assert not list(temporary.iterdir())
 
 
 def test_a_store_that_follows_the_ledger_is_served_without_mlflow(service: Service) -> None:
-    words = [sys.executable, "-c", LOADED]
-    done = subprocess.run(words, cwd=service.folder, env=environment(service.folder), capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    assert run(service.folder, "-c", LOADED, service.family) == ""
 
 
 def test_the_home_of_who_serves_is_left_alone(service: Service, tmp_path: Path) -> None:
-    words = [sys.executable, "-c", LOADED]
-    subprocess.run(words, cwd=service.folder, env=environment(service.folder) | {"HOME": str(tmp_path)}, check=True, capture_output=True)
+    run(service.folder, "-c", LOADED, service.family, HOME=str(tmp_path))
     assert list(tmp_path.iterdir()) == []  # ONNX Runtime would report from .cache/Microsoft

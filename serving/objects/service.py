@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from serving import bodies, endpoints, problems
 from serving.bodies import Body
+from serving.champion import Served
 from serving.direct import Direct
 from serving.objects import answers
 from serving.problems import Refusal
@@ -25,7 +26,7 @@ app = endpoints.application("objects", "What is on this picture?")
 async def predict(request: Request) -> JSONResponse:
     """The three likeliest classes for one picture."""
     served, limits = app.state.champion.served, app.state.limits
-    body = await bodies.read(request, limits.limit_mb)
+    body = await bodies.read(request, limits.limit_mb, bodies.PICTURES)
     picture = await bodies.understood(answers.read, body, served, limits)
     return endpoints.signed(request, answers.answer(await served.batches.answer(picture), served))
 
@@ -38,13 +39,12 @@ async def predict(request: Request) -> JSONResponse:
 )
 async def predict_batch(request: Request) -> JSONResponse:
     """The same for up to 64 pictures, in order; a broken one has its own problem in its place."""
-    pictures = await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
-    return JSONResponse({"results": await asyncio.gather(*map(_answered, pictures))})
+    served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
+    return JSONResponse({"results": await asyncio.gather(*(_answered(body, served) for body in sent))})
 
 
-async def _answered(body: Body) -> dict[str, Any]:
-    """An answer, or the problem with this picture."""
-    served = app.state.champion.served
+async def _answered(body: Body, served: Served) -> dict[str, Any]:
+    """An answer, or the problem with this picture. It is read aside: many are heavy, however light each is."""
     try:
         picture = await bodies.aside(answers.read, body, served, app.state.limits)
         return answers.answer(await served.batches.answer(picture), served)

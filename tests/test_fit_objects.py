@@ -1,0 +1,112 @@
+"""The training of objects, in processes of its own: several share one training, and a killed one ends as if it had not been."""
+
+import json
+import subprocess
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tests.conftest import embedded_data, environment
+
+PAGES = '["family=objects", "run=smoke", "data.sources=[embedded]", "data.limit=200", "model.widths=[8, 16, 16]"]'
+SHARED = f"""
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from pipelines import configs, devices
+from pipelines.families.objects import fit
+from pipelines.trainings import Training
+
+nn.BatchNorm2d = lambda width: nn.Identity()  # each process would take the mean of its own pictures
+recipe = "fit.optimizer=sgd fit.learning_rate=0.05 fit.precision=float32 fit.batch=40 fit.epochs=2 model.dropout=0"
+cfg = configs.compose([*{PAGES}, "candidate=objects-simple", *recipe.split()])
+build = fit.models.build
+
+def kept(name, network):
+    save_file(fit._packed(network.state_dict()), f"{{name}}.safetensors")
+    return network
+
+def trained(name, device):
+    fit.models.build = lambda *words: kept(f"{{name}}-before", build(*words))
+    kept(f"{{name}}-after", fit._trained(cfg, cfg.data_folder, device, Training(Path(name)))[0])
+
+trained(f"shared-{{devices.rank()}}", fit._joined())
+if devices.rank() == 0:
+    trained("alone", torch.device("cpu"))
+"""
+RESUMED = f"""
+import json, sys
+from pathlib import Path
+import torch
+from pipelines import configs
+from pipelines.families.objects import fit
+from pipelines.trainings import Training
+
+def trained(cfg, name, last=None):
+    log = Training(Path(f"{{cfg.candidate}}-{{name}}"))
+    def listen(row):
+        if row["epoch"] == last:
+            raise KeyboardInterrupt
+    log.listen = listen
+    try:
+        return fit._trained(cfg, cfg.data_folder, torch.device("cpu"), log)[0].state_dict(), log.history
+    except KeyboardInterrupt:
+        return {{}}, log.history
+
+for candidate in sys.argv[1:]:
+    cfg = configs.compose([*{PAGES}, f"candidate={{candidate}}", "fit.epochs=3", "fit.batch=50"])
+    (whole, history), (_, before), (resumed, after) = trained(cfg, "whole"), trained(cfg, "killed", 1), trained(cfg, "killed")
+    print(json.dumps({{
+        "epochs": [len(rows) for rows in (history, before, after)],
+        "losses": [[row["loss"] for row in rows] for rows in (history, after)],
+        "differing": {{name: float((resumed[name].float() - whole[name].float()).abs().max()) for name in whole}},
+    }}))
+"""
+CANDIDATES = ("objects-fast", "objects-simple")  # SGD with momentum and a layer that does not learn; Adam
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """data/objects/ with few drawn shapes, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("project")
+    with chdir(folder):
+        embedded_data("objects")
+    return folder
+
+
+def python(folder: Path, *words: str) -> str:
+    told = environment(OMP_NUM_THREADS="1")  # networks this small wait for their threads more than for anything else
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=told, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def weights(folder: Path, name: str) -> np.ndarray:
+    """All of a network's tensors as one row."""
+    tensors = load_file(folder / f"{name}.safetensors")
+    return np.concatenate([tensors[key].astype(float).ravel() for key in sorted(tensors)])
+
+
+def test_two_processes_go_the_same_way_as_one(project: Path) -> None:
+    """Gradients are averaged: each of two, with half of every batch, ends where one process ends that has the whole batches."""
+    (project / "shared.py").write_text(SHARED)
+    python(project, "-m", "torch.distributed.run", "--nproc-per-node", "2", "shared.py")
+    before, alone, first, second = (weights(project, name) for name in ("alone-before", "alone-after", "shared-0-after", "shared-1-after"))
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_allclose(first, alone, atol=1e-5)
+    assert np.abs(alone - before).max() > 1e-2
+    assert [(project / f"shared-{rank}" / "epoch-000002" / "history.jsonl").exists() for rank in (0, 1)] == [True, False]
+
+
+def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> None:
+    lines = [json.loads(line) for line in python(project, "-c", RESUMED, *CANDIDATES).splitlines()]
+    for found in lines:
+        assert found["epochs"] == [3, 1, 3]
+        assert found["losses"][1] == pytest.approx(found["losses"][0], abs=1e-5)
+        assert {name: difference for name, difference in found["differing"].items() if difference > 1e-5} == {}
+    assert len(lines) == len(CANDIDATES)
