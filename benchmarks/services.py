@@ -84,7 +84,8 @@ def digits(room: Path) -> dict[str, Side]:
 def objects(_: Path) -> dict[str, Side]:
     """The peers of objects."""
     return {
-        "FastAPI + torch": uvicorn("objects_fastapi:with_torch", "objects"),
+        "FastAPI + torch, one thread": uvicorn("objects_fastapi:with_torch", "objects"),
+        "FastAPI + torch, all cores": uvicorn("objects_fastapi:with_torch_on_all_cores", "objects"),
         "FastAPI + ONNX": uvicorn("objects_fastapi:with_onnx", "objects"),
     }
 
@@ -144,7 +145,10 @@ class Service:
             target = ["-s", str(script), self.address + self.side.request.path]
             words = [wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *target]
             printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        return json.loads(printed.rpartition("JSON")[2])
+        figures = json.loads(printed.rpartition("JSON")[2])
+        if not figures["requests"]:
+            raise Stopped(f"{' '.join(self.side.words)} answered nothing in {seconds} s. Measure on a machine with nothing else to do.")
+        return figures
 
     def stop(self) -> None:
         """Stop it with all its children; one that has ended by itself is left alone."""
