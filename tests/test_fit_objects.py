@@ -98,7 +98,7 @@ def test_two_processes_go_the_same_way_as_one(project: Path) -> None:
     python(project, "-m", "torch.distributed.run", "--nproc-per-node", "2", "shared.py")
     before, alone, first, second = (weights(project, name) for name in ("alone-before", "alone-after", "shared-0-after", "shared-1-after"))
     np.testing.assert_array_equal(first, second)
-    np.testing.assert_allclose(first, alone, atol=1e-5)
+    np.testing.assert_allclose(first, alone, atol=1e-4)
     assert np.abs(alone - before).max() > 1e-2
     assert [(project / f"shared-{rank}" / "epoch-000002" / "history.jsonl").exists() for rank in (0, 1)] == [True, False]
 
@@ -107,6 +107,6 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> 
     lines = [json.loads(line) for line in python(project, "-c", RESUMED, *CANDIDATES).splitlines()]
     for found in lines:
         assert found["epochs"] == [3, 1, 3]
-        assert found["losses"][1] == pytest.approx(found["losses"][0], abs=1e-5)
-        assert {name: difference for name, difference in found["differing"].items() if difference > 1e-5} == {}
+        assert found["losses"][1] == pytest.approx(found["losses"][0], abs=1e-4)
+        assert {name: difference for name, difference in found["differing"].items() if difference > 1e-4} == {}
     assert len(lines) == len(CANDIDATES)

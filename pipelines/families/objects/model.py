@@ -34,13 +34,12 @@ class Network(nn.Module):
         return (pictures - self.mean) / self.deviation
 
     def whiten(self, pictures: Tensor) -> None:
-        """Let the first layer turn patches of pictures [n, 3, 32, 32] into uncorrelated ones of equal strength; it does not learn."""
+        """Let the first layer turn patches of pictures [n, 3, 32, 32] into uncorrelated ones of equal strength."""
         patches = self.normalised(pictures.float()).unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
         values, vectors = torch.linalg.eigh(torch.cov(patches.reshape(-1, 3 * PATCH**2).T))
         scaled = (vectors / (values + 5e-4).sqrt()).T.reshape(-1, 3, PATCH, PATCH)
         first = next(module for module in self.body.modules() if isinstance(module, nn.Conv2d))
         first.weight.data = torch.cat([scaled, -scaled])
-        first.weight.requires_grad_(False)
 
 
 def build(cfg: Model, classes: int, mean: list[float], deviation: list[float]) -> Network:
@@ -66,7 +65,9 @@ def fast(cfg: Model, classes: int) -> nn.Module:
     whitened = 2 * 3 * PATCH**2
     blocks = [_block(before, width) for before, width in zip([whitened, *cfg.widths], cfg.widths, strict=False)]
     head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(cfg.widths[-1], classes, bias=False), Scaled(1 / 9)]
-    return nn.Sequential(nn.Conv2d(3, whitened, PATCH), nn.GELU(), *blocks, *head)
+    whitening = nn.Conv2d(3, whitened, PATCH)
+    whitening.weight.requires_grad_(False)
+    return nn.Sequential(whitening, nn.GELU(), *blocks, *head)
 
 
 class Scaled(nn.Module):
