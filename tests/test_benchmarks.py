@@ -168,7 +168,7 @@ def test_seeds_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def load(folder: Path, family: str = "digits") -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "benchmarks.load", "--family", family, "--users", "2", "--seconds", "2"]
+    words = [sys.executable, "-m", "benchmarks.load", "--family", family, "--users", "2", "--seconds", "4"]
     return subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
 
 

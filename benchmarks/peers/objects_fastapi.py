@@ -26,7 +26,7 @@ def with_torch(threads: int = 1) -> FastAPI:
 
 
 def with_torch_on_all_cores() -> FastAPI:
-    """The same, each answer shared out among the cores: faster alone, slower where somebody else works on them."""
+    """The same, each answer shared out among the cores."""
     return with_torch(devices.cores())
 
 
@@ -55,7 +55,7 @@ def ranked(probabilities: NDArray[np.float32], labels: list[str]) -> dict[str, A
 
 
 def in_torch(exported: Predictor, weights: Path, threads: int) -> Answer:
-    """The same network in PyTorch: channels last, a picture and its mirror image as one batch, which are its fastest ways."""
+    """The same network in PyTorch: channels last, a picture and its mirror image as one batch: the fastest eager way."""
     import torch
     from safetensors.torch import load_file
 
