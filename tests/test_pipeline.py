@@ -176,7 +176,8 @@ def test_native_weights_of_objects_are_whole_and_finite(clone: Path, candidate: 
 def test_the_mistakes_of_every_candidate_are_on_a_sheet(clone: Path, family: str, candidate: str) -> None:
     path = clone / f"reports/{family}/sheets/{candidate}/mistakes.png"
     with Image.open(path) as sheet:
-        assert sheet.convert("L").getextrema() == (0, 255)
+        darkest, lightest = sheet.convert("L").getextrema()
+        assert darkest < 64 < lightest == 255
         assert min(sheet.size) > 100
     assert f"reports/{family}/sheets/{candidate}" in (clone / "dvc.lock").read_text()
     ignored = subprocess.run(["git", "check-ignore", "-q", path], cwd=clone, check=False)
