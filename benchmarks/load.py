@@ -18,7 +18,7 @@ TOLD = "{requests} requests, {failures} failures, {rps:.0f} requests/s, p50 {p50
 
 
 def main() -> None:
-    """Start the service, send the users, stop it. Exits 1 when a request failed."""
+    """Start the service, send the users, stop it. Exits 1 when a request failed, or none was sent."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=main.__doc__)
     parser.add_argument("--family", required=True)
     parser.add_argument("--users", type=int, default=100)
@@ -27,6 +27,8 @@ def main() -> None:
     with errors.printed_once(), services.started({asked.family: services.ours(families.known(asked.family))}) as running:
         service = running[asked.family]
         figures = sent(service.address, asked.family, asked.users, min(asked.seconds, LONGEST))
+        if not figures["requests"]:
+            raise Stopped(f"No request was sent in {asked.seconds} s by users={asked.users}. Give them more seconds=.")
         print(TOLD.format(**figures, memory=service.memory_mb()))
         if figures["failures"]:
             raise Stopped(f"{figures['failures']} of {figures['requests']} requests failed; Locust's report above says how.")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines import configs
 from pipelines.families.objects.embedded import drawn
 from serving import bodies, problems
 from serving.objects.answers import MOST
@@ -197,7 +198,7 @@ def test_the_pictures_of_a_batch_go_to_the_model_together(service: Service) -> N
     before, _, after = figures(service), answered(service, FILES[:MOST]), figures(service)
     pictures, calls = (after[name] - before.get(name, 0) for name in names)
     assert pictures == MOST
-    assert calls < MOST / 4
+    assert calls == MOST / configs.serving("objects").batch
 
 
 BROKEN = {

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import bentoml
+import numpy as np
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -40,16 +42,22 @@ async def predict(request: Request) -> JSONResponse:
 async def predict_batch(request: Request) -> JSONResponse:
     """The same for up to 64 pictures, in order; a broken one has its own problem in its place."""
     served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
-    return JSONResponse({"results": await asyncio.gather(*(_answered(body, served) for body in sent))})
+    pictures = await asyncio.gather(*(_read(body, served) for body in sent))
+    return JSONResponse({"results": await asyncio.gather(*(_answered(picture, served) for picture in pictures))})
 
 
-async def _answered(body: Body, served: Served) -> dict[str, Any]:
-    """An answer, or the problem with this picture. It is read aside: many are heavy, however light each is."""
+async def _read(body: Body, served: Served) -> NDArray[np.uint8] | Refusal:
+    """A picture, read aside: many are heavy, however light each is; or why it is none."""
     try:
-        picture = await bodies.aside(answers.read, body, served, app.state.limits)
-        return answers.answer(await served.batches.answer(picture), served)
+        return await bodies.aside(answers.read, body, served, app.state.limits)
     except Refusal as refusal:
-        return {"success": False, "problem": problems.problem(refusal)}
+        return refusal
+
+
+async def _answered(picture: NDArray[np.uint8] | Refusal, served: Served) -> dict[str, Any]:
+    if isinstance(picture, Refusal):
+        return {"success": False, "problem": problems.problem(picture)}
+    return answers.answer(await served.batches.answer(picture), served)
 
 
 @bentoml.service(service_class=Direct, name="objects", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
