@@ -16,7 +16,21 @@ LARGEST = 100_000_000  # bytes of one file
 
 
 class BrokenArchive(ValueError):
-    """A tar that cannot be read to its end, or a file in it that is larger than any picture."""
+    """A tar that cannot be read to its end mark, a link, or a file that is larger than any picture."""
+
+
+class Header(tarfile.TarInfo):
+    """tarfile takes a header that is cut or broken for the end of the tar, and passes over the rest; here it is an error."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "Header":
+        """The next header. Raises EOFHeaderError at the end mark, ReadError where there is neither."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"at byte {archive.offset}: {error}") from error
 
 
 def located(name: str) -> Path:
@@ -30,15 +44,18 @@ def located(name: str) -> Path:
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
     """(name below the root, content) of every file, in a tar's own order; of a folder that is empty the name and a slash, and nothing.
 
-    Links and devices are left out. Raises BrokenArchive.
+    Raises BrokenArchive, also for a link: what it points to would be missing without a word.
     """
     yield from tqdm(_files(path) if path.is_dir() else _tarred(path), desc=path.name, unit="file")
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    for link in (file for file in path.rglob("*") if file.is_symlink()):
+        raise _linked(str(link))
     for name in _names(path):
         file = path / name
-        yield name, _sized(str(file), file.stat().st_size) or file.read_bytes()
+        _check_size(str(file), file.stat().st_size)
+        yield name, file.read_bytes()
     for folder in sorted(path.rglob("*/")):
         if not any(folder.iterdir()):
             yield f"{folder.relative_to(path).as_posix()}/", b""
@@ -47,24 +64,28 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
     folders, holding = set[str](), set[str]()
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with tarfile.open(path, "r|*", tarinfo=Header) as archive:
             for member in archive:
                 name = posixpath.normpath(member.name)
                 holding.add(posixpath.dirname(name))
                 folders |= {name} if member.isdir() else set()
-                stream = archive.extractfile(member) if member.isreg() else None
-                if stream:
-                    yield name, _sized(name, member.size) or stream.read()
+                if member.issym() or member.islnk():
+                    raise _linked(name)
+                if stream := archive.extractfile(member):
+                    _check_size(name, member.size)
+                    yield name, stream.read()
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
         raise BrokenArchive(f"{path} is not a whole tar ({error}). Fetch it again.") from error
     yield from ((f"{name}/", b"") for name in sorted(folders - holding))
 
 
-def _sized(name: str, size: int) -> bytes:
-    """Nothing, where the size is one that is read. Raises BrokenArchive."""
+def _check_size(name: str, size: int) -> None:
     if size > LARGEST:
         raise BrokenArchive(f"{name} has {size / 1e6:.0f} MB; at most {LARGEST / 1e6:.0f} MB are read of one file. Take it out.")
-    return b""
+
+
+def _linked(name: str) -> BrokenArchive:
+    return BrokenArchive(f"{name} is a link, and links are not followed. Put the files themselves in its place, or take it out.")
 
 
 def fingerprint(path: Path) -> str:
@@ -72,6 +93,11 @@ def fingerprint(path: Path) -> str:
     if path.is_file():
         return folders.sha256(path)
     return folders.hash_of({name: folders.sha256(path / name) for name in _names(path)})
+
+
+def size(path: Path) -> int:
+    """Bytes of all its files; of a tar, its own."""
+    return path.stat().st_size if path.is_file() else sum((path / name).stat().st_size for name in _names(path))
 
 
 def glance(path: Path) -> str:

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow's others may start programs
+
 
 def decoded(picture: Image.Image, mode: str, side: int) -> NDArray[np.uint8]:
     """Decode an opened picture to [height, width] (mode "L") or [height, width, 3] ("RGB").

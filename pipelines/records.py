@@ -12,7 +12,20 @@ from pipelines.trainings import Training
 
 RECORD = "record.json"
 ROOT = Path(__file__).parents[1]
-REPORTED = ("keras", "tensorflow", "torch", "onnx", "tf2onnx", "onnxruntime", "numpy", "mlflow", "dvc")
+REPORTED = (
+    "keras",
+    "tensorflow",
+    "torch",
+    "torchvision",
+    "safetensors",
+    "onnx",
+    "onnxscript",
+    "tf2onnx",
+    "onnxruntime",
+    "numpy",
+    "mlflow",
+    "dvc",
+)
 
 
 def write(folder: Path, training: Training, begun: dict[str, Any]) -> dict[str, Any]:

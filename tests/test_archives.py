@@ -1,5 +1,6 @@
 """A person's own files: a folder and a tar of it read alike, and a change is noticed."""
 
+import contextlib
 import io
 import os
 import shutil
@@ -43,13 +44,37 @@ def test_an_empty_folder_is_told(folder: Path, tmp_path: Path) -> None:
     assert sorted(archives.members(path)) == sorted((f"pictures/{name}", content) for name, content in archives.members(folder))
 
 
-def test_links_are_left_out(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["secret", "secrets"])
+def test_a_link_is_named(folder: Path, tmp_path: Path, target: str) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
-    (folder / "train/cat/link.txt").symlink_to(tmp_path / "secret")
+    (tmp_path / "secrets").mkdir()
+    (folder / "train/cat/link").symlink_to(tmp_path / target)
     path = tmp_path / "linked.tar"
     with tarfile.open(path, "w") as archive:
         archive.add(folder, "pictures")
-    assert all(content != b"secret" for place in (folder, path) for _, content in archives.members(place))
+    for place in (folder, path):
+        with pytest.raises(archives.BrokenArchive, match="train/cat/link is a link"):
+            list(archives.members(place))
+
+
+@pytest.mark.parametrize("kind", ["", "xz"])
+def test_a_tar_that_is_cut_anywhere_is_never_a_shorter_one(folder: Path, kind: str) -> None:
+    path = packed(folder, kind)
+    whole, content = sorted(archives.members(path)), path.read_bytes()
+    for length in range(0, len(content), 101 if kind == "" else 7):
+        path.write_bytes(content[:length])
+        with contextlib.suppress(archives.BrokenArchive):
+            assert sorted(archives.members(path)) == whole, length
+
+
+def test_a_tar_with_a_broken_header_is_named(folder: Path) -> None:
+    path = packed(folder, "")
+    content = bytearray(path.read_bytes())
+    with tarfile.open(path) as archive:
+        content[archive.getmembers()[-1].offset] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(archives.BrokenArchive, match=path.name):
+        list(archives.members(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"no tar at all", b"\x1f\x8b broken", None])

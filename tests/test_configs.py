@@ -26,6 +26,8 @@ def test_every_page_fits(family: str, candidate: str, run: str) -> None:
         (["family=digits", "candidate=digits-adam", "fit.optimizer=adm"], ["fit.optimizer='adm'", "'sgd'", "'rmsprop'"]),
         (["family=digits", "candidate=digits-adam", "fit.epochs=0"], ["fit.epochs=0", "greater than or equal to 1"]),
         (["family=digits", "candidate=digits-augmented", "fit.augment.rotatio=3"], ["fit.augment.rotatio", "'rotation'"]),
+        (["family=objects", "candidate=objects-fast", "model.dropout=0.3"], ["dropout is not known", "widths"]),
+        (["family=objects", "candidate=objects-resnet18", "model.network=simple"], ["widths is missing", "hidden is missing"]),
         (["family=digits", "gate.flor=3"], ["gate.flor", "'floor'", "confidence"]),
         (["family=digits", "data.sources=[mnst]"], ["'mnst'", "'mnist'", "'embedded'"]),
         (["family=digits", "data.sources=[]"], ["data.sources", "at least 1"]),

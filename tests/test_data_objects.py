@@ -135,7 +135,19 @@ def few(folder: Path) -> None:
         (folder / split / "owl").rename(folder / f"{split}-owl")
 
 
+def nested(folder: Path) -> None:
+    (folder / "train/owl").rename(folder / "train/birds")
+    (folder / "train/owl").mkdir()
+    (folder / "train/birds").rename(folder / "train/owl/birds")
+
+
+def loose(folder: Path) -> None:
+    (folder / "test/owl/00.png").rename(folder / "test/00.png")
+
+
 BAD = {
+    nested: r"train/owl/birds/\d\d.png lies in no class folder",
+    loose: r"test/00.png lies in no class folder",
     emptied: r"test/newt/ holds no file",
     differing: r"only one of them has: newt, owl",
     alone: r"1 classes with pictures were found \(cat\)",

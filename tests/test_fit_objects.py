@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
+from pipelines import folders
 from tests.conftest import embedded_data, environment
 
 PAGES = '["family=objects", "run=smoke", "data.sources=[embedded]", "data.limit=200", "model.widths=[8, 16, 16]"]'
@@ -23,7 +24,7 @@ from pipelines.families.objects import fit
 from pipelines.trainings import Training
 
 nn.BatchNorm2d = lambda width: nn.Identity()  # each process would take the mean of its own pictures
-recipe = "fit.optimizer=sgd fit.learning_rate=0.05 fit.precision=float32 fit.batch=40 fit.epochs=2 model.dropout=0"
+recipe = "fit.border=mirrored fit.optimizer=sgd fit.learning_rate=0.05 fit.precision=float32 fit.batch=40 fit.epochs=2 model.dropout=0"
 cfg = configs.compose([*{PAGES}, "candidate=objects-simple", *recipe.split()])
 build = fit.models.build
 
@@ -67,6 +68,47 @@ for candidate in sys.argv[1:]:
         "differing": {{name: float((resumed[name].float() - whole[name].float()).abs().max()) for name in whole}},
     }}))
 """
+# Pictures that say of each pixel where it was: red is its row, green its column, from 1 on; black is beyond the border.
+BORDERED = f"""
+import torch
+from pipelines import configs
+from pipelines.families.objects import fit
+
+cfg = configs.compose([*{PAGES}, "candidate=objects-simple"])
+along = torch.arange(1, 33, dtype=torch.uint8)
+here = torch.full((32, 32), 9, dtype=torch.uint8)
+pictures = torch.stack([along[:, None].expand(32, 32), along.expand(32, 32), here]).expand(64, 3, 32, 32)
+moved = fit._augmented(cfg, pictures, torch.Generator().manual_seed(0), 1)
+found = set()
+for rows, columns, there in moved.int():
+    assert ((there == 9) == (rows > 0)).all() and ((there == 9) == (columns > 0)).all()
+    down = (rows - along.int()[:, None])[there == 9].unique()
+    assert len(down) == 1 and abs(down.item()) <= 4
+    steps = columns[there.any(1)][0][there.any(0)].diff().unique()
+    assert steps.item() in (-1, 1)
+    found.add((down.item(), steps.item()))
+assert len(found) > 12, found
+
+whitened = []
+network = fit.models.build(configs.compose([*{PAGES}, "candidate=objects-fast"]).model, 10, [0.5] * 3, [0.2] * 3)
+network.whiten = lambda pictures: whitened.extend(pictures[:, 0, 0, 0].tolist())
+fit.WHITENED, fit._epoch = 50, None
+sorted_by_class = fit.Pictures(torch.arange(200, dtype=torch.uint8)[:, None, None, None].expand(200, 3, 32, 32), torch.arange(200) // 20)
+training = type("None", (), {{"checkpoint": None, "history": [0] * 99}})
+fit._train(configs.compose([*{PAGES}, "candidate=objects-fast"]), network, sorted_by_class, sorted_by_class, training)
+assert whitened == list(range(0, 200, 4)), whitened
+"""
+REFUSED = """
+import re, sys
+from pipelines import configs
+from pipelines.families.objects import model
+try:
+    model.build(configs.compose(sys.argv[2:]).model, 10, [0.5] * 3, [0.2] * 3)
+except model.MissingWeights as error:
+    assert re.search(sys.argv[1], str(error)), error
+else:
+    raise SystemExit("they were taken")
+"""
 CANDIDATES = ("objects-fast", "objects-simple")  # SGD with momentum and a layer that does not learn; Adam
 
 
@@ -101,6 +143,20 @@ def test_two_processes_go_the_same_way_as_one(project: Path) -> None:
     np.testing.assert_allclose(first, alone, atol=1e-4)
     assert np.abs(alone - before).max() > 1e-2
     assert [(project / f"shared-{rank}" / "epoch-000002" / "history.jsonl").exists() for rank in (0, 1)] == [True, False]
+
+
+def test_pictures_are_moved_over_a_black_border_and_whitening_sees_every_class(project: Path) -> None:
+    python(project, "-c", BORDERED)
+
+
+@pytest.mark.parametrize(("name", "words"), [("conv1.weight", "torchvision's resnet18"), (None, "no \\.safetensors file")])
+def test_weights_that_are_named_and_not_those_are_refused(project: Path, name: str | None, words: str) -> None:
+    file = project / "given.safetensors"
+    file.write_bytes(b"no tensors" if name is None else b"")
+    if name:
+        save_file({name: np.zeros(3, np.float32)}, file)
+    named = [f"model.weights={file.name}", f"model.weights_sha256={folders.sha256(file)}"]
+    python(project, "-c", REFUSED, words, "family=objects", "candidate=objects-resnet18", *named)
 
 
 def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> None:

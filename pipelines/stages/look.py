@@ -24,7 +24,7 @@ def page(family: str, run: str) -> dict[str, Any]:
 
 def looked(data: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """{"folder", "sha256"} where the page names a folder as a source; what is `known` where that is not here."""
-    if "folder" not in data["sources"]:
+    if "folder" not in data["sources"] or not data.get("folder"):  # ingest says what is missing
         return {}
     try:
         path = archives.located(data["folder"])

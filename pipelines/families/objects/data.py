@@ -8,18 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipelines import archives, cards, folders, pictures, sources, splits
 from pipelines.configs import Config
 from pipelines.families.objects import embedded
-from pipelines.families.objects.examples import CONVENTION, Split
+from pipelines.families.objects.examples import CLASSES, CONVENTION, Split
 from pipelines.families.objects.settings import Data
 
 WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
+SPLITS = {"train", "test"}
 NAMED = 20  # broken files, or classes, that an error lists
 MOST = 256  # classes: a label is a byte
 SHAPE = "Wanted: train/<class>/* and test/<class>/*, the same classes in both."
+DESCRIBED = {"cifar10": "CIFAR-10 as published.", "embedded": "Ten drawn shapes, made here."}  # a folder is described on the page
 DRAWN = {"train": (1600, 1), "test": (400, 2)}  # shapes and seed
 CIFAR10 = sources.Origin(  # .tgz: its checksum is that of the packed file, as its users publish it
     "cifar10/cifar-10-binary.tgz",
@@ -48,7 +50,7 @@ class Example(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a source holds: its examples, what the card says of it, and the files that were passed over."""
+    """What a source holds: its examples, what the card says of it, and the files that were passed over, by name."""
 
     examples: list[Example]
     source: dict[str, Any]
@@ -73,6 +75,7 @@ def prepare(cfg: Config, out: Path) -> dict[str, Any]:
     for name, split in limited.items():
         np.save(out / f"{name}-images.npy", split.images, allow_pickle=False)
         np.save(out / f"{name}-labels.npy", split.labels, allow_pickle=False)
+    folders.write_json(out / CLASSES, classes)
     return cards.write(out, _card(cfg, found, classes, limited))
 
 
@@ -85,39 +88,42 @@ def _limited(split: Split, limit: int | None) -> Split:
 def _folder(data: Data) -> Found:
     """train/<class>/* and test/<class>/*, at any depth of a folder or a tar."""
     path = archives.located(str(data.folder))
-    examples, broken = [], []
+    examples, broken = list[Example](), dict[str, str]()
     for split, label, name, content in _class_files(path):
-        picture = _decoded(content)
-        broken += [name] if picture is None else []
-        examples += [] if picture is None else [Example(split, label, name, picture)]
+        try:
+            examples.append(Example(split, label, name, _decoded(content)))
+        except Exception as error:  # decoders raise what they like on broken bytes
+            broken[name] = "no picture" if isinstance(error, UnidentifiedImageError) else str(error)
     _allowed(broken, data.skip_broken)
     return Found(sorted(examples, key=lambda example: example.name), _folder_source(data, path), sorted(broken))
 
 
 def _class_files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
-    """(split, class, name, content) of each file in a class folder; hidden files are left out. Raises BadFolders for an empty one."""
+    """(split, class, name, content) of each file in a class folder; hidden files are left out.
+
+    Raises BadFolders for a folder without files, and for a file below train or test that is not in a class folder.
+    """
     for name, content in archives.members(path):
-        *_, split, label, file = ("", "", *name.split("/"))
-        if split in {"train", "test"} and not file:
+        *above, split, label, file = ("", "", *name.split("/"))
+        if split in SPLITS and not file:
             raise BadFolders(f"{name} holds no file. Put pictures into it, or remove it. {SHAPE}")
-        if split in {"train", "test"} and not file.startswith("."):
+        if split in SPLITS and not file.startswith("."):
             yield split, label, name, content
+        elif SPLITS & {*above, label} and not file.startswith("."):
+            raise BadFolders(f"{name} lies in no class folder. Move it into one, or remove it. {SHAPE}")
 
 
-def _decoded(content: bytes) -> NDArray[np.uint8] | None:
-    """A file as a picture [32, 32, 3]; None where it is no whole picture."""
-    try:
-        return CONVENTION.from_rgb(pictures.decoded(Image.open(io.BytesIO(content)), "RGB", WORKING_SIDE))
-    except Exception:  # decoders raise what they like on broken bytes
-        return None
+def _decoded(content: bytes) -> NDArray[np.uint8]:
+    """A file as a picture [32, 32, 3]."""
+    picture = Image.open(io.BytesIO(content), formats=pictures.FORMATS)
+    return CONVENTION.from_rgb(pictures.decoded(picture, "RGB", WORKING_SIDE))
 
 
-def _allowed(broken: list[str], skip: bool) -> None:
+def _allowed(broken: dict[str, str], skip: bool) -> None:
     if broken and not skip:
         more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        raise BrokenPictures(
-            f"{len(broken)} files are no whole pictures: {', '.join(broken[:NAMED])}{more}. Replace them, or set data.skip_broken=true."
-        )
+        listed = ", ".join(f"{name} ({broken[name]})" for name in sorted(broken)[:NAMED])
+        raise BrokenPictures(f"{len(broken)} files are no whole pictures: {listed}{more}. Replace them, or set data.skip_broken=true.")
 
 
 def _folder_source(data: Data, path: Path) -> dict[str, Any]:
@@ -127,7 +133,7 @@ def _folder_source(data: Data, path: Path) -> dict[str, Any]:
         "path": str(data.folder),
         "url": str(data.folder),
         "sha256": archives.fingerprint(path),
-        "bytes": path.stat().st_size,
+        "bytes": archives.size(path),
         "licence": data.licence,
         "citation": data.citation,
     }
@@ -208,7 +214,7 @@ def _packed(found: list[Found], classes: list[str], split: str) -> Split:
 def _card(cfg: Config, found: list[Found], classes: list[str], parts: dict[str, Split]) -> dict[str, Any]:
     return {
         "name": "objects",
-        "description": cfg.data.description,
+        "description": " ".join(DESCRIBED.get(source, cfg.data.description) for source in cfg.data.sources),
         "sources": [source.source for source in found],
         "broken": [name for source in found for name in source.broken],
         "split": f"test as found; valid: {cfg.data.valid:.4f} of the rest; by SHA-256 of the picture",

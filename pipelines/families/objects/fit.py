@@ -66,7 +66,7 @@ def share(cfg: Config, data: Path, under_way: Callable[[], Training]) -> None:
 def _joined() -> torch.device:
     """This process's device; under torchrun, once all its processes have met."""
     device = _device()
-    if distributed.is_torchelastic_launched():
+    if devices.processes() > 1:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device
 
@@ -75,7 +75,8 @@ def _device() -> torch.device:
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
         return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    alone = devices.processes() == 1  # gloo, which joins several without CUDA, knows no MPS
+    return torch.device("mps" if alone and torch.backends.mps.is_available() else "cpu")
 
 
 def _placed(split: Split, device: torch.device) -> Pictures:
@@ -101,23 +102,27 @@ def _train(cfg: Config, network: models.Network, train: Pictures, valid: Picture
     if log.checkpoint:
         _resume(network, optimizer, log.checkpoint)
     elif cfg.model.network == "fast":
-        network.whiten(train.images[:WHITENED])
+        network.whiten(train.images[:: max(1, len(train.images) // WHITENED)])  # from all of the split: it may be sorted by class
     stepped = _shared(network)
     for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
         figures = _epoch(cfg, stepped, optimizer, train, epoch)
         if devices.rank() == 0:
-            right = (_logits(cfg, network, valid.images).argmax(1) == valid.labels).float().mean()
+            right = (_logits(cfg.fit, network, valid.images).argmax(1) == valid.labels).float().mean()
             log.epoch({**figures, "valid_accuracy": float(right)}, lambda folder: _keep(network, optimizer, folder))
 
 
 def _shared(network: nn.Module) -> nn.Module:
-    """The network itself, or one whose gradients are averaged over torchrun's processes."""
-    return parallel.DistributedDataParallel(network) if distributed.is_initialized() else network
+    """The network itself, or one whose gradients, and on CUDA batch statistics, are those of all torchrun's processes."""
+    if not distributed.is_initialized():
+        return network
+    if next(network.parameters()).is_cuda:
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    return parallel.DistributedDataParallel(network)
 
 
 def _epoch(cfg: Config, network: nn.Module, optimizer: torch.optim.Optimizer, train: Pictures, epoch: int) -> dict[str, float]:
     """One walk over all pictures, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
-    torch.manual_seed(cfg.seed * 100_000 + epoch)
+    torch.manual_seed((cfg.seed * 100_000 + epoch) * devices.processes() + devices.rank())  # dropout is each process's own
     random = torch.Generator().manual_seed(cfg.seed * 100_000 + epoch)
     images = _augmented(cfg, train.images, random, epoch)
     order = torch.randperm(len(train.labels), generator=random).to(images.device)
@@ -129,6 +134,9 @@ def _epoch(cfg: Config, network: nn.Module, optimizer: torch.optim.Optimizer, tr
         _set_rate(cfg.fit, optimizer, (epoch - 1 + index / len(batches)) / cfg.fit.epochs)
         rows = _own(batch)
         sums += _step(cfg.fit, network, optimizer, images[rows], train.labels[rows])
+    if distributed.is_initialized():
+        distributed.all_reduce(sums)
+        sums /= distributed.get_world_size()
     loss, accuracy = (sums / len(batches)).tolist()
     return {"loss": loss, "accuracy": accuracy}
 
@@ -166,21 +174,25 @@ def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
 
 
 def _set_rate(fit: Fit, optimizer: torch.optim.Optimizer, done: float) -> None:
-    """Constant, or up in a line to `peak` of the way and down in a line to nothing."""
+    """Constant, or up in a line to `peak` of the way and down in a line to a hundredth."""
     share = 1.0 if fit.schedule == "constant" else min(done / fit.peak, (1 - done) / (1 - fit.peak))
     for group in optimizer.param_groups:
         group["lr"] = fit.learning_rate * group["times"] * max(share, 0.01)
 
 
 def _augmented(cfg: Config, images: Tensor, random: torch.Generator, epoch: int) -> Tensor:
-    """Shifted by up to `crop` pixels, the border mirrored, flipped, a square blanked: [n, 3, 32, 32] in channels-last order."""
+    """Shifted by up to `crop` pixels, flipped, a square blanked: [n, 3, 32, 32] in channels-last order."""
     count, side = len(images), CONVENTION.side
     shifts = torch.randint(-cfg.fit.crop, cfg.fit.crop + 1, (2, count, 1), generator=random)
-    rows, columns = (_mirrored(torch.arange(side) + shift, side) for shift in shifts)
+    places = torch.arange(side) + shifts
+    rows, columns = _reflected(places, side)
     flipped = _flipped(cfg, count, random, epoch)[:, None]
     columns = torch.where(flipped, side - 1 - columns, columns)
     pictures = torch.arange(count)[:, None, None].to(images.device)
     moved = images[pictures, :, rows[:, :, None].to(images.device), columns[:, None, :].to(images.device)]
+    if cfg.fit.border == "zeros":
+        down, across = (places >= 0) & (places < side)
+        moved = moved * (down[:, :, None] & across[:, None, :])[..., None].to(images.device)
     if cfg.fit.cutout:
         moved = torch.where(_square(cfg.fit.cutout, count, random).to(images.device), GREY, moved)
     return moved.permute(0, 3, 1, 2)
@@ -197,7 +209,7 @@ def _square(edge: int, count: int, random: torch.Generator) -> Tensor:
     return (down[:, :, None] & across[:, None, :])[..., None]
 
 
-def _mirrored(position: Tensor, side: int) -> Tensor:
+def _reflected(position: Tensor, side: int) -> Tensor:
     position = position.abs()
     return torch.where(position < side, position, 2 * (side - 1) - position)
 
@@ -212,11 +224,11 @@ def _flipped(cfg: Config, count: int, random: torch.Generator, epoch: int) -> Te
     return first ^ bool(epoch % 2)
 
 
-def _logits(cfg: Config, network: nn.Module, images: Tensor) -> Tensor:
-    """[n, classes], as they will be served: averaged with those of the mirrored picture where the page says so."""
+def _logits(fit: Fit, network: nn.Module, images: Tensor) -> Tensor:
+    """[n, classes]: averaged with those of the mirrored picture where the page says so."""
     network.eval()
-    with torch.inference_mode(), _autocast(cfg.fit, images.device):
-        return torch.cat([_both(cfg.fit, network, part.float()).float() for part in torch.split(images, JUDGED)])
+    with torch.inference_mode(), _autocast(fit, images.device):
+        return torch.cat([_both(fit, network, part.float()).float() for part in torch.split(images, JUDGED)])
 
 
 def _both(fit: Fit, network: nn.Module, pictures: Tensor) -> Tensor:
@@ -236,7 +248,8 @@ class Served(nn.Module):
 
 def _export(cfg: Config, network: nn.Module, valid: Pictures, path: Path) -> Proof:
     """Write what is served as ONNX; its answers on real pictures are held against PyTorch's."""
-    sharpness = 1 / calibration.temperature(_logits(cfg, network, valid.images).cpu().numpy(), valid.labels.cpu().numpy())
+    exact = cfg.fit.model_copy(update={"precision": "float32"})
+    sharpness = 1 / calibration.temperature(_logits(exact, network, valid.images).cpu().numpy(), valid.labels.cpu().numpy())
     served = Served(cfg.fit, network, sharpness).cpu().eval()
     pictures = valid.images[:PROOF].cpu().permute(0, 2, 3, 1).contiguous()
     with torch.inference_mode():

@@ -1,5 +1,6 @@
 """Three networks for 32 x 32 in colour. Each takes pictures [n, 3, 32, 32] of 0 to 255 and normalises them itself."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -50,7 +51,7 @@ def build(cfg: Model, classes: int, mean: list[float], deviation: list[float]) -
 def simple(cfg: Model, classes: int) -> nn.Module:
     """Convolution, batch normalisation, ReLU and pooling, three times; two fully connected layers with dropout."""
     blocks: list[nn.Module] = []
-    for before, width in zip([3, *cfg.widths], cfg.widths, strict=False):
+    for before, width in pairwise([3, *cfg.widths]):
         blocks += [nn.Conv2d(before, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)]
     side = 32 >> len(cfg.widths)
     head = [nn.Linear(cfg.widths[-1] * side**2, cfg.hidden), nn.ReLU(), nn.Dropout(cfg.dropout), nn.Linear(cfg.hidden, classes)]
@@ -63,7 +64,7 @@ def fast(cfg: Model, classes: int) -> nn.Module:
     In the spirit of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, https://arxiv.org/abs/2404.00498
     """
     whitened = 2 * 3 * PATCH**2
-    blocks = [_block(before, width) for before, width in zip([whitened, *cfg.widths], cfg.widths, strict=False)]
+    blocks = [_block(before, width) for before, width in pairwise([whitened, *cfg.widths])]
     head = [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(cfg.widths[-1], classes, bias=False), Scaled(1 / 9)]
     whitening = nn.Conv2d(3, whitened, PATCH)
     whitening.weight.requires_grad_(False)
@@ -101,10 +102,22 @@ def resnet18(cfg: Model, classes: int) -> nn.Module:
 
     body = network()
     if cfg.weights != "none":
-        body.load_state_dict(_hub() if cfg.weights == "hub" else _file(Path(cfg.weights), str(cfg.weights_sha256)))
+        _take(body, cfg.weights, _hub() if cfg.weights == "hub" else _file(Path(cfg.weights), str(cfg.weights_sha256)))
     body.conv1, body.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     body.fc = nn.Linear(body.fc.in_features, classes)
     return body
+
+
+def _take(body: nn.Module, name: str, tensors: dict[str, Tensor]) -> None:
+    """Raises MissingWeights for those of another network."""
+    try:
+        body.load_state_dict(tensors)
+    except RuntimeError as error:
+        words = str(error).splitlines()[1:2] or [str(error)]
+        raise MissingWeights(
+            f"model.weights={name} are not those of torchvision's resnet18 with its 1,000 classes ({words[0].strip()[:200]}). "
+            "Name a file of its state_dict, 'hub' or 'none'."
+        ) from error
 
 
 def _hub() -> dict[str, Tensor]:
@@ -121,6 +134,7 @@ def _hub() -> dict[str, Tensor]:
 
 def _file(path: Path, sha256: str) -> dict[str, Tensor]:
     """The tensors of a .safetensors file. Raises MissingWeights."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     found = folders.sha256(path) if path.is_file() else "no such file"
@@ -128,4 +142,7 @@ def _file(path: Path, sha256: str) -> dict[str, Tensor]:
         raise MissingWeights(
             f"model.weights={path} has SHA-256 {found}; model.weights_sha256 is {sha256}. Name the file that has it, 'hub' or 'none'."
         )
-    return load_file(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise MissingWeights(f"model.weights={path} is no .safetensors file ({error}). Save the tensors as one.") from error

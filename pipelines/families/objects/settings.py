@@ -1,6 +1,6 @@
 """The pages of conf/family/objects.yaml and conf/candidate/objects-*.yaml, as types."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,11 +36,21 @@ class Model(Page):
     """
 
     network: Literal["simple", "fast", "resnet18"]
-    widths: list[int] = Field(default=[], max_length=4)
-    hidden: int = Field(default=0, ge=0)
+    widths: list[Annotated[int, Field(ge=1)]] = Field(default=[64], min_length=1, max_length=4)
+    hidden: int = Field(default=256, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     weights: str = "none"
     weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Model":
+        """Each network has its own keys: none is missing, none is there in vain."""
+        known = {"simple": {"widths", "hidden", "dropout"}, "fast": {"widths"}, "resnet18": set[str]()}[self.network]
+        given = self.model_fields_set & {"widths", "hidden", "dropout"}
+        if given != known:
+            wrong = ", ".join(f"{key} is {'missing' if key in known else 'not known'}" for key in sorted(given ^ known))
+            raise ValueError(f"network {self.network!r} takes {', '.join(sorted(known)) or 'none of widths, hidden, dropout'}: {wrong}")
+        return self
 
     @model_validator(mode="after")
     def _named(self) -> "Model":
@@ -52,7 +62,8 @@ class Model(Page):
 
 
 class Fit(Page):
-    """One recipe of training. `flips` of one picture are drawn each time, or alternate from epoch to epoch.
+    """One recipe of training. `flips` of one picture are drawn each time, or alternate from epoch to epoch; beyond the `border` it is
+    black, or the picture again, mirrored.
 
     `bias_rate` multiplies the learning rate of biases; `crop` and `cutout` are pixels: the largest shift, the side of a blank square.
     """
@@ -68,6 +79,7 @@ class Fit(Page):
     epochs: int = Field(ge=1)
     label_smoothing: float = Field(ge=0, lt=1)
     crop: int = Field(ge=0, le=8)
+    border: Literal["zeros", "mirrored"] = "mirrored"
     cutout: int = Field(default=0, ge=0, le=16)
     flips: Literal["random", "alternating", "none"]
     mirrored: bool
