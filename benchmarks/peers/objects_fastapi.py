@@ -41,8 +41,8 @@ def application(predict: Answer, model: Predictor) -> FastAPI:
     app, convention, labels = FastAPI(), model.convention, model.labels
 
     @app.post("/predict")
-    async def predicted(image: UploadFile) -> Any:
-        rgb = np.asarray(Image.open(io.BytesIO(await image.read())).convert("RGB"))
+    def predicted(image: UploadFile) -> Any:  # in FastAPI's thread pool: what computes must not hold its event loop
+        rgb = np.asarray(Image.open(io.BytesIO(image.file.read())).convert("RGB"))
         return ranked(predict(convention.from_rgb(rgb)[None])[0], labels)
 
     return app
