@@ -23,7 +23,7 @@ from pipelines import cards, configs, devices
 from pipelines.configs import Config
 from pipelines.families.objects import examples, model
 
-WORKERS, TRIED = (0, 2), 100  # how many workers a user would set, and the batches that each is tried with
+WORKERS, TRIED = (0, 1, 2), 100  # how many workers a user would set, and the batches that each is tried with
 LONGEST = 40  # epochs
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 Batches = Iterable[tuple[Tensor, Tensor]]
