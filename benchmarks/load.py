@@ -14,21 +14,25 @@ from benchmarks.harness import Stopped
 from pipelines import errors, families
 
 LONGEST = 600  # seconds
+NONE = (
+    "No answer was counted in {seconds} s from users={users}. Give users=1 or more and more seconds=; Locust's report above says the rest."
+)
 TOLD = "{requests} requests, {failures} failures, {rps:.0f} requests/s, p50 {p50:g} ms, p99 {p99:g} ms; the service holds {memory:.0f} MB."
 
 
 def main() -> None:
-    """Start the service, send the users, stop it. Exits 1 when a request failed, or none was sent."""
+    """Start the service, send the users, stop it. Exits 1 when a request failed, or no answer was counted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=main.__doc__)
     parser.add_argument("--family", required=True)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--seconds", type=int, default=60)
     asked = parser.parse_args()
+    seconds = min(asked.seconds, LONGEST)
     with errors.printed_once(), services.started({asked.family: services.ours(families.known(asked.family))}) as running:
         service = running[asked.family]
-        figures = sent(service.address, asked.family, asked.users, min(asked.seconds, LONGEST))
+        figures = sent(service.address, asked.family, asked.users, seconds)
         if not figures["requests"]:
-            raise Stopped(f"No request was sent in {asked.seconds} s by users={asked.users}. Give them more seconds=.")
+            raise Stopped(NONE.format(seconds=seconds, users=asked.users))
         print(TOLD.format(**figures, memory=service.memory_mb()))
         if figures["failures"]:
             raise Stopped(f"{figures['failures']} of {figures['requests']} requests failed; Locust's report above says how.")

@@ -30,7 +30,8 @@ def keep(environment: Any, **_: Any) -> None:
 
 def right(said: dict[str, Any]) -> bool:
     """Is it this family's, and what is on the picture? Where that is not known, what the first answer was."""
-    return said["model"]["family"] == FAMILY and said["prediction"] == EXPECTED.setdefault(FAMILY, said["prediction"])
+    seen = said.get("prediction")
+    return (said.get("model") or {}).get("family") == FAMILY and seen is not None and seen == EXPECTED.setdefault(FAMILY, seen)
 
 
 class User(FastHttpUser):
