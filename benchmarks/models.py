@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Stopped
-from pipelines import ledger, outputs, registry
-
-NATIVE = {"digits": Path("native", "model.keras"), "objects": Path("native", "model.safetensors")}
+from pipelines import ledger, manifests, outputs, registry
 
 
 def _line(family: str) -> dict[str, Any]:
@@ -27,12 +25,17 @@ def native(family: str) -> Path:
     """The champion's Keras or PyTorch network; where only its release is here, that of the same candidate trained here. Raises Stopped."""
     line = _line(family)
     try:
-        return registry.whole(line) / NATIVE[family]
+        return trained(registry.whole(line))
     except outputs.NotHere:
-        again = Path("models", line["candidate"]) / NATIVE[family]
-        if not again.exists():
+        again = Path("models", line["candidate"])
+        if not (again / manifests.MANIFEST).exists():
             raise Stopped(f"{again} is not here, and the peers need it. Train it: make train family={family}") from None
-        return again
+        return trained(again)
+
+
+def trained(folder: Path) -> Path:
+    """The file of a model folder that only training reads."""
+    return next(folder / name for name, entry in manifests.read(folder)["files"].items() if not entry["served"])
 
 
 def accuracy(family: str) -> float:

@@ -28,14 +28,13 @@ class Tiny(NamedTuple):
     kind: int
     shape: tuple[int, ...]
     strength: float
-    native: str
     labels: list[Any]
     convention: Any
 
 
 TINY = {
-    "digits": Tiny("pixels", TensorProto.FLOAT, (28, 28, 1), 1, "keras", digits.LABELS, digits.CONVENTION),
-    "objects": Tiny("pictures", TensorProto.UINT8, (32, 32, 3), 1 / 3000, "safetensors", sorted(embedded.SHAPES), objects.CONVENTION),
+    "digits": Tiny("pixels", TensorProto.FLOAT, (28, 28, 1), 1, digits.LABELS, digits.CONVENTION),
+    "objects": Tiny("pictures", TensorProto.UINT8, (32, 32, 3), 1 / 3000, sorted(embedded.SHAPES), objects.CONVENTION),
 }
 
 
@@ -82,11 +81,11 @@ def network(family: str, out: Path, seed: int) -> manifests.Description:
     """The files of a tiny model: its weights differ by `seed`."""
     tiny = TINY[family]
     (out / "native").mkdir(parents=True)
-    (out / f"native/model.{tiny.native}").write_bytes(b"resumed from, never served")
+    (out / "native/weights").write_bytes(b"resumed from, never served")
     onnx.save(random_network(tiny, seed), str(out / "model.onnx"))
     return manifests.Description(
         served={"model.onnx": "model"},
-        native={f"native/model.{tiny.native}": tiny.native},
+        native={"native/weights": "native"},
         input={"shape": [None, *(side for side in tiny.shape if side > 1)], "dtype": "uint8"},
         output={"kind": "probabilities", "labels": tiny.labels},
         preprocessing=tiny.convention,
