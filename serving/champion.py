@@ -109,3 +109,10 @@ class Champion:
 def signature(served: Served) -> dict[str, Any]:
     """What every answer carries: a name of its own, and where it comes from."""
     return {"prediction_id": uuid.uuid4().hex, "model": served.pointer["model"]}
+
+
+def traced(answer: dict[str, Any]) -> list[str]:
+    """The same as a person reads it: lines that say where an answer comes from and how to walk on."""
+    model = {key: str(value)[:12] for key, value in answer["model"].items()}
+    origin = f"{model['family']} version {model['version']}, digest {model['digest']}, data {model['data']}, commit {model['commit']}"
+    return [f"From {origin}.", f"Walk back to the data: make lineage of={model['family']}@v{model['version']}"]

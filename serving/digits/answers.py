@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.configs import Serving
 from pipelines.families.digits.picture import Blank, Convention
 from serving import bodies, pictures
-from serving.champion import Origin, Served, signature
+from serving.champion import Origin, Served, signature, traced
 from serving.problems import Refusal
 
 SIDE = Convention().side
@@ -67,7 +67,4 @@ def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]
 def told(answer: dict[str, Any]) -> str:
     """An answer as a person reads it: the ranking as bars, and where it comes from."""
     rows = [f"  {rank['digit']}  {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["ranking"]]
-    model = {key: str(value)[:12] for key, value in answer["model"].items()}
-    origin = f"{model['family']} version {model['version']}, digest {model['digest']}, data {model['data']}, commit {model['commit']}"
-    walk = f"make lineage of={model['family']}@v{model['version']}"
-    return "\n".join([f"It is a {answer['prediction']}.", *rows, f"From {origin}.", f"Walk back to the data: {walk}"])
+    return "\n".join([f"It is a {answer['prediction']}.", *rows, *traced(answer)])
