@@ -39,7 +39,8 @@ def main() -> None:
             answer = ask(asked.family, asked.image)
         except Refusal as refusal:
             raise NoPicture(f"{asked.image}: {refusal}") from None
-        Console().print(import_module(f"serving.{asked.family}.answers").told(answer), highlight=False, soft_wrap=True)
+        told = import_module(f"serving.{asked.family}.answers").told(answer)
+        Console().print(told, highlight=False, soft_wrap=True, markup=False)  # a class may be named in brackets
 
 
 if __name__ == "__main__":

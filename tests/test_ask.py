@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 from pipelines import configs, families, promotion, registry
+from serving import ask as command
+from serving.champion import Origin
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1", "gate.confidence=0.001"]
@@ -45,6 +47,15 @@ def test_the_ranking_and_the_origin_are_printed(project: Path, family: str) -> N
     assert sum("%" in line for line in printed.splitlines()) == RANKS[family]
     assert f"{family} version 1" in printed
     assert f"make lineage of={family}@v1" in printed
+
+
+def test_a_class_named_in_brackets_is_shown_whole(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    rank, model = {"class": "cat [old]", "confidence": 0.9}, dict.fromkeys(Origin.model_fields, "objects")
+    answer = {"prediction": rank["class"], "top3_predictions": [rank], "model": model}
+    monkeypatch.setattr(command, "ask", lambda *_: answer)
+    monkeypatch.setattr(sys, "argv", ["ask", "--family", "objects", "--image", "cat.png"])
+    command.main()
+    assert capsys.readouterr().out.count("cat [old]") == 2
 
 
 def test_a_damaged_store_and_a_moved_ledger_are_followed(champion: Path) -> None:
