@@ -10,15 +10,17 @@ import pytest
 from PIL import Image
 from selenium.webdriver.common.by import By
 
-from pipelines import configs
+from pipelines import configs, manifests
 from pipelines.families.objects.embedded import SHAPES, drawn
 from tests import browsers
 from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, fresh, got, one, ranking, upload
+from tests.conftest import ROOT
 from tests.forms import encoded
 from tests.services import Service, running, stored
 
 DATA = configs.compose(["family=objects"]).data
 CLASSES = sorted(SHAPES)
+LONGEST = max(manifests.read(ROOT / "released/objects")["output"]["labels"], key=len)
 EACH = {"train": 4500, "valid": 490, "test": 1000}  # pictures of the first class; of every other, one more than of the one before
 CARD = {
     "name": "objects",
@@ -139,4 +141,15 @@ def test_on_a_phone_nothing_scrolls_sideways_and_the_answer_comes_into_view(brow
     browser.resize(390, 844)
     upload(browser, picture)
     ranking(browser)
+    assert_fits_a_phone(browser)
+
+
+def test_so_does_the_longest_class_name_of_the_released_model(browser: Browser, picture: Path) -> None:
+    browser.resize(390, 844)
+    upload(browser, picture)
+    ranking(browser)
+    for role in (".prediction", ".name"):
+        browser.driver.execute_script(
+            "document.querySelectorAll(arguments[0]).forEach((name) => (name.textContent = arguments[1]))", role, LONGEST
+        )
     assert_fits_a_phone(browser)
