@@ -145,11 +145,22 @@ def test_on_a_phone_nothing_scrolls_sideways_and_the_answer_comes_into_view(brow
 
 
 def test_so_does_the_longest_class_name_of_the_released_model(browser: Browser, picture: Path) -> None:
-    browser.resize(390, 844)
+    answer_longest(browser, picture, 390)
+    assert_fits_a_phone(browser)
+
+
+@pytest.mark.parametrize("width", [832, 1280])
+def test_beside_the_question_it_stands_on_one_line(browser: Browser, picture: Path, width: int) -> None:
+    answer_longest(browser, picture, width)
+    word = one(browser, ".prediction")
+    assert word.size["height"] < 1.5 * float(word.value_of_css_property("font-size").removesuffix("px"))
+
+
+def answer_longest(browser: Browser, picture: Path, width: int) -> None:
+    """An answer in which every class has the longest name."""
+    browser.resize(width, 844)
     upload(browser, picture)
     ranking(browser)
     for role in (".prediction", ".name"):
-        browser.driver.execute_script(
-            "document.querySelectorAll(arguments[0]).forEach((name) => (name.textContent = arguments[1]))", role, LONGEST
-        )
-    assert_fits_a_phone(browser)
+        script = "document.querySelectorAll(arguments[0]).forEach((name) => (name.textContent = arguments[1]))"
+        browser.driver.execute_script(script, role, LONGEST)
