@@ -13,6 +13,7 @@ from PIL import Image
 from pipelines import archives, cards, configs, sources
 from pipelines.families.objects import data, examples
 from pipelines.stages import look
+from tests.forms import ORIENTATION, encoded
 
 CLASSES = ("cat", "dog", "owl")
 COUNTS = {"train": 30, "test": 4}
@@ -21,12 +22,6 @@ COUNTS = {"train": 30, "test": 4}
 def picture(seed: int, size: tuple[int, int] = (32, 32), mode: str = "RGB") -> Image.Image:
     values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     return Image.fromarray(values).convert(mode)
-
-
-def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 @pytest.fixture
@@ -91,7 +86,7 @@ def test_pictures_of_any_mode_and_size_are_brought_to_32_x_32_in_colour(folder: 
 
 def test_exif_turns_a_picture_upright(folder: Path, tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 3
+    exif[ORIENTATION] = 3
     upright = picture(7)
     (folder / "test/cat/99.png").write_bytes(encoded(upright.transpose(Image.Transpose.ROTATE_180), exif=exif))
     pack(tmp_path / "out")
