@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
 from serving import pages, problems
-from serving.champion import Champion, Origin
+from serving.champion import Champion, Origin, Served
 
 
 class Health(BaseModel):
@@ -63,3 +63,12 @@ def signed(request: Request, answer: dict[str, Any]) -> JSONResponse:
     """An answer as JSON; its id and version stand in the log beside the request's."""
     request.state.prediction_id, request.state.version = answer["prediction_id"], answer["model"]["version"]
     return JSONResponse(answer)
+
+
+def signed_many(request: Request, results: list[dict[str, Any]], served: Served) -> JSONResponse:
+    """Answers and problems of one request as JSON, and where they come from; the log has their ids, reasons and version."""
+    model = served.pointer["model"]
+    request.state.prediction_ids = [result["prediction_id"] for result in results if result["success"]]
+    request.state.refusals = [result["problem"]["reason"] for result in results if not result["success"]]
+    request.state.version = model["version"]
+    return JSONResponse({"results": results, "model": model})

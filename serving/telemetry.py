@@ -57,7 +57,7 @@ class Telemetry:
         path = getattr(scope.get("route"), "path", "other")
         REQUESTS.labels(self.family, path, status).inc()
         LATENCY.labels(self.family, path).observe(seconds)
-        if reason := scope["state"].get("refusal"):
+        for reason in _refusals(scope["state"]):
             REFUSALS.labels(self.family, reason).inc()
         facts = {"method": scope["method"], "path": scope["path"][:LOGGED], "status": status, "ms": round(seconds * 1000, 2)}
         logger.info("request", extra={"facts": {**facts, **scope["state"]}})
@@ -67,6 +67,11 @@ def _name(scope: Scope) -> str:
     """The id that the client gave, where it is a plain one; else a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if GIVEN.fullmatch(given) else uuid.uuid4().hex
+
+
+def _refusals(state: dict[str, Any]) -> list[str]:
+    """Why the request was refused, or parts of it."""
+    return [*filter(None, [state.get("refusal")]), *state.get("refusals", [])]
 
 
 class Lines(logging.Formatter):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import models
 from pipelines import configs, folders, ledger, lineage, promotion, stores
 from tests.conftest import evaluate, tiny_model
 
@@ -28,7 +29,8 @@ def statuses(of: str) -> dict[str, str]:
 
 def test_every_start_leads_to_the_same_source(champion: dict[str, object]) -> None:
     Path("answer.json").write_text(json.dumps({"prediction": 7, "model": champion}))
-    starts = ["digits@champion", "digits@v1", "digits@1", str(champion["run_id"]), "answer.json"]
+    Path("batch.json").write_text(json.dumps({"results": [{"prediction": 7, "model": champion}, {"success": False}], "model": champion}))
+    starts = ["digits@champion", "digits@v1", "digits@1", str(champion["run_id"]), "answer.json", "batch.json"]
     for of in starts:
         links = lineage.walk(of)
         assert links[-1].name == "source"
@@ -55,7 +57,7 @@ def test_a_forged_answer_is_broken(champion: dict[str, object]) -> None:
 
 
 def test_altered_native_weights_are_broken(champion: dict[str, object]) -> None:
-    Path("models/digits-adam/native/model.keras").write_bytes(b"altered")
+    models.trained(Path("models/digits-adam")).write_bytes(b"altered")
     assert statuses("digits@v1")["model folder"] == lineage.BROKEN
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from pipelines.configs import Serving
 from serving import pictures
 from serving.bodies import Body
-from serving.champion import Origin, Served, signature
+from serving.champion import Origin, Served, signature, traced
 from serving.problems import Problem
 
 TOP, MOST = 3, 64  # classes in an answer, pictures in a batch
@@ -18,7 +18,6 @@ TOP, MOST = 3, 64  # classes in an answer, pictures in a batch
 class Rank(BaseModel):
     """A class and how likely it is."""
 
-    model_config = ConfigDict(populate_by_name=True)
     label: str = Field(alias="class")
     confidence: float
 
@@ -42,9 +41,10 @@ class Failure(BaseModel):
 
 
 class Answers(BaseModel):
-    """One answer or one problem for each picture, in order."""
+    """One answer or one problem for each picture, in order, all from one model."""
 
     results: list[Answer | Failure]
+    model: Origin
 
 
 def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
@@ -72,7 +72,4 @@ def told(answer: dict[str, Any]) -> str:
     rows = [
         f"  {rank['class']:12} {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["top3_predictions"]
     ]
-    model = {key: str(value)[:12] for key, value in answer["model"].items()}
-    origin = f"{model['family']} version {model['version']}, digest {model['digest']}, data {model['data']}, commit {model['commit']}"
-    walk = f"make lineage of={model['family']}@v{model['version']}"
-    return "\n".join([f"It is: {answer['prediction']}.", *rows, f"From {origin}.", f"Walk back to the data: {walk}"])
+    return "\n".join([f"It is: {answer['prediction']}.", *rows, *traced(answer)])

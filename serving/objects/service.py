@@ -40,10 +40,10 @@ async def predict(request: Request) -> JSONResponse:
     openapi_extra=bodies.described_many(answers.MOST),
 )
 async def predict_batch(request: Request) -> JSONResponse:
-    """The same for up to 64 pictures, in order; a broken one has its own problem in its place."""
+    """The same for up to 64 pictures, together as large as one body may be, in order; a broken one has its own problem in its place."""
     served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
-    pictures = await asyncio.gather(*(_read(body, served) for body in sent))
-    return JSONResponse({"results": await asyncio.gather(*(_answered(picture, served) for picture in pictures))})
+    pictures = [await _read(body, served) for body in sent]  # one by one, so that another request's picture need not wait for them all
+    return endpoints.signed_many(request, await asyncio.gather(*(_answered(picture, served) for picture in pictures)), served)
 
 
 async def _read(body: Body, served: Served) -> NDArray[np.uint8] | Refusal:
