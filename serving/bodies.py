@@ -19,10 +19,12 @@ from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)
 Result = TypeVar("Result")
-PICTURES = ("multipart/form-data", "image/png", "image/jpeg", "image/webp")
-KINDS = ("application/json", *PICTURES)
+JSON, FORM = "application/json", "multipart/form-data"
+PICTURES = (FORM, "image/png", "image/jpeg", "image/webp")
+KINDS = (JSON, *PICTURES)
 DRAINED = 8  # times the limit: so much is read and thrown away, so that the refusal reaches a client that is still sending
 EXPLAINED = 3  # faults at most that a refusal names
+SHOWN = 200  # characters at most of what was sent that a refusal repeats
 JSON_MB = 0.25  # parsing holds the interpreter: 10 MB of it would keep everybody waiting for a second
 ASIDE = ThreadPoolExecutor(2, "heavy-bodies")  # at once: a large picture takes a few hundred megabytes
 
@@ -39,30 +41,37 @@ async def read(request: Request, limit_mb: float, kinds: Sequence[str] = KINDS) 
 
     Raises Refusal: 413 over the limit, 415 for another content type, 400 or 422 for what does not fit.
     """
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    json_alone = content_type == "application/json"
-    body = await _limited(request, int((min(JSON_MB, limit_mb) if json_alone else limit_mb) * 1e6))
+    kind, body = await _received(request, limit_mb, kinds, "image")
     if not body:
         words = f"The body is empty. Send a picture as multipart field 'image', or one of: {', '.join(kinds)}."
         raise Refusal(422, "empty body", words)
-    if content_type == "multipart/form-data":
+    if kind == FORM:
         return Body(False, (await _uploads(request, body, "image", 1))[0])
-    if content_type in kinds:
-        return Body(json_alone, body)
-    raise Refusal(415, "content type", f"Content-Type {content_type or '(none)'!r} is not read here. Send one of: {', '.join(kinds)}.")
+    return Body(kind == JSON, body)
 
 
 async def read_many(request: Request, limit_mb: float, most: int) -> list[Body]:
-    """The pictures in the multipart field `images`, in order, at most `most` of them. Raises Refusal."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    body = await _limited(request, int(limit_mb * 1e6))
-    if content_type != "multipart/form-data":
-        words = f"Content-Type {content_type or '(none)'!r} is not read here. Send multipart/form-data with files in 'images'."
-        raise Refusal(415, "content type", words)
+    """The pictures in the multipart field `images`, in order: at most `most`, together within the limit. Raises Refusal."""
+    _, body = await _received(request, limit_mb, (FORM,), "images", ", all pictures together")
     return [Body(False, content) for content in await _uploads(request, body, "images", most)]
 
 
-async def _limited(request: Request, limit: int) -> bytes:
+async def _received(request: Request, limit_mb: float, kinds: Sequence[str], field: str, counted: str = "") -> tuple[str, bytes]:
+    """Content type and content. Raises Refusal: 415 for a type that is not read, whatever its size, and 413 over the limit."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    limit = int((min(JSON_MB, limit_mb) if kind == JSON else limit_mb) * 1e6)
+    content, size = await _content(request, limit)
+    if kind not in kinds:
+        words = f"Content-Type {kind[:SHOWN] or '(none)'!r} is not read here. Send one of: {', '.join(kinds)}; a form's files in {field!r}."
+        raise Refusal(415, "content type", words)
+    if size > limit:
+        words = f"The body has {size / 1e6:.1f} MB or more; at most {limit / 1e6:g} MB are allowed here{counted}. Send less."
+        raise Refusal(413, "body too large", words)
+    return kind, content
+
+
+async def _content(request: Request, limit: int) -> tuple[bytes, int]:
+    """What came within the limit, and how many bytes came in all."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -70,10 +79,7 @@ async def _limited(request: Request, limit: int) -> bytes:
             chunks.append(chunk)
         elif size > limit * DRAINED:
             break
-    if size > limit:
-        words = f"The body has {size / 1e6:.1f} MB or more; at most {limit / 1e6:g} MB are allowed here. Send less."
-        raise Refusal(413, "body too large", words)
-    return b"".join(chunks)
+    return b"".join(chunks), size
 
 
 async def understood(work: Callable[..., Result], body: Body, *more: Any) -> Result:
@@ -129,16 +135,23 @@ async def _uploads(request: Request, body: bytes, field: str, most: int) -> list
         async with Request(request.scope, replayed).form(max_files=most, max_fields=8, max_part_size=len(body)) as form:
             return await _files(form, field)
     except (HTTPException, UnicodeError, LookupError) as error:
-        reason = str(getattr(error, "detail", error))[:200].rstrip(".")
-        words = f"{reason}: the multipart body is broken, or has more than {most} files. Send at most {most} in the field {field!r}."
-        raise Refusal(400, "broken multipart", words) from error
+        raise _unread(str(getattr(error, "detail", error)), field, most) from error
+
+
+def _unread(reason: str, field: str, most: int) -> Refusal:
+    """What a form is refused with: Starlette tells one fault from another by its words alone."""
+    if reason.startswith("Too many files"):
+        words = f"The multipart body has too many files: at most {most} are read in {field!r}. Send the others in another request."
+        return Refusal(413, "too many pictures", words)
+    words = f"{reason[:SHOWN].rstrip('.')}: the multipart body is broken. Send pictures as files in the field {field!r}."
+    return Refusal(400, "broken multipart", words)
 
 
 async def _files(form: FormData, field: str) -> list[bytes]:
     files = form.getlist(field)
     if files and all(isinstance(file, UploadFile) for file in files):
         return [await file.read() for file in files if isinstance(file, UploadFile)]
-    there = ", ".join(repr(name) for name in form) or "none"
+    there = ", ".join(repr(name) for name in form)[:SHOWN] or "none"
     words = f"The multipart field {field!r} is missing, or not a file. Fields sent: {there}. Send pictures as files in {field!r}."
     raise Refusal(422, "no picture", words)
 
@@ -150,12 +163,13 @@ def described(kind: type[BaseModel] | None = None) -> dict[str, Any]:
     """The request body for an OpenAPI description: a multipart picture, a picture alone, and JSON of `kind` where there is one."""
     form = {"type": "object", "properties": {"image": FILE}, "required": ["image"]}
     pictures = {name: {"schema": FILE} for name in KINDS if name.startswith("image/")}
-    json = {"application/json": {"schema": kind.model_json_schema()}} if kind else {}
-    return {"requestBody": {"required": True, "content": {**json, "multipart/form-data": {"schema": form}, **pictures}}}
+    json = {JSON: {"schema": kind.model_json_schema()}} if kind else {}
+    return {"requestBody": {"required": True, "content": {**json, FORM: {"schema": form}, **pictures}}}
 
 
 def described_many(most: int) -> dict[str, Any]:
     """The same for at most `most` pictures in the multipart field `images`."""
-    files = {"type": "array", "items": FILE, "minItems": 1, "maxItems": most}
+    together = "All of them together may be as large as one body: limit_mb on the family's page."
+    files = {"type": "array", "items": FILE, "minItems": 1, "maxItems": most, "description": together}
     form = {"type": "object", "properties": {"images": files}, "required": ["images"]}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+    return {"requestBody": {"required": True, "content": {FORM: {"schema": form}}}}

@@ -52,11 +52,16 @@ UNWELCOME: dict[str, Refused] = {
     "no-type": (raw(PICTURE, None), 415, ("none", "multipart/form-data")),
     "other-field": (form(picture=PICTURE), 422, ("'image'", "'picture'")),
     "text-field": ({"files": {"image": (None, "seven")}}, 422, ("'image'", "not a file")),
-    "no-boundary": (raw(b"--x\r\n", "multipart/form-data"), 400, ("boundary",)),
+    "no-boundary": (raw(b"--x\r\n", "multipart/form-data"), 400, ("Missing boundary", "the multipart body is broken. Send")),
+    "long-names": ({"files": [(f"{number}{'x' * 3000}", (None, "seven")) for number in range(8)]}, 422, ("'image'", "'0xxx")),
     "wrong-boundary": (raw(b"--x\r\n\r\n", "multipart/form-data; boundary=y"), 400, ("multipart",)),
     "unknown-charset": (raw(PART, "multipart/form-data; boundary=x; charset=undefined"), 400, ("multipart", "'image'")),
     "boundary-not-utf-8": (raw(b"--x\r\n", b"multipart/form-data; boundary=\xff"), 400, ("multipart",)),
-    "two-files": ({"files": [("image", ("1.png", PICTURE)), ("image", ("2.png", PICTURE))]}, 400, ("1",)),
+    "two-files": (
+        {"files": [("image", ("1.png", PICTURE)), ("image", ("2.png", PICTURE))]},
+        413,
+        ("too many files", "at most 1 ", "'image'"),
+    ),
 }
 
 
@@ -68,6 +73,7 @@ def assert_refused(response: httpx.Response, status: int, words: tuple[str, ...]
     assert set(problem) == {"title", "status", "detail", "reason"}
     assert problem["status"] == status
     assert [word for word in words if word not in problem["detail"]] == [], problem["detail"]
+    assert len(problem["detail"]) < 600
 
 
 def dangling(page: dict[str, Any]) -> list[str]:

@@ -338,8 +338,10 @@ def forms(size: int = 10**6) -> Iterator[Body]:
     """Multipart bodies of about `size` bytes that keep few of the rules."""
     end, picture, image = b"--" + BOUNDARY + b"--\r\n", whole("png", 32).content, disposition(b"image", b"a.png")
     field = part(b'Content-Disposition: form-data; name="f"')
+    names = b"".join(part(b'Content-Disposition: form-data; name="%d%s"' % (number, b"x" * 3000)) for number in range(8))
     texts = {
         "a thousand fields": field * 1000 + end,
+        "many long names": names + end,
         "a thousand files": part(image, picture) * 1000 + end,
         "no end": part(image, picture),
         "cut in a header": part(image)[:40],

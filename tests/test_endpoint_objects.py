@@ -1,18 +1,28 @@
 """The endpoint of objects over real HTTP: one picture or many, in any form that people send, and what is refused."""
 
+import asyncio
+import json
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
+from starlette.datastructures import State
 
 from pipelines import configs
+from pipelines.families.objects import examples
 from pipelines.families.objects.embedded import drawn
 from serving import bodies, problems
+from serving.batches import Batches
+from serving.champion import Served
+from serving.objects import answers
 from serving.objects.answers import MOST
 from tests import asked, corpus
 from tests.asked import PICTURE, WELCOME, assert_refused, form, raw
@@ -49,7 +59,7 @@ def answered(service: Service, contents: Sequence[bytes]) -> list[dict[str, Any]
     """What /predict/batch says of each file."""
     response = service.predict(BATCH, **images(contents))
     assert response.status_code == 200, response.text
-    assert set(response.json()) == {"results"}
+    assert set(response.json()) == {"results", "model"}
     return list(response.json()["results"])
 
 
@@ -168,7 +178,9 @@ UNWELCOME: dict[str, asked.Refused] = {
     **asked.UNWELCOME,
     "json": (raw(b'{"image": [[0]]}', "application/json"), 415, ("'application/json'", *bodies.PICTURES)),
     "a-picture-said-to-be-json": (raw(PICTURE, "application/json"), 415, ("'application/json'", *bodies.PICTURES)),
-    "several": (images(FILES[:2]), 400, ("Maximum number of files is 1", "'image'")),
+    "large-json": (raw(b" " * 1_000_000, "application/json"), 415, ("'application/json'", *bodies.PICTURES)),
+    "huge-json": (raw(b" " * 30_000_000, "application/json"), 415, ("'application/json'", *bodies.PICTURES)),
+    "several": (images(FILES[:2]), 413, ("too many files", "at most 1 ", "'image'")),
     "the-field-of-several": (images(FILES[:1]), 422, ("'image'", "'images'")),
 }
 
@@ -230,7 +242,7 @@ def test_a_batch_of_broken_pictures_alone_is_answered_too(service: Service) -> N
 
 
 UNWELCOME_BATCHES: dict[str, asked.Refused] = {
-    "65-pictures": (images(FILES), 400, ("64", "'images'")),
+    "65-pictures": (images(FILES), 413, ("too many files", "at most 64 ", "'images'")),
     "no-pictures": (raw(b"--x--\r\n", "multipart/form-data; boundary=x"), 422, ("'images'", "none")),
     "no-body": (raw(b"", "multipart/form-data; boundary=x"), 422, ("'images'", "none")),
     "only-fields": ({"files": {"note": (None, "a cat")}}, 422, ("'images'", "'note'")),
@@ -239,8 +251,8 @@ UNWELCOME_BATCHES: dict[str, asked.Refused] = {
     "a-picture-alone": (raw(PICTURE), 415, ("'image/png'", "multipart/form-data", "'images'")),
     "json": (raw(b"{}", "application/json"), 415, ("'application/json'", "multipart/form-data")),
     "no-type": (raw(PICTURE, None), 415, ("none", "multipart/form-data")),
-    "no-boundary": (raw(b"--x\r\n", "multipart/form-data"), 400, ("boundary",)),
-    "too-large": (images([bytes(4_000_000)] * 3), 413, ("12.0 MB", "10 MB")),
+    "no-boundary": (raw(b"--x\r\n", "multipart/form-data"), 400, ("Missing boundary", "the multipart body is broken. Send")),
+    "too-large": (images([bytes(4_000_000)] * 3), 413, ("12.0 MB", "10 MB", "all pictures together")),
 }
 
 
@@ -249,6 +261,58 @@ def test_a_bad_batch_is_refused_as_a_whole_and_the_next_is_answered(service: Ser
     request, status, words = UNWELCOME_BATCHES[name]
     assert_refused(service.predict(BATCH, **request), status, words)
     assert len(answered(service, FILES[:1])) == 1
+
+
+@pytest.mark.parametrize(("path", "name"), [("/predict", "several"), (BATCH, "65-pictures")])
+def test_too_many_pictures_have_a_reason_of_their_own(service: Service, path: str, name: str) -> None:
+    request, _, _ = (UNWELCOME | UNWELCOME_BATCHES)[name]
+    assert service.predict(path, **request).json()["reason"] == "too many pictures"
+
+
+def test_a_batch_says_where_it_comes_from(service: Service) -> None:
+    said = service.predict(BATCH, **images([*FILES[:2], *(content for content, _, _ in BROKEN.values())])).json()
+    assert said["model"] == service.pointers[1]["model"]
+
+
+def test_the_ids_the_reasons_and_the_version_of_a_batch_are_in_the_log_and_its_refusals_are_counted(service: Service) -> None:
+    series = [f'atelier_refusals_total{{family="objects",reason="{reason}"}}' for reason in ("not a picture", "broken picture")]
+    before = figures(service)
+    sent = images([*FILES[:2], *(content for content, _, _ in BROKEN.values())])
+    results = service.predict(BATCH, **sent, headers={"X-Request-ID": "album-17"}).json()["results"]
+    after = figures(service)
+    assert [after[name] - before.get(name, 0) for name in series] == [3, 1]
+    assert until(lambda: "album-17" in service.log())
+    line = next(json.loads(line) for line in service.log().splitlines() if "album-17" in line)
+    assert (line["status"], line["version"]) == (200, 1)
+    assert line["prediction_ids"] == [result["prediction_id"] for result in results[:2]]
+    assert line["refusals"] == [result["problem"]["reason"] for result in results[2:]]
+
+
+def made(version: int) -> Served:
+    """A loaded model that knows one class, named after its version."""
+    predictor = SimpleNamespace(labels=[f"class of version {version}"], convention=examples.CONVENTION)
+    return Served(predictor, {"model": {"version": version}}, Batches(lambda pictures: np.ones((len(pictures), 1)), MOST, "objects"))
+
+
+def test_a_batch_is_answered_by_the_version_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The champion changes after the first picture was read."""
+    monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "True")
+    module, champion, read = import_module("serving.objects.service"), SimpleNamespace(served=made(1)), answers.read
+
+    def swapped(*words: Any) -> NDArray[np.uint8]:
+        champion.served = made(2)
+        return read(*words)
+
+    async def sent() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(module.app), base_url="http://service") as client:
+            return await client.post(BATCH, **images(FILES[:3]))
+
+    monkeypatch.setattr(module.app, "state", State({"champion": champion, "limits": configs.serving("objects")}))
+    monkeypatch.setattr(answers, "read", swapped)
+    said = asyncio.run(sent()).json()
+    assert [part["model"]["version"] for part in (said, *said["results"])] == [1] * 4
+    assert {result["prediction"] for result in said["results"]} == {"class of version 1"}
+    assert champion.served.pointer["model"]["version"] == 2
 
 
 def test_many_at_once_are_answered_as_each_alone(service: Service) -> None:
