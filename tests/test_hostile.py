@@ -3,6 +3,8 @@
 `make test` runs the quick part, `make fuzz` the long one as well.
 """
 
+import json
+import select
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import pytest
 from pipelines import families
 from serving import problems
 from serving.objects.answers import MOST
+from serving.pictures import LIGHT_BYTES
 from tests import corpus, services
 from tests.corpus import Body
 from tests.services import Service
@@ -33,6 +36,7 @@ OBJECTS = pytest.mark.parametrize("service", ["objects"], indirect=True)  # wher
 PICTURES = [group for group in corpus.QUICK if group not in {"documents", "forms"}]
 GROUPS = [("digits", group) for group in corpus.QUICK]  # all of them where one family shows for all, and of the others those that are quick
 GROUPS += [(family, group) for family in families.names() if family != "digits" for group in ("claims", "documents", "forms", "modes")]
+OTHERS = 8  # requests that a batch lets by: more than can slip in before its reading begins
 IDLE = 320  # clients that stay in the middle: more than the queue is long
 OTHER = {"image/png": "image/jpeg", "image/jpeg": "image/webp", "image/webp": "image/png"}
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n"
@@ -267,17 +271,34 @@ def test_every_multipart_body_of_a_batch_is_answered_or_refused(service: Service
 
 
 @OBJECTS
-@pytest.mark.parametrize(("size", "count"), [(corpus.LARGE, 8), ((700, 700), MOST)], ids=["large", "many"])
-def test_a_batch_keeps_nobody_else_waiting(service: Service, size: tuple[int, int], count: int) -> None:
-    """While its pictures are read, others are answered one after another: more than can slip in before it begins."""
-    pictures, others = images([Body("black", corpus.black(size, colour=4))] * count), 0
-    with ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(service.client.post, BATCH, files=pictures, timeout=3 * PATIENCE)
-        while not sent.done():
-            others += service.predict(files={"image": corpus.whole("png").content}).status_code == 200
-    assert [result["success"] for result in sent.result().json()["results"]] == [True] * count
-    assert others > 10
+@pytest.mark.parametrize("side", [96, 192], ids=["light", "heavy"])
+@pytest.mark.parametrize(("size", "count"), [(corpus.LARGE, 8), ((1500, 1500), MOST)], ids=["large", "many"])
+def test_a_batch_keeps_nobody_else_waiting(service: Service, size: tuple[int, int], count: int, side: int) -> None:
+    """Another picture, sent once the batch is all there, is answered before it, also one that is read in a thread as the batch's are."""
+    sent, other = begun(service, [Body("black", corpus.black(size, colour=4))] * count), corpus.whole("png", side).content
+    assert (len(other) > LIGHT_BYTES) == (side > 96)
+    with sent:
+        assert [service.predict(files={"image": other}).status_code for _ in range(OTHERS)] == [200] * OTHERS
+        assert not answered(sent)
+        answer = b"".join(iter(lambda: sent.recv(65_536), b""))
+    results = json.loads(answer.partition(b"\r\n\r\n")[2])["results"]
+    assert [result["success"] for result in results] == [True] * count
     stands(service)
+
+
+def begun(service: Service, bodies: list[Body]) -> socket.socket:
+    """A connection of its own over which a batch has been sent."""
+    request = httpx.Request("POST", service.client.base_url.join(BATCH), files=images(bodies), headers={"Connection": "close"})
+    head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    connection = connected(service)
+    connection.settimeout(3 * PATIENCE)
+    connection.sendall(f"POST {BATCH} HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+    return connection
+
+
+def answered(connection: socket.socket) -> bool:
+    """Has anything come back?"""
+    return bool(select.select([connection], [], [], 0)[0])
 
 
 @OBJECTS
