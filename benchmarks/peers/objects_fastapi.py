@@ -63,7 +63,7 @@ def in_torch(exported: Predictor, weights: Path, threads: int) -> Answer:
 
     torch.set_num_threads(threads)
     recipe = exported.manifest["config"]
-    network = model.build(Model(**recipe["model"] | {"weights": "none"}), len(exported.labels), [0.0] * 3, [1.0] * 3).eval()
+    network = model.build(Model.model_construct(**recipe["model"] | {"weights": "none"}), len(exported.labels), [0.0] * 3, [1.0] * 3).eval()
     network.load_state_dict(load_file(weights))  # the data's mean and deviation are in it
     network.to(memory_format=torch.channels_last)
 
