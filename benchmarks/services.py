@@ -84,9 +84,10 @@ def digits(room: Path) -> dict[str, Side]:
 def objects(_: Path) -> dict[str, Side]:
     """The peers of objects."""
     return {
-        "FastAPI + torch, one thread": uvicorn("objects_fastapi:with_torch", "objects"),
-        "FastAPI + torch, all cores": uvicorn("objects_fastapi:with_torch_on_all_cores", "objects"),
-        "FastAPI + ONNX": uvicorn("objects_fastapi:with_onnx", "objects"),
+        "FastAPI + torch, in threads": uvicorn("objects_fastapi:torch_in_threads", "objects"),
+        "FastAPI + torch, on the loop": uvicorn("objects_fastapi:torch_on_the_loop", "objects"),
+        "FastAPI + ONNX, in threads": uvicorn("objects_fastapi:onnx_in_threads", "objects"),
+        "FastAPI + ONNX, on the loop": uvicorn("objects_fastapi:onnx_on_the_loop", "objects"),
     }
 
 

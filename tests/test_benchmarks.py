@@ -120,7 +120,7 @@ def test_the_onnx_peer_answers_as_ours_does(monkeypatch: pytest.MonkeyPatch) -> 
     assert len(answer["ranking"]) == 10
 
 
-@pytest.mark.parametrize("peer", ["with_torch", "with_torch_on_all_cores", "with_onnx"])
+@pytest.mark.parametrize("peer", ["torch_in_threads", "torch_on_the_loop", "onnx_in_threads", "onnx_on_the_loop"])
 def test_the_peers_of_objects_answer_as_ours_does(peer: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PEER_MODEL", str(tiny.model))
     monkeypatch.setenv("PEER_NETWORK", str(tiny.model / "native/model.safetensors"))

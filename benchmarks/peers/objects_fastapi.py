@@ -1,4 +1,8 @@
-"""FastAPI + uvicorn (uvloop, httptools) around the champion of objects, in PyTorch or ONNX Runtime, with the same preprocessing as ours."""
+"""FastAPI + uvicorn (uvloop, httptools) around the champion of objects, in PyTorch or ONNX Runtime, with the same preprocessing as ours.
+
+A handler in FastAPI's thread pool answers several at once and leaves the event loop alone; one on the loop answers more requests a second
+where each takes all cores, and lets others wait long. Both are measured.
+"""
 
 import io
 import os
@@ -19,33 +23,62 @@ TOP = 3  # classes in an answer
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # a picture [1, 32, 32, 3] -> probabilities [1, classes]
 
 
-def with_torch(threads: int = 1) -> FastAPI:
-    """Around the network that was trained."""
+def torch_in_threads() -> FastAPI:
+    """Around the network that was trained: several pictures at once, a core for each."""
+    return pooled(*_torch(1))
+
+
+def torch_on_the_loop() -> FastAPI:
+    """The same, one picture after another, each on all cores."""
+    return looped(*_torch(devices.cores()))
+
+
+def onnx_in_threads() -> FastAPI:
+    """Around the file that is served, on all cores."""
+    return pooled(*_onnx())
+
+
+def onnx_on_the_loop() -> FastAPI:
+    """The same, one picture after another."""
+    return looped(*_onnx())
+
+
+def _torch(threads: int) -> tuple[Answer, Predictor]:
     exported = Predictor(Path(os.environ["PEER_MODEL"]))
-    return application(in_torch(exported, Path(os.environ["PEER_NETWORK"]), threads), exported)
+    return in_torch(exported, Path(os.environ["PEER_NETWORK"]), threads), exported
 
 
-def with_torch_on_all_cores() -> FastAPI:
-    """The same, each answer shared out among the cores."""
-    return with_torch(devices.cores())
-
-
-def with_onnx() -> FastAPI:
-    """Around the file that is served."""
+def _onnx() -> tuple[Answer, Predictor]:
     exported = Predictor(Path(os.environ["PEER_MODEL"]))
-    return application(exported.predict, exported)
+    return exported.predict, exported
 
 
-def application(predict: Answer, model: Predictor) -> FastAPI:
-    """POST /predict, multipart field `image`."""
-    app, convention, labels = FastAPI(), model.convention, model.labels
+def pooled(predict: Answer, model: Predictor) -> FastAPI:
+    """POST /predict, multipart field `image`, answered in FastAPI's thread pool."""
+    app = FastAPI()
 
     @app.post("/predict")
-    def predicted(image: UploadFile) -> Any:  # in FastAPI's thread pool: what computes must not hold its event loop
-        rgb = np.asarray(Image.open(io.BytesIO(image.file.read())).convert("RGB"))
-        return ranked(predict(convention.from_rgb(rgb)[None])[0], labels)
+    def predicted(image: UploadFile) -> Any:
+        return answered(image.file.read(), predict, model)
 
     return app
+
+
+def looped(predict: Answer, model: Predictor) -> FastAPI:
+    """The same, answered on the event loop."""
+    app = FastAPI()
+
+    @app.post("/predict")
+    async def predicted(image: UploadFile) -> Any:
+        return answered(await image.read(), predict, model)
+
+    return app
+
+
+def answered(content: bytes, predict: Answer, model: Predictor) -> dict[str, Any]:
+    """A picture's three likeliest classes."""
+    rgb = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    return ranked(predict(model.convention.from_rgb(rgb)[None])[0], model.labels)
 
 
 def ranked(probabilities: NDArray[np.float32], labels: list[str]) -> dict[str, Any]:
