@@ -142,7 +142,7 @@ def _unread(reason: str, field: str, most: int) -> Refusal:
     """What a form is refused with: Starlette tells one fault from another by its words alone."""
     if reason.startswith("Too many files"):
         words = f"The multipart body has too many files: at most {most} are read in {field!r}. Send the others in another request."
-        return Refusal(413, "too many pictures", words)
+        return Refusal(422, "too many pictures", words)
     words = f"{reason[:SHOWN].rstrip('.')}: the multipart body is broken. Send pictures as files in the field {field!r}."
     return Refusal(400, "broken multipart", words)
 

@@ -59,7 +59,7 @@ UNWELCOME: dict[str, Refused] = {
     "boundary-not-utf-8": (raw(b"--x\r\n", b"multipart/form-data; boundary=\xff"), 400, ("multipart",)),
     "two-files": (
         {"files": [("image", ("1.png", PICTURE)), ("image", ("2.png", PICTURE))]},
-        413,
+        422,
         ("too many files", "at most 1 ", "'image'"),
     ),
 }

@@ -180,7 +180,7 @@ UNWELCOME: dict[str, asked.Refused] = {
     "a-picture-said-to-be-json": (raw(PICTURE, "application/json"), 415, ("'application/json'", *bodies.PICTURES)),
     "large-json": (raw(b" " * 1_000_000, "application/json"), 415, ("'application/json'", *bodies.PICTURES)),
     "huge-json": (raw(b" " * 30_000_000, "application/json"), 415, ("'application/json'", *bodies.PICTURES)),
-    "several": (images(FILES[:2]), 413, ("too many files", "at most 1 ", "'image'")),
+    "several": (images(FILES[:2]), 422, ("too many files", "at most 1 ", "'image'")),
     "the-field-of-several": (images(FILES[:1]), 422, ("'image'", "'images'")),
 }
 
@@ -242,7 +242,7 @@ def test_a_batch_of_broken_pictures_alone_is_answered_too(service: Service) -> N
 
 
 UNWELCOME_BATCHES: dict[str, asked.Refused] = {
-    "65-pictures": (images(FILES), 413, ("too many files", "at most 64 ", "'images'")),
+    "65-pictures": (images(FILES), 422, ("too many files", "at most 64 ", "'images'")),
     "no-pictures": (raw(b"--x--\r\n", "multipart/form-data; boundary=x"), 422, ("'images'", "none")),
     "no-body": (raw(b"", "multipart/form-data; boundary=x"), 422, ("'images'", "none")),
     "only-fields": ({"files": {"note": (None, "a cat")}}, 422, ("'images'", "'note'")),
