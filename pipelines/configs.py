@@ -33,13 +33,18 @@ class Gate(Page):
 
 
 class Serving(Page):
-    """Limits of the endpoint: megabytes of a body, megapixels of a picture, seconds of a request, requests at work, pictures in a batch."""
+    """Limits of the endpoint: megabytes of a body, megapixels of a picture, seconds of a request, requests at work, pictures in a batch.
+
+    `limit_pages` and `runtime` are of families that read documents, or can answer by more than one runtime.
+    """
 
     limit_mb: float = Field(gt=0)
     limit_megapixels: float = Field(gt=0)
     limit_seconds: float = Field(gt=0)
     queue: int = Field(gt=0)
     batch: int = Field(gt=0)
+    limit_pages: int = Field(default=1, gt=0)
+    runtime: str | None = None
 
 
 class Config(Page):

@@ -1,0 +1,1 @@
+"""Where on a scanned page are handwritten signatures, and how many?"""

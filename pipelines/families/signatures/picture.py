@@ -1,0 +1,39 @@
+"""The convention of Darknet: the whole page, grey, brought to a square; boxes are fractions of the page, so the shape does not matter."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How any page becomes one that the network takes, and which of its boxes count; the manifest of a model holds these constants.
+
+    `side` is the square's, in pixels; `threshold` is the least score of a box that is told, chosen on validation; of boxes that
+    overlap more than `overlap` (intersection over union) the best is kept.
+    """
+
+    side: int = 416
+    threshold: float = 0.5
+    overlap: float = 0.45
+
+    def from_grey(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Bring a page [height, width] to [side, side], stretched: Darknet keeps no proportions either."""
+        if grey.shape == (self.side, self.side):
+            return grey
+        reduced = max(grey.shape) >= self.side
+        return cv2.resize(grey, (self.side, self.side), interpolation=cv2.INTER_AREA if reduced else cv2.INTER_LINEAR)
+
+
+def in_pixels(boxes: Boxes, height: int, width: int) -> Boxes:
+    """Boxes [k, 4] of x, y, w, h from fractions of the page to its pixels."""
+    return boxes * np.array([width, height, width, height], np.float32)
+
+
+def in_fractions(boxes: Boxes, height: int, width: int) -> Boxes:
+    """Boxes [k, 4] of x, y, w, h from pixels of the page to fractions of it."""
+    return boxes / np.array([width, height, width, height], np.float32)

@@ -1,0 +1,117 @@
+"""The pages of conf/family/signatures.yaml and conf/candidate/signatures-*.yaml, as types."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.configs import Page
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Source(Page):
+    """Labelled pages that a person keeps: a folder or a tar of them, and what is said of them."""
+
+    path: str
+    description: str
+    licence: str
+    citation: str
+
+
+class Stored(Page):
+    """A data set in the image store (MONGO_URL), and what is said of it."""
+
+    dataset: str
+    description: str
+    licence: str
+    citation: str
+
+
+class Data(Page):
+    """Where the pages come from: `folder` reads `folders`, `mongo` reads `stores`, each under its own name; `embedded` draws letters.
+
+    Documents are split by `train` and `valid`, shares of them all, the rest being test; `pinned` names the split of a document.
+    At most `limit` pages a split.
+    """
+
+    sources: list[Literal["folder", "mongo", "embedded"]] = Field(min_length=1)
+    folders: dict[str, Source] = {}
+    stores: dict[str, Stored] = {}
+    train: float = Field(gt=0, lt=1)
+    valid: float = Field(gt=0, lt=1)
+    pinned: dict[str, Literal["train", "valid", "test"]] = {}
+    limit: int | None = Field(default=None, ge=10)
+
+    @model_validator(mode="after")
+    def _named(self) -> "Data":
+        for source, key in (("folder", "folders"), ("mongo", "stores")):
+            if source in self.sources and not getattr(self, key):
+                raise ValueError(f"sources has {source!r}, so data.{key} must name at least one data set")
+        if self.train + self.valid >= 1:
+            raise ValueError(f"train {self.train:g} and valid {self.valid:g} leave no document for test; together they must be below 1")
+        return self
+
+
+class Model(Page):
+    """A network as Darknet describes it: `network` generates a cfg for pages of `side` pixels, or `cfg` names a file.
+
+    `anchors` are those of the published cfg, or found in the data by k-means. `weights` is "none" or a .weights file, whole or of a
+    backbone such as yolov4.conv.137, with its `weights_sha256`.
+    """
+
+    network: Literal["yolov4-tiny", "yolov4", "cfg"]
+    side: int = Field(ge=96, le=1024, multiple_of=32)
+    cfg: str | None = None
+    anchors: Literal["standard", "kmeans"] = "kmeans"
+    weights: str = "none"
+    weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> "Model":
+        if (self.network == "cfg") != (self.cfg is not None):
+            raise ValueError("model.cfg names a Darknet cfg, with model.network=cfg and only then")
+        if self.weights != "none" and not self.weights_sha256:
+            raise ValueError(f"weights names the file {self.weights}, so model.weights_sha256 must say what is in it (`sha256sum` does)")
+        return self
+
+
+class Distortion(Page):
+    """What a scanner may do to a page, drawn anew for each: `rotation` in degrees, `scale` and `shift` as fractions, either way;
+
+    `ink` and `light` as fractions; `blur`, `noise` and `jpeg` as the share of pages that have it; `pasted` the share of pages that
+    another page's signature is put on; `mosaic` the share that is put together of four.
+    """
+
+    rotation: float = Field(ge=0, le=15)
+    scale: Share
+    shift: Share
+    ink: Share
+    light: Share
+    blur: Share
+    noise: Share
+    jpeg: Share
+    pasted: Share = 0.0
+    mosaic: Share = 0.0
+
+
+class Fit(Page):
+    """One recipe of training. `sources` is the share of each source's documents that it trains on; burn_in is epochs of rising steps.
+
+    `ema` is the decay of the averaged weights, which are the ones that are kept; `iou` the overlap from which on an anchor is given a
+    box as well as the best one; `ignore` the overlap from which on a box that was given to another anchor is no mistake.
+    """
+
+    sources: dict[str, Share] = Field(min_length=1)
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+    weight_decay: float = Field(ge=0)
+    batch: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    burn_in: float = Field(ge=0)
+    ema: float = Field(ge=0, lt=1)
+    label_smoothing: float = Field(ge=0, lt=1)
+    iou: Share
+    ignore: Share
+    box_gain: float = Field(gt=0)
+    precision: Literal["float32", "bfloat16"]
+    distortion: Distortion
