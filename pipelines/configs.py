@@ -44,7 +44,7 @@ class Serving(Page):
     queue: int = Field(gt=0)
     batch: int = Field(gt=0)
     limit_pages: int = Field(default=1, gt=0)
-    runtime: str | None = None
+    runtime: Literal["onnxruntime", "opencv", "openvino"] | None = None
 
 
 class Config(Page):
