@@ -1,0 +1,271 @@
+"""Train a Darknet network with PyTorch, export it to ONNX and for OpenCV, and prove that all give the same boxes.
+
+Pages are distorted by two threads while the network is at work. One path for CPU, CUDA and MPS.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from math import cos, pi
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from pipelines import detection
+from pipelines.configs import Config
+from pipelines.families.signatures import model as models
+from pipelines.families.signatures.examples import LABELS, Split, load
+from pipelines.families.signatures.parts import pages as scans
+from pipelines.families.signatures.parts import weights
+from pipelines.families.signatures.parts.darknet import Darknet
+from pipelines.families.signatures.parts.loss import loss
+from pipelines.families.signatures.parts.pages import Labelled
+from pipelines.families.signatures.picture import Convention, in_fractions
+from pipelines.families.signatures.predict import LEAST, RUNTIMES, kept
+from pipelines.families.signatures.settings import Fit
+from pipelines.manifests import Description, Proof, prove
+from pipelines.trainings import Training
+
+TOLERANCE = 1e-3  # of a score, or of a side as a fraction of the page
+PROOF = 32  # pages of the validation split
+SERVED = {"model.onnx": "model", "network.cfg": "cfg", "opencv.weights": "weights"}
+JUDGED = 16  # pages of validation at once
+CLIP = 10.0  # norm of the gradient
+AHEAD = 2  # batches that are made while one is at work
+
+
+class NoPages(ValueError):
+    """A recipe whose sources have no pages."""
+
+
+class Batch(NamedTuple):
+    """Pages [n, side, side] of bytes, and boxes [k, 5]: page of the batch, then cx, cy, w, h as fractions of it."""
+
+    pages: Tensor
+    boxes: Tensor
+
+
+def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
+    """Train to `cfg.fit.epochs`, from the last checkpoint where there is one; write what is served and the Darknet weights.
+
+    Raises NoPages, BadNetwork, MissingFile, BadWeights, or NotProven when an exported network does not answer as the native one does.
+    """
+    valid = load(data, "valid")
+    text, network = _trained(cfg, data, valid, _device(), log)
+    return finished(cfg, text, network, valid, out)
+
+
+def _device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _pages(split: Split, sources: dict[str, float], side: int) -> list[Labelled]:
+    """The pages of a recipe, ready to be distorted. Raises NoPages."""
+    chosen = split.of(sources).pages
+    if not sum(len(page.boxes) for page in chosen):
+        there = ", ".join(sorted({page.source for page in split.pages}))
+        raise NoPages(f"fit.sources={sources} has no page with a box. Sources of the data here: {there}. Name one of them.")
+    return [Labelled(scans.reduced(page.grey(), side), in_fractions(page.boxes, page.height, page.width)) for page in chosen]
+
+
+def _trained(cfg: Config, data: Path, valid: Split, device: torch.device, log: Training) -> tuple[str, Darknet]:
+    """The cfg, and the averaged network after the last epoch."""
+    torch.manual_seed(cfg.seed)
+    cv2.setNumThreads(1)  # the threads that distort are ours
+    train = _pages(load(data, "train"), cfg.fit.sources, cfg.model.side)
+    text = models.described(cfg.model, np.concatenate([page.boxes[:, 2:] for page in train]))
+    network = models.build(cfg.model, text).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True)
+    optimizer = _optimizer(cfg.fit, network)
+    if log.checkpoint:
+        _resume(network, average, optimizer, log.checkpoint)
+    for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
+        figures = _epoch(cfg, network, average, optimizer, train, epoch)
+        figures |= {"valid_map50": _judged(cfg, average.module, valid)}
+        log.epoch(figures, lambda folder: _keep(network, average, optimizer, folder))
+    return text, average.module
+
+
+def _averaging(fit: Fit) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
+    """An exponential average that follows closely at first."""
+
+    def averaged(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        decay = min(fit.ema, (1 + float(count)) / (10 + float(count)))
+        return mean + (value - mean) * (1 - decay)
+
+    return averaged
+
+
+def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; biases and norms do not decay."""
+    learned = list(network.parameters())
+    groups = [
+        {"params": [value for value in learned if value.ndim > 1], "weight_decay": fit.weight_decay},
+        {"params": [value for value in learned if value.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(groups, fit.learning_rate, momentum=fit.momentum, nesterov=fit.momentum > 0)
+
+
+def _epoch(
+    cfg: Config, network: Darknet, average: AveragedModel, optimizer: torch.optim.Optimizer, train: list[Labelled], epoch: int
+) -> dict[str, float]:
+    """One walk over all pages, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
+    device = next(network.parameters()).device
+    count = -(-len(train) // cfg.fit.batch)
+    sums: dict[str, Tensor] = {}
+    network.train()
+    for index, batch in enumerate(tqdm(_batches(cfg, train, epoch), cfg.candidate, count, unit="batch", postfix=f"epoch {epoch}")):
+        _set_rate(cfg.fit, optimizer, epoch - 1 + index / count)
+        parts = _step(cfg.fit, network, optimizer, Batch(*(part.to(device) for part in batch)))
+        average.update_parameters(network)
+        sums = {name: value + sums.get(name, torch.zeros_like(value)) for name, value in parts.items()}
+    return {name: float(value) / count for name, value in sums.items()}
+
+
+def _batches(cfg: Config, train: list[Labelled], epoch: int) -> Iterator[Batch]:
+    """Every page once, distorted; the next batches are made while one is at work."""
+    order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train))
+    parts = np.array_split(order, -(-len(train) // cfg.fit.batch))
+
+    def made(rows: NDArray[np.int64]) -> Batch:
+        random = [np.random.default_rng([cfg.seed, epoch, int(row)]) for row in rows]
+        told, side = cfg.fit.distortion, cfg.model.side
+        return _stacked([scans.distorted(train[row], train, told, side, drawn) for row, drawn in zip(rows, random, strict=True)])
+
+    with ThreadPoolExecutor(AHEAD) as threads:
+        waiting = [threads.submit(made, rows) for rows in parts[:AHEAD]]
+        for index in range(len(parts)):
+            yield waiting.pop(0).result()
+            waiting += [threads.submit(made, rows) for rows in parts[index + AHEAD : index + AHEAD + 1]]
+
+
+def _stacked(pages: list[Labelled]) -> Batch:
+    """Boxes go from their corner to their centre."""
+    rows = [np.column_stack([np.full(len(page.boxes), index), page.boxes]) for index, page in enumerate(pages)]
+    boxes = torch.from_numpy(np.concatenate(rows).astype(np.float32))
+    boxes[:, 1:3] += boxes[:, 3:5] / 2
+    return Batch(torch.from_numpy(np.stack([page.picture for page in pages])), boxes)
+
+
+def _seen(pages: Tensor) -> Tensor:
+    """Pages [n, side, side] of bytes as a network takes them: [n, 3, side, side] of 0 to 1."""
+    return pages[:, None].float().div(255).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+
+
+def _step(fit: Fit, network: Darknet, optimizer: torch.optim.Optimizer, batch: Batch) -> dict[str, Tensor]:
+    """One step down the gradient; the loss and its parts before it."""
+    with _autocast(fit, batch.pages.device):
+        raws = network(_seen(batch.pages))
+    total, parts = loss(fit, network, raws, batch.boxes)
+    optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+    optimizer.step()
+    return {"loss": total.detach(), **parts}
+
+
+def _autocast(fit: Fit, device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, torch.bfloat16, enabled=fit.precision == "bfloat16")
+
+
+def _set_rate(fit: Fit, optimizer: torch.optim.Optimizer, done: float) -> None:
+    """Up through `burn_in` epochs, as Darknet's fourth power, then down along a cosine to a hundredth. `done` is in epochs."""
+    if done < fit.burn_in:
+        share = (done / fit.burn_in) ** 2
+    else:
+        share = 0.01 + 0.99 * (1 + cos(pi * (done - fit.burn_in) / max(1e-9, fit.epochs - fit.burn_in))) / 2
+    for group in optimizer.param_groups:
+        group["lr"] = fit.learning_rate * share
+
+
+def _answered(fit: Fit, network: Darknet, split: Split, side: int) -> list[NDArray[np.float32]]:
+    """The boxes of every page, as a Predictor gives them: x, y, w, h as fractions, score."""
+    network.eval()
+    device, found = next(network.parameters()).device, []
+    with torch.inference_mode(), _autocast(fit, device):
+        for part in torch.split(torch.from_numpy(split.brought(side)), JUDGED):
+            found += list(network.decoded(network(_seen(part.to(device)))).float().cpu().numpy())
+    return [kept(boxes, Convention().overlap) for boxes in found]
+
+
+class Served(nn.Module):
+    """Pages [n, side, side] of bytes -> boxes [n, m, 5]: cx, cy, w, h as fractions of the page, score."""
+
+    def __init__(self, network: Darknet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pages: Tensor) -> Tensor:
+        return self.network.decoded(self.network(pages[:, None].float().div(255).expand(-1, 3, -1, -1)))
+
+
+def finished(cfg: Config, text: str, network: Darknet, valid: Split, out: Path) -> Description:
+    """Write a trained network in every form, choose the threshold on validation, prove the forms against each other."""
+    network = network.cpu().float().eval()
+    (out / "native").mkdir()
+    (out / "network.cfg").write_text(text)
+    weights.write(network, out / "native/network.weights")
+    weights.write(network, out / "opencv.weights", for_opencv=True)
+    pages = valid.brought(cfg.model.side)
+    proof = _exported(network, pages[:PROOF], out)
+    exact = cfg.fit.model_copy(update={"precision": "float32"})
+    threshold = detection.best_threshold(outcomes(valid, _answered(exact, network, valid, cfg.model.side)))
+    return Description(
+        served=SERVED,
+        native={"native/network.weights": "native"},
+        input={"shape": [None, cfg.model.side, cfg.model.side], "dtype": "uint8"},
+        output={"kind": "boxes", "labels": LABELS},
+        preprocessing=Convention(cfg.model.side, threshold),
+        proof=proof,
+    )
+
+
+def _exported(network: Darknet, pages: NDArray[np.uint8], out: Path) -> Proof:
+    """Write model.onnx; hold its boxes, and those of OpenCV on the Darknet files, against PyTorch's on real pages."""
+    served = Served(network).eval()
+    example = torch.from_numpy(pages)
+    with torch.inference_mode():
+        native = torch.cat([served(part) for part in torch.split(example, JUDGED)]).numpy()
+    shapes = ({0: "n"},)
+    names = {"input_names": ["pages"], "output_names": ["boxes"]}
+    torch.onnx.export(served, (example[:2],), out / "model.onnx", **names, dynamo=True, dynamic_shapes=shapes, external_data=False)
+    files = {"files": {name: {"role": role} for name, role in SERVED.items()}}
+    prove(native, RUNTIMES["onnxruntime"](out, files)(pages), TOLERANCE)
+    told = native[..., 4] > LEAST  # OpenCV says 0 of what is unlikely
+    return prove(native[told], RUNTIMES["opencv"](out, files)(pages)[told], TOLERANCE)
+
+
+def _judged(cfg: Config, network: Darknet, valid: Split) -> float:
+    return detection.headline(outcomes(valid, _answered(cfg.fit, network, valid, cfg.model.side)))
+
+
+def _keep(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    """A checkpoint: the network's tensors, the averaged ones, and the optimizer's as <parameter>.<name>."""
+    save_file(_packed(network.state_dict()), folder / "model.safetensors")
+    save_file(_packed(average.state_dict()), folder / "average.safetensors")
+    state = {f"{index}.{name}": value for index, values in optimizer.state_dict()["state"].items() for name, value in values.items()}
+    save_file(_packed({name: value for name, value in state.items() if value is not None}), folder / "optimizer.safetensors")
+
+
+def _packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As the file format wants them: in the plain order of dimensions, whatever the order on the device."""
+    return {name: value.contiguous() for name, value in tensors.items()}
+
+
+def _resume(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    network.load_state_dict(load_file(folder / "model.safetensors"))
+    average.load_state_dict(load_file(folder / "average.safetensors"))
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in load_file(folder / "optimizer.safetensors").items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

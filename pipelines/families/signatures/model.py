@@ -1,0 +1,53 @@
+"""YOLOv4 as a Darknet cfg describes it: generated for one class, or any cfg by name."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import folders
+from pipelines.families.signatures.examples import LABELS
+from pipelines.families.signatures.parts import anchors, architectures, weights
+from pipelines.families.signatures.parts.darknet import BadNetwork, Darknet
+from pipelines.families.signatures.settings import Model
+
+ANCHORS = {"yolov4-tiny": 6, "yolov4": 9}
+
+
+class MissingFile(FileNotFoundError):
+    """A cfg or weights that the page names and that are not there, or are others than those."""
+
+
+def described(cfg: Model, sizes: NDArray[np.float32]) -> str:
+    """The cfg of a candidate; anchors by k-means over `sizes` [k, 2]: width and height of the training boxes as fractions of the page."""
+    if cfg.cfg is not None:
+        return _existing(cfg.cfg).read_text()
+    found = anchors.kmeans(sizes * cfg.side, ANCHORS[cfg.network], 0) if cfg.anchors == "kmeans" else None
+    return architectures.described(cfg.network, len(LABELS), cfg.side, found)
+
+
+def build(cfg: Model, text: str) -> Darknet:
+    """The network that a cfg describes, its weights fresh or those of a file. Raises BadNetwork, MissingFile or BadWeights."""
+    network = Darknet(text)
+    if (network.width, network.height) != (cfg.side, cfg.side) or any(head.classes != len(LABELS) for head in network.heads):
+        raise BadNetwork(
+            f"the cfg describes pages of {network.width} x {network.height} and {[head.classes for head in network.heads]} classes; "
+            f"model.side is {cfg.side} and there is {len(LABELS)} class. Change model.side, or the cfg."
+        )
+    if cfg.weights != "none":
+        weights.read(network, _named(Path(cfg.weights), str(cfg.weights_sha256)), backbone=True)
+    return network
+
+
+def _existing(name: str) -> Path:
+    path = Path(name)
+    if not path.is_file():
+        raise MissingFile(f"model.cfg={name} is not there. Name a Darknet cfg, or set model.network=yolov4-tiny and leave cfg out.")
+    return path
+
+
+def _named(path: Path, sha256: str) -> Path:
+    found = folders.sha256(path) if path.is_file() else "no such file"
+    if found != sha256:
+        raise MissingFile(f"model.weights={path} has SHA-256 {found}; model.weights_sha256 is {sha256}. Name the file that has it, or 'none'.")
+    return path

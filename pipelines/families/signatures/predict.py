@@ -1,0 +1,97 @@
+"""What is served: one of three runtimes on the same network, and OpenCV's non-maximum suppression. No training framework.
+
+`serving.runtime` on the family's page chooses: openvino and onnxruntime read model.onnx, opencv the Darknet files.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import configs, devices, manifests
+from pipelines.families.signatures.picture import Convention
+
+LEAST = 0.01  # score of a box that is answered at all; `convention.threshold` says which are told
+MOST = 100  # boxes of a page
+Pages = NDArray[np.uint8]
+Boxes = NDArray[np.float32]
+Run = Callable[[Pages], Boxes]
+
+
+def onnxruntime_run(folder: Path, manifest: manifests.Manifest) -> Run:
+    """ONNX Runtime on all cores; a thread with nothing to do leaves its core to others."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = devices.cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(manifests.file(folder, manifest, "model"), options, providers=["CPUExecutionProvider"])
+    return lambda pages: session.run(None, {"pages": pages})[0]
+
+
+def openvino_run(folder: Path, manifest: manifests.Manifest) -> Run:
+    """OpenVINO on all cores, in float32: with bfloat16, its default where the processor has it, boxes move by more than a hundredth."""
+    import openvino
+
+    told = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": devices.cores()}
+    model = openvino.compile_model(manifests.file(folder, manifest, "model"), "CPU", told)
+    output = model.output(0)
+    return lambda pages: model(pages)[output]
+
+
+def opencv_run(folder: Path, manifest: manifests.Manifest) -> Run:
+    """OpenCV on the Darknet files."""
+    files = [str(manifests.file(folder, manifest, role)) for role in ("cfg", "weights")]
+    network = cv2.dnn.readNetFromDarknet(*files)
+    names = network.getUnconnectedOutLayersNames()
+
+    def run(pages: Pages) -> Boxes:
+        return np.stack([_heads(network, names, page) for page in pages])
+
+    return run
+
+
+def _heads(network: cv2.dnn.Net, names: list[str], page: NDArray[np.uint8]) -> Boxes:
+    """One page through the network: [boxes, 5] of cx, cy, w, h, score."""
+    network.setInput(cv2.dnn.blobFromImage(cv2.cvtColor(page, cv2.COLOR_GRAY2RGB), 1 / 255))
+    rows = np.concatenate([head.reshape(-1, head.shape[-1]) for head in network.forward(names)])
+    return rows[:, [0, 1, 2, 3, 5]]  # OpenCV's class score is already objectness times class
+
+
+RUNTIMES: dict[str, Callable[[Path, manifests.Manifest], Run]] = {
+    "onnxruntime": onnxruntime_run,
+    "openvino": openvino_run,
+    "opencv": opencv_run,
+}
+
+
+class Predictor:
+    """A model folder that answers, by the runtime of the family's page or a named one."""
+
+    def __init__(self, folder: Path, runtime: str | None = None) -> None:
+        self.manifest = manifests.verified(folder)
+        self.labels: list[str] = self.manifest["output"]["labels"]
+        self.convention = Convention(**self.manifest["preprocessing"])
+        self.runtime = runtime or configs.serving("signatures").runtime or "onnxruntime"
+        self._run = RUNTIMES[self.runtime](folder, self.manifest)
+
+    def warm(self) -> None:
+        """Answer once, so that the first real request finds everything loaded."""
+        self.predict(np.zeros((1, self.convention.side, self.convention.side), np.uint8))
+
+    def predict(self, pages: Pages) -> list[Boxes]:
+        """Pages [n, side, side] of bytes -> for each its boxes [k, 5]: x, y, w, h as fractions of the page, and score, the best first."""
+        brought = pages if pages.shape[1] == self.convention.side else np.stack([self.convention.from_grey(page) for page in pages])
+        return [kept(boxes, self.convention.overlap) for boxes in self._run(brought)]
+
+
+def kept(boxes: Boxes, overlap: float) -> Boxes:
+    """Of one page's raw boxes [m, 5] of cx, cy, w, h, score those that no better one overlaps, as x, y, w, h, score [k, 5] within the page."""
+    likely = boxes[boxes[:, 4] >= LEAST]
+    low = np.clip(likely[:, :2] - likely[:, 2:4] / 2, 0, 1)
+    high = np.clip(likely[:, :2] + likely[:, 2:4] / 2, 0, 1)
+    found = np.concatenate([low, high - low, likely[:, 4:5]], 1).astype(np.float32)
+    chosen = cv2.dnn.NMSBoxes(found[:, :4].astype(float), found[:, 4].astype(float), LEAST, overlap)
+    return found[np.asarray(chosen, int)[:MOST]] if len(chosen) else found[:0]
