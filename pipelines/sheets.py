@@ -10,15 +10,15 @@ COLUMNS = 8
 TILE, GAP, LINE = 96, 12, 12  # pixels: a picture's side, the space around it, a caption's line
 
 
-def sheet(title: str, pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> Image.Image:
-    """Pictures [height, width] or [height, width, 3], each enlarged to TILE and above its caption of up to two lines; white around."""
+def sheet(title: str, pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str], tile: int = TILE) -> Image.Image:
+    """Pictures [height, width] or [height, width, 3], each brought to `tile` pixels, a caption of up to two lines below; white around."""
     rows = -(-len(pictures) // COLUMNS)
-    page = Image.new("RGB", (COLUMNS * (TILE + GAP) + GAP, rows * (TILE + 2 * LINE + GAP) + LINE + 2 * GAP), "white")
+    page = Image.new("RGB", (COLUMNS * (tile + GAP) + GAP, rows * (tile + 2 * LINE + GAP) + LINE + 2 * GAP), "white")
     draw = ImageDraw.Draw(page)
     draw.text((GAP, GAP), title, "black")
     for index, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         row, column = divmod(index, COLUMNS)
-        left, top = GAP + column * (TILE + GAP), LINE + 2 * GAP + row * (TILE + 2 * LINE + GAP)
-        page.paste(Image.fromarray(np.asarray(picture)).resize((TILE, TILE), Image.Resampling.NEAREST), (left, top))
-        draw.multiline_text((left, top + TILE), caption, "black", spacing=0)
+        left, top = GAP + column * (tile + GAP), LINE + 2 * GAP + row * (tile + 2 * LINE + GAP)
+        page.paste(Image.fromarray(np.asarray(picture)).resize((tile, tile), Image.Resampling.NEAREST), (left, top))
+        draw.multiline_text((left, top + tile), caption, "black", spacing=0)
     return page

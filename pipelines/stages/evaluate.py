@@ -18,7 +18,7 @@ def main(cfg: Config) -> None:
     splits = {split: examples.load(cfg.data_folder, split) for split in ("valid", "test")}
     outcomes = {split: scoring.outcomes(predictor, found) for split, found in splits.items()}
     figures = {split: scoring.metrics(found) for split, found in outcomes.items()}
-    counts = {split: len(next(iter(found.values()))) for split, found in outcomes.items()}
+    counts = {split: len(found.images) for split, found in splits.items()}
     report = _report(cfg, figures, counts, latency_ms(predictor, splits["valid"].images))
     folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
     _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(predictor, outcomes["valid"]), cfg.model_folder)
