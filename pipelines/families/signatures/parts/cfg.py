@@ -1,0 +1,122 @@
+"""A Darknet cfg as text: sections of options. What they mean is said in darknet.py."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class BadNetwork(ValueError):
+    """A cfg that cannot be built; the message names the layer, its line and what is known."""
+
+
+class Section(NamedTuple):
+    """`[name]` at `line` of the cfg, its options as they are written; `layer` is Darknet's number of it, -1 for [net]."""
+
+    name: str
+    line: int
+    layer: int
+    options: dict[str, str]
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a message."""
+        return f"[{self.name}] at line {self.line}" if self.layer < 0 else f"layer {self.layer}, [{self.name}] at line {self.line}"
+
+    def refused(self, words: str) -> BadNetwork:
+        """The error that says where."""
+        return BadNetwork(f"{self.place}: {words}")
+
+    def whole(self, key: str, default: int | None = None, least: int = 0, most: int = 65_536) -> int:
+        """A whole number. Raises BadNetwork."""
+        text = self._text(key, None if default is None else str(default))
+        numbers = _wholes(text)
+        if len(numbers) != 1 or not least <= numbers[0] <= most:
+            raise self.refused(f"{key}={text} is no whole number of {least} to {most:,}.")
+        return numbers[0]
+
+    def wholes(self, key: str, default: str | None = None) -> list[int]:
+        """Whole numbers between commas, at least one. Raises BadNetwork."""
+        text = self._text(key, default)
+        numbers = _wholes(text)
+        if not numbers:
+            raise self.refused(f"{key}={text} are no whole numbers with commas between them.")
+        return numbers
+
+    def floats(self, key: str, default: str | None = None) -> list[float]:
+        """Numbers above 0 between commas, at least one. Raises BadNetwork."""
+        text = self._text(key, default)
+        try:
+            numbers = [float(part) for part in _parts(text)]
+        except ValueError:
+            numbers = []
+        if not numbers or not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise self.refused(f"{key}={text} are no numbers above 0 with commas between them.")
+        return numbers
+
+    def one_of(self, key: str, choices: dict[str, object] | tuple[str, ...], default: str) -> str:
+        """One of some words. Raises BadNetwork."""
+        word = self.options.get(key, default)
+        if word not in choices:
+            raise self.refused(f"unknown {key}={word}. Known are: {', '.join(choices)}.")
+        return word
+
+    def only(self, known: set[str]) -> None:
+        """Raises BadNetwork for an option that changes the layer in a way nobody here knows."""
+        for key, value in self.options.items():
+            if key not in known:
+                raise self.refused(f"unknown option {key}={value}. Known are: {', '.join(sorted(known))}.")
+
+    def _text(self, key: str, default: str | None) -> str:
+        text = self.options.get(key, default)
+        if text is None:
+            raise self.refused(f"{key}= is missing.")
+        return text
+
+
+def sections(text: str) -> list[Section]:
+    """All sections in order, [net] first. Raises BadNetwork for a line that is neither `[name]` nor `key=value`, or a key said twice."""
+    found: list[Section] = []
+    for number, line in _lines(text):
+        if line.startswith("["):
+            found.append(Section(_name(number, line), number, len(found) - 1, {}))
+        elif not found:
+            raise BadNetwork(f"line {number}: {line!r} stands before the first section. A cfg begins with [net].")
+        else:
+            _add(found[-1], number, line)
+    if not found or found[0].name not in {"net", "network"}:
+        raise BadNetwork(f"the cfg begins with {found[0].place if found else 'nothing'}. It must begin with [net].")
+    return found
+
+
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """What is not blank or a comment, with its number from 1 on."""
+    for number, line in enumerate(text.splitlines(), 1):
+        said = line.partition("#")[0].partition(";")[0].strip()
+        if said:
+            yield number, said
+
+
+def _name(number: int, line: str) -> str:
+    if not line.endswith("]"):
+        raise BadNetwork(f"line {number}: {line!r} has no closing bracket.")
+    return line[1:-1].strip()
+
+
+def _add(section: Section, number: int, line: str) -> None:
+    key, equals, value = (part.strip() for part in line.partition("="))
+    if not (key and equals and value):
+        raise BadNetwork(f"line {number}, in {section.place}: {line!r} is not of the form key=value.")
+    if key in section.options:
+        raise BadNetwork(f"line {number}, in {section.place}: {key}= was said before, as {section.options[key]}. Leave one.")
+    section.options[key] = value
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _wholes(text: str) -> list[int]:
+    try:
+        return [int(part) for part in _parts(text)]
+    except ValueError:
+        return []
