@@ -61,9 +61,12 @@ class Split:
         return np.stack([Convention(side).from_grey(page.grey()) for page in self.pages])
 
     def of(self, sources: dict[str, float]) -> "Split":
-        """The share of each source's documents that is named; chosen once and for good by the document's name. Others are left out."""
-        shares = [sources.get(page.source, 0.0) for page in self.pages]
-        return Split([page for page, share in zip(self.pages, shares, strict=True) if splits.chosen([page.document.encode()], share, SALT)[0]])
+        """The share of each source's documents that is named; chosen once and for good by the document's name. Others are left out.
+
+        Drawn pages, which no recipe names, are all taken.
+        """
+        shares = {"embedded": 1.0, **sources}
+        return Split([page for page in self.pages if splits.chosen([page.document.encode()], shares.get(page.source, 0.0), SALT)[0]])
 
 
 def pack(folder: Path, split: str, pages: Sequence[Page]) -> None:
