@@ -18,7 +18,17 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 HERE = Path(__file__).parent
-NAMES = {"nll": "negative log-likelihood"}  # metrics whose short name says little
+NAMES = {  # metrics whose short name says little
+    "nll": "negative log-likelihood",
+    "map50": "mAP at IoU 0.5",
+    "map50_95": "mAP at IoU 0.5 to 0.95",
+    "map30": "mAP at IoU 0.3",
+    "f1": "F1",
+    "f1_30": "F1 at IoU 0.3",
+    "count_accuracy": "pages with the right count",
+    "signed_precision": "precision of \u201csigned\u201d",
+    "signed_recall": "recall of \u201csigned\u201d",
+}
 ASSETS = (".css", ".js", ".svg")
 POLICY = {
     "default-src": "'self'",

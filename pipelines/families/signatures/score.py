@@ -14,7 +14,7 @@ from pipelines.families.signatures.examples import Split
 from pipelines.families.signatures.picture import Boxes, in_pixels
 from pipelines.families.signatures.predict import Predictor
 
-__all__ = ["HEADLINE", "headline", "metrics", "outcomes", "score", "sheets", "tables"]
+__all__ = ["HEADLINE", "headline", "judged", "metrics", "outcomes", "score", "sheets", "tables"]
 PAGES = 8  # answered at once
 
 
@@ -28,11 +28,11 @@ def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
     images = examples.brought(predictor.convention.side)
     starts = tqdm(range(0, len(images), PAGES), desc="scoring", unit="batch", leave=False)
     answers = [boxes for start in starts for boxes in predictor.predict(images[start : start + PAGES])]
-    found = _judged(examples, answers)
+    found = judged(examples, answers)
     return {**found, "threshold": np.full(len(found["documents"]), predictor.convention.threshold)}
 
 
-def _judged(examples: Split, answers: Sequence[Boxes]) -> Outcomes:
+def judged(examples: Split, answers: Sequence[Boxes]) -> Outcomes:
     """Answers of fractions of the page, held against the labels in its pixels."""
     pages = examples.pages
     told = [_in_pixels(boxes, page.height, page.width) for boxes, page in zip(answers, pages, strict=True)]
