@@ -46,7 +46,12 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
 
     Raises BrokenArchive, also for a link: what it points to would be missing without a word.
     """
-    yield from tqdm(_files(path) if path.is_dir() else _tarred(path), desc=path.name, unit="file")
+    yield from tqdm(contents(path), desc=path.name, unit="file")
+
+
+def contents(path: Path) -> Iterator[tuple[str, bytes]]:
+    """What `members` gives, without a progress bar."""
+    return _files(path) if path.is_dir() else _tarred(path)
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:

@@ -63,14 +63,14 @@ def read(path: Path, known: Sequence[str]) -> list[Labelled]:
     Raises BrokenArchive, Unpaired, BadManifest, BrokenPicture or BadLabel.
     """
     files = {name: content for name, content in archives.members(path) if _shown(name)}
-    pairs = _pairs(list(files), path)
+    paired = pairs(files, str(path))
     documents = {
         name: table for name, content in files.items() if posixpath.basename(name) == MANIFEST for table in [_table(name, content)]
     }
-    root = posixpath.commonpath([posixpath.dirname(name) for name in pairs])
+    root = posixpath.commonpath([posixpath.dirname(name) for name in paired])
     return [
         page(posixpath.relpath(name, root or "."), _document(name, documents), files[name], label, files[label], known)
-        for name, label in sorted(pairs.items())
+        for name, label in sorted(paired.items())
     ]
 
 
@@ -92,19 +92,20 @@ def _shown(name: str) -> bool:
     return not hidden and (path.suffix.lower() in PICTURES | LABELS or path.name == MANIFEST)
 
 
-def _pairs(names: list[str], path: Path) -> dict[str, str]:
-    """{picture: label}, complete on both sides."""
+def pairs(files: Iterable[str], where: str) -> dict[str, str]:
+    """{picture: label} of the names of all files, complete on both sides. Raises Unpaired."""
+    names = list(filter(_shown, files))
     found = [name for name in names if PurePosixPath(name).suffix.lower() in PICTURES]
     if not found:
-        raise Unpaired(f"{path} holds no picture. Pictures end in {', '.join(sorted(PICTURES))}.")
+        raise Unpaired(f"{where} holds no picture. Pictures end in {', '.join(sorted(PICTURES))}.")
     folders = {posixpath.dirname(name) for name in found}
     there = {name for name in names if _is_label(name, folders)}
     choices = {name: [label for label in _labels_of(name) if label in there] for name in found}
     _none([name for name, own in choices.items() if not own], "have no label file", "Add one to each, empty for a page without boxes")
     _none([label for own in choices.values() if len(own) > 1 for label in own], "label a picture twice", "Keep one label a picture")
-    pairs = {name: own[0] for name, own in choices.items()}
-    _none(there - set(pairs.values()), "label no picture", "Take them out, or add their pictures")
-    return pairs
+    paired = {name: own[0] for name, own in choices.items()}
+    _none(there - set(paired.values()), "label no picture", "Take them out, or add their pictures")
+    return paired
 
 
 def _none(names: Iterable[str], what: str, remedy: str) -> None:
