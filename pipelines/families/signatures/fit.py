@@ -24,6 +24,7 @@ from pipelines.families.signatures import model as models
 from pipelines.families.signatures.examples import LABELS, Split, load
 from pipelines.families.signatures.parts import pages as scans
 from pipelines.families.signatures.parts import weights
+from pipelines.families.signatures.parts.cfg import for_opencv
 from pipelines.families.signatures.parts.darknet import Darknet
 from pipelines.families.signatures.parts.loss import loss
 from pipelines.families.signatures.parts.pages import Labelled
@@ -212,13 +213,13 @@ def finished(cfg: Config, text: str, network: Darknet, valid: Split, out: Path) 
     """Write a trained network in every form, choose the threshold on validation, prove the forms against each other."""
     network = network.cpu().float().eval()
     (out / "native").mkdir()
-    (out / "network.cfg").write_text(text)
+    (out / "network.cfg").write_text(for_opencv(text))
     weights.write(network, out / "native/network.weights")
     weights.write(network, out / "opencv.weights", for_opencv=True)
     pages = valid.brought(cfg.model.side)
     proof = _exported(network, pages[:PROOF], out)
     exact = cfg.fit.model_copy(update={"precision": "float32"})
-    threshold = detection.best_threshold(outcomes(valid, _answered(exact, network, valid, cfg.model.side)))
+    threshold = detection.best_threshold(_outcomes(valid, _answered(exact, network, valid, cfg.model.side)))
     return Description(
         served=SERVED,
         native={"native/network.weights": "native"},
@@ -245,7 +246,13 @@ def _exported(network: Darknet, pages: NDArray[np.uint8], out: Path) -> Proof:
 
 
 def _judged(cfg: Config, network: Darknet, valid: Split) -> float:
-    return detection.headline(outcomes(valid, _answered(cfg.fit, network, valid, cfg.model.side)))
+    return detection.headline(_outcomes(valid, _answered(cfg.fit, network, valid, cfg.model.side)))
+
+
+def _outcomes(split: Split, answers: list[NDArray[np.float32]]) -> detection.Outcomes:
+    """Answers held against the labels, both as fractions of the page."""
+    truths = [in_fractions(page.boxes, page.height, page.width) for page in split.pages]
+    return detection.outcomes([page.document for page in split.pages], [page.source for page in split.pages], truths, answers)
 
 
 def _keep(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:

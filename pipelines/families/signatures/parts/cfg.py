@@ -88,6 +88,22 @@ def sections(text: str) -> list[Section]:
     return found
 
 
+def written(found: list[Section]) -> str:
+    """Sections as the text of a cfg, comments gone."""
+    return "\n".join(line for section in found for line in _written(section))
+
+
+def for_opencv(text: str) -> str:
+    """The same network for OpenCV, which without a word makes 0 of every score below 0.2."""
+    net, *layers = sections(text)
+    kept = [layer._replace(options={**layer.options, "thresh": "0"}) if layer.name == "yolo" else layer for layer in layers]
+    return written([net._replace(name="net"), *kept])
+
+
+def _written(section: Section) -> list[str]:
+    return [f"[{section.name}]", *(f"{key}={value}" for key, value in section.options.items()), ""]
+
+
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """What is not blank or a comment, with its number from 1 on."""
     for number, line in enumerate(text.splitlines(), 1):

@@ -73,6 +73,7 @@ class Darknet(nn.Module):
             raise section.refused(f"unknown layer. Known are: {', '.join(f'[{name}]' for name in LAYERS)}.")
         sources = _sources(section, shapes)
         if section.name == "yolo":
+            self._follows(section)
             self.heads.append(_head(section, shapes[sources[0]], self.width))
         layer, answered = LAYERS[section.name](section, [shapes[source] for source in sources])
         if sum(value.numel() for value in self.parameters()) > MOST_WEIGHTS:
@@ -81,6 +82,12 @@ class Darknet(nn.Module):
         self.sources.append(sources)
         if section.name != "yolo":
             shapes[section.layer] = answered
+
+    def _follows(self, section: Section) -> None:
+        """What is decoded must be a convolution's bare answer."""
+        before = self.layers[-1] if len(self.layers) else None
+        if not isinstance(before, Convolutional) or before.norm is not None or not isinstance(before.activation, nn.Identity):
+            raise section.refused("the layer before must be [convolutional] with activation=linear and without batch_normalize.")
 
     def forward(self, pages: Tensor) -> list[Tensor]:
         answers = {-1: pages}
