@@ -213,18 +213,29 @@ def _card(line: Line) -> dict[str, Any]:
 
 def _source(source: dict[str, Any]) -> str:
     """Recompute the SHA-256 of a source's content (an origin's decompressed), where the source is at hand."""
+    if source["kind"] == "mongo":
+        return _store(source)
     path = _at_hand(source)
     if source["kind"] == "folder":
-        _same(path, source["sha256"])
+        _same(str(path), archives.fingerprint(path), source["sha256"])
     else:
         sources.unpack(path, Path(os.devnull), source["sha256"], source["bytes"])
     return f"{path}, SHA-256 {source['sha256'][:12]}, {source['licence']}"
 
 
-def _same(path: Path, sha256: str) -> None:
-    found = archives.fingerprint(path)
+def _store(source: dict[str, Any]) -> str:
+    """A data set of the image store, by what it holds now."""
+    if "MONGO_URL" not in os.environ:
+        raise outputs.NotHere(f"data set {source['path']} of the image store (SHA-256 {source['sha256'][:12]}): set MONGO_URL")
+    from pipelines import imagestore
+
+    _same(source["url"], imagestore.fingerprint(source["path"]), source["sha256"])
+    return f"{source['url']}, SHA-256 {source['sha256'][:12]}, {source['licence']}"
+
+
+def _same(where: str, found: str, sha256: str) -> None:
     if found != sha256:
-        raise ValueError(f"{path} holds other files than were ingested: its fingerprint is {found[:12]}, the card's is {sha256[:12]}")
+        raise ValueError(f"{where} holds other files than were ingested: its fingerprint is {found[:12]}, the card's is {sha256[:12]}")
 
 
 def _at_hand(source: dict[str, Any]) -> Path:

@@ -4,6 +4,7 @@ DVC runs this stage on every `dvc repro`; it hashes only what seems to have chan
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,36 @@ def page(family: str, run: str) -> dict[str, Any]:
 
 
 def looked(data: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
-    """{"folder", "sha256"} where the page names a folder as a source; what is `known` where that is not here."""
-    if "folder" not in data["sources"] or not data.get("folder"):  # ingest says what is missing
-        return {}
+    """{"folder", "sha256"} where the page names a folder as a source, {"folders": {name: the same}} where it names several,
+
+    {"stores": {name: {"dataset", "sha256"}}} where it names data sets of the image store; what is `known` of those that are not here.
+    """
+    found: dict[str, Any] = {}
+    if "folder" in data["sources"] and data.get("folder"):  # ingest says what is missing
+        found |= _folder(data["folder"], known)
+    if "folder" in data["sources"] and data.get("folders"):
+        last = known.get("folders", {})
+        found["folders"] = {name: _folder(said["path"], last.get(name, {})) for name, said in data["folders"].items()}
+    if "mongo" in data["sources"] and data.get("stores"):
+        last = known.get("stores", {})
+        found["stores"] = {name: _store(said["dataset"], last.get(name, {})) for name, said in data["stores"].items()}
+    return found
+
+
+def _folder(name: str, known: dict[str, Any]) -> dict[str, Any]:
     try:
-        path = archives.located(data["folder"])
+        path = archives.located(name)
     except MissingData:
-        return known if known.get("folder") == data["folder"] else {"folder": data["folder"], "sha256": None}
-    return {"folder": data["folder"], "sha256": _remembered(path)}
+        return known if known.get("folder") == name else {"folder": name, "sha256": None}
+    return {"folder": name, "sha256": _remembered(path)}
+
+
+def _store(name: str, known: dict[str, Any]) -> dict[str, Any]:
+    if "MONGO_URL" not in os.environ:
+        return known if known.get("dataset") == name else {"dataset": name, "sha256": None}
+    from pipelines import imagestore
+
+    return {"dataset": name, "sha256": imagestore.fingerprint(name)}
 
 
 def _remembered(path: Path) -> str:
