@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,7 @@ def load(folder: Path, split: str) -> Split:
     return Split([_page(row, content) for row in json.loads((folder / f"{split}.json").read_text())])
 
 
-def _page(row: dict[str, object], content: memoryview) -> Page:
-    (start, size), boxes = row.pop("content"), np.array(row.pop("boxes"), np.float32).reshape(-1, 4)  # type: ignore[misc, call-overload]
-    return Page(**row, content=bytes(content[start : start + size]), boxes=boxes)  # type: ignore[arg-type]
+def _page(row: dict[str, Any], content: memoryview) -> Page:
+    start, size = row["content"]
+    boxes = np.array(row["boxes"], np.float32).reshape(-1, 4)
+    return Page(**{**row, "content": bytes(content[start : start + size]), "boxes": boxes})

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import cos, pi
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -86,14 +86,14 @@ def _trained(cfg: Config, data: Path, valid: Split, device: torch.device, log: T
     text = models.described(cfg.model, np.concatenate([page.boxes[:, 2:] for page in train]))
     network = models.build(cfg.model, text).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True)
-    optimizer = _optimizer(cfg.fit, network)
+    averaged, optimizer = cast(Darknet, average.module), _optimizer(cfg.fit, network)
     if log.checkpoint:
         _resume(network, average, optimizer, log.checkpoint)
     for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
         figures = _epoch(cfg, network, average, optimizer, train, epoch)
-        figures |= {"valid_map50": _judged(cfg, average.module, valid)}
+        figures |= {"valid_map50": _judged(cfg, averaged, valid)}
         log.epoch(figures, lambda folder: _keep(network, average, optimizer, folder))
-    return text, average.module
+    return text, averaged
 
 
 def _averaging(fit: Fit) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
@@ -168,7 +168,7 @@ def _step(fit: Fit, network: Darknet, optimizer: torch.optim.Optimizer, batch: B
         raws = network(_seen(batch.pages))
     total, parts = loss(fit, network, raws, batch.boxes)
     optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    total.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(network.parameters(), CLIP)
     optimizer.step()
     return {"loss": total.detach(), **parts}
@@ -237,12 +237,12 @@ def _exported(network: Darknet, pages: NDArray[np.uint8], out: Path) -> Proof:
     with torch.inference_mode():
         native = torch.cat([served(part) for part in torch.split(example, JUDGED)]).numpy()
     shapes = ({0: "n"},)
-    names = {"input_names": ["pages"], "output_names": ["boxes"]}
-    torch.onnx.export(served, (example[:2],), out / "model.onnx", **names, dynamo=True, dynamic_shapes=shapes, external_data=False)
+    told = {"input_names": ["pages"], "output_names": ["boxes"], "dynamo": True, "dynamic_shapes": shapes, "external_data": False}
+    torch.onnx.export(served, (example[:2],), out / "model.onnx", **told)  # type: ignore[arg-type]
     files = {"files": {name: {"role": role} for name, role in SERVED.items()}}
     prove(native, RUNTIMES["onnxruntime"](out, files)(pages), TOLERANCE)
-    told = native[..., 4] > LEAST  # OpenCV says 0 of what is unlikely
-    return prove(native[told], RUNTIMES["opencv"](out, files)(pages)[told], TOLERANCE)
+    likely = native[..., 4] > LEAST  # OpenCV says 0 of what is not
+    return prove(native[likely], RUNTIMES["opencv"](out, files)(pages)[likely], TOLERANCE)
 
 
 def _judged(cfg: Config, network: Darknet, valid: Split) -> float:

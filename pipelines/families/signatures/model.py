@@ -1,5 +1,6 @@
 """YOLOv4 as a Darknet cfg describes it: generated for one class, or any cfg by name."""
 
+from math import log
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from numpy.typing import NDArray
 from pipelines import folders
 from pipelines.families.signatures.examples import LABELS
 from pipelines.families.signatures.parts import anchors, architectures, weights
-from pipelines.families.signatures.parts.darknet import BadNetwork, Darknet
+from pipelines.families.signatures.parts.darknet import BadNetwork, Convolutional, Darknet
 from pipelines.families.signatures.settings import Model
 
 ANCHORS = {"yolov4-tiny": 6, "yolov4": 9}
+PRIOR = 0.005  # objectness before training
 
 
 class MissingFile(FileNotFoundError):
@@ -34,9 +36,18 @@ def build(cfg: Model, text: str) -> Darknet:
             f"the cfg describes pages of {network.width} x {network.height} and {[head.classes for head in network.heads]} classes; "
             f"model.side is {cfg.side} and there is {len(LABELS)} class. Change model.side, or the cfg."
         )
+    _doubt(network)
     if cfg.weights != "none":
         weights.read(network, _named(Path(cfg.weights), str(cfg.weights_sha256)), backbone=True)
     return network
+
+
+def _doubt(network: Darknet) -> None:
+    """Let fresh heads begin by seeing nothing: almost every place of a page holds nothing (Lin et al. 2017, section 3.3)."""
+    for head in network.heads:
+        last = network.layers[head.layer - 1]
+        if isinstance(last, Convolutional) and last.convolution.bias is not None:
+            last.convolution.bias.data.view(len(head.anchors), -1)[:, 4] = log(PRIOR / (1 - PRIOR))
 
 
 def _existing(name: str) -> Path:
@@ -49,5 +60,7 @@ def _existing(name: str) -> Path:
 def _named(path: Path, sha256: str) -> Path:
     found = folders.sha256(path) if path.is_file() else "no such file"
     if found != sha256:
-        raise MissingFile(f"model.weights={path} has SHA-256 {found}; model.weights_sha256 is {sha256}. Name the file that has it, or 'none'.")
+        raise MissingFile(
+            f"model.weights={path} has SHA-256 {found}; model.weights_sha256 is {sha256}. Name the file that has it, or set it to none."
+        )
     return path

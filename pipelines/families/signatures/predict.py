@@ -74,7 +74,7 @@ class Predictor:
         self.manifest = manifests.verified(folder)
         self.labels: list[str] = self.manifest["output"]["labels"]
         self.convention = Convention(**self.manifest["preprocessing"])
-        self.runtime = runtime or configs.serving("signatures").runtime or "onnxruntime"
+        self.runtime = runtime or str(configs.serving("signatures").runtime)
         self._run = RUNTIMES[self.runtime](folder, self.manifest)
 
     def warm(self) -> None:
@@ -88,7 +88,7 @@ class Predictor:
 
 
 def kept(boxes: Boxes, overlap: float) -> Boxes:
-    """Of one page's raw boxes [m, 5] of cx, cy, w, h, score those that no better one overlaps, as x, y, w, h, score [k, 5] within the page."""
+    """Of one page's raw boxes [m, 5] (cx, cy, w, h, score) those that no better one overlaps: x, y, w, h, score [k, 5], within the page."""
     likely = boxes[boxes[:, 4] >= LEAST]
     low = np.clip(likely[:, :2] - likely[:, 2:4] / 2, 0, 1)
     high = np.clip(likely[:, :2] + likely[:, 2:4] / 2, 0, 1)

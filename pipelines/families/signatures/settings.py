@@ -35,11 +35,11 @@ class Data(Page):
     """
 
     sources: list[Literal["folder", "mongo", "embedded"]] = Field(min_length=1)
-    folders: dict[str, Source] = {}
-    stores: dict[str, Stored] = {}
+    folders: dict[str, Source] = Field(default={})
+    stores: dict[str, Stored] = Field(default={})
     train: float = Field(gt=0, lt=1)
     valid: float = Field(gt=0, lt=1)
-    pinned: dict[str, Literal["train", "valid", "test"]] = {}
+    pinned: dict[str, Literal["train", "valid", "test"]] = Field(default={})
     limit: int | None = Field(default=None, ge=10)
 
     @model_validator(mode="after")

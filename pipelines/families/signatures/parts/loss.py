@@ -109,13 +109,13 @@ def _class_loss(fit: Fit, said: Tensor) -> Tensor:
 @torch.no_grad()
 def _excused(fit: Fit, head: Head, values: Tensor, truth: Tensor) -> Tensor:
     """[n, anchors, rows, columns]: places whose box overlaps a true one more than `fit.ignore`: no mistake, though not asked."""
-    count, anchors, rows, columns, _ = values.shape
+    _, anchors, rows, columns, _ = values.shape
     across, down = torch.arange(columns, device=values.device), torch.arange(rows, device=values.device)
     place = torch.stack(torch.meshgrid(across, down, indexing="xy"), -1)
     answered = _corners(_decoded(head, values[..., :4], place, _shapes(head, values).view(anchors, 1, 1, 2)))
     excused = torch.zeros(values.shape[:-1], dtype=torch.bool, device=values.device)
     cells = torch.tensor([columns, rows, columns, rows], device=values.device)
-    for page in truth[:, 0].unique().long().tolist():
+    for page in set(truth[:, 0].long().tolist()):
         true = _corners(truth[truth[:, 0] == page, 1:] * cells)
         excused[page] = (box_iou(answered[page].reshape(-1, 4), true) > fit.ignore).any(1).view(anchors, rows, columns)
     return excused
