@@ -29,7 +29,7 @@ def replacing(folder: Path) -> Iterator[Path]:
     try:
         draft.mkdir(parents=True)
         yield draft
-        _swap(draft, folder)
+        swap(draft, folder)
     except OSError as error:
         raise _explained(error, folder) from error
     finally:
@@ -48,7 +48,8 @@ def _swept(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _swap(draft: Path, folder: Path) -> None:
+def swap(draft: Path, folder: Path) -> None:
+    """Put a finished folder where another is, or none: to the disk first, then by name."""
     old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
     for path in draft.rglob("*"):
         _sync(path)

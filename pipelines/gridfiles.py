@@ -1,0 +1,61 @@
+"""Files of any size in GridFS, written so that an upload that was cut goes on where it was, and is invisible until it is whole.
+
+The driver's own upload starts anew each time, so chunks are written here; they are read by the driver.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, BinaryIO
+
+from pipelines.mongo import Document
+
+if TYPE_CHECKING:
+    from pymongo.database import Database
+
+CHUNK = 1 << 20  # bytes; an upload that was cut goes on with chunks of the same size
+
+
+class Changed(ValueError):
+    """A file that was another one when it was looked at first."""
+
+
+def put(database: "Database[Document]", bucket: str, key: str, name: str, sha256: str, stream: BinaryIO) -> int:
+    """Store what `stream` holds under the id `key`, which stands for this very content; return how many bytes had to be sent.
+
+    Raises Changed when the content has another SHA-256; nothing of it is kept.
+    """
+    files, chunks = database[bucket].files, database[bucket].chunks
+    if files.find_one({"_id": key}, {"_id": 1}):
+        return 0
+    files.create_index([("filename", 1), ("uploadDate", 1)])
+    chunks.create_index([("files_id", 1), ("n", 1)], unique=True)
+    there = {row["n"] for row in chunks.find({"files_id": key}, {"n": 1, "_id": 0})}
+    digest, length, sent = hashlib.sha256(), 0, 0
+    for n, data in enumerate(iter(lambda: stream.read(CHUNK), b"")):
+        digest.update(data)
+        length += len(data)
+        if n not in there:
+            chunks.replace_one({"files_id": key, "n": n}, {"files_id": key, "n": n, "data": data}, upsert=True)
+            sent += len(data)
+    if digest.hexdigest() != sha256:
+        chunks.delete_many({"files_id": key})
+        raise Changed(f"{name} has changed while it was read. Run the same command again when it is at rest.")
+    facts = {"length": length, "chunkSize": CHUNK, "uploadDate": datetime.now(UTC), "filename": name, "metadata": {"sha256": sha256}}
+    files.replace_one({"_id": key}, {"_id": key, **facts}, upsert=True)
+    return sent
+
+
+def read(database: "Database[Document]", bucket: str, key: str, start: int = 0) -> Iterator[bytes]:
+    """The content from byte `start` on, in pieces."""
+    from gridfs import GridFSBucket
+
+    with GridFSBucket(database, bucket).open_download_stream(key) as stream:
+        stream.seek(start)
+        yield from iter(lambda: stream.read(CHUNK), b"")
+
+
+def delete(database: "Database[Document]", bucket: str, keys: list[str]) -> None:
+    """Take files out, whole ones and begun ones."""
+    database[bucket].files.delete_many({"_id": {"$in": keys}})
+    database[bucket].chunks.delete_many({"files_id": {"$in": keys}})
