@@ -7,7 +7,7 @@ import csv
 import io
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -64,14 +64,10 @@ def read(path: Path, known: Sequence[str]) -> list[Labelled]:
     """
     files = {name: content for name, content in archives.members(path) if _shown(name)}
     paired = pairs(files, str(path))
-    documents = {
-        name: table for name, content in files.items() if posixpath.basename(name) == MANIFEST for table in [_table(name, content)]
-    }
-    root = posixpath.commonpath([posixpath.dirname(name) for name in paired])
-    return [
-        page(posixpath.relpath(name, root or "."), _document(name, documents), files[name], label, files[label], known)
-        for name, label in sorted(paired.items())
-    ]
+    manifests = {name: manifest(name, content) for name, content in files.items() if posixpath.basename(name) == MANIFEST}
+    root = posixpath.commonpath([posixpath.dirname(name) for name in paired]) or "."
+    pages = [page(name, document(name, manifests), files[name], label, files[label], known) for name, label in sorted(paired.items())]
+    return [found._replace(name=posixpath.relpath(found.name, root)) for found in pages]
 
 
 def page(name: str, of: str, content: bytes, label: str, labelled: bytes, known: Sequence[str]) -> Labelled:
@@ -80,9 +76,29 @@ def page(name: str, of: str, content: bytes, label: str, labelled: bytes, known:
     return Labelled(name, of, content, height, width, colour, labels.read(label, labelled, height, width, known))
 
 
-def document(name: str) -> str:
-    """The file's name without a trailing page part: "letter-page02_2.png" and "letter_3.png" are of "letter"."""
-    return PAGE_PART.sub("", PurePosixPath(name).stem, count=1)
+def document(name: str, manifests: Mapping[str, Mapping[str, str]]) -> str:
+    """Whose page a picture is: by the nearest manifest.csv, {its name: {file: document}}, in a folder above; without one by its own name.
+
+    Of the name it is what a trailing page part leaves: "letter-page02_2.png" and "letter_3.png" are of "letter". Raises BadManifest.
+    """
+    path = PurePosixPath(name)
+    for near in (str(folder / MANIFEST) for folder in path.parents):
+        if near in manifests:
+            if path.name not in manifests[near]:
+                raise BadManifest(
+                    f"{near} names no document for {path.name}. Add a row: file {path.name}, and the document it is a page of."
+                )
+            return manifests[near][path.name]
+    return PAGE_PART.sub("", path.stem, count=1)
+
+
+def manifest(name: str, content: bytes) -> dict[str, str]:
+    """{file: document} of a manifest.csv. Raises BadManifest."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True))
+        return {row["file"]: row["document"] for row in rows if row["document"].strip()}
+    except (UnicodeDecodeError, csv.Error, KeyError, AttributeError) as error:
+        raise BadManifest(f"{name} is not a table of file and document ({error!r}). Wanted: a first line that names these two.") from error
 
 
 def _shown(name: str) -> bool:
@@ -135,28 +151,6 @@ def _moved(stem: PurePosixPath) -> PurePosixPath | None:
         if parts[index] in BESIDE:
             return PurePosixPath(*parts[:index], BESIDE[parts[index]], *parts[index + 1 :])
     return None
-
-
-def _table(name: str, content: bytes) -> dict[str, str]:
-    """{file: document} of a manifest.csv."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig")), strict=True))
-        return {row["file"]: row["document"] for row in rows if row["document"].strip()}
-    except (UnicodeDecodeError, csv.Error, KeyError, AttributeError) as error:
-        raise BadManifest(f"{name} is not a table of file and document ({error!r}). Wanted: a first line that names these two.") from error
-
-
-def _document(picture: str, documents: dict[str, dict[str, str]]) -> str:
-    """By the manifest in the picture's folder or the one above it; by its name where there is none."""
-    folder, name = posixpath.split(picture)
-    for manifest in (posixpath.join(folder, MANIFEST), posixpath.join(posixpath.dirname(folder), MANIFEST)):
-        if manifest in documents:
-            if name not in documents[manifest]:
-                raise BadManifest(
-                    f"{manifest} names no document for {name}. Add a row: file {name}, and the document that it is a page of."
-                )
-            return documents[manifest][name]
-    return document(name)
 
 
 def _looked(name: str, content: bytes) -> tuple[int, int, bool]:

@@ -84,13 +84,14 @@ def _stores(data: Data) -> Iterator[Found]:
     from pipelines import imagestore
 
     for name, said in data.stores.items():
+        manifest = imagestore.manifest(said.dataset)
+        manifests = {labelled.MANIFEST: labelled.manifest(labelled.MANIFEST, manifest)} if manifest is not None else {}
         pages = [
-            labelled.page(file, labelled.document(file), content, f"the label of {file}", label, LABELS)
+            labelled.page(file, labelled.document(file, manifests), content, f"the label of {file}", label, LABELS)
             for file, content, label in imagestore.labelled(said.dataset)
         ]
         facts = {"kind": "mongo", "path": said.dataset, "url": f"mongo:{said.dataset}", "sha256": imagestore.fingerprint(said.dataset)}
-        size = sum(len(page.content) for page in pages)
-        yield Found(_source(name, {**facts, "bytes": size}, said), said.description, pages)
+        yield Found(_source(name, {**facts, "bytes": imagestore.size(said.dataset)}, said), said.description, pages)
 
 
 def _source(name: str, facts: dict[str, Any], said: Source | Stored) -> dict[str, Any]:
