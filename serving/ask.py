@@ -1,6 +1,7 @@
 """`python -m serving.ask --family digits --image my_digit.png`: one answer, without a server, as a person reads it."""
 
 import argparse
+import asyncio
 from importlib import import_module
 from pathlib import Path
 
@@ -23,8 +24,7 @@ def ask(family: str, image: Path) -> dict[str, object]:
     answers = import_module(f"serving.{families.known(family)}.answers")
     settle(family)
     served = Champion(family).served
-    picture = answers.read(Body(False, image.read_bytes()), served, configs.serving(family))
-    answer: dict[str, object] = answers.answer(served.predictor.predict(picture[None])[0], served)
+    answer: dict[str, object] = asyncio.run(answers.answered(Body(False, image.read_bytes()), served, configs.serving(family)))
     return answer
 
 

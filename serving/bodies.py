@@ -36,12 +36,12 @@ class Body(NamedTuple):
     content: bytes
 
 
-async def read(request: Request, limit_mb: float, kinds: Sequence[str] = KINDS) -> Body:
-    """The body: JSON, the multipart field `image`, or a picture as it is, of these content types.
+async def read(request: Request, limit_mb: float, kinds: Sequence[str] = KINDS, json_mb: float = JSON_MB) -> Body:
+    """The body: JSON of at most `json_mb`, the multipart field `image`, or a picture as it is, of these content types.
 
     Raises Refusal: 413 over the limit, 415 for another content type, 400 or 422 for what does not fit.
     """
-    kind, body = await _received(request, limit_mb, kinds, "image")
+    kind, body = await _received(request, limit_mb, kinds, "image", json_mb=json_mb)
     if not body:
         words = f"The body is empty. Send a picture as multipart field 'image', or one of: {', '.join(kinds)}."
         raise Refusal(422, "empty body", words)
@@ -56,10 +56,12 @@ async def read_many(request: Request, limit_mb: float, most: int) -> list[Body]:
     return [Body(False, content) for content in await _uploads(request, body, "images", most)]
 
 
-async def _received(request: Request, limit_mb: float, kinds: Sequence[str], field: str, counted: str = "") -> tuple[str, bytes]:
+async def _received(
+    request: Request, limit_mb: float, kinds: Sequence[str], field: str, counted: str = "", json_mb: float = JSON_MB
+) -> tuple[str, bytes]:
     """Content type and content. Raises Refusal: 415 for a type that is not read, whatever its size, and 413 over the limit."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    limit = int((min(JSON_MB, limit_mb) if kind == JSON else limit_mb) * 1e6)
+    limit = int((min(json_mb, limit_mb) if kind == JSON else limit_mb) * 1e6)
     content, size = await _content(request, limit)
     if kind not in kinds:
         words = f"Content-Type {kind[:SHOWN] or '(none)'!r} is not read here. Send one of: {', '.join(kinds)}; a form's files in {field!r}."
@@ -159,10 +161,10 @@ async def _files(form: FormData, field: str) -> list[bytes]:
 FILE = {"type": "string", "format": "binary"}
 
 
-def described(kind: type[BaseModel] | None = None) -> dict[str, Any]:
-    """The request body for an OpenAPI description: a multipart picture, a picture alone, and JSON of `kind` where there is one."""
+def described(kind: type[BaseModel] | None = None, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
+    """The request body for an OpenAPI description: a multipart file, a file alone, and JSON of `kind` where there is one."""
     form = {"type": "object", "properties": {"image": FILE}, "required": ["image"]}
-    pictures = {name: {"schema": FILE} for name in KINDS if name.startswith("image/")}
+    pictures = {name: {"schema": FILE} for name in kinds if name not in {JSON, FORM}}
     json = {JSON: {"schema": kind.model_json_schema()}} if kind else {}
     return {"requestBody": {"required": True, "content": {**json, FORM: {"schema": form}, **pictures}}}
 

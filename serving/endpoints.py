@@ -17,6 +17,8 @@ from pipelines import configs
 from serving import pages, problems
 from serving.champion import Champion, Origin, Served
 
+PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+
 
 class Health(BaseModel):
     """The service answers, and with this model."""
@@ -63,6 +65,13 @@ def signed(request: Request, answer: dict[str, Any]) -> JSONResponse:
     """An answer as JSON; its id and version stand in the log beside the request's."""
     request.state.prediction_id, request.state.version = answer["prediction_id"], answer["model"]["version"]
     return JSONResponse(answer)
+
+
+def signed_picture(request: Request, png: bytes, answer: dict[str, Any]) -> Response:
+    """An answer drawn as PNG: its id, count and version stand in the head, and in the log beside the request's."""
+    request.state.prediction_id, request.state.version = answer["prediction_id"], answer["model"]["version"]
+    told = {"X-Prediction-Id": answer["prediction_id"], "X-Count": str(answer["count"]), "X-Model-Version": str(answer["model"]["version"])}
+    return Response(png, media_type="image/png", headers=told)
 
 
 def signed_many(request: Request, results: list[dict[str, Any]], served: Served) -> JSONResponse:

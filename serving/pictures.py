@@ -16,13 +16,17 @@ INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megaby
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
 
 
-def opened(content: bytes, limit_megapixels: float) -> Image.Image:
-    """Read the header of a PNG, JPEG or WebP. Raises Refusal: 415 for another kind, 413 for too many pixels."""
+def opened(content: bytes, limit_megapixels: float, also: str = "") -> Image.Image:
+    """Read the header of a PNG, JPEG or WebP. Raises Refusal: 415 for another kind, 413 for too many pixels.
+
+    `also` names what else the service reads.
+    """
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own bomb check names neither size nor remedy; the one below is stricter
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise Refusal(415, "not a picture", f"{_named(content)} is not a picture this service reads. Send PNG, JPEG or WebP.") from error
+        words = f"{_named(content)} is not a picture this service reads. Send PNG, JPEG or WebP{also}."
+        raise Refusal(415, "not a picture", words) from error
     width, height = picture.size
     if width * height > limit_megapixels * 1e6:
         raise Refusal(413, "too many pixels", f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
@@ -41,6 +45,12 @@ def light(content: bytes) -> bool:
     return width * height <= LIGHT_PIXELS
 
 
+def upright(size: tuple[int, int], decoded: NDArray[np.uint8]) -> tuple[int, int]:
+    """The (width, height) of an opened picture as a person sees it: turned where decoding it to [height, width, ...] has turned it."""
+    height, width = decoded.shape[:2]
+    return size[::-1] if (size[0] - size[1]) * (width - height) < 0 else size
+
+
 def _few_scans(picture: Image.Image, content: bytes) -> None:
     """Pixels hold no FF DA, the marker of a scan: counting it needs no decoding. Raises Refusal 422."""
     if picture.format in {"JPEG", "MPO"} and (scans := content.count(b"\xff\xda")) > SCANS:
@@ -56,19 +66,19 @@ def _named(content: bytes) -> str:
     return f"A body that begins with {content[:8]!r} ({len(content)} bytes)"
 
 
-def grey(picture: Image.Image) -> NDArray[np.uint8]:
+def grey(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
     """Decode to [height, width], as pictures.decoded does. Raises Refusal 422 when the picture is truncated or broken."""
-    return _decoded(picture, "L")
+    return _decoded(picture, "L", side)
 
 
-def colour(picture: Image.Image) -> NDArray[np.uint8]:
+def colour(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
     """Decode to [height, width, 3], as pictures.decoded does. Raises Refusal 422 when the picture is truncated or broken."""
-    return _decoded(picture, "RGB")
+    return _decoded(picture, "RGB", side)
 
 
-def _decoded(picture: Image.Image, mode: str) -> NDArray[np.uint8]:
+def _decoded(picture: Image.Image, mode: str, side: int) -> NDArray[np.uint8]:
     try:
-        return pictures.decoded(picture, mode, WORKING_SIDE)
+        return pictures.decoded(picture, mode, side)
     except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
         words = f"The {picture.format} picture is truncated or broken ({error}). Send the whole file."
         raise Refusal(422, "broken picture", words) from error

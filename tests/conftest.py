@@ -12,17 +12,20 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from PIL import Image
 
 from pipelines import cards, configs, families, folders, manifests, records, trainings
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
+from tests import detectors
+from tests.forms import encoded
 
 ROOT = Path(__file__).parents[1]
 
 
 class Tiny(NamedTuple):
-    """The smallest model of a family, one random layer: what its graph takes, how strong the layer is, and what its manifest says."""
+    """The smallest classifier of a family, one random layer: what its graph takes, how strong the layer is, and what its manifest says."""
 
     input: str
     kind: int
@@ -79,7 +82,11 @@ def tiny_model(candidate: str, seed: int) -> Path:
 
 def network(family: str, out: Path, seed: int) -> manifests.Description:
     """The files of a tiny model: its weights differ by `seed`."""
-    tiny = TINY[family]
+    return detectors.network(out, seed) if family == "signatures" else classifier(TINY[family], out, seed)
+
+
+def classifier(tiny: Tiny, out: Path, seed: int) -> manifests.Description:
+    """One random layer and softmax."""
     (out / "native").mkdir(parents=True)
     (out / "native/weights").write_bytes(b"resumed from, never served")
     onnx.save(random_network(tiny, seed), str(out / "model.onnx"))
@@ -110,13 +117,19 @@ def random_network(tiny: Tiny, seed: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def evaluate(candidate: str, accuracy: float) -> None:
-    """The real evaluate stage, then the validation accuracy that the test needs: a random layer has none to speak of."""
+def evaluate(candidate: str, headline: float) -> None:
+    """The real evaluate stage, then the figure on validation that the test needs: a random layer has none to speak of."""
     run_stage("evaluate", f"family={of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]")
     page = Path("reports", of(candidate), "candidates", f"{candidate}.json")
     report = json.loads(page.read_text())
-    report["valid"]["accuracy"] = accuracy
+    report["valid"][families.part(of(candidate), "score").HEADLINE] = headline
     folders.write_json(page, report)
+
+
+def picture(family: str) -> bytes:
+    """A test picture of the embedded data, dark on light, as a file."""
+    split = families.part(family, "examples").load(Path("data", family), "test")
+    return split.pages[0].content if family == "signatures" else encoded(Image.fromarray(255 - split.images[0]))
 
 
 def run_stage(stage: str, *words: str) -> str:

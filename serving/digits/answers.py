@@ -58,6 +58,11 @@ def read(body: bodies.Body, served: Served, limits: Serving) -> NDArray[np.uint8
     return brought
 
 
+async def answered(body: bodies.Body, served: Served, limits: Serving) -> dict[str, Any]:
+    """The answer for one body. Raises Refusal."""
+    return answer(await served.batches.answer(await bodies.understood(read, body, served, limits)), served)
+
+
 def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]:
     """Rank the ten digits by their probabilities [10]."""
     ranking = [{"digit": served.predictor.labels[index], "confidence": float(probabilities[index])} for index in np.argsort(-probabilities)]

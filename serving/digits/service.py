@@ -21,8 +21,7 @@ async def predict(request: Request) -> JSONResponse:
     """Rank the ten digits for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb)
-    digit = await bodies.understood(answers.read, body, served, limits)
-    return endpoints.signed(request, answers.answer(await served.batches.answer(digit), served))
+    return endpoints.signed(request, await answers.answered(body, served, limits))
 
 
 @bentoml.service(service_class=Direct, name="digits", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from pipelines.configs import Serving
-from serving import pictures
+from serving import bodies, pictures
 from serving.bodies import Body
 from serving.champion import Origin, Served, signature, traced
 from serving.problems import Problem
@@ -52,6 +52,11 @@ def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
     rgb = pictures.colour(pictures.opened(body.content, limits.limit_megapixels))
     brought: NDArray[np.uint8] = served.predictor.convention.from_rgb(rgb)
     return brought
+
+
+async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
+    """The answer for one body. Raises Refusal."""
+    return answer(await served.batches.answer(await bodies.understood(read, body, served, limits)), served)
 
 
 def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]:

@@ -29,8 +29,7 @@ async def predict(request: Request) -> JSONResponse:
     """The three likeliest classes for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, bodies.PICTURES)
-    picture = await bodies.understood(answers.read, body, served, limits)
-    return endpoints.signed(request, answers.answer(await served.batches.answer(picture), served))
+    return endpoints.signed(request, await answers.answered(body, served, limits))
 
 
 @app.post(

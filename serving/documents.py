@@ -1,0 +1,160 @@
+"""PDF documents from strangers: each is rendered in a process of its own, which may crash, swell or hang without harm to the service."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.configs import Serving
+from serving.problems import Refusal
+
+RENDERING = Path(__file__).with_name("rendering.py")
+DPI = 150  # pixels in an inch: A4 has 1241 x 1754
+PAGE_SECONDS = 20  # that one page may take; the first one's include the start
+GRACE = 0.2  # seconds that it has to end by itself
+AT_ONCE = asyncio.Semaphore(2)  # documents being rendered, all requests together
+MARK, WITHIN = b"%PDF-", 1024  # a PDF may have other bytes before its mark, so many
+OTHERS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")  # what begins like this is a picture, whatever else it holds
+REMEDY = "Print it to a new PDF, or send its pages as pictures."
+LINE = 2**16  # bytes that the renderer may say of a page, and that are read ahead of its pixels
+
+
+class Page(NamedTuple):
+    """One page as it was rendered: its number, the first being 1, and [height, width] in grey."""
+
+    number: int
+    grey: NDArray[np.uint8]
+
+
+class Broken(Exception):
+    """The renderer ended, or said what it should not."""
+
+
+def is_pdf(content: bytes) -> bool:
+    """Is this to be read as a PDF?"""
+    return MARK in content[: WITHIN + len(MARK)] and not content.startswith(OTHERS)
+
+
+async def pages(content: bytes, limits: Serving, only: int | None = None) -> AsyncGenerator[Page, None]:
+    """The pages of a PDF one after another, or `only` one of them; as few as are asked for are in memory at once.
+
+    Raises Refusal: 413 for too many or too large pages, 422 for a document that is encrypted, broken, endless, or has no such page.
+    Close it (contextlib.aclosing) where it is not read to its end.
+    """
+    async with AT_ONCE:
+        process = await _started(limits, only)
+        at = "its first page"
+        try:
+            async with asyncio.timeout(PAGE_SECONDS):
+                count = await _counted(process, content, limits)
+            for number in _wanted(count, only):
+                at = f"page {number}"
+                async with asyncio.timeout(PAGE_SECONDS):
+                    page = await _page(process, number, limits)
+                yield page
+        except TimeoutError as error:
+            words = f"The PDF takes more than {PAGE_SECONDS} s up to {at}; no more are allowed. {REMEDY}"
+            raise Refusal(422, "endless document", words) from error
+        except Broken as error:
+            raise Refusal(422, "broken document", f"The PDF cannot be read up to {at}: it is truncated or broken. {REMEDY}") from error
+        finally:
+            await _ended(process)
+
+
+async def _started(limits: Serving, only: int | None) -> Process:
+    asked = {"dpi": DPI, "pixels": int(limits.limit_megapixels * 1e6), "pages": limits.limit_pages, "page": only}
+    command = [sys.executable, "-P", str(RENDERING), json.dumps(asked)]
+    return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=LINE)
+
+
+async def _ended(process: Process) -> None:
+    """Wait for one that has no more to say; kill one that has, or takes its time: somebody has gone, or refused it."""
+    assert process.stdout  # noqa: S101 PIPE
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            if not await process.stdout.read(1):
+                await process.wait()
+                return
+    with suppress(ProcessLookupError):
+        process.kill()
+    await process.communicate()
+
+
+async def _counted(process: Process, content: bytes, limits: Serving) -> int:
+    """Hand the document over, and hear how many pages it has."""
+    assert process.stdin  # noqa: S101 PIPE
+    with suppress(ConnectionError):  # it ended early: what it said stands in its output
+        process.stdin.write(content)
+        await process.stdin.drain()
+    process.stdin.close()
+    return _whole(await _said(process, limits), "pages", limits.limit_pages)
+
+
+async def _page(process: Process, number: int, limits: Serving) -> Page:
+    said, most = await _said(process, limits), int(limits.limit_megapixels * 1e6)
+    width, height = (_whole(said, side, most) for side in ("width", "height"))
+    if said.get("page") != number or width * height > most:
+        raise Broken
+    assert process.stdout  # noqa: S101 PIPE
+    try:
+        content = await process.stdout.readexactly(width * height)
+    except asyncio.IncompleteReadError as error:
+        raise Broken from error
+    return Page(number, np.frombuffer(content, np.uint8).reshape(height, width))
+
+
+async def _said(process: Process, limits: Serving) -> dict[str, Any]:
+    """One line of the renderer. It read what a stranger sent, so it is not believed either. Raises Refusal or Broken."""
+    assert process.stdout  # noqa: S101 PIPE
+    try:
+        said = json.loads(await process.stdout.readline())
+    except ValueError as error:
+        raise Broken from error
+    if not isinstance(said, dict):
+        raise Broken
+    if "refused" in said:
+        raise _refusal(said, limits)
+    return said
+
+
+def _whole(said: dict[str, Any], key: str, most: int) -> int:
+    """A number from 1 to `most`. Raises Broken."""
+    value = said.get(key)
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise Broken
+    return value
+
+
+def _wanted(count: int, only: int | None) -> list[int]:
+    """The numbers of the pages to render. Raises Refusal for one that is not there."""
+    if only is not None and only > count:
+        raise no_page(only, count)
+    return [only] if only else [*range(1, count + 1)]
+
+
+def no_page(asked: int, count: int) -> Refusal:
+    """What a page that is not there is refused with."""
+    have = f"1 to {count}" if count > 1 else "1"
+    return Refusal(422, "no such page", f"page={asked} is not there: this has {count} page{'s' * (count > 1)}. Ask for page={have}.")
+
+
+def _refusal(said: dict[str, Any], limits: Serving) -> Refusal:
+    """The renderer's refusals, in words."""
+    figures = {key: int(said.get(key) or 0) for key in ("pages", "page", "width", "height")}
+    size = f"page {figures['page']} has {figures['width']} x {figures['height']} pixels at {DPI} dpi"
+    refusals = {
+        "pages": (413, "too many pages", f"has {figures['pages']} pages; at most {limits.limit_pages} are read. Send it in parts."),
+        "large": (413, "too many pixels", f"is too large: {size}; at most {limits.limit_megapixels:g} megapixels are allowed. {REMEDY}"),
+        "encrypted": (422, "encrypted document", "is encrypted. Save it without a password, and send it again."),
+        "empty": (422, "no pages", "has no pages. Send one that has."),
+        "page": (422, "broken document", f"cannot be read: page {figures['page']} is broken. {REMEDY}"),
+    }
+    status, reason, words = refusals.get(str(said["refused"]), (422, "broken document", f"is truncated or broken. {REMEDY}"))
+    return Refusal(status, reason, f"The PDF {words}")

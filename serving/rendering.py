@@ -1,0 +1,108 @@
+"""`python -P serving/rendering.py '<what is asked>'`: a PDF on standard input, its pages in grey on standard output.
+
+PDFium is a large C++ library that strangers feed. Here it runs in a process of its own, with little memory and time: documents.py starts
+one for each document, and its crash is no more than a document that cannot be read. It is asked with one JSON object, {"dpi", "pixels",
+"pages", "page"}, and answers with lines of JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its bytes, row
+by row; or {"refused": why}.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+POINTS = 72  # in an inch
+MEMORY = 1_200_000_000  # bytes of addresses: a page of 40 megapixels, what is decoded for it, and the program itself
+SECONDS = 120  # of a processor, in all; documents.py gives less to each page
+FAULTS = {0: "empty", 4: "encrypted", 5: "encrypted"}  # FPDF_ERR_SUCCESS with nothing in it, _PASSWORD and _SECURITY of fpdfview.h
+
+
+class Refused(Exception):
+    """A document that is not rendered; the first argument is a short word, the others are figures for it."""
+
+
+def main() -> None:
+    """Render what is asked for. A fault of PDFium ends the process; whoever started it tells the person."""
+    asked = json.loads(sys.argv[1])
+    confine()
+    out, content = sys.stdout.buffer, sys.stdin.buffer.read()
+    try:
+        for record, rows in rendered(content, **asked):
+            told(out, record, rows)
+    except Refused as refused:
+        told(out, {"refused": refused.args[0], **refused.args[1]}, [])
+
+
+def confine() -> None:
+    """Give up what rendering does not need: memory, time, core dumps, files. Windows has no such limits."""
+    if sys.platform == "win32":
+        return
+    import resource as of
+
+    for limit, most in ((of.RLIMIT_AS, MEMORY), (of.RLIMIT_CPU, SECONDS), (of.RLIMIT_CORE, 0), (of.RLIMIT_FSIZE, 0)):
+        of.setrlimit(limit, (most, most))
+
+
+def rendered(content: bytes, dpi: int, pixels: int, pages: int, page: int | None) -> Iterator[tuple[dict[str, int], list[memoryview]]]:
+    """The number of pages, then each page, or the one that is asked for, with its rows. Raises Refused."""
+    document = opened(content)
+    if (count := len(document)) > pages:
+        raise Refused("pages", {"pages": count})
+    yield {"pages": count}, []
+    for number in range(1, count + 1) if page is None else [page] if page <= count else []:
+        yield drawn(document, number, dpi / POINTS, pixels)
+
+
+def opened(content: bytes) -> Any:
+    """A document that has pages, its form's fields to be drawn as they are filled. Raises Refused."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(content)
+        document.init_forms()
+    except pypdfium2.PdfiumError as error:
+        raise Refused(FAULTS.get(error.err_code, "broken"), {}) from error
+    return document
+
+
+def drawn(document: Any, number: int, scale: float, pixels: int) -> tuple[dict[str, int], list[memoryview]]:
+    """One page, upright, annotations and filled fields included. Raises Refused for one that is too large or cannot be read."""
+    import pypdfium2
+
+    try:
+        page = document[number - 1]
+        size = sized(number, page.get_size(), scale, pixels)
+        bitmap = page.render(scale=scale, grayscale=True)
+        rows = lines(bitmap)
+        page.close()
+    except pypdfium2.PdfiumError as error:
+        raise Refused("page", {"page": number}) from error
+    if (bitmap.width, bitmap.height) != size:
+        raise Refused("page", {"page": number})
+    return {"page": number, "width": bitmap.width, "height": bitmap.height}, rows
+
+
+def sized(number: int, points: tuple[float, float], scale: float, pixels: int) -> tuple[int, int]:
+    """Width and height in pixels, from points. Raises Refused."""
+    width, height = (max(1, math.ceil(side * scale)) if math.isfinite(side) else pixels + 1 for side in points)
+    if width * height > pixels:
+        raise Refused("large", {"page": number, "width": width, "height": height})
+    return width, height
+
+
+def lines(bitmap: Any) -> list[memoryview]:
+    """The rows of a grey bitmap, without what pads them."""
+    content = memoryview(bitmap.buffer).cast("B")
+    return [content[row * bitmap.stride : row * bitmap.stride + bitmap.width] for row in range(bitmap.height)]
+
+
+def told(out: BinaryIO, record: dict[str, Any], rows: list[memoryview]) -> None:
+    """One record, at once."""
+    out.write(json.dumps(record).encode() + b"\n")
+    out.writelines(rows)
+    out.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""What signatures takes and answers."""
+
+import asyncio
+import io
+import re
+from contextlib import aclosing
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
+
+from pipelines.configs import Serving
+from serving import bodies, dataurls, documents
+from serving.bodies import Body
+from serving.champion import Origin, Served, signature, traced
+from serving.problems import Refusal
+from serving.signatures import pages
+from serving.signatures.pages import Page, Shown
+
+KINDS = (*bodies.KINDS, "application/pdf")
+RED = (200, 30, 20)
+LINES = 400  # of them fit side by side on a drawn page: how wide one is
+NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+
+Pixels = Annotated[float, Field(ge=0)]
+Box = Annotated[list[Pixels], Field(min_length=4, max_length=4, description="x, y, w, h in pixels; x and y are the top left corner")]
+Score = Annotated[float, Field(ge=0, le=1)]
+
+
+class Submitted(BaseModel):
+    """A page as base64: a PNG, JPEG, WebP or PDF, with or without the beginning of a data URL."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    image: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+
+
+class Found(BaseModel):
+    """The signatures on one page, the most certain first, in pixels of a page of this size."""
+
+    page: int
+    width: int
+    height: int
+    prediction: list[Box]
+    count: int
+    scores: list[Score]
+
+
+class Answer(BaseModel):
+    """The signatures on all pages, in the order of the pages; and of a PDF each page, rendered at 150 dpi, by itself."""
+
+    success: bool
+    prediction: list[Box]
+    count: int
+    scores: list[Score]
+    pages: list[Found] | None = Field(default=None, description="of a PDF alone")
+    prediction_id: str
+    model: Origin
+
+
+class Asked(NamedTuple):
+    """What the address asks for: the page with its boxes drawn, instead of JSON; and one page only."""
+
+    draw: bool
+    page: int | None
+
+
+QUERY: dict[str, dict[str, Any]] = {  # what may be asked in the address: type and meaning
+    "page": {
+        "schema": {"type": "integer", "minimum": 1, "maximum": 999_999},
+        "description": "this page of a PDF alone; as PNG it is the first unless another is asked for",
+    },
+    "draw": {
+        "schema": {"type": "boolean", "default": False},
+        "description": "true: answer with the page as PNG, its signatures framed, instead of JSON",
+    },
+}
+
+
+def described(draw: bool = True) -> dict[str, Any]:
+    """Body and query for an OpenAPI description."""
+    names = [name for name in QUERY if draw or name != "draw"]
+    return bodies.described(Submitted, KINDS) | {
+        "parameters": [{"name": name, "in": "query", "required": False, **QUERY[name]} for name in names]
+    }
+
+
+def asked(query: QueryParams, draw: bool = True) -> Asked:
+    """What the address asks for: a page, and where `draw` is known that too. Raises Refusal 422."""
+    page, drawn = _one(query, "page", "1"), _one(query, "draw", "false") if draw else "false"
+    if not NUMBER.fullmatch(page):
+        raise Refusal(422, "bad query", f"page={page[:40]!r} is not the number of a page; the first is page=1.")
+    if drawn not in {"true", "false"}:
+        raise Refusal(422, "bad query", f"draw={drawn[:40]!r} is neither true nor false. Ask for draw=true to have the page drawn.")
+    return Asked(drawn == "true", int(page) if "page" in query else None)
+
+
+def _one(query: QueryParams, name: str, otherwise: str) -> str:
+    values = query.getlist(name)
+    if len(values) > 1:
+        raise Refusal(422, "bad query", f"{name} is asked for {len(values)} times: {', '.join(values)[:80]!r}. Ask once.")
+    return values[0] if values else otherwise
+
+
+async def unwrapped(body: Body) -> Body:
+    """The file as it came, or out of JSON. Raises Refusal."""
+    return await bodies.understood(_unwrapped, body) if body.json else body
+
+
+def _unwrapped(body: Body) -> Body:
+    return Body(False, dataurls.decoded(dataurls.parsed(body.content, Submitted).image))
+
+
+async def answered(body: Body, served: Served, limits: Serving, only: int | None = None) -> dict[str, Any]:
+    """The answer for a file, or `only` one page of it, page after page. Raises Refusal."""
+    file = await unwrapped(body)
+    async with aclosing(pages.submitted(file, limits, only)) as submitted:
+        found = [_found(page, await _boxes(page, served), served) async for page in submitted]
+    return answer(found, served, documents.is_pdf(file.content))
+
+
+async def _boxes(page: Page, served: Served) -> NDArray[np.float32]:
+    """What the model says of a page: [k, 5] of x, y, w, h as fractions of the page, and score."""
+    square = await asyncio.to_thread(served.predictor.convention.from_grey, page.grey)
+    boxes: NDArray[np.float32] = await served.batches.answer(square)
+    return boxes
+
+
+def _found(page: Page, boxes: NDArray[np.float32], served: Served) -> dict[str, Any]:
+    """The boxes of a page [k, 5] that are certain enough, in its pixels."""
+    told = boxes[boxes[:, 4] >= served.predictor.convention.threshold].astype(float)
+    corners = np.concatenate([told[:, :2], told[:, :2] + told[:, 2:4]], 1) * ([page.width, page.height] * 2)
+    low, high = corners[:, :2].round(1), corners[:, 2:].round(1)  # corners are rounded, so that no box ends outside of the page
+    rows = np.concatenate([low, (high - low).round(1)], 1).tolist()
+    size = {"page": page.number, "width": page.width, "height": page.height}
+    return {**size, "prediction": rows, "count": len(rows), "scores": told[:, 4].round(4).tolist()}
+
+
+def answer(found: list[dict[str, Any]], served: Served, document: bool) -> dict[str, Any]:
+    """The pages of one file together; those of a document each by itself as well."""
+    together = {key: [one for page in found for one in page[key]] for key in ("prediction", "scores")}
+    counted = {"success": True, "prediction": together["prediction"], "count": len(together["scores"]), "scores": together["scores"]}
+    return {**counted, **({"pages": found} if document else {}), **signature(served)}
+
+
+def drawn(page: Shown, boxes: list[list[float]]) -> bytes:
+    """A page as PNG, quickly, with these boxes framed."""
+    picture, stream = Image.fromarray(page.colour), io.BytesIO()
+    pen, line = ImageDraw.Draw(picture), max(2, max(picture.size) // LINES)
+    for x, y, w, h in (np.array(box) * page.scale for box in boxes):
+        pen.rectangle([x, y, x + w, y + h], outline=RED, width=line)
+    picture.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def told(answer: dict[str, Any]) -> str:
+    """An answer as a person reads it: how many, where, and where the answer comes from."""
+    found = answer.get("pages") or [answer]
+    rows = [_row(box, score, page.get("page")) for page in found for box, score in zip(page["prediction"], page["scores"], strict=True)]
+    count = answer["count"]
+    where = f" on {len(found)} pages" if len(found) > 1 else ""
+    return "\n".join([f"{count} signature{'s' * (count != 1)}{where}.", *rows, *traced(answer)])
+
+
+def _row(box: list[float], score: float, page: int | None) -> str:
+    x, y, w, h = box
+    return f"  {f'page {page}, ' if page else ''}x {x:g}, y {y:g}, {w:g} x {h:g} pixels, {score:.2%}"

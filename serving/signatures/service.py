@@ -1,0 +1,61 @@
+"""Where on this page are signatures, and how many? `make serve family=signatures`"""
+
+import asyncio
+
+import bentoml
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving import bodies, endpoints, problems
+from serving.bodies import Body
+from serving.direct import Direct
+from serving.signatures import answers, pages
+
+app = endpoints.application("signatures", "Where on this page are signatures, and how many?")
+
+
+@app.post(
+    "/predict",
+    response_model=answers.Answer,
+    responses={200: endpoints.PNG, **problems.documented(400, 408, 413, 415, 422, 503)},
+    openapi_extra=answers.described(),
+)
+async def predict(request: Request) -> Response:
+    """The signatures on a page, or on each page of a PDF; or one page as PNG, its signatures framed."""
+    served, limits = app.state.champion.served, app.state.limits
+    file, asked = await _read(request)
+    if not asked.draw:
+        return endpoints.signed(request, await answers.answered(file, served, limits, asked.page))
+    answer = await answers.answered(file, served, limits, asked.page or 1)
+    page = await pages.shown(file, limits, asked.page or 1)
+    return endpoints.signed_picture(request, await asyncio.to_thread(answers.drawn, page, answer["prediction"]), answer)
+
+
+@app.post(
+    "/page",
+    response_class=Response,
+    responses={200: endpoints.PNG, **problems.documented(400, 408, 413, 415, 422, 503)},
+    openapi_extra=answers.described(draw=False),
+)
+async def page(request: Request) -> Response:
+    """One page as PNG, as it is read: of a PDF in the pixels that its boxes are told in."""
+    file, asked = await _read(request, draw=False)
+    shown = await pages.shown(file, app.state.limits, asked.page or 1)
+    return Response(await asyncio.to_thread(answers.drawn, shown, []), media_type="image/png")
+
+
+async def _read(request: Request, draw: bool = True) -> tuple[Body, answers.Asked]:
+    """The file, and what is asked about it. Raises Refusal."""
+    limit = app.state.limits.limit_mb
+    body = await bodies.read(request, limit, answers.KINDS, json_mb=limit)
+    return await answers.unwrapped(body), answers.asked(request.query_params, draw)
+
+
+@bentoml.service(service_class=Direct, name="signatures", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+class Signatures:
+    """A page or a PDF in, the boxes of its signatures out."""
+
+    app = app
+
+    def __init__(self) -> None:
+        endpoints.start(self.app, "signatures")

@@ -1,0 +1,212 @@
+"""PDFs: rendered aside, page after page, and refused by name; no process is left behind."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines.configs import Serving
+from serving import documents, rendering
+from serving.problems import Refusal
+from tests import corpus, papers
+from tests.corpus import Body
+
+LIMITS = Serving(limit_mb=25, limit_megapixels=40, limit_seconds=60, queue=64, batch=4, limit_pages=50)
+MARK = (100, 600, 200, 60)  # points: where the ink is
+THREE = papers.paper([papers.ink([(100, 100 * number, 200, 60)]) for number in (1, 2, 3)])
+
+
+def read(content: bytes, only: int | None = None, **changes: Any) -> list[documents.Page]:
+    """All pages at once."""
+
+    async def collected() -> list[documents.Page]:
+        async with aclosing(documents.pages(content, LIMITS.model_copy(update=changes), only)) as pages:
+            return [page async for page in pages]
+
+    try:
+        return asyncio.run(collected())
+    finally:
+        assert left() == []
+
+
+def left() -> list[psutil.Process]:
+    """Renderers that this process has not ended."""
+    return [child for child in psutil.Process().children() if "rendering.py" in " ".join(child.cmdline())]
+
+
+def inked(grey: NDArray[np.uint8]) -> list[int]:
+    """x, y, w, h of the dark part, in pixels."""
+    rows, columns = (np.flatnonzero((grey < 128).any(axis)) for axis in (1, 0))
+    return [int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1]
+
+
+def scaled(*points: float) -> Any:
+    return pytest.approx([point * documents.DPI / rendering.POINTS for point in points], abs=2)
+
+
+def test_a_page_is_rendered_upright_at_its_size() -> None:
+    [(number, grey)] = read(papers.letter([MARK]))
+    assert (number, grey.shape) == (1, (1755, 1240))
+    assert inked(grey) == scaled(*MARK)
+
+
+def test_pages_come_in_order_and_one_alone_can_be_asked_for() -> None:
+    assert [(page.number, inked(page.grey)) for page in read(THREE)] == [(n, scaled(100, 100 * n, 200, 60)) for n in (1, 2, 3)]
+    assert [(page.number, inked(page.grey)) for page in read(THREE, only=2)] == [(2, scaled(100, 200, 200, 60))]
+
+
+def test_a_turned_page_is_seen_as_a_person_sees_it() -> None:
+    [(_, grey)] = read(papers.paper([papers.ink([MARK])], extra=b"/Rotate 90"))
+    assert grey.shape == (1240, 1755)
+    assert inked(grey) == scaled(papers.A4[1] - MARK[1] - MARK[3], MARK[0], MARK[3], MARK[2])
+
+
+def test_a_scan_and_a_filled_signature_field_are_seen() -> None:
+    assert inked(read(papers.scanned(Image.new("L", (60, 80), 0)))[0].grey) == scaled(0, 0, *papers.A4)
+    assert inked(read(papers.signed())[0].grey) == scaled(100, papers.A4[1] - 150, 100, 50)
+
+
+REFUSED: dict[str, tuple[bytes, dict[str, Any], int, str, tuple[str, ...]]] = {
+    "encrypted": (papers.encrypted(), {}, 422, "encrypted document", ("encrypted", "without a password")),
+    "500-pages": (papers.paper([b""] * 500), {}, 413, "too many pages", ("500 pages", "at most 50", "in parts")),
+    "no-pages": (papers.file([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 0/Kids[]>>"]), {}, 422, "no pages", ("no pages",)),
+    "no-such-page": (THREE, {"only": 4}, 422, "no such page", ("page=4", "3 pages", "page=1 to 3")),
+    "too-large": (
+        papers.letter([MARK], (14_400, 14_400)),
+        {},
+        413,
+        "too many pixels",
+        ("page 1", "30001 x 30001", "40 megapixels", "150 dpi"),
+    ),
+    "too-large-here": (papers.letter([MARK]), {"limit_megapixels": 2}, 413, "too many pixels", ("1240 x 1755", "2 megapixels")),
+    "truncated": (papers.letter([MARK])[:200], {}, 422, "broken document", ("truncated or broken", "Print it to a new PDF")),
+    "not-one": (b"%PDF-1.7 a letter, I believe", {}, 422, "broken document", ("truncated or broken", "as pictures")),
+    "a-page-that-is-not-there": (
+        papers.file([b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 3/Kids[9 0 R]>>"]),
+        {},
+        422,
+        "broken document",
+        ("page 1 is broken",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_document_that_cannot_be_read_is_refused_by_name(name: str) -> None:
+    content, asked, status, reason, words = REFUSED[name]
+    with pytest.raises(Refusal) as refused:
+        read(content, **asked)
+    assert (refused.value.status, refused.value.reason) == (status, reason)
+    assert [word for word in words if word not in refused.value.detail] == []
+
+
+@pytest.mark.parametrize("body", papers.bombs(), ids=lambda body: body.name)
+def test_what_swells_or_lasts_is_read_or_refused_in_bounds(body: Body) -> None:
+    begun = time.monotonic()
+    with contextlib.suppress(Refusal):
+        read(body.content)
+    assert time.monotonic() - begun < 2 * documents.PAGE_SECONDS
+
+
+def test_what_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "PAGE_SECONDS", 0.5)
+    with pytest.raises(Refusal, match=r"more than 0\.5 s up to page 1"):
+        read(papers.slow())
+
+
+def test_a_renderer_that_is_killed_is_a_refusal() -> None:
+    large = papers.paper([papers.ink([MARK])] * 3, (2000, 2000))  # more than a pipe holds: it waits while it is killed
+
+    async def killed() -> None:
+        async with aclosing(documents.pages(large, LIMITS)) as pages:
+            async for page in pages:
+                if page.number == 2:
+                    os.kill(left()[0].pid, signal.SIGKILL)
+
+    with pytest.raises(Refusal, match="page 3"):
+        asyncio.run(killed())
+    assert left() == []
+
+
+SAID: dict[str, str] = {
+    "nothing": "pass",
+    "no-json": "print('a letter')",
+    "a-list": "print([])",
+    "half-a-line": "print('{', end='')",
+    "a-long-line": "print('x' * 10**7)",
+    "too-many-pages": "print('{\"pages\": 51}')",
+    "words-for-pages": 'print(\'{"pages": "many"}\')',
+    "another-page": 'print(\'{"pages": 1}\'); print(\'{"page": 2, "width": 1, "height": 1}\')',
+    "too-many-pixels": 'print(\'{"pages": 1}\'); print(\'{"page": 1, "width": 40000000, "height": 2}\')',
+    "too-few-pixels": 'print(\'{"pages": 1}\'); print(\'{"page": 1, "width": 9, "height": 9}\\nfew\', end=\'\')',
+    "an-unknown-refusal": "print('{\"refused\": 7}')",
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_renderer_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "rendering.py").write_text(SAID[name])
+    monkeypatch.setattr(documents, "RENDERING", tmp_path / "rendering.py")
+    with pytest.raises(Refusal) as refused:
+        read(THREE)
+    assert refused.value.reason == "broken document"
+
+
+async def given_up(seconds: float) -> None:
+    async with asyncio.timeout(seconds), aclosing(documents.pages(papers.slow(), LIMITS)) as pages:
+        async for _ in pages:
+            pass
+
+
+async def broken_off(_: float) -> None:
+    async with aclosing(documents.pages(papers.paper([papers.ink([MARK])] * 40), LIMITS)) as pages:
+        async for _page in pages:
+            break
+
+
+@pytest.mark.parametrize("how", [given_up, broken_off])
+def test_who_goes_leaves_no_renderer_and_the_next_is_read(how: Callable[[float], Any]) -> None:
+    async def gone() -> int:
+        for _ in range(3):
+            with contextlib.suppress(TimeoutError):
+                await how(0.3)
+            assert left() == []
+        async with aclosing(documents.pages(THREE, LIMITS)) as pages:
+            return len([page async for page in pages])
+
+    assert asyncio.run(gone()) == 3
+
+
+def test_only_so_many_are_rendered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "AT_ONCE", asyncio.Semaphore(2))
+
+    async def watched() -> tuple[list[int], int]:
+        tasks, most = [asyncio.create_task(counted()) for _ in range(6)], 0
+        while not all(task.done() for task in tasks):
+            most = max(most, len(left()))
+            await asyncio.sleep(0.01)
+        return [task.result() for task in tasks], most
+
+    async def counted() -> int:
+        async with aclosing(documents.pages(THREE, LIMITS)) as pages:
+            return len([page async for page in pages])
+
+    assert asyncio.run(watched()) == ([3] * 6, 2)
+
+
+def test_a_picture_that_names_the_mark_is_a_picture() -> None:
+    assert documents.is_pdf(papers.letter([MARK]))
+    assert documents.is_pdf(b"\xef\xbb\xbf\n" + papers.letter([MARK]))
+    assert not documents.is_pdf(corpus.png(9, 9, corpus.chunk(b"tEXt", b"a\0%PDF-"), corpus.rows(9, 9)))
+    assert not documents.is_pdf(bytes(2000) + papers.letter([MARK]))
