@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 SIDE = 608  # pixels of resized_image, either way
 WORKING_SIDE = 2 * SIDE  # larger pictures are reduced while they are decoded
 INLINE = 14_000_000  # bytes of raw_image or content in a document; MongoDB allows 16 MB with all that goes with it
-BATCH = 1_000  # ids in a query
+BATCH = 16_000_000  # bytes that are asked for at once
+IDS = 1_000  # in a query
 
 
 class UnknownDataset(LookupError):
@@ -51,12 +52,13 @@ class Occupied(FileExistsError):
 
 
 class Row(NamedTuple):
-    """A document of a data set, without its contents: a picture with its label, or another file."""
+    """A document of a data set, without its contents: a picture with its label, or another file. `size` is in bytes, the label's aside."""
 
     id: str
     collection: str
     name: str
     sha256: str
+    size: int
     label_name: str | None = None
     label_sha256: str | None = None
 
@@ -67,11 +69,11 @@ class Row(NamedTuple):
 
 
 class Survey(NamedTuple):
-    """What a folder or tar holds: {name: SHA-256}, the contents of what may be labels, and the bytes of all."""
+    """What a folder or tar holds: SHA-256 and bytes of each file by its name, and the contents of those that may be labels."""
 
     hashes: dict[str, str]
+    sizes: dict[str, int]
     texts: dict[str, bytes]
-    bytes: int
 
 
 class Moved(NamedTuple):
@@ -94,7 +96,7 @@ def put(dataset: str, path: Path) -> Moved:
         before = _there(database, dataset)
         _send(database, dataset, path, [row for row in rows if row.id not in before], survey.texts)
         _publish(database, dataset, rows, survey)
-    return _moved(rows, survey.bytes, sum(row.id not in before for row in rows))
+    return _moved(rows, sum(survey.sizes.values()), sum(row.id not in before for row in rows))
 
 
 def get(dataset: str, folder: Path) -> Moved:
@@ -108,8 +110,8 @@ def get(dataset: str, folder: Path) -> Moved:
         rows = _listed(database, entry)
         part = parted(folder, entry["sha256"])
         missing = [row for row in rows if not _is_in(part, row)]
-        for row in tqdm(missing, desc=dataset, unit="file"):
-            _fetch(database, row, part)
+        for row, content, label in tqdm(_contents(database, missing), desc=dataset, total=len(missing), unit="file"):
+            _write(part, row, content, label)
     folders.swap(part, folder)
     return _moved(rows, entry["bytes"], len(missing))
 
@@ -119,18 +121,16 @@ def labelled(dataset: str) -> Iterator[tuple[str, bytes, bytes]]:
     with mongo.opened() as database:
         rows = [row for row in _listed(database, _entry(database, dataset)) if row.label_name]
         root = posixpath.commonpath([posixpath.dirname(row.name) for row in rows]) or "."
-        for row in tqdm(rows, desc=dataset, unit="page"):
-            (_, picture), (_, label) = _contents(database, row)
-            yield posixpath.relpath(row.name, root), picture, label
+        for row, content, label in tqdm(_contents(database, rows), desc=dataset, total=len(rows), unit="page"):
+            yield posixpath.relpath(row.name, root), content, label
 
 
 def manifest(dataset: str) -> bytes | None:
     """The data set's manifest.csv, the one that lies highest."""
     with mongo.opened() as database:
         rows = [row for row in _listed(database, _entry(database, dataset)) if posixpath.basename(row.name) == pages.MANIFEST]
-        if not rows:
-            return None
-        return _contents(database, min(rows, key=lambda row: row.name.count("/")))[0][1]
+        highest = sorted(rows, key=lambda row: row.name.count("/"))[:1]
+        return next((content for _, content, _ in _contents(database, highest)), None)
 
 
 def fingerprint(dataset: str) -> str:
@@ -148,10 +148,8 @@ def size(dataset: str) -> int:
 def safe(name: str) -> str:
     """The name, if it stays inside of the folder that it is put into. Raises UnsafeName."""
     path = PurePosixPath(name)
-    if not path.parts or path.is_absolute() or {"..", "."} & set(name.split("/")) or {"\\", "\0", ":"} & set(name):
-        raise UnsafeName(
-            f"{name!r} is no name below a folder: no '..', no backslash or colon, no leading '/'. Rename the file, and put it again."
-        )
+    if not path.parts or path.is_absolute() or {"..", "."} & set(name.split("/")) or {"\\", "\0"} & set(name):
+        raise UnsafeName(f"{name!r} is no name below a folder: no '..', no backslash, no leading '/'. Rename the file, and put it again.")
     return name
 
 
@@ -170,23 +168,23 @@ def parted(target: Path, sha256: str) -> Path:
 
 
 def _surveyed(path: Path) -> Survey:
-    hashes, texts, total = dict[str, str](), dict[str, bytes](), 0
+    survey = Survey({}, {}, {})
     for name, content in tqdm(archives.contents(path), desc=f"reading {path.name}", unit="file"):
         if not name.endswith("/"):  # an empty folder
-            hashes[safe(name)] = hashlib.sha256(content).hexdigest()
-            total += len(content)
+            survey.hashes[safe(name)] = hashlib.sha256(content).hexdigest()
+            survey.sizes[name] = len(content)
             if PurePosixPath(name).suffix in pages.LABELS:
-                texts[name] = content
-    return Survey(hashes, texts, total)
+                survey.texts[name] = content
+    return survey
 
 
 def _rows(dataset: str, survey: Survey, pairs: dict[str, str]) -> Iterator[Row]:
     """What the documents of a data set are to be."""
     for name in survey.hashes.keys() - set(pairs.values()):
         label = pairs.get(name)
-        if label and len(survey.texts[label]) > labels.LARGEST:
-            raise labels.BadLabel(f"{label} has {len(survey.texts[label])} bytes; a label file has at most {labels.LARGEST}. Take it out.")
-        known = (name, survey.hashes[name], label, survey.hashes[label] if label else None)
+        if label and survey.sizes[label] > labels.LARGEST:
+            raise labels.BadLabel(f"{label} has {survey.sizes[label]} bytes; a label file has at most {labels.LARGEST}. Take it out.")
+        known = (name, survey.hashes[name], survey.sizes[name], label, survey.hashes[label] if label else None)
         yield Row(folders.hash_of([dataset, *known]), "images" if label else "files", *known)
 
 
@@ -212,7 +210,7 @@ def _send(database: "Database[Document]", dataset: str, path: Path, rows: list[R
 
 
 def _store(database: "Database[Document]", dataset: str, row: Row, content: bytes, texts: dict[str, bytes]) -> None:
-    document = {"_id": row.id, "dataset": dataset, "name": row.name, "sha256": row.sha256, "size": len(content)}
+    document = {"_id": row.id, "dataset": dataset, "name": row.name, "sha256": row.sha256, "size": row.size}
     key = "content"
     if row.label_name:
         key, label = "raw_image", texts[row.label_name]
@@ -222,7 +220,7 @@ def _store(database: "Database[Document]", dataset: str, row: Row, content: byte
         document[key] = content
     else:
         gridfiles.put(database, "large", row.id, row.name, row.sha256, io.BytesIO(content))
-    database[row.collection].replace_one({"_id": row.id}, document, upsert=True)
+    mongo.insert(database[row.collection], document)
 
 
 def _resized(name: str, content: bytes) -> bytes:
@@ -243,10 +241,10 @@ def _publish(database: "Database[Document]", dataset: str, rows: list[Row], surv
     there = _there(database, dataset)
     if absent := [row.name for row in rows if row.id not in there]:
         raise gridfiles.Changed(f"{absent[0]} has changed while the data set was read. Run the same command again when it is at rest.")
-    facts = {"sha256": folders.hash_of(survey.hashes), "bytes": survey.bytes, "date": datetime.now(UTC)}
+    facts = {"sha256": folders.hash_of(survey.hashes), "bytes": sum(survey.sizes.values()), "date": datetime.now(UTC)}
     database.datasets.replace_one({"_id": dataset}, {"_id": dataset, **listed, **facts}, upsert=True)
     stale = sorted(there - {row.id for row in rows})
-    for keys in (stale[start : start + BATCH] for start in range(0, len(stale), BATCH)):
+    for keys in (stale[start : start + IDS] for start in range(0, len(stale), IDS)):
         for collection in listed:
             database[collection].delete_many({"_id": {"$in": keys}})
         gridfiles.delete(database, "large", keys)
@@ -261,8 +259,8 @@ def _entry(database: "Database[Document]", dataset: str) -> Document:
 
 
 def _listed(database: "Database[Document]", entry: Document) -> list[Row]:
-    """The documents that a data set lists, by name. Raises Damaged where one is missing, UnsafeName for what must not be written."""
-    keys, rows = dict.fromkeys(("name", "sha256", "label_name", "label_sha256"), 1), list[Row]()
+    """The documents that a data set lists, by collection and name. Raises Damaged where one is missing, UnsafeName for what must not be written."""
+    keys, rows = dict.fromkeys(("name", "sha256", "size", "label_name", "label_sha256"), 1), list[Row]()
     for collection in ("images", "files"):
         found = {row["_id"]: row for row in database[collection].find({"dataset": entry["_id"]}, keys)}
         rows += [_row(collection, found[key]) for key in entry[collection] if key in found]
@@ -271,40 +269,61 @@ def _listed(database: "Database[Document]", entry: Document) -> list[Row]:
         raise Damaged(f"the data set {entry['_id']} is not what was put in: files are missing or other ones. Put it in once more.")
     for name in hashes:
         safe(name)
-    return sorted(rows, key=lambda row: row.name)
+    return sorted(rows, key=lambda row: (row.collection, row.name))
 
 
 def _row(collection: str, document: Document) -> Row:
     label = document.get("label_name"), document.get("label_sha256")
-    return Row(document["_id"], collection, document["name"], document["sha256"], *label)
+    return Row(document["_id"], collection, document["name"], document["sha256"], document["size"], *label)
 
 
 def _all_hashes(rows: Iterable[Row]) -> dict[str, str]:
     return {name: sha256 for row in rows for name, sha256 in row.hashes.items()}
 
 
-def _contents(database: "Database[Document]", row: Row) -> list[tuple[str, bytes]]:
-    """(name, content) of the file, and of its label where it has one, as they were put in. Raises Damaged."""
-    document = database[row.collection].find_one({"_id": row.id}, {"resized_image": 0})
-    if document is None:
-        raise Damaged(f"{row.name} is gone: the data set was put in anew, or taken apart. Run the same command again.")
-    key = "raw_image" if row.label_name else "content"
-    content = document[key] if key in document else b"".join(gridfiles.read(database, "large", row.id))
-    files = [(row.name, content)] + ([(row.label_name, document["label"])] if row.label_name else [])
-    for name, found in files:
-        if hashlib.sha256(found).hexdigest() != row.hashes[name]:
+def _contents(database: "Database[Document]", rows: list[Row]) -> Iterator[tuple[Row, bytes, bytes]]:
+    """(row, content, label or nothing) of documents of one collection, as they were put in. Raises Damaged."""
+    for batch in _batches(rows):
+        query = {"_id": {"$in": [row.id for row in batch]}}
+        found = {document["_id"]: document for document in database[batch[0].collection].find(query, {"resized_image": 0})}
+        for row in batch:
+            document = found.get(row.id, {"label": b"", "content": b""})
+            yield row, *_checked(row, _content(database, row, document), document.get("label", b""))
+
+
+def _content(database: "Database[Document]", row: Row, document: Document) -> bytes:
+    key = "raw_image" if "raw_image" in document else "content"
+    return document[key] if key in document else b"".join(gridfiles.read(database, "large", row.id))
+
+
+def _checked(row: Row, content: bytes, label: bytes) -> tuple[bytes, bytes]:
+    found = [hashlib.sha256(content).hexdigest()] + ([hashlib.sha256(label).hexdigest()] if row.label_name else [])
+    for name, sha256 in zip(row.hashes, found, strict=True):
+        if row.hashes[name] != sha256:
             raise Damaged(f"{name} is not what was put in: its SHA-256 is another. Put the data set in once more.")
-    return files
+    return content, label
+
+
+def _batches(rows: list[Row]) -> Iterator[list[Row]]:
+    """Rows of one collection, of at most BATCH bytes together; a larger one is alone."""
+    batch = list[Row]()
+    for row in rows:
+        if batch and (sum(other.size for other in batch) + row.size > BATCH or len(batch) == IDS or batch[0].collection != row.collection):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
 
 
 def _is_in(part: Path, row: Row) -> bool:
     return all((part / name).is_file() and folders.sha256(part / name) == sha256 for name, sha256 in row.hashes.items())
 
 
-def _fetch(database: "Database[Document]", row: Row, part: Path) -> None:
-    for name, content in _contents(database, row):
+def _write(part: Path, row: Row, content: bytes, label: bytes) -> None:
+    for name, found in zip(row.hashes, (content, label), strict=False):
         (part / name).parent.mkdir(parents=True, exist_ok=True)
-        (part / name).write_bytes(content)
+        (part / name).write_bytes(found)
 
 
 def _moved(rows: list[Row], total: int, fresh: int) -> Moved:

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
+    from pymongo.collection import Collection
     from pymongo.database import Database
 
 Document = dict[str, Any]
@@ -69,6 +70,14 @@ def explained() -> Iterator[None]:
         raise _refused(error) if error.code in REFUSALS else StoreFailed(f"the image store says: {_short(error)}.") from None
     except errors.PyMongoError as error:
         raise StoreFailed(f"the image store could not be used: {_short(error)}.") from None
+
+
+def insert(collection: "Collection[Document]", document: Document) -> None:
+    """Insert a document; the same one may be there already, from somebody who sends the same things."""
+    from pymongo.errors import DuplicateKeyError
+
+    with suppress(DuplicateKeyError):
+        collection.insert_one(document)
 
 
 def _client() -> "MongoClient[Document]":
