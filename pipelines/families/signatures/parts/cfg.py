@@ -1,8 +1,19 @@
 """A Darknet cfg as text: sections of options. What they mean is said in darknet.py."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+DEFAULTS = {  # Darknet's own; others, OpenCV among them, take other ones
+    "convolutional": {"batch_normalize": "0", "filters": "1", "size": "1", "stride": "1", "pad": "0", "padding": "0", "groups": "1"}
+    | {"activation": "logistic"},
+    "shortcut": {"activation": "linear"},
+    "route": {"groups": "1", "group_id": "0"},
+    "maxpool": {"stride": "1"},
+    "upsample": {"stride": "2"},
+    "yolo": {"classes": "20", "num": "1", "scale_x_y": "1", "new_coords": "0"},
+}
+OPENCV = {"yolo": {"thresh": "0"}}
 
 
 class BadNetwork(ValueError):
@@ -26,36 +37,34 @@ class Section(NamedTuple):
         """The error that says where."""
         return BadNetwork(f"{self.place}: {words}")
 
-    def whole(self, key: str, default: int | None = None, least: int = 0, most: int = 65_536) -> int:
+    def whole(self, key: str, least: int = 0, most: int = 65_536) -> int:
         """A whole number. Raises BadNetwork."""
-        text = self._text(key, None if default is None else str(default))
+        text = self._text(key)
         numbers = _wholes(text)
         if len(numbers) != 1 or not least <= numbers[0] <= most:
             raise self.refused(f"{key}={text} is no whole number of {least} to {most:,}.")
         return numbers[0]
 
-    def wholes(self, key: str, default: str | None = None) -> list[int]:
+    def wholes(self, key: str) -> list[int]:
         """Whole numbers between commas, at least one. Raises BadNetwork."""
-        text = self._text(key, default)
-        numbers = _wholes(text)
+        numbers = _wholes(self._text(key))
         if not numbers:
-            raise self.refused(f"{key}={text} are no whole numbers with commas between them.")
+            raise self.refused(f"{key}={self._text(key)} are no whole numbers with commas between them.")
         return numbers
 
-    def floats(self, key: str, default: str | None = None) -> list[float]:
+    def floats(self, key: str) -> list[float]:
         """Numbers above 0 between commas, at least one. Raises BadNetwork."""
-        text = self._text(key, default)
         try:
-            numbers = [float(part) for part in _parts(text)]
+            numbers = [float(part) for part in self._text(key).split(",")]
         except ValueError:
             numbers = []
         if not numbers or not all(math.isfinite(number) and number > 0 for number in numbers):
-            raise self.refused(f"{key}={text} are no numbers above 0 with commas between them.")
+            raise self.refused(f"{key}={self._text(key)} are no numbers above 0 with commas between them.")
         return numbers
 
-    def one_of(self, key: str, choices: dict[str, object] | tuple[str, ...], default: str) -> str:
+    def one_of(self, key: str, choices: Iterable[str]) -> str:
         """One of some words. Raises BadNetwork."""
-        word = self.options.get(key, default)
+        word = self._text(key)
         if word not in choices:
             raise self.refused(f"unknown {key}={word}. Known are: {', '.join(choices)}.")
         return word
@@ -66,8 +75,8 @@ class Section(NamedTuple):
             if key not in known:
                 raise self.refused(f"unknown option {key}={value}. Known are: {', '.join(sorted(known))}.")
 
-    def _text(self, key: str, default: str | None) -> str:
-        text = self.options.get(key, default)
+    def _text(self, key: str) -> str:
+        text = self.options.get(key, DEFAULTS.get(self.name, {}).get(key))
         if text is None:
             raise self.refused(f"{key}= is missing.")
         return text
@@ -94,10 +103,10 @@ def written(found: list[Section]) -> str:
 
 
 def for_opencv(text: str) -> str:
-    """The same network for OpenCV, which without a word makes 0 of every score below 0.2."""
+    """The same network for OpenCV, which takes other defaults and, without a word, makes 0 of every score below 0.2."""
     net, *layers = sections(text)
-    kept = [layer._replace(options={**layer.options, "thresh": "0"}) if layer.name == "yolo" else layer for layer in layers]
-    return written([net._replace(name="net"), *kept])
+    told = [layer._replace(options={**DEFAULTS.get(layer.name, {}), **layer.options, **OPENCV.get(layer.name, {})}) for layer in layers]
+    return written([net._replace(name="net"), *told])
 
 
 def _written(section: Section) -> list[str]:
@@ -127,12 +136,8 @@ def _add(section: Section, number: int, line: str) -> None:
     section.options[key] = value
 
 
-def _parts(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
-
-
 def _wholes(text: str) -> list[int]:
     try:
-        return [int(part) for part in _parts(text)]
+        return [int(part) for part in text.split(",")]
     except ValueError:
         return []

@@ -56,7 +56,7 @@ class Darknet(nn.Module):
     def __init__(self, text: str) -> None:
         super().__init__()
         net, *described = sections(text)
-        self.channels, self.height, self.width = (net.whole(key, least=1, most=8192) for key in ("channels", "height", "width"))
+        self.channels, self.height, self.width = (net.whole(key, 1, 8192) for key in ("channels", "height", "width"))
         self.layers = nn.ModuleList()
         self.sources: list[list[int]] = []
         self.heads: list[Head] = []
@@ -163,14 +163,14 @@ class Maxpool(nn.Module):
 def _convolutional(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"batch_normalize", "filters", "size", "stride", "pad", "padding", "groups", "activation", "stopbackward"})
     (taken,) = inputs
-    filters, size, stride = section.whole("filters", 1, 1), section.whole("size", 1, 1, 63), section.whole("stride", 1, 1, 63)
-    groups, normalised = section.whole("groups", 1, 1), bool(section.whole("batch_normalize", 0, 0, 1))
+    filters, size, stride = section.whole("filters", 1), section.whole("size", 1, 63), section.whole("stride", 1, 63)
+    groups, normalised = section.whole("groups", 1), bool(section.whole("batch_normalize", 0, 1))
     if taken.channels % groups or filters % groups:
         raise section.refused(f"groups={groups} divides not both the {taken.channels} channels that come in and filters={filters}.")
-    padding = size // 2 if section.whole("pad", 0, 0, 1) else section.whole("padding", 0, 0, 63)
+    padding = size // 2 if section.whole("pad", 0, 1) else section.whole("padding", 0, 63)
     if filters * taken.channels // groups * size**2 > MOST_WEIGHTS:
         raise section.refused(f"it has more than {MOST_WEIGHTS:,} weights. Take fewer filters.")
-    activation = ACTIVATIONS[section.one_of("activation", tuple(ACTIVATIONS), "logistic")]()
+    activation = ACTIVATIONS[section.one_of("activation", ACTIVATIONS)]()
     convolution = nn.Conv2d(taken.channels, filters, size, stride, padding, groups=groups, bias=not normalised)
     return Convolutional(convolution, normalised, activation), _windows(section, taken, filters, size, stride, 2 * padding)
 
@@ -179,13 +179,13 @@ def _shortcut(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"from", "activation"})
     if len(set(inputs)) > 1:
         raise section.refused(f"it adds layers of different shapes: {', '.join(_words(shape) for shape in inputs)}.")
-    return Shortcut(ACTIVATIONS[section.one_of("activation", tuple(ACTIVATIONS), "linear")]()), inputs[0]
+    return Shortcut(ACTIVATIONS[section.one_of("activation", ACTIVATIONS)]()), inputs[0]
 
 
 def _route(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"layers", "groups", "group_id"})
-    groups = section.whole("groups", 1, 1)
-    group = section.whole("group_id", 0, 0, groups - 1)
+    groups = section.whole("groups", 1)
+    group = section.whole("group_id", 0, groups - 1)
     if len({shape[1:] for shape in inputs}) > 1:
         raise section.refused(f"it joins layers of different sides: {', '.join(_words(shape) for shape in inputs)}.")
     if any(shape.channels % groups for shape in inputs):
@@ -196,15 +196,14 @@ def _route(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
 
 def _maxpool(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"size", "stride", "padding"})
-    stride = section.whole("stride", 1, 1, 63)
-    size = section.whole("size", stride, 1, 63)
-    padding = section.whole("padding", size - 1, 0, size - 1)
+    stride, size = section.whole("stride", 1, 63), section.whole("size", 1, 63)
+    padding = section.whole("padding", 0, size - 1) if "padding" in section.options else size - 1
     return Maxpool(size, stride, padding), _windows(section, inputs[0], inputs[0].channels, size, stride, padding)
 
 
 def _upsample(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"stride"})
-    stride, taken = section.whole("stride", 2, 1, 63), inputs[0]
+    stride, taken = section.whole("stride", 1, 63), inputs[0]
     return nn.Upsample(scale_factor=stride, mode="nearest"), Shape(taken.channels, taken.height * stride, taken.width * stride)
 
 
@@ -224,9 +223,9 @@ LAYERS: dict[str, Callable[[Section, list[Shape]], tuple[nn.Module, Shape]]] = {
 
 def _head(section: Section, taken: Shape, width: int) -> Head:
     """Options of training alone are passed over."""
-    if section.whole("new_coords", 0, 0, 1):
+    if section.whole("new_coords", 0, 1):
         raise section.refused("new_coords=1 is of Scaled-YOLOv4 and not known here. Take a cfg of YOLOv4 or YOLOv4-tiny.")
-    anchors, classes = _anchors(section), section.whole("classes", 20, 1)
+    anchors, classes = _anchors(section), section.whole("classes", 1)
     if taken.channels != len(anchors) * (5 + classes):
         raise section.refused(
             f"{len(anchors)} anchors and {classes} classes take {len(anchors) * (5 + classes)} channels, and {taken.channels} come in. "
@@ -234,15 +233,15 @@ def _head(section: Section, taken: Shape, width: int) -> Head:
         )
     if width % taken.width:
         raise section.refused(f"its {taken.width} columns do not divide the page's width of {width}. Take a multiple of 32.")
-    return Head(section.layer, anchors, classes, section.floats("scale_x_y", "1")[0], width // taken.width)
+    return Head(section.layer, anchors, classes, section.floats("scale_x_y")[0], width // taken.width)
 
 
 def _anchors(section: Section) -> list[tuple[float, float]]:
     """Those that the mask names."""
-    numbers, count = section.floats("anchors"), section.whole("num", 1, 1)
+    numbers, count = section.floats("anchors"), section.whole("num", 1)
     if len(numbers) != 2 * count:
         raise section.refused(f"num={count} anchors are {2 * count} numbers, and anchors= has {len(numbers)}.")
-    mask = section.wholes("mask", ",".join(str(index) for index in range(count)))
+    mask = section.wholes("mask") if "mask" in section.options else list(range(count))
     if not all(0 <= index < count for index in mask):
         raise section.refused(f"mask={section.options['mask']} names others than the anchors 0 to {count - 1}.")
     return [(numbers[2 * index], numbers[2 * index + 1]) for index in mask]
