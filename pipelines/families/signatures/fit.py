@@ -29,7 +29,7 @@ from pipelines.families.signatures.parts.darknet import Darknet
 from pipelines.families.signatures.parts.loss import loss
 from pipelines.families.signatures.parts.pages import Labelled
 from pipelines.families.signatures.picture import Convention, in_fractions
-from pipelines.families.signatures.predict import LEAST, RUNTIMES, kept
+from pipelines.families.signatures.predict import RUNTIMES, kept
 from pipelines.families.signatures.settings import Fit
 from pipelines.manifests import Description, Proof, prove
 from pipelines.trainings import Training
@@ -241,8 +241,7 @@ def _exported(network: Darknet, pages: NDArray[np.uint8], out: Path) -> Proof:
     torch.onnx.export(served, (example[:2],), out / "model.onnx", **told)  # type: ignore[arg-type]
     files = {"files": {name: {"role": role} for name, role in SERVED.items()}}
     prove(native, RUNTIMES["onnxruntime"](out, files)(pages), TOLERANCE)
-    likely = native[..., 4] > LEAST  # OpenCV says 0 of what is not
-    return prove(native[likely], RUNTIMES["opencv"](out, files)(pages)[likely], TOLERANCE)
+    return prove(native, RUNTIMES["opencv"](out, files)(pages), TOLERANCE)
 
 
 def _judged(cfg: Config, network: Darknet, valid: Split) -> float:

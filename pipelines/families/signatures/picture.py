@@ -36,4 +36,4 @@ def in_pixels(boxes: Boxes, height: int, width: int) -> Boxes:
 
 def in_fractions(boxes: Boxes, height: int, width: int) -> Boxes:
     """Boxes [k, 4] of x, y, w, h from pixels of the page to fractions of it."""
-    return boxes / np.array([width, height, width, height], np.float32)
+    return np.divide(boxes, np.array([width, height, width, height], np.float32))

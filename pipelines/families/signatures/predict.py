@@ -3,7 +3,7 @@
 `serving.runtime` on the family's page chooses: openvino and onnxruntime read model.onnx, opencv the Darknet files.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -53,7 +53,7 @@ def opencv_run(folder: Path, manifest: manifests.Manifest) -> Run:
     return run
 
 
-def _heads(network: cv2.dnn.Net, names: list[str], page: NDArray[np.uint8]) -> Boxes:
+def _heads(network: cv2.dnn.Net, names: Sequence[str], page: NDArray[np.uint8]) -> Boxes:
     """One page through the network: [boxes, 5] of cx, cy, w, h, score."""
     network.setInput(cv2.dnn.blobFromImage(cv2.cvtColor(page, cv2.COLOR_GRAY2RGB), 1 / 255))
     rows = np.concatenate([head.reshape(-1, head.shape[-1]) for head in network.forward(names)])
@@ -93,5 +93,5 @@ def kept(boxes: Boxes, overlap: float) -> Boxes:
     low = np.clip(likely[:, :2] - likely[:, 2:4] / 2, 0, 1)
     high = np.clip(likely[:, :2] + likely[:, 2:4] / 2, 0, 1)
     found = np.concatenate([low, high - low, likely[:, 4:5]], 1).astype(np.float32)
-    chosen = cv2.dnn.NMSBoxes(found[:, :4].astype(float), found[:, 4].astype(float), LEAST, overlap)
+    chosen = cv2.dnn.NMSBoxes(found[:, :4].tolist(), found[:, 4].tolist(), LEAST, overlap)
     return found[np.asarray(chosen, int)[:MOST]] if len(chosen) else found[:0]

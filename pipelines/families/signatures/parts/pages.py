@@ -129,7 +129,7 @@ def _scanned(picture: Grey, told: Distortion, random: np.random.Generator) -> Gr
         picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
     if random.random() < told.jpeg:
         _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 80))])
-        picture = cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE)
+        picture = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE), np.uint8)
     return picture
 
 
