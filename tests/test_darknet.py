@@ -322,6 +322,15 @@ def test_text_that_is_no_cfg_is_refused_with_its_line(text: str, expected: str) 
         cfg.sections(text)
 
 
+def test_a_file_that_is_no_cfg_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "picture.cfg").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(cfg.BadNetwork, match=r"picture\.cfg is no text .* at byte 0"):
+        cfg.read(tmp_path / "picture.cfg")
+    (tmp_path / "large.cfg").write_bytes(b"#" * 1_000_001)
+    with pytest.raises(cfg.BadNetwork, match=r"large\.cfg has 1000001 bytes; a cfg has at most 1000000"):
+        cfg.read(tmp_path / "large.cfg")
+
+
 def test_comments_and_blanks_are_passed_over() -> None:
     found = cfg.sections("# one\n[net] ; two\n width = 3 # three\n\n[yolo]\nmask = 0, 1")
     assert [(section.name, section.line, section.layer) for section in found] == [("net", 2, -1), ("yolo", 5, 0)]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipelines import folders
 from pipelines.families.signatures.examples import LABELS
 from pipelines.families.signatures.parts import anchors, architectures, weights
+from pipelines.families.signatures.parts.cfg import read
 from pipelines.families.signatures.parts.darknet import BadNetwork, Convolutional, Darknet
 from pipelines.families.signatures.settings import Model
 
@@ -23,7 +24,7 @@ class MissingFile(FileNotFoundError):
 def described(cfg: Model, sizes: NDArray[np.float32]) -> str:
     """The cfg of a candidate; anchors by k-means over `sizes` [k, 2]: width and height of the training boxes as fractions of the page."""
     if cfg.cfg is not None:
-        return _existing(cfg.cfg).read_text()
+        return read(_existing(cfg.cfg))
     found = anchors.kmeans(sizes * cfg.side, ANCHORS[cfg.network], 0) if cfg.anchors == "kmeans" else None
     return architectures.described(cfg.network, len(LABELS), cfg.side, found)
 

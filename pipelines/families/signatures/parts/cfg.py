@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 DEFAULTS = {  # Darknet's own; others, OpenCV among them, take other ones
@@ -13,6 +14,7 @@ DEFAULTS = {  # Darknet's own; others, OpenCV among them, take other ones
     "upsample": {"stride": "2"},
     "yolo": {"classes": "20", "num": "1", "scale_x_y": "1", "new_coords": "0"},
 }
+LARGEST = 1_000_000  # bytes of a cfg; that of the full YOLOv4 has 12,000
 OPENCV = {"yolo": {"thresh": "0"}}
 
 
@@ -80,6 +82,16 @@ class Section(NamedTuple):
         if text is None:
             raise self.refused(f"{key}= is missing.")
         return text
+
+
+def read(path: Path) -> str:
+    """The text of a cfg. Raises BadNetwork for what is too large, or no text."""
+    if path.stat().st_size > LARGEST:
+        raise BadNetwork(f"{path} has {path.stat().st_size} bytes; a cfg has at most {LARGEST}.")
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise BadNetwork(f"{path} is no text ({error.reason} at byte {error.start}). Name a Darknet cfg.") from error
 
 
 def sections(text: str) -> list[Section]:

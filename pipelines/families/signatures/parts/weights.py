@@ -30,6 +30,12 @@ def size(network: Darknet) -> int:
     return struct.calcsize("<iiiq") + 4 * sum(_counts(network))
 
 
+def seen(path: Path) -> int:
+    """How many pictures Darknet had trained on when it wrote a file. Raises BadWeights."""
+    start = _header(path)
+    return int(np.fromfile(path, "<u8" if start == 20 else "<u4", 1, offset=12)[0])
+
+
 def read(network: Darknet, path: Path, backbone: bool = False) -> int:
     """Give the network the weights of a file; with `backbone` it may end after any layer, as yolov4.conv.137 does.
 
