@@ -2,13 +2,14 @@
 
 import argparse
 from importlib import import_module
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks import harness
 
-NAMES = ("prediction", "http", "start", "memory", "objects", "training", "pipeline")
+NAMES = ("prediction", "http", "start", "memory", "objects", "training", "pipeline", "signatures", "signatures-large")
 
 
 def main() -> None:
@@ -17,7 +18,12 @@ def main() -> None:
     parser.add_argument("name", nargs="?")
     asked = parser.parse_args().name
     for name in chosen(asked):
-        show(harness.record(name, import_module(f"benchmarks.{name}").measure()))
+        show(harness.record(name, module(name).measure()))
+
+
+def module(name: str) -> Any:
+    """The module of a benchmark: it has measure()."""
+    return import_module(f"benchmarks.{name.replace('-', '_')}")
 
 
 def chosen(name: str | None) -> tuple[str, ...]:

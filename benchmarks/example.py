@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pipelines.families.objects import embedded
+from pipelines.families.signatures import embedded as letters
 
 LABELS: dict[str, Any] = {"digits": 7}  # what a champion must see; what it takes a drawn arrow for, nobody knows
 
 
 def pixels(family: str) -> NDArray[np.uint8]:
-    """Of digits a seven [28, 28], of objects an arrow [32, 32, 3]."""
-    return {"digits": seven, "objects": arrow}[family]()
+    """Of digits a seven [28, 28], of objects an arrow [32, 32, 3], of signatures a signed letter [1216, 940]."""
+    return {"digits": seven, "objects": arrow, "signatures": letter}[family]()
 
 
 def seven() -> NDArray[np.uint8]:
@@ -30,8 +31,15 @@ def arrow() -> NDArray[np.uint8]:
     return picture
 
 
-def png(family: str) -> bytes:
-    """The same as a PNG."""
+def letter() -> NDArray[np.uint8]:
+    """As large as the scans of Tobacco-800."""
+    page = next(page for page in letters.drawn() if len(page.boxes))
+    return np.asarray(Image.open(io.BytesIO(page.content)).resize((940, 1216), Image.Resampling.BICUBIC))
+
+
+def file(family: str) -> tuple[str, str, bytes]:
+    """The same as a file: name, type, content. A letter is a JPEG, as scans are, others are PNGs."""
+    kind = "jpeg" if family == "signatures" else "png"
     stream = io.BytesIO()
-    Image.fromarray(pixels(family)).save(stream, "PNG")
-    return stream.getvalue()
+    Image.fromarray(pixels(family)).save(stream, kind)
+    return f"picture.{kind}", f"image/{kind}", stream.getvalue()

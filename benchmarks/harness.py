@@ -15,7 +15,10 @@ from tqdm import tqdm
 from pipelines import devices, folders
 
 REPORT = Path("reports/benchmarks.json")
-PACKAGES = ("bentoml", "dvc", "fastapi", "keras", "mlflow", "numpy", "onnxruntime", "tensorflow", "torch", "torchvision", "uvicorn")
+PACKAGES = (
+    *("bentoml", "dvc", "fastapi", "keras", "mlflow", "numpy", "onnxruntime", "opencv-python-headless", "openvino"),
+    *("tensorflow", "torch", "torchvision", "uvicorn"),
+)
 Row = dict[str, Any]
 Better = Literal["more", "less"]
 
@@ -85,8 +88,8 @@ class Child:
     def __init__(self, words: list[str]) -> None:
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def measure(self) -> dict[str, float]:
-        """What the child measured: {"value", "peak_mb"}."""
+    def measure(self) -> dict[str, Any]:
+        """What the child measured: {"value", "peak_mb"}, or more."""
         assert self.process.stdin and self.process.stdout
         self.process.stdin.write("\n")
         self.process.stdin.flush()

@@ -16,10 +16,10 @@ def measure() -> Iterator[harness.Row]:
     return compared("digits")
 
 
-def compared(family: str, named: str = "") -> Iterator[harness.Row]:
+def compared(family: str, named: str = "", connections: int = services.CONNECTIONS) -> Iterator[harness.Row]:
     """Throughput, p50 and p99 of a family's service against each peer; `named` stands before the names of the rows."""
     with tempfile.TemporaryDirectory() as room, services.started(services.sides(family, Path(room))) as running:
-        found = harness.in_turn({name: partial(service.load, SECONDS) for name, service in running.items()}, ROUNDS)
+        found = harness.in_turn({name: partial(service.load, SECONDS, connections) for name, service in running.items()}, ROUNDS)
         memory = {name: round(service.memory_mb()) for name, service in running.items()}
     ours = found.pop("Atelier")
     for name, peer in found.items():
@@ -27,7 +27,7 @@ def compared(family: str, named: str = "") -> Iterator[harness.Row]:
         more: harness.Row = {
             "failed": failed,
             "memory_mb": {"ours": memory["Atelier"], "peer": memory[name]},
-            "connections": services.CONNECTIONS,
+            "connections": connections,
         }
         for key, unit, better in FIGURES:
             sides = [[line[key] for line in side] for side in (ours, peer)]

@@ -45,8 +45,13 @@ class Request(NamedTuple):
 
 def picture(family: str) -> Request:
     """The family's example as a multipart upload."""
-    head = b'--frontier\r\nContent-Disposition: form-data; name="image"; filename="picture.png"\r\nContent-Type: image/png\r\n\r\n'
-    return Request("/predict", "multipart/form-data; boundary=frontier", head + example.png(family) + b"\r\n--frontier--\r\n")
+    return upload(*example.file(family))
+
+
+def upload(name: str, kind: str, content: bytes) -> Request:
+    """A file as a multipart upload, to /predict."""
+    head = f'--frontier\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\nContent-Type: {kind}\r\n\r\n'
+    return Request("/predict", "multipart/form-data; boundary=frontier", head.encode() + content + b"\r\n--frontier--\r\n")
 
 
 def numbers() -> Request:
@@ -65,12 +70,13 @@ class Side(NamedTuple):
 def sides(family: str, room: Path) -> dict[str, Side]:
     """Every service of the family's comparison, around the same network."""
     wrk()
-    os.environ |= {"PEER_MODEL": str(models.served(family)), "PEER_NETWORK": str(models.native(family))}
-    return {"Atelier": ours(family), **{"digits": digits, "objects": objects}[family](room)}
+    os.environ["PEER_MODEL"] = str(models.served(family))
+    return {"Atelier": ours(family), **{"digits": digits, "objects": objects, "signatures": signatures}[family](room)}
 
 
 def digits(room: Path) -> dict[str, Side]:
     """The peers of digits."""
+    os.environ["PEER_NETWORK"] = str(models.native("digits"))
     stock = [sys.executable, "-m", "bentoml", "serve", "benchmarks.peers.bento:Stock", "--host", "127.0.0.1", "--port", "{port}"]
     scoring = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(room / "model")), "-p", "{port}"]
     return {
@@ -83,11 +89,20 @@ def digits(room: Path) -> dict[str, Side]:
 
 def objects(_: Path) -> dict[str, Side]:
     """The peers of objects."""
+    os.environ["PEER_NETWORK"] = str(models.native("objects"))
     return {
         "FastAPI + torch, in threads": uvicorn("objects_fastapi:torch_in_threads", "objects"),
         "FastAPI + torch, on the loop": uvicorn("objects_fastapi:torch_on_the_loop", "objects"),
         "FastAPI + ONNX, in threads": uvicorn("objects_fastapi:onnx_in_threads", "objects"),
         "FastAPI + ONNX, on the loop": uvicorn("objects_fastapi:onnx_on_the_loop", "objects"),
+    }
+
+
+def signatures(_: Path) -> dict[str, Side]:
+    """The peers of signatures: they read the Darknet files that are served."""
+    return {
+        "FastAPI + cv2.dnn, one network": uvicorn("signatures_fastapi:one_network", "signatures"),
+        "FastAPI + cv2.dnn, a network a core": uvicorn("signatures_fastapi:a_network_a_core", "signatures"),
     }
 
 
@@ -137,14 +152,14 @@ class Service:
         root = psutil.Process(self.process.pid)
         return sum(process.memory_info().rss for process in [root, *root.children(recursive=True)]) / 1e6
 
-    def load(self, seconds: int) -> dict[str, float]:
+    def load(self, seconds: int, connections: int = CONNECTIONS) -> dict[str, float]:
         """wrk's figures: {"rps", "p50" ms, "p99" ms, "failed", "requests"}."""
         with tempfile.TemporaryDirectory() as room:
             body, script = Path(room, "body"), Path(room, "post.lua")
             body.write_bytes(self.side.request.body)
             script.write_text(LUA.format(body=body, kind=self.side.request.kind))
             target = ["-s", str(script), self.address + self.side.request.path]
-            words = [wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s", *target]
+            words = [wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", *target]
             printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
         figures = json.loads(printed.rpartition("JSON")[2])
         if not figures["requests"]:

@@ -10,7 +10,7 @@ from locust import FastHttpUser, events, task
 from benchmarks import example
 
 FAMILY = os.environ["FAMILY"]
-PNG = example.png(FAMILY)
+NAME, KIND, CONTENT = example.file(FAMILY)
 EXPECTED = dict(example.LABELS)
 
 
@@ -40,7 +40,7 @@ class User(FastHttpUser):
     @task
     def predict(self) -> None:
         """POST /predict."""
-        picture = {"image": ("picture.png", PNG, "image/png")}
+        picture = {"image": (NAME, CONTENT, KIND)}
         with self.client.post("/predict", files=picture, catch_response=True) as answer:
             if not answer.ok:
                 answer.failure(f"{answer.status_code} {answer.text[:200]}")

@@ -1,12 +1,12 @@
 """The harness: sides in turn, medians, spreads, and ratios that say how many times better ours is."""
 
+import io
 import json
 import re
 import shutil
 import subprocess
 import sys
 from contextlib import chdir
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +14,19 @@ import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks import example, harness, services, training
+from benchmarks import example, harness, services, signatures, signatures_large, training
 from benchmarks.peers import onnx_fastapi
 from pipelines import configs, folders, manifests, stores
 from pipelines.families.objects import data, predict
+from pipelines.families.signatures.predict import Predictor
 from tests.conftest import ROOT, environment
 from tests.services import PUT, run, stored
 
 SHAPES = ("family=objects", "run=smoke", "data.sources=[embedded]")
+NETWORK = ("model.network=yolov4-tiny", "model.side=128", "model.anchors=standard")
 TINY = ("candidate=objects-fast", *SHAPES, "model.widths=[16,16,16]", "fit.batch=50", "fit.epochs=8")
 
 
@@ -88,7 +91,7 @@ def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("name", command.NAMES)
 def test_every_benchmark_can_be_measured(name: str) -> None:
-    assert callable(import_module(f"benchmarks.{name}").measure)
+    assert callable(command.module(name).measure)
 
 
 def test_a_name_that_is_no_benchmark_names_the_choices(tmp_path: Path) -> None:
@@ -132,6 +135,54 @@ def test_the_peers_of_objects_answer_as_ours_does(peer: str, tiny: Tiny, monkeyp
     top = np.argsort(-probabilities)[:3]
     assert [rank["class"] for rank in said["top3_predictions"]] == [ours.labels[index] for index in top]
     assert [rank["confidence"] for rank in said["top3_predictions"]] == pytest.approx(probabilities[top], abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLOv4-tiny of random weights for small pages."""
+    folder = tmp_path_factory.mktemp("untrained") / "model"
+    signatures_large.untrained(folder, 4, NETWORK)
+    return folder
+
+
+def test_every_runtime_is_timed_and_finds_the_boxes_of_opencv(untrained: Path) -> None:
+    rows = list(signatures.runtimes(untrained, signatures.sample(2), "signatures", rounds=1))
+    assert [row["name"] for row in rows] == [
+        f"signatures one page, yolov4-tiny 128, {runtime}: cv2.dnn" for runtime in ("openvino", "onnxruntime", "opencv")
+    ]
+    assert all(row["ours"] > 0 and row["peer"] > 0 and row["boxes"] > 0 and row["iou"] > 0.99 for row in rows)
+
+
+@pytest.mark.parametrize("peer", ["one_network", "a_network_a_core"])
+def test_the_peers_of_signatures_answer_as_ours_does(peer: str, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, (page,) = Predictor(untrained, "opencv"), signatures.sample(1).brought(128)
+    boxes = [box for box in ours.predict(page[None])[0] if box[4] >= ours.convention.threshold]
+    monkeypatch.setenv("PEER_MODEL", str(untrained))
+    stream = io.BytesIO()
+    Image.fromarray(page).save(stream, "PNG")
+    with services.started({peer: services.uvicorn(f"signatures_fastapi:{peer}", "signatures")}) as running:
+        sent, address = services.upload("page.png", "image/png", stream.getvalue()), running[peer].address
+        said = httpx.post(address + sent.path, content=sent.body, headers={"Content-Type": sent.kind}, timeout=30).json()
+    assert said["count"] == len(boxes) > 0
+    assert said["scores"] == pytest.approx([box[4] for box in boxes], abs=1e-3)
+    np.testing.assert_allclose(said["prediction"], np.array(boxes)[:, :4] * 128, atol=1)
+
+
+def test_boxes_agree_but_for_those_at_the_threshold() -> None:
+    one, moved = [[0.1, 0.1, 0.2, 0.2, 0.9]], [[0.15, 0.1, 0.2, 0.2, 0.9]]
+    assert signatures.agreement([one], [one], 0.5) == (1.0, 2)
+    assert signatures.agreement([one], [[*one, [0.7, 0.7, 0.1, 0.1, 0.505]]], 0.5) == (1.0, 2)
+    assert signatures.agreement([one], [[*one, [0.7, 0.7, 0.1, 0.1, 0.6]]], 0.5)[0] == 0
+    assert signatures.agreement([one], [moved], 0.5)[0] == pytest.approx(0.6)
+    assert signatures.agreement([one, []], [[], one], 0.5)[0] == 0
+    with pytest.raises(harness.Stopped, match=r"score of 0\.96 or more"):
+        signatures.agreement([one], [one], 0.95)
+
+
+def test_other_boxes_than_the_peer_has_stop_the_benchmark(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signatures, "SAME", 1.1)
+    with pytest.raises(harness.Stopped, match=r"openvino does not find the boxes of cv2\.dnn: the least overlap is 0\.99"):
+        list(signatures.runtimes(untrained, signatures.sample(2), "signatures", rounds=1))
 
 
 def test_a_training_says_when_it_reached_what(tiny: Tiny) -> None:
@@ -228,3 +279,10 @@ def test_the_example_of_objects_is_a_small_picture_in_colour() -> None:
     pixels = example.pixels("objects")
     assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
     np.testing.assert_array_equal(pixels, example.pixels("objects"))
+
+
+def test_the_example_of_signatures_is_a_signed_letter_as_large_as_a_scan() -> None:
+    name, kind, content = example.file("signatures")
+    assert (name, kind, Image.open(io.BytesIO(content)).size) == ("picture.jpeg", "image/jpeg", (940, 1216))
+    assert example.file("signatures")[2] == content
+    assert [example.file(family)[:2] for family in ("digits", "objects")] == [("picture.png", "image/png")] * 2
