@@ -67,7 +67,7 @@ release: .venv/with-serve ## family=digits: the champion's served files to relea
 rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to))
 
-bench: .venv/with-serve+digits+objects+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
+bench: .venv/with-serve+digits+objects+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)
 
 load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: users at a service of its own, on the loopback address
