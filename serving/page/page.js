@@ -24,13 +24,19 @@ export async function ask(picture, name) {
 }
 
 async function send(picture, name, signal) {
+  const began = performance.now();
+  const content = await (await posted("predict", picture, name, signal)).json();
+  return { ...content, latency: performance.now() - began };
+}
+
+/** The service's response to a picture; throws an Error that says why there is none. */
+export async function posted(path, picture, name, signal) {
   const body = new FormData();
   body.append("image", picture, name);
-  const began = performance.now();
-  const response = await fetch("predict", { method: "POST", body, signal }).catch(unreachable);
-  const content = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(content.detail || `The service answered ${response.status} ${response.statusText}.`);
-  return { ...content, latency: performance.now() - began };
+  const response = await fetch(path, { method: "POST", body, signal }).catch(unreachable);
+  if (response.ok) return response;
+  const { detail } = await response.json().catch(() => ({}));
+  throw new Error(detail || `The service answered ${response.status} ${response.statusText}.`);
 }
 
 function unreachable(fault) {
@@ -48,7 +54,8 @@ function setBusy(state) {
   answer.setAttribute("aria-busy", state);
 }
 
-function complain(fault) {
+/** Say what went wrong, in place of an answer. */
+export function complain(fault) {
   told.replaceChildren();
   problem.textContent = fault.message;
   reveal(problem);
@@ -57,14 +64,19 @@ function complain(fault) {
 function show(reply, picture, name) {
   const view = document.getElementById("told-answer").content.cloneNode(true);
   const part = (role) => view.querySelector(`[data-is="${role}"]`);
-  part("prediction").textContent = reply.prediction;
-  part("confidence").textContent = percent(reply.confidence);
   part("latency").textContent = `${Math.round(reply.latency)} ms`;
-  illustrate(part("picture"), picture, name);
-  part("ranking")?.replaceChildren(...reply[answer.dataset.ranking].map(rank));
+  if (part("prediction")) classify(part, reply, picture, name);
   explain(part, reply);
+  answer.dispatchEvent(new CustomEvent("told", { detail: { reply, picture, name, part } })); // boxes.js shows the rest
   told.replaceChildren(view);
   reveal(told.firstElementChild);
+}
+
+function classify(part, reply, picture, name) {
+  part("prediction").textContent = reply.prediction;
+  part("confidence").textContent = percent(reply.confidence);
+  illustrate(part("picture"), picture, name);
+  part("ranking")?.replaceChildren(...reply[answer.dataset.ranking].map(rank));
 }
 
 /** On a phone the answer stands below the question: bring it into view, unless it is there. */
@@ -118,7 +130,8 @@ async function copy({ currentTarget: button }) {
   }
 }
 
-function percent(share) {
+/** 0.9968 -> 99.68 %, with a space that does not break. */
+export function percent(share) {
   return `${(share * 100).toFixed(2)}\u00a0%`;
 }
 

@@ -1,0 +1,103 @@
+// The answer about a page, or about a document's pages: what was submitted beside what was found, framed.
+
+import { complain, percent, posted } from "./page.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const submitted = document.getElementById("submitted");
+let shown = null; // the answer on show, so that a newer one replaces it
+
+class Pages {
+  constructor({ reply, picture, name, part }) {
+    Object.assign(this, { picture, name, at: 0, document: Boolean(reply.pages), pages: reply.pages ?? [reply] });
+    this.addresses = new Map(); // of pictures of pages, by their number
+    this.gone = new AbortController();
+    this.found = part("found");
+    this.status = part("page");
+    this.buttons = [...part("turn").querySelectorAll("button")];
+    this.svg = part("result").querySelector("svg");
+    this.images = [new Image(), new Image()];
+    submitted.querySelector(".sheet").replaceChildren(this.images[0]);
+    part("result").prepend(this.images[1]);
+    part("count").textContent = counted(reply.count);
+    part("where").textContent = this.pages.length > 1 ? `on ${this.pages.length} pages,` : "";
+    part("turn").hidden = this.pages.length < 2;
+    for (const button of this.buttons) button.addEventListener("click", () => this.turn(Number(button.dataset.turn)));
+  }
+
+  turn(step) {
+    const next = this.at + step;
+    if (!this.pages[next]) return;
+    this.at = next;
+    this.show();
+  }
+
+  async show() {
+    const { at } = this;
+    const page = this.pages[at];
+    this.status.textContent = `Page ${page.page} of ${this.pages.length}: ${counted(page.count)}`;
+    for (const button of this.buttons) button.setAttribute("aria-disabled", !this.pages[at + Number(button.dataset.turn)]);
+    this.found.replaceChildren(...page.prediction.map((box, index) => row(box, page.scores[index])));
+    try {
+      const address = await this.address(page);
+      if (at === this.at && this === shown) await this.frame(page, address);
+    } catch (fault) {
+      if (this === shown) complain(fault);
+    }
+  }
+
+  /** Where the picture of a page is: a browser shows a picture as it is; a document's page is the service's to draw. */
+  async address(page) {
+    const number = page.page ?? 1;
+    if (!this.addresses.has(number)) {
+      const picture = this.document ? await this.drawn(number) : this.picture;
+      this.addresses.set(number, URL.createObjectURL(picture));
+    }
+    return this.addresses.get(number);
+  }
+
+  async drawn(number) {
+    const response = await posted(`page?page=${number}`, this.picture, this.name, this.gone.signal);
+    return response.blob();
+  }
+
+  async frame(page, address) {
+    const which = this.document ? `page ${page.page} of ${this.name}` : this.name;
+    const [before, after] = this.images;
+    before.alt = `As submitted: ${which}`;
+    after.alt = `With ${counted(page.count)} framed: ${which}`;
+    for (const image of this.images) image.src = address;
+    submitted.hidden = false;
+    await after.decode();
+    const [width, height] = [page.width ?? after.naturalWidth, page.height ?? after.naturalHeight];
+    this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.svg.replaceChildren(...page.prediction.map(framed));
+  }
+
+  /** Give back what another answer replaces. */
+  leave() {
+    this.gone.abort();
+    for (const address of this.addresses.values()) URL.revokeObjectURL(address);
+  }
+}
+
+function framed([x, y, width, height]) {
+  const box = document.createElementNS(SVG, "rect");
+  for (const [name, value] of Object.entries({ x, y, width, height })) box.setAttribute(name, value);
+  return box;
+}
+
+function row([x, y, width, height], score) {
+  const entry = document.createElement("li");
+  entry.textContent = `${percent(score)} sure: ${width} × ${height} pixels at ${x}, ${y}`;
+  return entry;
+}
+
+function counted(count) {
+  return `${count} ${count === 1 ? "signature" : "signatures"}`;
+}
+
+document.getElementById("answer").addEventListener("told", ({ detail }) => {
+  shown?.leave();
+  shown = new Pages(detail);
+  shown.show();
+});
