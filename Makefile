@@ -1,6 +1,7 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback store-put store-get \
+  darknet-export darknet-import bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -18,25 +19,27 @@ $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
 endif
 given = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
+moved = $(or $(strip $(foreach name,dataset cfg weights,$(if $($(name)),--$(name) '$($(name))'))),$(error dataset=, cfg= or weights= is missing. For example: $(1)))
+IMPORT := make darknet-import candidate=signatures-all cfg=darknet/network.cfg weights=darknet/backup/network_best.weights
 host ?= 127.0.0.1
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name words; do printf '  make %-14s %s\n' "$$name" "$$words"; done
 	@echo "  families: $(FAMILIES)"
 
 demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
 	@python -m serving.demo
 
-test: .venv/with-serve+digits+objects+dev ## the whole test suite
+test: .venv/with-serve+digits+objects+signatures+dev ## the whole test suite
 	@pytest
 
-fuzz: .venv/with-serve+digits+objects+dev ## hostile input, the long way
+fuzz: .venv/with-serve+digits+objects+signatures+dev ## hostile input, the long way
 	@pytest -m long tests/test_hostile.py
 
-lint: .venv/with-serve+digits+objects+dev ## style and types
+lint: .venv/with-serve+digits+objects+signatures+dev ## style and types
 	@ruff check . && ruff format --check . && mypy
 
-lock: .venv/with-serve+digits+objects+dev ## renew requirements.lock from pyproject.toml
+lock: .venv/with-serve+digits+objects+signatures+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
@@ -66,6 +69,21 @@ release: .venv/with-serve ## family=digits: the champion's served files to relea
 
 rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to))
+
+store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
+	@python -m pipelines.storage put $(call moved,make store-put dataset=letters from=letters.tar) \
+	  $(if $(dataset),--from '$(call given,from,make store-put dataset=$(dataset) from=$(dataset).tar)')
+
+store-get: .venv/with-serve+mongo ## dataset=letters to=folder, or cfg=my.cfg to=file, or weights=my.weights to=file: out of it, byte for byte
+	@python -m pipelines.storage get $(call moved,make store-get dataset=letters to=letters) --to '$(call given,to,make store-get dataset=letters to=letters)'
+
+darknet-export: .venv/with-serve+signatures ## candidate=signatures-all to=folder: cfg, lists and pages for training with a Darknet program
+	@python -m pipelines.families.signatures.exchange export --out '$(call given,to,make darknet-export candidate=signatures-all to=darknet)' \
+	  --candidate '$(call given,candidate,make darknet-export candidate=signatures-all to=$(to))'
+
+darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=network.cfg weights=network_best.weights: what Darknet has made of it
+	@python -m pipelines.families.signatures.exchange import --cfg '$(call given,cfg,$(IMPORT))' --weights '$(call given,weights,$(IMPORT))' \
+	  --candidate '$(call given,candidate,$(IMPORT))'
 
 bench: .venv/with-serve+digits+objects+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)
