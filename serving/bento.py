@@ -40,7 +40,7 @@ def pack(family: str) -> Path:
         build(Path(context), Path(home), version)
         bento = Path(home, "bentos", name, version)
         Path(home, "models").rename(bento / "models")  # BentoML leaves them in its store until a container is built
-        (bento / REQUIREMENTS).write_text(requirements.pinned("endpoint"))  # BentoML adds itself without a hash
+        (bento / REQUIREMENTS).write_text(requirements.pinned(*requirements.extras(family)))  # BentoML adds itself without a hash
         return place(bento, BENTOS / name / version)
 
 

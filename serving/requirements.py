@@ -1,4 +1,4 @@
-"""An extra of pyproject.toml as requirements.lock pins it: every package it needs, with version and hashes, and no other."""
+"""Extras of pyproject.toml as requirements.lock pins them: every package they need, with version and hashes, and no other."""
 
 import re
 import tomllib
@@ -16,10 +16,21 @@ class NotLocked(LookupError):
     """A package that is not installed, or not in requirements.lock."""
 
 
-def pinned(extra: str) -> str:
-    """The lines of requirements.lock that this extra needs, word for word. Raises NotLocked."""
+def extras(family: str) -> list[str]:
+    """What a family's endpoint needs: what every endpoint does, and where there is one the family's own."""
+    return [extra for extra in ("endpoint", f"endpoint-{family}") if extra in declared()]
+
+
+def declared() -> dict[str, list[str]]:
+    """The extras of pyproject.toml and what they ask for."""
+    optional: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    return optional
+
+
+def pinned(*extras: str) -> str:
+    """The lines of requirements.lock that these extras need, word for word. Raises NotLocked."""
     entries = re.findall(r"^[^\s#](?:.*\\\n)*.*\n", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    needed = names(extra)
+    needed = set().union(*(names(extra) for extra in extras))
     kept = [(entry.partition("==")[0], entry) for entry in entries if entry.partition("==")[0] in needed]
     if missing := needed - {name for name, _ in kept}:
         raise NotLocked(f"requirements.lock does not pin {', '.join(sorted(missing))}. Renew it with `make lock`.")
@@ -28,8 +39,7 @@ def pinned(extra: str) -> str:
 
 def names(extra: str) -> set[str]:
     """The packages of an extra and all that they need, read from what is installed. Raises NotLocked."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    todo = [Requirement(line) for line in project["optional-dependencies"][extra]]
+    todo = [Requirement(line) for line in declared()[extra]]
     seen: set[tuple[str, str]] = set()
     while todo:
         asked = todo.pop()

@@ -16,13 +16,16 @@ import pytest
 
 from pipelines import configs, families, promotion, stores
 from serving import bento, requirements
+from tests import papers
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 from tests.forms import encoded, seven
 from tests.services import free_port, ready, stop, until
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 DIGITS = pytest.mark.parametrize("packed", ["digits"], indirect=True)  # what one family's bento shows for all
+EMPTY = pytest.mark.parametrize("packed", ["digits", "signatures"], indirect=True)  # the least, and what a family adds
 NOT_SERVED = {"mlflow", "dvc", "hydra-core", "omegaconf", "keras", "tensorflow", "torch", "scikit-learn", "pytest"}
+SERVED = {"digits": ["model.onnx"], "objects": ["model.onnx"], "signatures": ["model.onnx", "network.cfg", "opencv.weights"]}
 OFFLINE = ("Failed to fetch", "error sending request", "dns error", "No such host")  # uv's words
 
 
@@ -60,7 +63,7 @@ def test_a_bento_holds_what_answers_and_nothing_else(packed: Packed) -> None:
     tag = stores.pointed(packed.family)["tag"].replace(":", "/")
     assert {path.name for path in packed.bento.iterdir()} == {"README.md", "apis", "bento.yaml", "env", "models", "src"}
     assert {path.name for path in (packed.bento / "src").iterdir()} == {".store", "bentofile.yaml", "conf", "pipelines", "serving"}
-    assert files(packed.bento / "models") == {f"{tag}/{name}" for name in ("model.yaml", "model.json", "model.onnx")}
+    assert files(packed.bento / "models") == {f"{tag}/{name}" for name in ("model.yaml", "model.json", *SERVED[packed.family])}
     assert files(packed.bento / "src/.store") == {f"champions/{packed.family}.json"}
     assert files(packed.bento / "src/conf") == {f"family/{packed.family}.yaml"}
     assert not {"data", "native", "tests", "mlruns", ".git", "stages"} & {path.name for path in packed.bento.rglob("*") if path.is_dir()}
@@ -88,6 +91,14 @@ def half_written(packed: Packed) -> set[str]:
 def test_nothing_is_left_behind_and_the_home_is_untouched(packed: Packed) -> None:
     assert half_written(packed) == set()
     assert not (packed.home / "bentoml").exists()
+
+
+@pytest.mark.parametrize(("family", "more"), [("objects", False), ("signatures", True)])
+def test_a_family_packs_what_it_needs_itself(family: str, more: bool) -> None:
+    pinned = {line.partition("==")[0] for line in requirements.pinned(*requirements.extras(family)).splitlines() if "==" in line}
+    assert ({"opencv-python-headless", "openvino", "pypdfium2"} <= pinned) == more
+    assert "bentoml" in pinned
+    assert not NOT_SERVED & pinned
 
 
 @DIGITS
@@ -187,20 +198,22 @@ def client(away: Path) -> Iterator[httpx.Client]:
             stop(process)
 
 
-@DIGITS
+@EMPTY
 def test_the_bento_answers_in_an_empty_environment(packed: Packed, client: httpx.Client) -> None:
-    response = client.post("/predict", files={"image": ("seven.png", encoded(seven()), "image/png")})
-    assert response.status_code == 200, response.text
-    assert response.json()["model"] == stores.pointed("digits")["model"]
+    sent = [encoded(seven()), *([papers.letter([(100, 600, 200, 60)])] if packed.family == "signatures" else [])]
+    for content in sent:
+        response = client.post("/predict", files={"image": ("seven", content)})
+        assert response.status_code == 200, response.text
+        assert response.json()["model"] == stores.pointed(packed.family)["model"]
 
 
-@DIGITS
+@EMPTY
 @pytest.mark.parametrize("path", ["/", "/health", "/readyz", "/metrics", "/openapi.json"])
 def test_the_bento_has_every_page_in_an_empty_environment(packed: Packed, client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 200
 
 
-@DIGITS
+@EMPTY
 def test_the_bento_reports_to_nobody(packed: Packed, client: httpx.Client, away: Path) -> None:
     assert client.get("/health").status_code == 200
     assert {path.name for path in (away / "home").iterdir()} == {"bentoml"}  # ONNX Runtime would leave .cache/Microsoft

@@ -3,6 +3,7 @@
 `make test` runs the quick part, `make fuzz` the long one as well.
 """
 
+import base64
 import json
 import select
 import socket
@@ -23,7 +24,7 @@ from pipelines import families
 from serving import problems
 from serving.objects.answers import MOST
 from serving.pictures import LIGHT_BYTES
-from tests import corpus, services
+from tests import corpus, papers, services
 from tests.corpus import Body
 from tests.services import Service
 
@@ -36,6 +37,8 @@ OBJECTS = pytest.mark.parametrize("service", ["objects"], indirect=True)  # wher
 PICTURES = [group for group in corpus.QUICK if group not in {"documents", "forms"}]
 GROUPS = [("digits", group) for group in corpus.QUICK]  # all of them where one family shows for all, and of the others those that are quick
 GROUPS += [(family, group) for family in families.names() if family != "digits" for group in ("claims", "documents", "forms", "modes")]
+GROUPS += [("signatures", group) for group in papers.GROUPS]
+CORPUS = corpus.QUICK | papers.GROUPS
 OTHERS = 8  # requests that a batch lets by: more than can slip in before its reading begins
 IDLE = 320  # clients that stay in the middle: more than the queue is long
 OTHER = {"image/png": "image/jpeg", "image/jpeg": "image/webp", "image/webp": "image/png"}
@@ -92,7 +95,10 @@ def ways(body: Body) -> Iterator[dict[str, Any]]:
     yield {"content": body.content, "headers": {"content-type": body.kind}}
     if body.is_picture:
         yield {"content": body.content, "headers": {"content-type": OTHER.get(body.kind, "image/png")}}
+    if body.is_picture or body.kind == papers.KIND:
         yield {"files": {"image": ("seven.txt", body.content, "text/plain")}}
+    if body.kind == papers.KIND:
+        yield {"json": {"image": base64.b64encode(body.content).decode()}}
 
 
 def faults(response: httpx.Response, documented: set[int]) -> str:
@@ -178,7 +184,7 @@ def test_a_whole_picture_is_answered_in_the_formats_that_are_read(service: Servi
 
 @pytest.mark.parametrize(("service", "group"), GROUPS, indirect=["service"])
 def test_every_body_is_answered_or_refused_with_a_documented_problem(service: Service, documented: set[int], group: str) -> None:
-    holds(service, documented, corpus.QUICK[group]())
+    holds(service, documented, CORPUS[group]())
 
 
 @pytest.mark.long
