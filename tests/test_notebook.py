@@ -26,7 +26,7 @@ def test_a_notebook_draws_from_the_embedded_data(notebook: Path, tmp_path: Path,
     embedded_data(notebook.stem)
     (tmp_path / "notebooks").mkdir()
     copy = Path(shutil.copy(notebook, tmp_path / "notebooks"))
-    words = ["-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", str(copy)]
+    words = ["-m", "nbconvert", "--to", "notebook", "--execute", "--inplace", "--ExecutePreprocessor.startup_timeout=300", str(copy)]
     own = {name: str(tmp_path / name) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")}
     done = subprocess.run([sys.executable, *words], env=environment(**own), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
