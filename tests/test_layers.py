@@ -12,6 +12,7 @@ from tests.imports import ROOT, closure, imported
 FILES = sorted(path.relative_to(ROOT) for room in ("pipelines", "serving") for path in (ROOT / room).rglob("*.py"))
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 FRAMEWORKS = {"tensorflow", "keras", "torch", "torchvision"}
+PARTS = "parts"  # of a room: modules that belong to it alone; a stage that needs one depends on all
 FURNITURE = {"settings", "embedded", "data", "examples", "picture", "model", "fit", "predict", "score"}
 
 
@@ -19,7 +20,9 @@ def room(path: Path) -> str:
     """stages, families/<name>, serving/<name>, serving or services."""
     if path.parts[0] == "serving":
         return "/".join(path.parts[:2]) if len(path.parts) == 3 else "serving"
-    return path.parts[1] if path.parts[1] == "stages" else "/".join(path.parts[1:3]) if len(path.parts) == 4 else "services"
+    if path.parts[1] == "families" and len(path.parts) > 3:
+        return "/".join(path.parts[1:3])
+    return "stages" if path.parts[1] == "stages" else "services"
 
 
 def allowed(here: str, there: str) -> bool:
@@ -63,8 +66,9 @@ def top_imports(path: Path) -> set[str]:
 def declared(stage: str, key: str, family: str) -> set[Path]:
     """The code that dvc.yaml names for a stage."""
     deps = STAGES[stage]["do"]["deps"]
-    texts = [dep.replace("${item.family}", family).replace("${item}", family).replace("${key}", key) for dep in deps]
-    return {Path(text) for text in texts if text.endswith(".py")}
+    paths = [Path(dep.replace("${item.family}", family).replace("${item}", family).replace("${key}", key)) for dep in deps]
+    parts = {path.relative_to(ROOT) for folder in paths if folder.name == PARTS for path in (ROOT / folder).glob("*.py")}
+    return {path for path in paths if path.suffix == ".py"} | {path for path in parts if path.name != "__init__.py"}
 
 
 def rows() -> list[tuple[str, str, str]]:
@@ -77,7 +81,9 @@ def rows() -> list[tuple[str, str, str]]:
 def test_deps_are_the_files_a_stage_imports(stage: str, key: str, family: str) -> None:
     read = {name: closure(Path("pipelines/stages", f"{stage}.py"), name) for name in families.names()}
     others = {path for found in read.values() for path in found if room(path) == "services"}
-    assert read[family] <= declared(stage, key, family) <= read[family] | others
+    named = declared(stage, key, family)
+    assert read[family] <= named
+    assert {path for path in named if path.parent.name != PARTS} <= read[family] | others
 
 
 def test_dvc_yaml_names_every_family_and_candidate() -> None:
