@@ -235,6 +235,70 @@ Path("nan").write_bytes(content[:-4] + b"\\xff" * 4)
 found["refused"]["nan"] = refused(Path("nan"))
 print(json.dumps(found))
 """
+EXCHANGE = """
+import io, json, sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from pipelines import configs, folders, labels, manifests, records, trainings
+from pipelines.families.signatures import data, exchange, model
+from pipelines.families.signatures.examples import Page, load
+from pipelines.families.signatures.parts import weights
+from pipelines.families.signatures.parts.darknet import Darknet
+from pipelines.families.signatures.predict import Predictor
+
+cfg = configs.compose(["family=signatures", "candidate=signatures-letters", "data.sources=[embedded]", "data.limit=12", "model.side=96"])
+found = {"refused": {}}
+
+def refused(name, work):
+    try:
+        work()
+    except (exchange.FolderExists, exchange.NothingPacked, model.MissingFile, weights.BadWeights) as error:
+        found["refused"][name] = f"{type(error).__name__}: {error}"
+
+out = Path("out")
+refused("nothing", lambda: exchange.export(cfg, out))
+with folders.replacing(cfg.data_folder) as draft:
+    data.prepare(cfg, draft)
+found["told"] = exchange.export(cfg, out)
+refused("there", lambda: exchange.export(cfg, out))
+for split in ("train", "valid"):
+    pages, names = load(cfg.data_folder, split).pages, Path(out, f"{split}.txt").read_text().splitlines()
+    assert len(names) == len(pages) > 0
+    for page, name in zip(pages, names):
+        content, label = (out / name).read_bytes(), (out / name).with_suffix(".txt")
+        assert content == page.content
+        again = labels.read(label.name, label.read_bytes(), page.height, page.width, ["signature"])
+        np.testing.assert_allclose(np.reshape(again, (-1, 4)), page.boxes, atol=0.01)
+found["files"] = {name: (out / name).read_text() for name in ("obj.data", "obj.names")}
+found["backup"] = (out / "backup").is_dir()
+
+seen = io.BytesIO()
+Image.fromarray(np.arange(35, dtype=np.uint8).reshape(7, 5)).save(seen, "TIFF")
+suffix, content = exchange._readable(Page("a/b.tif", "a", "x", seen.getvalue(), 7, 5, np.zeros((0, 4), np.float32)))
+drawn = Image.open(io.BytesIO(content))
+found["drawn"] = [suffix, drawn.format, bool((np.asarray(drawn) == np.arange(35).reshape(7, 5)).all())]
+
+text, trained = out / "network.cfg", out / "backup/network_best.weights"
+refused("gone", lambda: exchange.take(cfg, text, trained))
+network = Darknet(text.read_text())
+weights.write(network, trained)
+content = bytearray(trained.read_bytes())
+content[12:20] = (64_000).to_bytes(8, "little")
+trained.write_bytes(content[:-8])
+refused("short", lambda: exchange.take(cfg, text, trained))
+found["model"] = [cfg.model_folder.exists(), len(content)]
+trained.write_bytes(content)
+print(exchange.take(cfg, text, trained))
+manifest = manifests.verified(cfg.model_folder)
+found["recipe"] = manifest["config"]
+found["sha256"] = folders.sha256(trained)
+found["same"] = (cfg.model_folder / "native/network.weights").read_bytes()[20:] == bytes(content[20:])
+found["history"] = trainings.read_history(cfg.model_folder)[0]["pictures_seen"]
+found["answered"] = len(Predictor(cfg.model_folder, "onnxruntime").predict(np.zeros((1, 96, 96), np.uint8)))
+records.read(cfg.model_folder)
+print(json.dumps(found))
+"""
 TINY = architectures.described("yolov4-tiny", 1, 128, None)
 BAD = {
     "[reorg]\nstride=2\n[convolutional]": r"layer 0, \[reorg\] at line 7: unknown layer. Known are: \[convolutional\], .*\[yolo\]\.",
@@ -391,3 +455,26 @@ def test_anchors_are_the_centres_of_the_boxes_small_ones_first() -> None:
     assert found == anchors.kmeans(sizes, 3, 0)
     with pytest.raises(anchors.TooFewBoxes, match="6 anchors cannot be found in 1 different boxes"):
         anchors.kmeans(np.ones((9, 2), np.float32), 6, 0)
+
+
+def test_a_person_trains_with_darknet_and_brings_the_weights_back(tmp_path: Path) -> None:
+    found = python(tmp_path, "-c", EXCHANGE)
+    assert "train on" in found["told"] and "darknet detector train obj.data network.cfg" in found["told"]
+    assert found["files"]["obj.data"].splitlines() == [
+        "classes=1",
+        "train=train.txt",
+        "valid=valid.txt",
+        "names=obj.names",
+        "backup=backup",
+    ]
+    assert found["files"]["obj.names"] == "signature\n" and found["backup"]
+    assert found["drawn"] == [".png", "PNG", True]
+    there, size = found["model"]
+    assert not there
+    assert "out is there, and not empty" in found["refused"]["there"]
+    assert "Ingest first: `dvc repro ingest@signatures`" in found["refused"]["nothing"]
+    assert "network_best.weights is not there" in found["refused"]["gone"]
+    assert f"too short: it has {size - 8} bytes, and those of the cfg's 21 convolutions are {size}" in found["refused"]["short"]
+    assert found["recipe"]["run"] == "darknet"
+    assert found["recipe"]["model"]["weights_sha256"] == found["sha256"]
+    assert found["same"] and found["history"] == 64_000 and found["answered"] == 1

@@ -1,0 +1,154 @@
+"""A training that Darknet does: `export` writes the folder it needs, `import` makes a model folder of the weights it ends with.
+
+python -m pipelines.families.signatures.exchange export --candidate signatures-all --out FOLDER
+python -m pipelines.families.signatures.exchange import --candidate signatures-all --cfg FOLDER/network.cfg --weights FILE
+"""
+
+import argparse
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipelines import cards, configs, errors, folders, manifests, records, tracking, trainings
+from pipelines.configs import Config
+from pipelines.families.signatures import fit, model
+from pipelines.families.signatures.examples import LABELS, Page, load
+from pipelines.families.signatures.parts import weights
+from pipelines.families.signatures.parts.cfg import read
+from pipelines.families.signatures.picture import in_fractions
+
+READ = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png"}  # formats that Darknet reads, whatever it was built with
+ORIENTATION = 0x112  # of EXIF; Darknet passes it over
+
+
+class FolderExists(FileExistsError):
+    """A folder that an export would overwrite."""
+
+
+class NothingPacked(FileNotFoundError):
+    """No pages were ingested."""
+
+
+def export(cfg: Config, out: Path) -> str:
+    """Write what `darknet detector train obj.data network.cfg` reads, paths relative to the folder; say what to type next.
+
+    The cfg is the one that training would generate, anchors of the training pages included. Raises FolderExists, NothingPacked.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FolderExists(f"{out} is there, and not empty. Name a new folder.")
+    train, valid = load(_packed(cfg), "train").of(cfg.fit.sources).pages, load(_packed(cfg), "valid").pages
+    with folders.replacing(out) as draft:
+        (draft / "network.cfg").write_text(_described(cfg, train))
+        (draft / "obj.names").write_text("".join(f"{label}\n" for label in LABELS))
+        (draft / "obj.data").write_text(_data())
+        (draft / "backup").mkdir()
+        for split, pages in (("train", train), ("valid", valid)):
+            _write_pages(draft, split, pages)
+    return (
+        f"{out}: {len(train)} pages to train on, {len(valid)} to validate. `cd {out} && darknet detector train obj.data network.cfg -map`; "
+        f"then `python -m pipelines.families.signatures.exchange import --candidate {cfg.candidate} --cfg {out}/network.cfg "
+        f"--weights {out}/backup/network_best.weights`."
+    )
+
+
+def take(cfg: Config, text: Path, trained: Path) -> str:
+    """Make models/<candidate>/ of weights that Darknet trained, exported and proven as any training's; say what it is.
+
+    Raises BadNetwork, BadWeights, MissingFile or NothingPacked.
+    """
+    cfg = _as_trained(cfg, text, trained)
+    network = model.build(cfg.model.model_copy(update={"weights": "none"}), read(text))
+    weights.read(network, trained)
+    data = _packed(cfg)
+    card, begun = cards.read(data), records.begun()
+    training = trainings.under_way(cfg, card["hash"], begun["code"])
+    with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
+        if not training.history:
+            training.epoch({"pictures_seen": weights.seen(trained)}, lambda _: None)
+        description = fit.finished(cfg, read(text), network, load(data, "valid"), out)
+        trainings.write_history(out, training.history)
+        records.write(out, training, begun)
+        manifest = manifests.write(out, cfg, card["hash"], description)
+    training.finish()
+    return f"{cfg.model_folder}: digest {manifest['digest'][:12]}, export proven to {description.proof.difference:.1g}"
+
+
+def _as_trained(cfg: Config, text: Path, trained: Path) -> Config:
+    """The candidate, its recipe telling where cfg and weights came from. Raises MissingFile."""
+    for path in (text, trained):
+        if not path.is_file():
+            raise model.MissingFile(f"{path} is not there. Name the cfg that was exported, and the weights that Darknet wrote.")
+    told = {"network": "cfg", "cfg": str(text), "weights": str(trained), "weights_sha256": folders.sha256(trained)}
+    return cfg.model_copy(update={"run": "darknet", "model": cfg.model.model_copy(update=told)})
+
+
+def _packed(cfg: Config) -> Path:
+    if not (cfg.data_folder / cards.CARD).is_file():
+        raise NothingPacked(f"{cfg.data_folder} is not there. Ingest first: `dvc repro ingest@{cfg.family}`.")
+    return cfg.data_folder
+
+
+def _described(cfg: Config, train: Sequence[Page]) -> str:
+    return model.described(cfg.model, np.concatenate([in_fractions(page.boxes, page.height, page.width)[:, 2:] for page in train]))
+
+
+def _data() -> str:
+    return f"classes={len(LABELS)}\ntrain=train.txt\nvalid=valid.txt\nnames=obj.names\nbackup=backup\n"
+
+
+def _write_pages(folder: Path, split: str, pages: Sequence[Page]) -> None:
+    """Pictures and, beside each, its labels; the list of them as <split>.txt."""
+    (folder / split).mkdir()
+    names = []
+    for index, page in enumerate(pages):
+        suffix, content = _readable(page)
+        stem = f"{split}/{index:05}_{re.sub('[^A-Za-z0-9-]', '_', Path(page.name).stem)}"
+        (folder / f"{stem}{suffix}").write_bytes(content)
+        (folder / f"{stem}.txt").write_text(_labels(page))
+        names.append(f"{stem}{suffix}\n")
+    (folder / f"{split}.txt").write_text("".join(names))
+
+
+def _readable(page: Page) -> tuple[str, bytes]:
+    """The file as it came, or as PNG where Darknet would not see it as a person does."""
+    with Image.open(io.BytesIO(page.content)) as picture:
+        suffix = READ.get(str(picture.format))
+        if suffix and picture.getexif().get(ORIENTATION, 1) == 1:
+            return suffix, page.content
+    drawn = io.BytesIO()
+    Image.fromarray(page.grey()).save(drawn, "PNG")
+    return ".png", drawn.getvalue()
+
+
+def _labels(page: Page) -> str:
+    """YOLO's: class, centre and sides as fractions of the page."""
+    boxes = in_fractions(page.boxes, page.height, page.width)
+    return "".join(f"0 {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n" for x, y, w, h in boxes)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    out, back = commands.add_parser("export"), commands.add_parser("import")
+    for command in (out, back):
+        command.add_argument("--candidate", required=True, help="a page conf/candidate/signatures-*.yaml")
+    out.add_argument("--out", type=Path, required=True, help="a new folder")
+    back.add_argument("--cfg", type=Path, required=True, help="network.cfg of the exported folder")
+    back.add_argument("--weights", type=Path, required=True, help="what Darknet wrote into backup/")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Export or import, and say what was done."""
+    asked = _arguments()
+    with errors.printed_once():
+        cfg = configs.compose(["family=signatures", f"candidate={asked.candidate}"])
+        print(export(cfg, asked.out) if asked.command == "export" else take(cfg, asked.cfg, asked.weights))
+
+
+if __name__ == "__main__":
+    main()
