@@ -17,12 +17,13 @@ from serving.problems import Refusal
 
 RENDERING = Path(__file__).with_name("rendering.py")
 DPI = 150  # pixels in an inch: A4 has 1241 x 1754
-PAGE_SECONDS = 20  # that one page may take; the first one's include the start
+PAGE_SECONDS = 10  # of a processor that one page may take
 GRACE = 0.2  # seconds that it has to end by itself
 AT_ONCE = asyncio.Semaphore(2)  # documents being rendered, all requests together
 MARK, WITHIN = b"%PDF-", 1024  # a PDF may have other bytes before its mark, so many
 OTHERS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")  # what begins like this is a picture, whatever else it holds
 REMEDY = "Print it to a new PDF, or send its pages as pictures."
+EXHAUSTED = 24  # SIGXCPU, which Windows has not
 LINE = 2**16  # bytes that the renderer may say of a page, and that are read ahead of its pixels
 
 
@@ -52,24 +53,18 @@ async def pages(content: bytes, limits: Serving, only: int | None = None) -> Asy
         process = await _started(limits, only)
         at = "its first page"
         try:
-            async with asyncio.timeout(PAGE_SECONDS):
-                count = await _counted(process, content, limits)
-            for number in _wanted(count, only):
+            for number in _wanted(await _counted(process, content, limits), only):
                 at = f"page {number}"
-                async with asyncio.timeout(PAGE_SECONDS):
-                    page = await _page(process, number, limits)
-                yield page
-        except TimeoutError as error:
-            words = f"The PDF takes more than {PAGE_SECONDS} s up to {at}; no more are allowed. {REMEDY}"
-            raise Refusal(422, "endless document", words) from error
+                yield await _page(process, number, limits)
         except Broken as error:
-            raise Refusal(422, "broken document", f"The PDF cannot be read up to {at}: it is truncated or broken. {REMEDY}") from error
+            raise await _fault(process, at) from error
         finally:
             await _ended(process)
 
 
 async def _started(limits: Serving, only: int | None) -> Process:
-    asked = {"dpi": DPI, "pixels": int(limits.limit_megapixels * 1e6), "pages": limits.limit_pages, "page": only}
+    most = int(limits.limit_megapixels * 1e6)
+    asked = {"dpi": DPI, "pixels": most, "pages": limits.limit_pages, "seconds": PAGE_SECONDS, "page": only}
     command = [sys.executable, "-P", str(RENDERING), json.dumps(asked)]
     return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=LINE)
 
@@ -85,6 +80,15 @@ async def _ended(process: Process) -> None:
     with suppress(ProcessLookupError):
         process.kill()
     await process.communicate()
+
+
+async def _fault(process: Process, at: str) -> Refusal:
+    """Why a renderer ended that did not say it."""
+    await _ended(process)
+    if process.returncode == -EXHAUSTED:
+        words = f"The PDF takes more than {PAGE_SECONDS} s to render at {at}; no more are allowed. {REMEDY}"
+        return Refusal(422, "endless document", words)
+    return Refusal(422, "broken document", f"The PDF cannot be read at {at}: it is truncated or broken. {REMEDY}")
 
 
 async def _counted(process: Process, content: bytes, limits: Serving) -> int:

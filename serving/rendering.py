@@ -2,19 +2,20 @@
 
 PDFium is a large C++ library that strangers feed. Here it runs in a process of its own, with little memory and time: documents.py starts
 one for each document, and its crash is no more than a document that cannot be read. It is asked with one JSON object, {"dpi", "pixels",
-"pages", "page"}, and answers with lines of JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its bytes, row
-by row; or {"refused": why}.
+"pages", "seconds", "page"}, and answers with lines of JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its
+bytes, row by row; or {"refused": why}.
 """
 
 import json
 import math
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 POINTS = 72  # in an inch
 MEMORY = 1_200_000_000  # bytes of addresses: a page of 40 megapixels, what is decoded for it, and the program itself
-SECONDS = 120  # of a processor, in all; documents.py gives less to each page
+SECONDS = 120  # of a processor, for all pages together
 FAULTS = {0: "empty", 4: "encrypted", 5: "encrypted"}  # FPDF_ERR_SUCCESS with nothing in it, _PASSWORD and _SECURITY of fpdfview.h
 
 
@@ -25,16 +26,17 @@ class Refused(Exception):
 def main() -> None:
     """Render what is asked for. A fault of PDFium ends the process; whoever started it tells the person."""
     asked = json.loads(sys.argv[1])
-    confine()
+    confine(seconds := asked.pop("seconds"))
     out, content = sys.stdout.buffer, sys.stdin.buffer.read()
     try:
         for record, rows in rendered(content, **asked):
             told(out, record, rows)
+            hurry(seconds)
     except Refused as refused:
         told(out, {"refused": refused.args[0], **refused.args[1]}, [])
 
 
-def confine() -> None:
+def confine(seconds: int) -> None:
     """Give up what rendering does not need: memory, time, core dumps, files. Windows has no such limits."""
     if sys.platform == "win32":
         return
@@ -42,6 +44,16 @@ def confine() -> None:
 
     for limit, most in ((of.RLIMIT_AS, MEMORY), (of.RLIMIT_CPU, SECONDS), (of.RLIMIT_CORE, 0), (of.RLIMIT_FSIZE, 0)):
         of.setrlimit(limit, (most, most))
+    hurry(seconds)
+
+
+def hurry(seconds: int) -> None:
+    """From now on so many seconds of a processor, until this is said again; then SIGXCPU ends the process. A busy machine costs nothing."""
+    if sys.platform == "win32":
+        return
+    import resource as of
+
+    of.setrlimit(of.RLIMIT_CPU, (min(SECONDS, math.ceil(time.process_time()) + seconds), SECONDS))
 
 
 def rendered(content: bytes, dpi: int, pixels: int, pages: int, page: int | None) -> Iterator[tuple[dict[str, int], list[memoryview]]]:

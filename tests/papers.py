@@ -94,7 +94,12 @@ def signed() -> bytes:
 
 def slow() -> bytes:
     """A page of so many strokes that it takes a quarter of a minute."""
-    return paper([b"0 0 m 500 800 l S " * 100_000])
+    return paper([strokes(100_000)])
+
+
+def strokes(count: int) -> bytes:
+    """The content of a page: one long line, many times."""
+    return b"0 0 m 500 800 l S " * count
 
 
 def bombs() -> Iterator[Body]:
