@@ -170,8 +170,8 @@ def test_the_peers_of_signatures_answer_as_ours_does(peer: str, untrained: Path,
 
 def test_boxes_agree_but_for_those_at_the_threshold() -> None:
     one, moved = [[0.1, 0.1, 0.2, 0.2, 0.9]], [[0.15, 0.1, 0.2, 0.2, 0.9]]
-    assert signatures.agreement([one], [one], 0.5) == (1.0, 2)
-    assert signatures.agreement([one], [[*one, [0.7, 0.7, 0.1, 0.1, 0.505]]], 0.5) == (1.0, 2)
+    assert signatures.agreement([one], [one], 0.5) == (pytest.approx(1), 2)
+    assert signatures.agreement([one], [[*one, [0.7, 0.7, 0.1, 0.1, 0.505]]], 0.5) == (pytest.approx(1), 2)
     assert signatures.agreement([one], [[*one, [0.7, 0.7, 0.1, 0.1, 0.6]]], 0.5)[0] == 0
     assert signatures.agreement([one], [moved], 0.5)[0] == pytest.approx(0.6)
     assert signatures.agreement([one, []], [[], one], 0.5)[0] == 0

@@ -16,6 +16,9 @@ from pycocotools.cocoeval import COCOeval
 from pipelines import detection, gate, sheets
 from pipelines.configs import Gate
 from pipelines.detection import Outcomes
+from pipelines.families.signatures import embedded, score
+from pipelines.families.signatures.examples import Page, Split
+from pipelines.families.signatures.picture import Convention, in_fractions
 
 Boxes = NDArray[np.float64]
 
@@ -208,6 +211,36 @@ def test_the_sheet_shows_what_is_labelled_in_green_and_what_is_told_in_red() -> 
 
 def test_a_sheet_without_mistakes_says_so() -> None:
     assert detection.mistakes(asked(page([0], [(0, 0.9)])), 0.5, lambda _: pytest.fail("no page is drawn")).size[1] < 50
+
+
+class Clerk:
+    """Answers what is labelled, each box with the same score."""
+
+    def __init__(self, split: Split, score: float) -> None:
+        self.convention, self.labels = Convention(side=64, threshold=0.4), ["signature"]
+        self._answers = [
+            np.pad(in_fractions(page.boxes, page.height, page.width), ((0, 0), (0, 1)), constant_values=score) for page in split.pages
+        ]
+        self.asked: list[int] = []
+
+    def predict(self, pages: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        assert pages.shape[1:] == (64, 64)
+        self.asked.append(len(pages))
+        return self._answers[sum(self.asked[:-1]) : sum(self.asked)]
+
+
+@pytest.mark.parametrize(("certainty", "f1"), [(0.45, 1.0), (0.35, 0.0)])
+def test_a_predictor_is_judged_at_its_own_threshold_in_pixels_of_the_page(certainty: float, f1: float) -> None:
+    drawings = [page for page, _ in zip(embedded.drawn(), range(12), strict=False)]
+    split = Split([Page(page.name, page.document, "embedded", page.content, page.height, page.width, page.boxes) for page in drawings])
+    clerk: Any = Clerk(split, certainty)
+    found = score.outcomes(clerk, split)
+    assert clerk.asked == [8, 4]
+    assert len(found["documents"]) == 4
+    assert score.headline({key: value[[3, 0, 0, 1]] for key, value in found.items()}) == pytest.approx(1)
+    assert (score.metrics(found)["map50_95"], score.metrics(found)["f1"]) == (pytest.approx(1), f1)
+    assert {row["class"] for row in score.tables(clerk, found)["classes"]} == {"all", "embedded"}
+    assert score.sheets(clerk, split, found)["mistakes"].size[0] > 8 * detection.TILE
 
 
 def test_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
