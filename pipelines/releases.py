@@ -8,7 +8,7 @@ from typing import Any
 from pipelines import cards, errors, families, folders, ledger, manifests, registry
 
 ROOT = registry.RELEASED
-LIMIT_MB = 25
+LIMIT_MB = 50
 RELEASE = "release.json"
 
 
