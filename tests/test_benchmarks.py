@@ -181,7 +181,7 @@ def test_boxes_agree_but_for_those_at_the_threshold() -> None:
 
 def test_other_boxes_than_the_peer_has_stop_the_benchmark(untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signatures, "SAME", 1.1)
-    with pytest.raises(harness.Stopped, match=r"openvino does not find the boxes of cv2\.dnn: the least overlap is 0\.99"):
+    with pytest.raises(harness.Stopped, match=r"openvino does not find the boxes of cv2\.dnn: the least overlap is"):
         list(signatures.runtimes(untrained, signatures.sample(2), "signatures", rounds=1))
 
 
