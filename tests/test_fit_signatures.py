@@ -81,6 +81,21 @@ print(json.dumps({{
     "differing": {{name: float((resumed[name].float() - whole[name].float()).abs().max()) for name in whole}},
 }}))
 """
+FULL = f"""
+import torch
+from pipelines import configs
+from pipelines.families.signatures import fit, model
+from pipelines.families.signatures.examples import load
+
+cfg = configs.compose([*{PAGES}, "model.network=yolov4", "model.anchors=standard", "fit.batch=2"])
+torch.manual_seed(0)
+network = model.build(cfg.model, model.described(cfg.model, None)).train()
+assert sum(value.numel() for value in network.parameters()) > 60_000_000 and len(network.heads) == 3
+optimizer = fit._optimizer(cfg.fit, network)
+batch = next(fit._batches(cfg, fit._pages(load(cfg.data_folder, "train"), cfg.fit.sources, 96), 1))
+losses = [float(fit._step(cfg.fit, network, optimizer, batch)["loss"]) for _ in range(4)]
+assert losses[-1] < losses[0] and all(map(torch.isfinite, map(torch.tensor, losses))), losses
+"""
 REFUSED = """
 import sys
 from pipelines import configs
@@ -172,6 +187,10 @@ def test_a_scan_keeps_the_boxes_and_changes_the_ink() -> None:
 
 def test_the_loss_is_least_where_every_box_is_answered(project: Path) -> None:
     python(project, LOSS)
+
+
+def test_the_full_yolov4_goes_down_in_a_few_steps(project: Path) -> None:
+    python(project, FULL)
 
 
 def test_sources_without_a_page_are_refused_by_name(project: Path) -> None:
