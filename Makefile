@@ -1,7 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback store-put store-get \
-  darknet-export darknet-import bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback store-put store-get darknet-export darknet-import bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

@@ -259,7 +259,7 @@ def _entry(database: "Database[Document]", dataset: str) -> Document:
 
 
 def _listed(database: "Database[Document]", entry: Document) -> list[Row]:
-    """The documents that a data set lists, by collection and name. Raises Damaged where one is missing, UnsafeName for what must not be written."""
+    """The documents that a data set lists, by collection and name. Raises Damaged where one is missing, or UnsafeName."""
     keys, rows = dict.fromkeys(("name", "sha256", "size", "label_name", "label_sha256"), 1), list[Row]()
     for collection in ("images", "files"):
         found = {row["_id"]: row for row in database[collection].find({"dataset": entry["_id"]}, keys)}

@@ -33,7 +33,16 @@ def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: s
 
 
 @pytest.mark.parametrize(
-    ("words", "example"), [(["lineage"], "of=digits@champion"), (["predict", "family=digits"], "image=my_picture.png")]
+    ("words", "example"),
+    [
+        (["lineage"], "of=digits@champion"),
+        (["predict", "family=digits"], "image=my_picture.png"),
+        (["store-put"], "dataset=letters from=letters.tar"),
+        (["store-put", "dataset=pages"], "from=pages.tar"),
+        (["store-get", "cfg=my.cfg"], "to=letters"),
+        (["darknet-export", "candidate=signatures-all"], "to=darknet"),
+        (["darknet-import"], "weights=darknet/backup/network_best.weights"),
+    ],
 )
 def test_a_missing_word_gives_an_example(words: list[str], example: str) -> None:
     done = make("-n", *words)
