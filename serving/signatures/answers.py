@@ -1,14 +1,12 @@
 """What signatures takes and answers."""
 
 import asyncio
-import io
 import re
 from contextlib import aclosing
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import QueryParams
 
@@ -18,11 +16,9 @@ from serving.bodies import Body
 from serving.champion import Origin, Served, signature, traced
 from serving.problems import Refusal
 from serving.signatures import pages
-from serving.signatures.pages import Page, Shown
+from serving.signatures.pages import Page
 
 KINDS = (*bodies.KINDS, "application/pdf")
-RED = (200, 30, 20)
-LINES = 400  # of them fit side by side on a drawn page: how wide one is
 NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 
 Pixels = Annotated[float, Field(ge=0)]
@@ -143,16 +139,6 @@ def answer(found: list[dict[str, Any]], served: Served, document: bool) -> dict[
     together = {key: [one for page in found for one in page[key]] for key in ("prediction", "scores")}
     counted = {"success": True, "prediction": together["prediction"], "count": len(together["scores"]), "scores": together["scores"]}
     return {**counted, **({"pages": found} if document else {}), **signature(served)}
-
-
-def drawn(page: Shown, boxes: list[list[float]]) -> bytes:
-    """A page as PNG, quickly, with these boxes framed."""
-    picture, stream = Image.fromarray(page.colour), io.BytesIO()
-    pen, line = ImageDraw.Draw(picture), max(2, max(picture.size) // LINES)
-    for x, y, w, h in (np.array(box) * page.scale for box in boxes):
-        pen.rectangle([x, y, x + w, y + h], outline=RED, width=line)
-    picture.save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
 
 
 def told(answer: dict[str, Any]) -> str:

@@ -1,13 +1,14 @@
 """Pages as they are submitted: one picture, or a PDF's pages one after another."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import io
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pipelines.configs import Serving
 from pipelines.families.signatures.examples import WORKING_SIDE
@@ -15,7 +16,10 @@ from serving import bodies, documents, pictures
 from serving.bodies import Body
 
 ALSO = ", or a PDF"
-SHOWN_SIDE = 4096  # pixels: a larger page is shown reduced
+SHOWN_SIDE = 4096  # pixels: a larger page is drawn reduced
+RED = (200, 30, 20)
+LINES = 400  # of them fit side by side on a drawn page: how wide one is
+Boxes = Sequence[Sequence[float]]
 
 
 class Page(NamedTuple):
@@ -25,13 +29,6 @@ class Page(NamedTuple):
     width: int
     height: int
     grey: NDArray[np.uint8]
-
-
-class Shown(NamedTuple):
-    """A page to look at: [height, width, 3], and how wide that is for each pixel of the page as submitted."""
-
-    colour: NDArray[np.uint8]
-    scale: float
 
 
 async def submitted(body: Body, limits: Serving, only: int | None = None) -> AsyncGenerator[Page, None]:
@@ -58,21 +55,33 @@ def _opened(body: Body, limits: Serving, only: int | None) -> Image.Image:
     return picture
 
 
-async def shown(body: Body, limits: Serving, number: int) -> Shown:
-    """One page to look at. Raises Refusal."""
+async def drawn(body: Body, limits: Serving, number: int, boxes: Boxes = ()) -> bytes:
+    """One page as PNG, boxes of x, y, w, h in its pixels framed; reduced where a side is over SHOWN_SIDE. Raises Refusal.
+
+    No more pages are at work than documents are rendered and heavy bodies decoded at once: one takes a hundred megabytes.
+    """
     if not documents.is_pdf(body.content):
-        return await bodies.aside(_coloured, body, limits, number)
+        return await bodies.aside(_drawn_picture, body, limits, number, boxes)
     async with aclosing(documents.pages(body.content, limits, number)) as rendered:
-        return await asyncio.to_thread(_reduced, (await anext(rendered)).grey)
+        return await asyncio.to_thread(_drawn_page, (await anext(rendered)).grey, boxes)
 
 
-def _coloured(body: Body, limits: Serving, number: int) -> Shown:
+def _drawn_picture(body: Body, limits: Serving, number: int, boxes: Boxes) -> bytes:
     picture = _opened(body, limits, number)
     size, colour = picture.size, pictures.colour(picture, SHOWN_SIDE)
-    return Shown(colour, colour.shape[1] / pictures.upright(size, colour)[0])
+    return framed(Image.fromarray(colour), colour.shape[1] / pictures.upright(size, colour)[0], boxes)
 
 
-def _reduced(grey: NDArray[np.uint8]) -> Shown:
+def _drawn_page(grey: NDArray[np.uint8], boxes: Boxes) -> bytes:
     picture = Image.fromarray(grey)
     picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), reducing_gap=2.0)
-    return Shown(np.asarray(picture.convert("RGB")), picture.width / grey.shape[1])
+    return framed(picture.convert("RGB"), picture.width / grey.shape[1], boxes)
+
+
+def framed(picture: Image.Image, scale: float, boxes: Boxes) -> bytes:
+    """A picture as PNG, quickly, with frames around boxes of x, y, w, h, times `scale`."""
+    pen, line, stream = ImageDraw.Draw(picture), max(2, max(picture.size) // LINES), io.BytesIO()
+    for x, y, w, h in (np.array(box) * scale for box in boxes):
+        pen.rectangle([x, y, x + w, y + h], outline=RED, width=line)
+    picture.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

@@ -1,7 +1,5 @@
 """Where on this page are signatures, and how many? `make serve family=signatures`"""
 
-import asyncio
-
 import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,8 +25,7 @@ async def predict(request: Request) -> Response:
     if not asked.draw:
         return endpoints.signed(request, await answers.answered(file, served, limits, asked.page))
     answer = await answers.answered(file, served, limits, asked.page or 1)
-    page = await pages.shown(file, limits, asked.page or 1)
-    return endpoints.signed_picture(request, await asyncio.to_thread(answers.drawn, page, answer["prediction"]), answer)
+    return endpoints.signed_picture(request, await pages.drawn(file, limits, asked.page or 1, answer["prediction"]), answer)
 
 
 @app.post(
@@ -40,8 +37,7 @@ async def predict(request: Request) -> Response:
 async def page(request: Request) -> Response:
     """One page as PNG, as it is read: of a PDF in the pixels that its boxes are told in."""
     file, asked = await _read(request, draw=False)
-    shown = await pages.shown(file, app.state.limits, asked.page or 1)
-    return Response(await asyncio.to_thread(answers.drawn, shown, []), media_type="image/png")
+    return Response(await pages.drawn(file, app.state.limits, asked.page or 1), media_type="image/png")
 
 
 async def _read(request: Request, draw: bool = True) -> tuple[Body, answers.Asked]:
