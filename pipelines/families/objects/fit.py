@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import parallel
 from tqdm import tqdm
 
-from pipelines import calibration, cards, devices
+from pipelines import calibration, cards, devices, exports
 from pipelines.configs import Config
 from pipelines.families.objects import model as models
 from pipelines.families.objects.examples import CONVENTION, Split, classes, load
@@ -256,6 +256,7 @@ def _export(cfg: Config, network: nn.Module, valid: Pictures, path: Path) -> Pro
         native = served(pictures).numpy()
     shapes = ({0: "n"},)
     torch.onnx.export(served, (pictures[:2],), path, input_names=["pictures"], dynamo=True, dynamic_shapes=shapes, external_data=False)
+    exports.bare(path)
     answering = session(path)
     return prove(native, answering.run(None, {"pictures": pictures.numpy()})[0], TOLERANCE)
 

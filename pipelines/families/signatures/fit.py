@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import detection
+from pipelines import detection, exports
 from pipelines.configs import Config
 from pipelines.families.signatures import model as models
 from pipelines.families.signatures.examples import LABELS, Split, load
@@ -239,6 +239,7 @@ def _exported(network: Darknet, pages: NDArray[np.uint8], out: Path) -> Proof:
     shapes = ({0: "n"},)
     told = {"input_names": ["pages"], "output_names": ["boxes"], "dynamo": True, "dynamic_shapes": shapes, "external_data": False}
     torch.onnx.export(served, (example[:2],), out / "model.onnx", **told)  # type: ignore[arg-type]
+    exports.bare(out / "model.onnx")
     files = {"files": {name: {"role": role} for name, role in SERVED.items()}}
     prove(native, RUNTIMES["onnxruntime"](out, files)(pages), TOLERANCE)
     return prove(native, RUNTIMES["opencv"](out, files)(pages), TOLERANCE)
