@@ -52,8 +52,8 @@ const on = image.getBoundingClientRect();
 const scale = Math.min(on.width / image.naturalWidth, on.height / image.naturalHeight);
 const left = on.left + (on.width - scale * image.naturalWidth) / 2, top = on.top + (on.height - scale * image.naturalHeight) / 2;
 return [...svg.querySelectorAll("rect")].map((rect) => {
-  const box = rect.getBoundingClientRect();
-  return [(box.left - left) / scale, (box.top - top) / scale, box.width / scale, box.height / scale];
+  const box = rect.getBBox(), to = rect.getScreenCTM(); // without the stroke, which Firefox counts and Chromium does not
+  return [(box.x * to.a + to.e - left) / scale, (box.y * to.d + to.f - top) / scale, box.width * to.a / scale, box.height * to.d / scale];
 });
 """
 
