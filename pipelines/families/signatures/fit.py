@@ -211,7 +211,7 @@ class Served(nn.Module):
 
 def finished(cfg: Config, text: str, network: Darknet, valid: Split, out: Path) -> Description:
     """Write a trained network in every form, choose the threshold on validation, prove the forms against each other."""
-    network = network.cpu().float().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
+    network = network.cpu().float().to(memory_format=torch.contiguous_format).eval()
     (out / "native").mkdir()
     (out / "network.cfg").write_text(for_opencv(text))
     weights.write(network, out / "native/network.weights")
