@@ -41,7 +41,15 @@ def read(content: bytes, only: int | None = None, **changes: Any) -> list[docume
 
 def left() -> list[psutil.Process]:
     """Renderers that this process has not ended."""
-    return [child for child in psutil.Process().children() if "rendering.py" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process().children() if _renders(child)]
+
+
+def _renders(child: psutil.Process) -> bool:
+    """One that ends meanwhile does not."""
+    try:
+        return "rendering.py" in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def inked(grey: NDArray[np.uint8]) -> list[int]:

@@ -87,13 +87,13 @@ from pipelines import configs
 from pipelines.families.signatures import fit, model
 from pipelines.families.signatures.examples import load
 
-cfg = configs.compose([*{PAGES}, "model.network=yolov4", "model.anchors=standard", "fit.batch=2"])
+cfg = configs.compose([*{PAGES}, "model.network=yolov4", "model.anchors=standard", "fit.batch=2", "fit.learning_rate=0.0003"])
 torch.manual_seed(0)
 network = model.build(cfg.model, model.described(cfg.model, None)).train()
 assert sum(value.numel() for value in network.parameters()) > 60_000_000 and len(network.heads) == 3
 optimizer = fit._optimizer(cfg.fit, network)
 batch = next(fit._batches(cfg, fit._pages(load(cfg.data_folder, "train"), cfg.fit.sources, 96), 1))
-losses = [float(fit._step(cfg.fit, network, optimizer, batch)["loss"]) for _ in range(4)]
+losses = [float(fit._step(cfg.fit, network, optimizer, batch)["loss"]) for _ in range(6)]
 assert losses[-1] < losses[0] and all(map(torch.isfinite, map(torch.tensor, losses))), losses
 """
 REFUSED = """

@@ -334,7 +334,7 @@ def test_weights_that_are_cut_show_nothing_and_go_on(
     assert 3 <= sent < 16
     with pytest.raises(networkstore.UnknownFile, match=r"no 'full.weights' in weights.files. It has: none"):
         networkstore.get_weights("full.weights", tmp_path / "out")
-    assert networkstore.put_weights(path) == (16 - sent) * gridfiles.CHUNK
+    assert (16 - sent) * gridfiles.CHUNK - networkstore.put_weights(path) in {0, gridfiles.CHUNK}  # one may have been on its way
 
     read, starts = gridfiles.read, list[int]()
 
