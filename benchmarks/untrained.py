@@ -60,6 +60,7 @@ def main() -> None:
     network, split = model.build(cfg.model, text), signatures.sample(count)
     pages = torch.from_numpy(split.brought(cfg.model.side))[:, None].float().div(255).expand(-1, 3, -1, -1)
     threshold = lively(network, pages)
+    fit.TOLERANCE = 0.05  # of a side: random boxes are many pages wide
     folder.mkdir(parents=True)
     description = fit.finished(cfg, text, network, split, folder)
     convention = replace(description.preprocessing, threshold=round(threshold, 3))
