@@ -150,7 +150,7 @@ def test_every_candidate_keeps_the_contract(clone: Path, family: str, candidate:
     assert manifests.served(manifest) == SERVED.get(family, ["model.onnx"])
     assert len(manifest["files"]) == len(manifests.served(manifest)) + 1
     assert {"key", "commit", "dirty", "code", "versions", "hardware", "seconds"} <= set(record)
-    assert not re.search(rb"[\w/]+\.py\b", (folder / "model.onnx").read_bytes()), "the graph tells of the machine it was exported on"
+    assert b'File "' not in (folder / "model.onnx").read_bytes(), "the graph tells of the machine it was exported on"
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert there == {*manifest["files"], "model.json", "record.json", "history.jsonl"}
 
