@@ -198,7 +198,7 @@ def test_both_recipes_are_taken_to_the_same_accuracy(tiny: Tiny, monkeypatch: py
     line = training.quickest(tiny.shapes, good=0.15, rounds=1, recipe=TINY, peer=SHAPES[1:])
     assert all(line["epoch"][side][0] >= 1 and line["valid"][side][0] >= 0.15 for side in ("ours", "peer"))
     assert line["ours"] > 0
-    assert line["workers"][0] in {0, 2}
+    assert line["workers"][0] in {0, 1, 2}
 
 
 def test_a_recipe_that_does_not_get_there_is_named_with_its_best() -> None:
