@@ -29,16 +29,16 @@ help: ## this list
 demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
 	@python -m serving.demo
 
-test: .venv/with-serve+digits+objects+signatures+dev ## the whole test suite
+test: .venv/with-serve+digits+gravures+objects+signatures+dev ## the whole test suite
 	@pytest
 
-fuzz: .venv/with-serve+digits+objects+signatures+dev ## hostile input, the long way
+fuzz: .venv/with-serve+digits+gravures+objects+signatures+dev ## hostile input, the long way
 	@pytest -m long tests/test_hostile.py
 
-lint: .venv/with-serve+digits+objects+signatures+dev ## style and types
+lint: .venv/with-serve+digits+gravures+objects+signatures+dev ## style and types
 	@ruff check . && ruff format --check . && mypy
 
-lock: .venv/with-serve+digits+objects+signatures+dev ## renew requirements.lock from pyproject.toml
+lock: .venv/with-serve+digits+gravures+objects+signatures+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
@@ -84,7 +84,7 @@ darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=netw
 	@python -m pipelines.families.signatures.exchange import --cfg '$(call given,cfg,$(IMPORT))' --weights '$(call given,weights,$(IMPORT))' \
 	  --candidate '$(call given,candidate,$(IMPORT))'
 
-bench: .venv/with-serve+digits+objects+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
+bench: .venv/with-serve+digits+gravures+objects+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)
 
 load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: users at a service of its own, on the loopback address
