@@ -18,7 +18,7 @@ from pipelines import cards, configs, families, folders, manifests, records, tra
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
-from tests import detectors
+from tests import detectors, engravers
 from tests.forms import encoded
 
 ROOT = Path(__file__).parents[1]
@@ -82,7 +82,8 @@ def tiny_model(candidate: str, seed: int) -> Path:
 
 def network(family: str, out: Path, seed: int) -> manifests.Description:
     """The files of a tiny model: its weights differ by `seed`."""
-    return detectors.network(out, seed) if family == "signatures" else classifier(TINY[family], out, seed)
+    others = {"gravures": engravers.network, "signatures": detectors.network}
+    return others[family](out, seed) if family in others else classifier(TINY[family], out, seed)
 
 
 def classifier(tiny: Tiny, out: Path, seed: int) -> manifests.Description:

@@ -1,0 +1,1 @@
+"""Which engraving is drawn here, and which lenses bear it?"""

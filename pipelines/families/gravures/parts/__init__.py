@@ -1,0 +1,1 @@
+"""What belongs to this room alone, and is no furniture."""
