@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -56,10 +57,13 @@ def _settled(family: str) -> bool:
 
 
 class Champion:
-    """The champion of a family, followed live. Raises NoChampion or BrokenModel at the start, with the remedy."""
+    """The champion of a family, followed live. Raises NoChampion or BrokenModel at the start, with the remedy.
 
-    def __init__(self, family: str) -> None:
-        self.family = family
+    `beside(predictor)` does what a family needs done before a model stands, such as bringing what it serves into a database.
+    """
+
+    def __init__(self, family: str, beside: Callable[[Any], object] | None = None) -> None:
+        self.family, self._beside = family, beside
         self._served = self._loaded()
         self._refused: stores.Pointer | None = None
 
@@ -75,6 +79,8 @@ class Champion:
         pointer = stores.pointed(self.family)
         predictor = families.part(self.family, "predict").Predictor(stores.location(pointer["tag"]))
         predictor.warm()
+        if self._beside:
+            self._beside(predictor)
         telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
         return Served(predictor, pointer, Batches(predictor.predict, configs.serving(self.family).batch, self.family))
 

@@ -2,11 +2,12 @@
 
 import binascii
 import re
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from serving import bodies
+from serving.bodies import Body
 from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)
@@ -16,6 +17,22 @@ ESCAPES = 16  # characters of a text for each that is escaped: line ends in base
 PIECE = 2**20  # characters decoded at once: the interpreter goes to others in between
 PREFIX = re.compile(r"data:[^,]{0,200},", re.ASCII | re.IGNORECASE)
 STRANGE = re.compile(r"[^A-Za-z0-9+/]")
+
+
+class Submitted(BaseModel):
+    """A file of the kinds that are read here as base64, with or without the beginning of a data URL."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    image: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+
+
+async def unwrapped(body: Body) -> Body:
+    """The file as it came, or out of JSON. Raises Refusal."""
+    return await bodies.understood(_unwrapped, body) if body.json else body
+
+
+def _unwrapped(body: Body) -> Body:
+    return Body(False, decoded(parsed(body.content, Submitted).image))
 
 
 def parsed(body: bytes, kind: type[Input]) -> Input:

@@ -51,10 +51,10 @@ def application(title: str, question: str) -> FastAPI:
     return app
 
 
-def start(app: FastAPI, family: str) -> None:
-    """Give the application its champion, loaded and followed, and its limits."""
+def start(app: FastAPI, family: str, beside: Callable[[Any], object] | None = None) -> None:
+    """Give the application its champion, loaded and followed, and its limits; `beside` is done before a model stands."""
     app.state.limits = configs.serving(family)
-    app.state.champion = Champion(family)
+    app.state.champion = Champion(family, beside)
     app.state.champion.follow()
     Image.preinit()
     gc.collect()

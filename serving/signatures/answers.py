@@ -7,11 +7,11 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.datastructures import QueryParams
 
 from pipelines.configs import Serving
-from serving import bodies, dataurls, documents
+from serving import bodies, dataurls, documents, queries
 from serving.bodies import Body
 from serving.champion import Origin, Served, signature, traced
 from serving.problems import Refusal
@@ -24,13 +24,6 @@ NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 Pixels = Annotated[float, Field(ge=0)]
 Box = Annotated[list[Pixels], Field(min_length=4, max_length=4, description="x, y, w, h in pixels; x and y are the top left corner")]
 Score = Annotated[float, Field(ge=0, le=1)]
-
-
-class Submitted(BaseModel):
-    """A page as base64: a PNG, JPEG, WebP or PDF, with or without the beginning of a data URL."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    image: Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
 
 
 class Found(BaseModel):
@@ -78,14 +71,14 @@ QUERY: dict[str, dict[str, Any]] = {  # what may be asked in the address: type a
 def described(draw: bool = True) -> dict[str, Any]:
     """Body and query for an OpenAPI description."""
     names = [name for name in QUERY if draw or name != "draw"]
-    return bodies.described(Submitted, KINDS) | {
+    return bodies.described(dataurls.Submitted, KINDS) | {
         "parameters": [{"name": name, "in": "query", "required": False, **QUERY[name]} for name in names]
     }
 
 
 def asked(query: QueryParams, draw: bool = True) -> Asked:
     """What the address asks for: a page, and where `draw` is known that too. Raises Refusal 422."""
-    page, drawn = _one(query, "page", "1"), _one(query, "draw", "false") if draw else "false"
+    page, drawn = queries.one(query, "page", "1"), queries.one(query, "draw", "false") if draw else "false"
     if not NUMBER.fullmatch(page):
         raise Refusal(422, "bad query", f"page={page[:40]!r} is not the number of a page; the first is page=1.")
     if drawn not in {"true", "false"}:
@@ -93,25 +86,9 @@ def asked(query: QueryParams, draw: bool = True) -> Asked:
     return Asked(drawn == "true", int(page) if "page" in query else None)
 
 
-def _one(query: QueryParams, name: str, otherwise: str) -> str:
-    values = query.getlist(name)
-    if len(values) > 1:
-        raise Refusal(422, "bad query", f"{name} is asked for {len(values)} times: {', '.join(values)[:80]!r}. Ask once.")
-    return values[0] if values else otherwise
-
-
-async def unwrapped(body: Body) -> Body:
-    """The file as it came, or out of JSON. Raises Refusal."""
-    return await bodies.understood(_unwrapped, body) if body.json else body
-
-
-def _unwrapped(body: Body) -> Body:
-    return Body(False, dataurls.decoded(dataurls.parsed(body.content, Submitted).image))
-
-
 async def answered(body: Body, served: Served, limits: Serving, only: int | None = None) -> dict[str, Any]:
     """The answer for a file, or `only` one page of it, page after page. Raises Refusal."""
-    file = await unwrapped(body)
+    file = await dataurls.unwrapped(body)
     async with aclosing(pages.submitted(file, limits, only)) as submitted:
         found = [_found(page, await _boxes(page, served), served) async for page in submitted]
     return answer(found, served, documents.is_pdf(file.content))

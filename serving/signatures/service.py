@@ -4,7 +4,7 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import bodies, endpoints, problems
+from serving import bodies, dataurls, endpoints, problems
 from serving.bodies import Body
 from serving.direct import Direct
 from serving.signatures import answers, pages
@@ -44,7 +44,7 @@ async def _read(request: Request, draw: bool = True) -> tuple[Body, answers.Aske
     """The file, and what is asked about it. Raises Refusal."""
     limit = app.state.limits.limit_mb
     body = await bodies.read(request, limit, answers.KINDS, json_mb=limit)
-    return await answers.unwrapped(body), answers.asked(request.query_params, draw)
+    return await dataurls.unwrapped(body), answers.asked(request.query_params, draw)
 
 
 @bentoml.service(service_class=Direct, name="signatures", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
