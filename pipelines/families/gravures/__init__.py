@@ -1,1 +1,1 @@
-"""Which engraving is drawn here, and which lenses bear it?"""
+"""Which lens bears the engraving that looks like this drawing?"""

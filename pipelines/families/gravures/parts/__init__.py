@@ -1,1 +1,1 @@
-"""What belongs to this room alone, and is no furniture."""
+"""What only gravures needs: drawn symbols, alphabets, lenses, the index and what is added to it."""
