@@ -1,4 +1,4 @@
-"""The smallest encoder of engravings: a random projection of a coarse view of the picture, as ONNX, with its index; no training framework."""
+"""The smallest encoder of engravings: a random rotation of a coarse view of the picture, as ONNX, with its index; no training framework."""
 
 import json
 from dataclasses import dataclass

@@ -125,7 +125,7 @@ class Space:
 
     def nearest(self, embedding: Vectors, k: int) -> list[Match]:
         """The k engravings most similar to an embedding [d], each once, by its most similar member; all of them where there are fewer."""
-        asked, found = 0, {}
+        asked, found = 0, dict[tuple[str, str], Match]()
         while len(found) < min(k, len(self)):
             asked = min(max(MEMBERS * k, 4 * asked), len(self.entries))
             found = self._found(embedding, asked)

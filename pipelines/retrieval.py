@@ -1,0 +1,261 @@
+"""What is asked of every embedding that retrieves: how early is the right class found, and how well are hands that drew it told apart?
+
+Outcomes have a row for each query and kind of gallery: {"kind": [n], "rank": [n], "precision": [n], "query": [n]}. Three kinds are known:
+"one" (a gallery of one drawing a class), "writers" and "writers_within" (one-shot trials). Any other gives its name to its figures.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines import sheets
+from pipelines.classification import BINS, SHOWN, Rows, wilson
+
+HEADLINE = "retrieval"  # what the gate compares: seen classes saturate, so half of it is characters of alphabets never trained on
+PLAIN, WITHIN = "one", "writers_within"
+ONE_SHOT = {"writers": "one_shot_random", WITHIN: "one_shot_within"}
+FIRST = (1, 5, 10)  # places that are told
+PERPLEXITY = 30.0  # of t-SNE, van der Maaten and Hinton 2008
+Outcomes = dict[str, NDArray[Any]]
+Embeddings = NDArray[np.float32]
+Labels = NDArray[np.integer]
+Ranks = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+class NotInGallery(LookupError):
+    """Queries whose class nobody can find: the gallery does not have it."""
+
+
+class TooFewDrawings(ValueError):
+    """Not enough characters, or hands, for a one-shot trial."""
+
+
+class Answers(NamedTuple):
+    """What each query's nearest member of the gallery says: its class, similarity and row; `labels` are the true classes. All [n]."""
+
+    labels: Labels
+    said: Labels
+    similarity: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+def few(labels: Labels, each: int, seed: int) -> NDArray[np.int64]:
+    """Rows of `each` examples a class, all where there are fewer; a class's own choice does not depend on the others."""
+    chosen = [np.random.default_rng([seed, int(label)]).permutation(np.flatnonzero(labels == label))[:each] for label in np.unique(labels)]
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+
+def ranks(queries: Embeddings, labels: Labels, gallery: Embeddings, gallery_labels: Labels) -> Ranks:
+    """Of each query [n, d] in a gallery [m, d]: the place of its class, 1 the best, when classes are ordered by their best member, and
+
+    the average precision over members (Manning, Raghavan, Schuetze 2008, 8.4), which is 1/rank where a class has one. Of equal
+    similarities the right one comes last: an embedding that makes all alike finds nothing. Raises NotInGallery.
+    """
+    _known(labels, gallery_labels)
+    order = np.argsort(gallery_labels, kind="stable")
+    classes, starts = np.unique(gallery_labels[order], return_index=True)
+    similarities = _similarities(queries, gallery[order])
+    best = np.maximum.reduceat(similarities, starts, axis=1)
+    own = best[np.arange(len(labels)), np.searchsorted(classes, labels)]
+    relevant = np.asarray(labels)[:, None] == gallery_labels[order]
+    precision = [_precision(row, right) for row, right in zip(similarities, relevant, strict=True)]
+    return (best >= own[:, None]).sum(1), np.array(precision, float)
+
+
+def _known(labels: Labels, gallery_labels: Labels) -> None:
+    if missing := sorted(set(np.unique(labels).tolist()) - set(np.unique(gallery_labels).tolist())):
+        raise NotInGallery(
+            f"{len(missing)} classes are asked for and not in the gallery, such as {', '.join(map(str, missing[:5]))}. "
+            "Give the gallery a member of each, or leave these queries out."
+        )
+
+
+def _similarities(queries: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
+    """Cosine of unit vectors [n, m]; what is no number is similar to nothing."""
+    return np.nan_to_num(queries @ gallery.T, nan=-np.inf)
+
+
+def _precision(similarities: NDArray[np.float32], relevant: NDArray[np.bool_]) -> float:
+    """Mean over the relevant members of the share of relevant ones among all that are as similar."""
+    right = np.sort(similarities[relevant])
+    as_similar = len(similarities) - np.searchsorted(np.sort(similarities), right)
+    return float(((len(right) - np.searchsorted(right, right)) / as_similar).mean())
+
+
+def one_shot(
+    embeddings: Embeddings,
+    labels: Labels,
+    alphabets: Labels,
+    writers: Labels,
+    ways: int = 20,
+    trials: int = 400,
+    seed: int = 0,
+    within: bool = False,
+) -> NDArray[np.int64]:
+    """The place [trials], 1 being right, of the true character among `ways`, in trials as of Lake, Salakhutdinov, Tenenbaum 2015.
+
+    In each, one writer draws all characters (of one alphabet with `within`), and another draws one of them, which is looked for. Where a
+    writer has not drawn a character, a third one has. Arrays have a row for each drawing. Raises TooFewDrawings.
+    """
+    random = np.random.default_rng(seed)
+    drawn = _drawn(labels, writers)
+    groups = _groups(drawn, labels, alphabets, ways, within)
+    return np.array([_place(embeddings, [drawn[name] for name in _few(random, groups, ways)], random) for _ in range(trials)])
+
+
+def _drawn(labels: Labels, writers: Labels) -> dict[int, dict[int, int]]:
+    """{character: {writer: row}} of the characters that two have drawn."""
+    drawn: dict[int, dict[int, int]] = {}
+    for row, (label, writer) in enumerate(zip(labels.tolist(), writers.tolist(), strict=True)):
+        drawn.setdefault(label, {}).setdefault(writer, row)
+    return {label: rows for label, rows in sorted(drawn.items()) if len(rows) > 1}
+
+
+def _groups(drawn: dict[int, dict[int, int]], labels: Labels, alphabets: Labels, ways: int, within: bool) -> list[list[int]]:
+    """The characters that a trial may choose among: all, or those of each alphabet that has enough."""
+    home = dict(zip(labels.tolist(), alphabets.tolist(), strict=True))
+    groups = [[label for label in drawn if home[label] == alphabet] for alphabet in sorted(set(home.values()))] if within else [list(drawn)]
+    if not (large := [group for group in groups if len(group) >= ways]):
+        most = max((len(group) for group in groups), default=0)
+        where = "one alphabet" if within else "all alphabets"
+        raise TooFewDrawings(f"{ways} characters drawn by two writers are asked for, and {where} has at most {most}. Ask for fewer ways.")
+    return large
+
+
+def _few(random: np.random.Generator, groups: list[list[int]], ways: int) -> list[int]:
+    group = groups[int(random.integers(len(groups)))]
+    return random.choice(group, ways, replace=False).tolist()
+
+
+def _place(embeddings: Embeddings, characters: list[dict[int, int]], random: np.random.Generator) -> int:
+    """The first character is looked for."""
+    writers = random.permutation(sorted({writer for rows in characters for writer in rows})).tolist()
+    asking = next(writer for writer in writers if writer in characters[0])
+    support = [next(rows[writer] for writer in writers if writer in rows and writer != asking) for rows in characters]
+    similarities = _similarities(embeddings[[characters[0][asking]]], embeddings[support])[0]
+    return int((similarities >= similarities[0]).sum())
+
+
+def outcomes(parts: Mapping[str, Ranks]) -> Outcomes:
+    """Rows of all kinds, from {kind: (rank [n], precision [n])}."""
+    sizes = [len(rank) for rank, _ in parts.values()]
+    return {
+        "kind": np.repeat(list(parts), sizes),
+        "rank": np.concatenate([rank for rank, _ in parts.values()]),
+        "precision": np.concatenate([precision for _, precision in parts.values()]),
+        "query": np.concatenate([np.arange(size) for size in sizes]),
+    }
+
+
+def places(rank: NDArray[np.int64]) -> Ranks:
+    """Places of one-shot trials with their precision, for outcomes()."""
+    return rank, 1 / rank
+
+
+def headline(outcomes: Outcomes) -> float:
+    """The mean of mAP with a gallery of one drawing a class, and of the share of one-shot trials within an alphabet that are right.
+
+    Of what a resample holds: where it holds rows of one kind alone, that figure; of none, 0.
+    """
+    kind = outcomes["kind"]
+    figures = (outcomes["precision"][kind == PLAIN], outcomes["rank"][kind == WITHIN] == 1)
+    there = [float(figure.mean()) for figure in figures if len(figure)]
+    return sum(there) / len(there) if there else 0.0
+
+
+def metrics(outcomes: Outcomes) -> dict[str, float]:
+    """The headline; top1 with its 95 % interval, top5, top10 and map of each kind, "one" without a prefix; one-shot accuracy."""
+    figures = {HEADLINE: headline(outcomes)}
+    for kind in dict.fromkeys(outcomes["kind"].tolist()):
+        rows = outcomes["kind"] == kind
+        figures |= _figures(kind, outcomes["rank"][rows], outcomes["precision"][rows])
+    return figures
+
+
+def _figures(kind: str, rank: NDArray[np.int64], precision: NDArray[np.float64]) -> dict[str, float]:
+    right = float((rank == 1).mean())
+    low, high = wilson(right, len(rank))
+    if kind in ONE_SHOT:
+        return {ONE_SHOT[kind]: right, f"{ONE_SHOT[kind]}_low": low, f"{ONE_SHOT[kind]}_high": high}
+    prefix = "" if kind == PLAIN else f"{kind}_"
+    top = {f"{prefix}top{place}": float((rank <= place).mean()) for place in FIRST}
+    return {**top, f"{prefix}map": float(precision.mean()), f"{prefix}top1_low": low, f"{prefix}top1_high": high}
+
+
+def answers(queries: Embeddings, labels: Labels, gallery: Embeddings, gallery_labels: Labels) -> Answers:
+    """Each query [n, d] answered with its nearest member of the gallery [m, d]."""
+    similarities = _similarities(queries, gallery)
+    rows = similarities.argmax(1)
+    return Answers(labels, gallery_labels[rows], similarities[np.arange(len(rows)), rows], rows)
+
+
+def tables(answers: Answers, names: Sequence[str]) -> dict[str, Rows]:
+    """Rows to plot: {"classes": recall of each class that is asked for, "confusion", "reliability"}."""
+    pairs = zip(answers.labels.tolist(), answers.said.tolist(), strict=True)
+    return {
+        "classes": [_class_row(names[label], answers.said[answers.labels == label] == label) for label in np.unique(answers.labels)],
+        "confusion": [{"actual": names[true], "predicted": names[said]} for true, said in pairs],
+        "reliability": reliability(answers),
+    }
+
+
+def _class_row(name: str, right: NDArray[np.bool_]) -> dict[str, Any]:
+    return {"class": name, "examples": len(right), "recall": float(right.mean())}
+
+
+def reliability(answers: Answers) -> Rows:
+    """Mean similarity of the nearest against the share that is right, in equal bins from 0 to 1; `weight` is a bin's share."""
+    bins = np.clip((answers.similarity * BINS).astype(int), 0, BINS - 1)
+    right = answers.said == answers.labels
+    taken = [bins == index for index in np.unique(bins)]
+    return [
+        {"confidence": float(answers.similarity[bin].mean()), "accuracy": float(right[bin].mean()), "weight": float(bin.mean())}
+        for bin in taken
+    ]
+
+
+def mistakes(answers: Answers, images: NDArray[np.uint8], gallery_images: NDArray[np.uint8], names: Sequence[str]) -> Image.Image:
+    """Queries [n, side, side] whose nearest of the gallery [m, side, side] is of another class, beside it; the most similar first."""
+    wrong = np.flatnonzero(answers.said != answers.labels)
+    worst = wrong[np.argsort(-answers.similarity[wrong], kind="stable")][:SHOWN]
+    captions = [f"{names[answers.said[row]]} {answers.similarity[row]:.2f}\nis {names[answers.labels[row]]}" for row in worst]
+    title = f"{len(wrong)} of {len(images)} drawings have a nearest one of another class; the {len(worst)} most similar."
+    return sheets.sheet(title, [_pair(images[row], gallery_images[answers.rows[row]]) for row in worst], captions, tile=2 * images.shape[1])
+
+
+def _pair(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Two squares side by side in one."""
+    half = len(left) // 2
+    return np.pad(np.hstack([left, right]), ((half, len(left) - half), (0, 0)))
+
+
+def space(embeddings: Embeddings, names: Sequence[str]) -> Rows:
+    """The embeddings [n, d], n of 3 or more, laid out in a plane by t-SNE: rows of x, y, class. The same each time on one machine."""
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1):  # several threads would add in any order
+        layout = TSNE(perplexity=min(PERPLEXITY, (len(embeddings) - 1) / 3), init="pca", random_state=0).fit_transform(embeddings)
+    return [{"x": round(float(x), 3), "y": round(float(y), 3), "class": name} for (x, y), name in zip(layout, names, strict=True)]
+
+
+def space_picture(rows: Rows) -> Image.Image:
+    """The rows of space() as points, a colour for each class and its name at the middle of its points."""
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 12), layout="tight")
+    canvas: Any = FigureCanvasAgg(figure)
+    axes: Any = figure.subplots()
+    axes.set_axis_off()
+    names = sorted({row["class"] for row in rows})
+    for number, name in enumerate(names):
+        points = np.array([(row["x"], row["y"]) for row in rows if row["class"] == name])
+        axes.scatter(*points.T, s=14, color=colormaps["hsv"](number / len(names)), linewidths=0)
+        axes.text(*np.median(points, axis=0), name, fontsize=8, ha="center")
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
