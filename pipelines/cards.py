@@ -70,7 +70,7 @@ def read(folder: Path) -> dict[str, Any]:
     return card
 
 
-def per_class(labels: NDArray[np.uint8], classes: Iterable[Any]) -> dict[str, int]:
+def per_class(labels: NDArray[np.integer], classes: Iterable[Any]) -> dict[str, int]:
     """How many examples of each class: labels [n] as indices into `classes`."""
     return {str(name): int((labels == index).sum()) for index, name in enumerate(classes)}
 

@@ -1,0 +1,92 @@
+"""Folders of engravings: drawn/<class>/*, official/<class>.png and catalogue/, or nothing but class folders of drawings."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+PLACES = ("drawn", "official", "catalogue")
+SHAPE = (
+    "Wanted: drawn/<class>/<picture>, official/<class>.png, catalogue/catalogue.csv and catalogue/images/<picture>; or class folders alone."
+)
+
+Files = Iterable[tuple[str, bytes]]
+
+
+class BadFolders(ValueError):
+    """Files that lie in no class folder, folders without a drawing, or two pictures of one name."""
+
+
+class Picture(NamedTuple):
+    """A file as it came, the engraving on it (a class, or the file's own name in a catalogue), and its name in pictures.json."""
+
+    engraving: str
+    name: str
+    content: bytes
+
+
+class Engravings(NamedTuple):
+    """What a source holds: drawings by class and number, official pictures, pictures of a catalogue, and its tables (name, content)."""
+
+    drawn: list[Picture]
+    official: list[Picture]
+    catalogue: list[Picture]
+    tables: list[tuple[str, bytes]]
+
+
+def read(files: Files) -> Engravings:
+    """The engravings among files (name below the root, content), sorted. Hidden files are left out. Raises BadFolders."""
+    shown = sorted((name, content) for name, content in files if not any(part.startswith((".", "__")) for part in name.split("/")))
+    placed = [(*_place(name), name, content) for name, content in shown]
+    if not any(place for place, *_ in placed):
+        placed = [("drawn", _class_folder(name), name, content) for name, content in shown]
+    by_place = {place: [found[1:] for found in placed if found[0] == place] for place in PLACES}
+    tables = [(name, content) for below, name, content in by_place["catalogue"] if below == ["catalogue.csv"]]
+    return Engravings(
+        sorted((_drawing(*found) for found in by_place["drawn"]), key=lambda drawing: (drawing.engraving, natural(drawing.name))),
+        [_official(*found) for found in by_place["official"]],
+        list(_catalogue(by_place["catalogue"])),
+        tables,
+    )
+
+
+def natural(name: str) -> list[str | int]:
+    """A key to sort by: numbers in a name count as numbers, so that 10 comes after 9."""
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+def _place(name: str) -> tuple[str, list[str]]:
+    """Which of the places a file lies in, and the path below it."""
+    *above, file = name.split("/")
+    for depth, folder in enumerate(above):
+        if folder in PLACES:
+            return folder, [*above[depth + 1 :], file]
+    return "", [file]
+
+
+def _class_folder(name: str) -> list[str]:
+    return name.split("/")[-2:]
+
+
+def _drawing(below: list[str], name: str, content: bytes) -> Picture:
+    if len(below) != 2:
+        raise BadFolders(f"{name} lies in no class folder. Move it into one, or take it out. {SHAPE}")
+    if not below[1]:
+        raise BadFolders(f"{name} holds no drawing. Put drawings into it, or take it out. {SHAPE}")
+    return Picture(below[0], f"drawn/{below[0]}/{below[1]}", content)
+
+
+def _official(below: list[str], name: str, content: bytes) -> Picture:
+    if len(below) != 1 or not below[0]:
+        raise BadFolders(f"{name} is no official picture. Move it to official/<class>.png, or take it out. {SHAPE}")
+    return Picture(below[0].rpartition(".")[0] or below[0], f"official/{below[0]}", content)
+
+
+def _catalogue(found: list[tuple[list[str], str, bytes]]) -> Iterator[Picture]:
+    for below, name, content in found:
+        match below:
+            case ["images", file] if file:
+                yield Picture(file, f"catalogue/{file}", content)
+            case ["catalogue.csv"] | [*_, ""]:
+                pass
+            case _:
+                raise BadFolders(f"{name} has no place in a catalogue. Move it to catalogue/images/, or take it out. {SHAPE}")
