@@ -20,6 +20,7 @@ from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
 from tests import detectors, engravers
 from tests.forms import encoded
+from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parents[1]
 

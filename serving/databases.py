@@ -1,0 +1,152 @@
+"""SQL databases by URL: a SQLite file here, or a PostgreSQL server; their migrations, and what is said where one does not answer.
+
+`sqlite:///.store/users.db` is a file of the project, `postgresql://name:password@host/database` a server. A password is never shown.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+HERE = Path(__file__).parent
+DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
+CHOICES = "Choose sqlite:///<file>, or postgresql://<name>:<password>@<host>/<database>"
+PATIENCE = 5  # seconds for a server to answer
+WAITING = 30  # seconds for another writer of a SQLite file
+MIGRATING = 0x41_54_45_4C  # PostgreSQL's advisory lock of a migration: any number that all of our processes name
+
+
+class NoDatabase(ConnectionError):
+    """A database that cannot be reached, opened or read."""
+
+
+class BadUrl(ValueError):
+    """An address that names no database of a kind that is known."""
+
+
+class NewerDatabase(RuntimeError):
+    """A database that a newer version of this project has changed."""
+
+
+def engine(url: str) -> Engine:
+    """An engine for this URL; nothing is connected yet. The folder of a SQLite file is made. Raises BadUrl."""
+    address = parsed(url)
+    if address.drivername == "sqlite":
+        return _file(address)
+    return create_engine(address, connect_args={"connect_timeout": PATIENCE}, pool_pre_ping=True, hide_parameters=True)
+
+
+def parsed(url: str) -> URL:
+    """The address with the driver that is used here. Raises BadUrl."""
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise BadUrl(f"This is no URL of a database (it is not shown: a password may be in it). {CHOICES}.") from error
+    if address.drivername not in DRIVERS:
+        raise BadUrl(f"{address.drivername}:// is no database that is known here. {CHOICES}.")
+    return address.set(drivername=DRIVERS[address.drivername])
+
+
+def shown(address: URL) -> str:
+    """The address as a person may see it: no password, and nothing behind the question mark, where one may be too."""
+    return address.set(query={}).render_as_string(hide_password=True)
+
+
+def _file(address: URL) -> Engine:
+    """SQLite, whose transactions begin where SQLAlchemy's do: its Python driver begins them later, and CREATE TABLE in none."""
+    made = create_engine(address, connect_args={"timeout": WAITING}, hide_parameters=True)
+    path = Path(address.database or "")
+
+    @event.listens_for(made, "do_connect")
+    def prepare(*_: Any) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else's to read: it may hold people's names
+
+    @event.listens_for(made, "connect")
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(made, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
+
+    return made
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that reads and then writes: SQLite takes its one writer's lock at the start, and waits for it. Raises NoDatabase."""
+    with reaching(engine.url), engine.connect().execution_options(writing=True) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A transaction that only reads. Raises NoDatabase."""
+    with reaching(engine.url), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def reaching(address: URL) -> Iterator[None]:
+    """Whatever the server, the network or the file refuses, in one sentence. Raises NoDatabase."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.orig is not None and _outer(error.orig):
+            raise NoDatabase(_unreached(address, error.orig)) from None
+        raise
+    except OSError as error:
+        raise NoDatabase(_unreached(address, error)) from None
+
+
+def _outer(fault: BaseException) -> bool:
+    """Is this the server's, the network's or the file's fault, not the statement's? SQLite says the bare DatabaseError of a broken file."""
+    return any(kind.__name__ == "OperationalError" for kind in type(fault).__mro__) or type(fault).__name__ == "DatabaseError"
+
+
+def _unreached(address: URL, error: BaseException) -> str:
+    reason = " ".join(str(error).split())
+    if address.password:
+        reason = reason.replace(str(address.password), "***")
+    remedy = (
+        "Look at the name and the password in its URL." if "authentication failed" in reason else "Is it there, and may this user write it?"
+    )
+    return f"The database {shown(address)} does not answer: {reason.rstrip('.')}. {remedy}"
+
+
+def migrated(url: str, folder: Path) -> Engine:
+    """An engine of a database whose tables stand as the newest migration in `folder` leaves them.
+
+    `folder` holds Alembic's revisions, and nothing else. Where they stand is in the table `<name of the folder>_version`: two folders may
+    share a database. One process migrates at a time; the others wait, and find it done. Raises BadUrl, NoDatabase or NewerDatabase.
+    """
+    made = engine(url)
+    with writing(made) as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
+        _upgrade(connection, folder)
+    return made
+
+
+def _upgrade(connection: Connection, folder: Path) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    words = Config(attributes={"connection": connection, "version_table": f"{folder.name}_version"})
+    words.set_main_option("script_location", str(HERE / "migrations").replace("%", "%%"))
+    words.set_main_option("version_locations", str(folder.absolute()).replace("%", "%%"))
+    words.set_main_option("path_separator", "newline")
+    try:
+        command.upgrade(words, "head")
+    except CommandError as error:
+        raise NewerDatabase(
+            f"The database {shown(connection.engine.url)} was changed by a newer version of this project ({error}). "
+            "Use that version, or another database."
+        ) from error
