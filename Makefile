@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback store-put store-get darknet-export darknet-import bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -83,6 +83,13 @@ darknet-export: .venv/with-serve+signatures ## candidate=signatures-all to=folde
 darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=network.cfg weights=network_best.weights: what Darknet has made of it
 	@python -m pipelines.families.signatures.exchange import --cfg '$(call given,cfg,$(IMPORT))' --weights '$(call given,weights,$(IMPORT))' \
 	  --candidate '$(call given,candidate,$(IMPORT))'
+
+gravures-add: .venv/with-serve ## name=star image=star.png: one more engraving from one picture, nothing trained; services find it at once
+	@python -m pipelines.families.gravures.adding add --name '$(call given,name,make gravures-add name=star image=star.png)' \
+	  --image '$(call given,image,make gravures-add name=star image=star.png)'
+
+gravures-remove: .venv/with-serve ## name=star: an added engraving taken away
+	@python -m pipelines.families.gravures.adding remove --name '$(call given,name,make gravures-remove name=star)'
 
 bench: .venv/with-serve+digits+gravures+objects+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)

@@ -1,7 +1,6 @@
 """The smallest encoder of engravings: a random rotation of a coarse view of the picture, as ONNX, with its index; no training framework."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,19 +12,14 @@ from onnx import TensorProto, helper
 from PIL import Image, ImageDraw
 
 from pipelines import folders, manifests
+from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import index
 from pipelines.families.gravures.parts.index import Entry
 
-SIDE, CELL, DIMENSIONS = 64, 4, 256
+SIDE, CELL, DIMENSIONS = examples.CONVENTION.side, 4, 256
 CELLS = (SIDE // CELL) ** 2
 SHAPES = ("bar", "circle", "cross", "square", "triangle", "wave")
 Pictures = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Convention:
-    side: int = SIDE
-    margin: float = 0.1
 
 
 class Little(NamedTuple):
@@ -52,7 +46,7 @@ def network(out: Path, seed: int) -> manifests.Description:
         native={"native/weights": "native"},
         input={"shape": [None, SIDE, SIDE], "dtype": "uint8"},
         output={"kind": "embedding", "dimensions": DIMENSIONS},
-        preprocessing=Convention(),
+        preprocessing=examples.CONVENTION,
         proof=manifests.Proof(256, 0.0, 1e-4),
     )
 

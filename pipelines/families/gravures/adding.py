@@ -1,0 +1,80 @@
+"""`python -m pipelines.families.gravures.adding add|remove`: one more engraving from one picture, without training."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipelines import errors, pictures, registry, stores
+from pipelines.families.gravures.parts import additions
+from pipelines.families.gravures.picture import Blank
+from pipelines.families.gravures.predict import Predictor
+
+FAMILY = "gravures"
+NEAREST = 3  # engravings that are told
+WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
+
+
+class NoPicture(ValueError):
+    """There is no such file, it holds no picture, or nothing is on it."""
+
+
+def add(name: str, image: Path) -> str:
+    """Add a picture's engraving under a name, and tell what it resembles.
+
+    Raises NoPicture, NoChampion, or what additions.add raises; nothing is changed then.
+    """
+    grey = decoded(image)
+    predictor = Predictor(champion())
+    try:
+        picture = predictor.convention.from_grey(grey)
+    except Blank as blank:
+        raise NoPicture(f"{image}: {blank}") from None
+    nearest = predictor.nearest(predictor.predict(picture[None])[0], NEAREST)
+    kept = additions.add(name, picture, {entry.engraving for entry in predictor.space.entries})
+    told = [f"  {match.similarity:.2f}  {match.engraving} ({match.kind})" for match in nearest]
+    return "\n".join([f"{kept} is added; services that run find it from now on. The nearest to it:", *told])
+
+
+def remove(name: str) -> str:
+    """Take an added engraving away."""
+    additions.remove(name)
+    return f"{name} is taken away."
+
+
+def decoded(image: Path) -> NDArray[np.uint8]:
+    """A picture's file, grey [height, width]. Raises NoPicture."""
+    if not image.is_file():
+        raise NoPicture(f"{image} is not a file. Name a picture: make gravures-add name=star image=star.png")
+    try:
+        with Image.open(image, formats=pictures.FORMATS) as picture:
+            return pictures.decoded(picture, "L", WORKING_SIDE)
+    except Exception as error:  # decoders raise what they like on broken bytes
+        raise NoPicture(f"{image} is no picture that can be read ({error}). Allowed are {', '.join(pictures.FORMATS)}.") from error
+
+
+def champion() -> Path:
+    """The folder that services answer from; brought in where this machine has not served yet. Raises NoChampion."""
+    try:
+        return stores.location(stores.pointed(FAMILY)["tag"])
+    except (stores.NoChampion, stores.NotStored):
+        registry.reconcile(FAMILY)
+    return stores.location(stores.pointed(FAMILY)["tag"])
+
+
+def main() -> None:
+    """Add or remove, and say what was done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for verb in ("add", "remove"):
+        commands.add_parser(verb).add_argument("--name", required=True)
+    commands.choices["add"].add_argument("--image", type=Path, required=True)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        print(add(asked.name, asked.image) if asked.command == "add" else remove(asked.name))
+
+
+if __name__ == "__main__":
+    main()
