@@ -2,7 +2,7 @@
 
 import { ask } from "./page.js";
 
-const INK = 40; // pixels of the canvas: a stroke's width, a fourteenth of its side
+const INK = 40; // pixels of the canvas: a stroke's width where no brush is to be chosen, a fourteenth of its side
 const STEP = 28; // pixels an arrow key moves; a fourth of it with Shift
 
 class Drawing {
@@ -11,11 +11,25 @@ class Drawing {
     this.cursor = field.querySelector(".cursor");
     this.placeholder = field.querySelector(".placeholder");
     this.state = field.querySelector("[role=status]");
-    this.strokes = []; // each a list of points [x, y]
+    this.brush = field.querySelector("[data-brush]");
+    this.strokes = []; // each its width and a list of points [x, y]
     this.down = false;
     this.at = [this.canvas.width / 2, this.canvas.height / 2];
     this.listen(field);
     this.paint();
+    this.brush?.addEventListener("input", () => this.show(field.querySelector(".tip span")));
+    if (this.brush) this.show(field.querySelector(".tip span"));
+  }
+
+  /** Pixels of the canvas. */
+  get width() {
+    return Number(this.brush?.value ?? INK);
+  }
+
+  /** The brush as large as its strokes are on the paper. */
+  show(tip) {
+    tip.style.width = `${(this.width / this.canvas.width) * 100}cqw`;
+    this.brush.setAttribute("aria-valuetext", `${this.width} of ${this.canvas.width} pixels`);
   }
 
   listen(field) {
@@ -50,13 +64,13 @@ class Drawing {
   lower(point) {
     this.down = true;
     this.at = point;
-    this.strokes.push([point]);
+    this.strokes.push({ width: this.width, points: [point] });
     this.paint();
   }
 
   reach(point) {
     this.at = point;
-    if (this.down) this.strokes.at(-1).push(point);
+    if (this.down) this.strokes.at(-1).points.push(point);
     this.paint();
   }
 
@@ -76,7 +90,7 @@ class Drawing {
   }
 
   moved([right, down], step) {
-    const within = (value, side) => Math.min(Math.max(value, INK / 2), side - INK / 2);
+    const within = (value, side) => Math.min(Math.max(value, this.width / 2), side - this.width / 2);
     return [within(this.at[0] + right * step, this.canvas.width), within(this.at[1] + down * step, this.canvas.height)];
   }
 
@@ -102,9 +116,11 @@ class Drawing {
 
   paint() {
     const ink = this.canvas.getContext("2d");
-    Object.assign(ink, { fillStyle: "#fff", strokeStyle: "#16181d", lineWidth: INK, lineCap: "round", lineJoin: "round" });
+    Object.assign(ink, { fillStyle: "#fff", strokeStyle: "#16181d", lineCap: "round", lineJoin: "round" });
     ink.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    for (const [first, ...rest] of this.strokes) {
+    for (const { width, points } of this.strokes) {
+      const [first, ...rest] = points;
+      ink.lineWidth = width;
       ink.beginPath();
       ink.moveTo(...first);
       for (const point of rest.length ? rest : [first]) ink.lineTo(...point);

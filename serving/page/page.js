@@ -1,4 +1,4 @@
-// Asks /predict about a picture and shows the answer. Upload, drop and paste stand here; drawing stands in draw.js.
+// Asks the service about a picture and shows the answer. Upload, drop and paste stand here; drawing stands in draw.js.
 
 const answer = document.getElementById("answer");
 const told = document.getElementById("told");
@@ -25,7 +25,7 @@ export async function ask(picture, name) {
 
 async function send(picture, name, signal) {
   const began = performance.now();
-  const content = await (await posted("predict", picture, name, signal)).json();
+  const content = await (await posted(answer.dataset.path, picture, name, signal)).json();
   return { ...content, latency: performance.now() - began };
 }
 
@@ -33,7 +33,16 @@ async function send(picture, name, signal) {
 export async function posted(path, picture, name, signal) {
   const body = new FormData();
   body.append("image", picture, name);
-  const response = await fetch(path, { method: "POST", body, signal }).catch(unreachable);
+  return answered(path, { method: "POST", body, signal });
+}
+
+/** What the service says at an address, read as JSON; throws an Error that says why it says nothing. */
+export async function got(path, signal) {
+  return (await answered(path, { signal })).json();
+}
+
+async function answered(path, how) {
+  const response = await fetch(path, how).catch(unreachable);
   if (response.ok) return response;
   const { detail } = await response.json().catch(() => ({}));
   throw new Error(detail || `The service answered ${response.status} ${response.statusText}.`);
@@ -67,7 +76,7 @@ function show(reply, picture, name) {
   part("latency").textContent = `${Math.round(reply.latency)} ms`;
   if (part("prediction")) classify(part, reply, picture, name);
   explain(part, reply);
-  answer.dispatchEvent(new CustomEvent("told", { detail: { reply, picture, name, part } })); // boxes.js shows the rest
+  answer.dispatchEvent(new CustomEvent("told", { detail: { reply, picture, name, part } })); // boxes.js or matches.js shows the rest
   told.replaceChildren(view);
   reveal(told.firstElementChild);
 }

@@ -1,0 +1,55 @@
+// Lenses in a list: each opens, and then tells what the catalogue knows of it. Used by matches.js and tags.js.
+
+import { got } from "./page.js";
+
+const KNOWN = { verre_id: "Lens", index_code: "Index code", index: "Index", maker: "Maker", material: "Material", tags: "Tags" };
+
+/** A lens as a line that opens. */
+export function lensRow({ verre_id, name, index_code, index }) {
+  const row = document.getElementById("told-lens").content.cloneNode(true).firstElementChild;
+  row.querySelector(".name").textContent = name;
+  row.querySelector(".index").textContent = index ?? index_code ?? "";
+  const details = row.querySelector("details");
+  details.addEventListener("toggle", () => details.open && look(details, verre_id));
+  return row;
+}
+
+/** What the catalogue tells is asked for when it is first looked at. */
+async function look(details, verre_id) {
+  const told = details.querySelector(".lens");
+  if (told.dataset.asked) return;
+  told.dataset.asked = verre_id;
+  try {
+    tell(told, await got(`verre/${verre_id}`));
+  } catch (fault) {
+    told.querySelector("[role=status]").textContent = fault.message;
+    delete told.dataset.asked; // closed and opened, it is asked for again
+  }
+}
+
+function tell(told, lens) {
+  told.querySelector("[role=status]").textContent = lens.picture ? "" : lens.picture_note;
+  picture(told.querySelector("img"), lens.picture, `The engraving of ${lens.name}`);
+  const known = Object.entries(KNOWN).filter(([key]) => lens[key] !== null);
+  told.querySelector("dl").replaceChildren(...known.map(([key, name]) => fact(name, lens[key])));
+}
+
+function fact(name, value) {
+  const row = document.createElement("div");
+  row.appendChild(document.createElement("dt")).textContent = name;
+  row.appendChild(document.createElement("dd")).textContent = Array.isArray(value) ? value.join(", ") || "none" : value;
+  return row;
+}
+
+/** Show a picture that may not be there. */
+export function picture(image, address, words) {
+  image.hidden = !address;
+  image.alt = words;
+  if (address) image.src = address;
+  else image.removeAttribute("src");
+}
+
+/** 1 lens, 2 lenses. */
+export function counted(count) {
+  return `${count.toLocaleString("en")} ${count === 1 ? "lens" : "lenses"}`;
+}
