@@ -1,0 +1,74 @@
+"""What is served: NumPy and ONNX Runtime, no training framework. The graph divides by 255, and its vectors have length 1."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from pipelines import devices, manifests
+from pipelines.families.gravures.parts import additions, index
+from pipelines.families.gravures.parts.index import Entry, Match, Space
+from pipelines.families.gravures.picture import Convention
+
+Embeddings = NDArray[np.float32]
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session on all cores, a batch at a time; a thread with nothing to do leaves its core to others."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = devices.cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+class Predictor:
+    """A model folder that answers, and the engravings that were added on this machine, embedded by this very model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest = manifests.verified(folder)
+        self.convention = Convention(**self.manifest["preprocessing"])
+        self.catalogue: dict[str, Any] = json.loads(manifests.file(folder, self.manifest, "catalogue").read_text())
+        self._session = session(manifests.file(folder, self.manifest, "model"))
+        self._own = index.read(folder, self.manifest)
+        self._refreshing = threading.Lock()
+        self._stamp, self._added, self._space = self._spread()
+
+    @property
+    def space(self) -> Space:
+        """All engravings, those just added among them."""
+        if self._stamp != additions.stamp():
+            with self._refreshing:
+                self._stamp, self._added, self._space = self._spread()
+        return self._space
+
+    @property
+    def added(self) -> list[str]:
+        """Names of the engravings that were added on this machine."""
+        return self._added
+
+    def warm(self) -> None:
+        """Answer once, so that the first real request finds everything loaded."""
+        self.predict(np.zeros((1, self.convention.side, self.convention.side), np.uint8))
+
+    def predict(self, pictures: NDArray[np.uint8]) -> Embeddings:
+        """Pictures [n, side, side], ink 255 on 0 -> embeddings [n, 256] of length 1."""
+        embeddings: Embeddings = self._session.run(None, {"pictures": pictures})[0]
+        return embeddings
+
+    def nearest(self, embedding: Embeddings, k: int) -> list[Match]:
+        """The k engravings most similar to an embedding [256], the best first; all of them where there are fewer."""
+        return self.space.nearest(embedding, k)
+
+    def _spread(self) -> tuple[tuple[int, ...], list[str], Space]:
+        """The model's own engravings and the added ones."""
+        stamp, added = additions.stamp(), additions.read()
+        entries, vectors = self._own
+        more = [Entry(name, "added", None) for name in added.names]
+        return stamp, added.names, Space([*entries, *more], np.concatenate([vectors, self._embedded(added.pictures)]))
+
+    def _embedded(self, pictures: NDArray[np.uint8]) -> Embeddings:
+        return self.predict(pictures) if len(pictures) else np.empty((0, self.manifest["output"]["dimensions"]), np.float32)
