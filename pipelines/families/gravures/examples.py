@@ -46,9 +46,10 @@ class Writers(NamedTuple):
 class Split:
     """One split's drawings and characters, and what all splits share: the drawings of train, the official pictures, the catalogue.
 
-    `catalogue_images` [m, 64, 64] are the catalogue's pictures, brought, in its order.
+    `catalogue_images` [m, 64, 64] are the catalogue's pictures, brought, in its order. `split` is its name.
     """
 
+    split: str
     images: NDArray[np.uint8]
     labels: NDArray[np.uint16]
     names: tuple[str, ...]
@@ -84,6 +85,7 @@ def load(folder: Path, split: str) -> Split:
     """One of the splits train, valid, test, mapped from disk."""
     images, labels, names = _labelled(folder, split)
     return Split(
+        split,
         images,
         labels,
         names,
