@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
+from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
@@ -19,11 +20,12 @@ from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)
 Result = TypeVar("Result")
-JSON, FORM = "application/json", "multipart/form-data"
+JSON, FORM, URLENCODED = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 PICTURES = (FORM, "image/png", "image/jpeg", "image/webp")
 KINDS = (JSON, *PICTURES)
 DRAINED = 8  # times the limit: so much is read and thrown away, so that the refusal reaches a client that is still sending
 EXPLAINED = 3  # faults at most that a refusal names
+FIELDS = 16  # of a form without files
 SHOWN = 200  # characters at most of what was sent that a refusal repeats
 JSON_MB = 0.25  # parsing holds the interpreter: 10 MB of it would keep everybody waiting for a second
 ASIDE = ThreadPoolExecutor(2, "heavy-bodies")  # at once: a large picture takes a few hundred megabytes
@@ -56,6 +58,19 @@ async def read_many(request: Request, limit_mb: float, most: int) -> list[Body]:
     return [Body(False, content) for content in await _uploads(request, body, "images", most)]
 
 
+async def read_form(request: Request, limit_mb: float) -> dict[str, str]:
+    """The fields of a form as HTML and OAuth2 send them. Raises Refusal: 413, 415, and 400 for what is no form, or says something twice."""
+    _, body = await _received(request, limit_mb, (URLENCODED,), "")
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=bool(body), errors="strict", max_num_fields=FIELDS)
+    except ValueError as error:  # also of bytes that are no UTF-8
+        words = f"The body is not a form of at most {FIELDS} fields ({type(error).__name__}). Send name=value&name=value, in UTF-8."
+        raise Refusal(400, "broken form", words) from None
+    if len(fields := dict(pairs)) < len(pairs):
+        raise Refusal(400, "broken form", "A field stands twice in the form. Send each once.")
+    return fields
+
+
 async def _received(
     request: Request, limit_mb: float, kinds: Sequence[str], field: str, counted: str = "", json_mb: float = JSON_MB
 ) -> tuple[str, bytes]:
@@ -64,7 +79,8 @@ async def _received(
     limit = int((min(json_mb, limit_mb) if kind == JSON else limit_mb) * 1e6)
     content, size = await _content(request, limit)
     if kind not in kinds:
-        words = f"Content-Type {kind[:SHOWN] or '(none)'!r} is not read here. Send one of: {', '.join(kinds)}; a form's files in {field!r}."
+        files = f"; a form's files in {field!r}" if field else ""
+        words = f"Content-Type {kind[:SHOWN] or '(none)'!r} is not read here. Send one of: {', '.join(kinds)}{files}."
         raise Refusal(415, "content type", words)
     if size > limit:
         words = f"The body has {size / 1e6:.1f} MB or more; at most {limit / 1e6:g} MB are allowed here{counted}. Send less."

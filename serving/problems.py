@@ -1,5 +1,6 @@
 """One shape for every refusal: problem+json (RFC 9457), which names the value, what is allowed and the remedy."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -23,17 +24,18 @@ class Problem(BaseModel):
 
 
 class Refusal(Exception):
-    """A request that cannot be answered, and why."""
+    """A request that cannot be answered, and why; `error` is a protocol's own word for it, `headers` go with the answer."""
 
-    def __init__(self, status: int, reason: str, detail: str) -> None:
+    def __init__(self, status: int, reason: str, detail: str, error: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.status, self.reason, self.detail = status, reason, detail
+        self.status, self.reason, self.detail, self.error, self.headers = status, reason, detail, error, headers
 
 
 def problem(refusal: Refusal) -> dict[str, Any]:
     """A refusal as it is told."""
     title = HTTPStatus(refusal.status).phrase
-    return Problem(title=title, status=refusal.status, detail=refusal.detail, reason=refusal.reason).model_dump()
+    told = Problem(title=title, status=refusal.status, detail=refusal.detail, reason=refusal.reason).model_dump()
+    return told | ({"error": refusal.error} if refusal.error else {})
 
 
 class Refused(JSONResponse):
@@ -43,7 +45,8 @@ class Refused(JSONResponse):
 
     def __init__(self, refusal: Refusal) -> None:
         self.reason = refusal.reason
-        super().__init__(problem(refusal), refusal.status, {"Retry-After": "1"} if refusal.status == 503 else None)
+        again = {"Retry-After": "1"} if refusal.status == 503 else {}
+        super().__init__(problem(refusal), refusal.status, {**again, **(refusal.headers or {})})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["refusal"] = self.reason
