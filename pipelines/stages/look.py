@@ -26,7 +26,8 @@ def page(family: str, run: str) -> dict[str, Any]:
 def looked(data: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     """{"folder", "sha256"} where the page names a folder as a source, {"folders": {name: the same}} where it names several,
 
-    {"stores": {name: {"dataset", "sha256"}}} where it names data sets of the image store; what is `known` of those that are not here.
+    {source: the same} where a source has a key of its own that says its path, {"stores": {name: {"dataset", "sha256"}}} where it names
+    data sets of the image store; what is `known` of those that are not here.
     """
     found: dict[str, Any] = {}
     if "folder" in data["sources"] and data.get("folder"):  # ingest says what is missing
@@ -34,6 +35,9 @@ def looked(data: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
     if "folder" in data["sources"] and data.get("folders"):
         last = known.get("folders", {})
         found["folders"] = {name: _folder(said["path"], last.get(name, {})) for name, said in data["folders"].items()}
+    for source in data["sources"]:
+        if isinstance(said := data.get(source), dict):
+            found[source] = _folder(said["path"], known.get(source, {}))
     if "mongo" in data["sources"] and data.get("stores"):
         last = known.get("stores", {})
         found["stores"] = {name: _store(said["dataset"], last.get(name, {})) for name, said in data["stores"].items()}

@@ -70,7 +70,7 @@ def _split(found: Engravings, characters: list[Character], data: Data) -> Packed
     classes = sorted({picture.engraving for picture in found.drawn + found.official})
     drawn = _drawings(found, classes, data)
     writers, names = _writers(characters, data)
-    catalogue = lenses.catalogue(found.catalogue, found.tables, classes, lenses.tags())
+    catalogue = lenses.catalogue(found.catalogue, found.lenses, classes, lenses.tags(found.tags))
     return Packed(classes, drawn, _labelled(found.official, classes), writers, names, catalogue)
 
 
@@ -217,7 +217,7 @@ def _embedded(_: Data) -> Iterator[Origin]:
 
 
 def _code(name: str) -> dict[str, Any]:
-    file, path = Path(__file__).with_name(name), f"pipelines/families/gravures/{name}"
+    file, path = Path(__file__).parent / name, f"pipelines/families/gravures/{name}"
     return {
         "source": "embedded",
         "kind": "embedded",

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 PLACES = ("drawn", "official", "catalogue")
+TABLES = ("catalogue.csv", "tags.csv")
 SHAPE = (
-    "Wanted: drawn/<class>/<picture>, official/<class>.png, catalogue/catalogue.csv and catalogue/images/<picture>; or class folders alone."
+    "Wanted: drawn/<class>/<picture>, official/<class>.png, catalogue/catalogue.csv, catalogue/tags.csv and catalogue/images/<picture>; "
+    "or class folders alone."
 )
 
 Files = Iterable[tuple[str, bytes]]
@@ -25,12 +27,13 @@ class Picture(NamedTuple):
 
 
 class Engravings(NamedTuple):
-    """What a source holds: drawings by class and number, official pictures, pictures of a catalogue, and its tables (name, content)."""
+    """What a source holds: drawings by class and number, official pictures, and a catalogue: pictures and tables (name, content)."""
 
     drawn: list[Picture]
     official: list[Picture]
     catalogue: list[Picture]
-    tables: list[tuple[str, bytes]]
+    lenses: list[tuple[str, bytes]]
+    tags: list[tuple[str, bytes]]
 
 
 def read(files: Files) -> Engravings:
@@ -40,12 +43,11 @@ def read(files: Files) -> Engravings:
     if not any(place for place, *_ in placed):
         placed = [("drawn", _class_folder(name), name, content) for name, content in shown]
     by_place = {place: [found[1:] for found in placed if found[0] == place] for place in PLACES}
-    tables = [(name, content) for below, name, content in by_place["catalogue"] if below == ["catalogue.csv"]]
     return Engravings(
         sorted((_drawing(*found) for found in by_place["drawn"]), key=lambda drawing: (drawing.engraving, natural(drawing.name))),
         [_official(*found) for found in by_place["official"]],
         list(_catalogue(by_place["catalogue"])),
-        tables,
+        *([(name, content) for below, name, content in by_place["catalogue"] if below == [table]] for table in TABLES),
     )
 
 
@@ -86,7 +88,7 @@ def _catalogue(found: list[tuple[list[str], str, bytes]]) -> Iterator[Picture]:
         match below:
             case ["images", file] if file:
                 yield Picture(file, f"catalogue/{file}", content)
-            case ["catalogue.csv"] | [*_, ""]:
+            case [table] if table in TABLES:
                 pass
             case _:
                 raise BadFolders(f"{name} has no place in a catalogue. Move it to catalogue/images/, or take it out. {SHAPE}")

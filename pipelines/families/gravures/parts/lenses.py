@@ -1,4 +1,4 @@
-"""The catalogue: which lens bears which engraving, of a catalogue.csv, and what is on each engraving, of the table of tags in git."""
+"""The catalogue: which lens bears which engraving, of a catalogue.csv, and what is on each engraving, of tables of tags."""
 
 import csv
 import hashlib
@@ -43,8 +43,9 @@ def catalogue(pictures: list[Picture], tables: Iterable[tuple[str, bytes]], clas
 
 
 def _picture(picture: Picture, classes: set[str], tags: Table) -> dict[str, Any]:
-    """Tags belong to a picture's content: another catalogue may have another picture of the same name."""
-    found = tags.get((picture.engraving, hashlib.sha256(picture.content).hexdigest()[:DIGITS]), Tags())
+    """Tags belong to a picture's content where its SHA-256 stands there: another catalogue may have another picture of the same name."""
+    digits = hashlib.sha256(picture.content).hexdigest()[:DIGITS]
+    found = tags.get((picture.engraving, digits)) or tags.get((picture.engraving, ""), Tags())
     return {"picture": picture.engraving, "class": found.engraving if found.engraving in classes else None, **_marks(found)}
 
 
@@ -92,10 +93,10 @@ def rows(name: str, content: bytes, columns: set[str]) -> Iterator[tuple[int, di
         raise BadCatalogue(f"{name} is no table ({error}). {wanted}.") from error
 
 
-def tags(path: Path = TAGS) -> Table:
-    """The table of tags. Raises BadCatalogue."""
-    found = rows(path.name, path.read_bytes(), TAG_COLUMNS) if path.exists() else ()
+def tags(tables: Iterable[tuple[str, bytes]] = ()) -> Table:
+    """The table of tags in git, and tables like it that come with a catalogue. Raises BadCatalogue."""
     return {
         (row["engraving"], row["sha256"]): Tags(row["class"] or None, tuple(row["shapes"].split()), tuple(row["letters"].split()))
-        for _, row in found
+        for name, content in [(TAGS.name, TAGS.read_bytes()), *tables]
+        for _, row in rows(name, content, TAG_COLUMNS)
     }

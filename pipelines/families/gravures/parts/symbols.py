@@ -101,6 +101,25 @@ def symbol(random: Random) -> Symbol:
     return Symbol(_turned(_chosen(random, COMPOSITIONS)(random), random))
 
 
+def composed(shape: str, word: str, place: str, random: Random) -> Symbol:
+    """A shape by its name in NAMED with a word of GLYPHS: `inside`, `beside` or `above` it; a shape alone where there is no word."""
+    strokes = _fitted(NAMED[shape](random))
+    if word and place == "inside":
+        return Symbol(_fitted(strokes + _fitted(written(word), half=0.45)))
+    parts = [_boxed(part, -1, -0.7, 1, 0.7) for part in ([written(word), strokes] if word else [strokes])]
+    return Symbol(_fitted(_row(parts[::-1], 0.4) if place == "beside" else _column([_fitted_x(part) for part in parts], 0.4)))
+
+
+def beside(one: Symbol, word: str) -> Symbol:
+    """A symbol with a word of GLYPHS at its right."""
+    return Symbol(_row([_fitted(one.strokes), _boxed(written(word), -1, -0.5, 1, 0.5)], 0.5))
+
+
+def written(word: str) -> Strokes:
+    """Characters of GLYPHS in a row."""
+    return _row([_glyph(GLYPHS[character]) for character in word], 0.4)
+
+
 def distinct(count: int, random: Random) -> list[Symbol]:
     """So many symbols of which no two look alike, whatever small part of the page their lines are moved by."""
     found, seen = list[Symbol](), np.zeros((count, GLANCE * GLANCE), np.float32)
@@ -523,29 +542,13 @@ def _letter(random: Random) -> Strokes:
 
 
 CLOSED = [_circle, _polygon, _rectangle, _rounded, _triangle, _diamond, _star, _eye, _blob, _open_ring, _heart, _house]
-SHAPES = [
-    *CLOSED,
-    *(
-        _anchor,
-        _arrow,
-        _asterisk,
-        _bars,
-        _bell,
-        _boat,
-        _bolt,
-        _bracket,
-        _chevrons,
-        _crescent,
-        _cross,
-        _dots,
-        _drop,
-        _endless,
-        _face,
-        _figure,
-    ),
-    *(_fish, _flag, _fork, _fruit, _glasses, _grid, _half_moon, _hourglass, _key, _ladder, _leaf, _parenthesis, _petals, _rails, _smile),
-    *(_spiral, _stairs, _target, _tree, _umbrella, _wave),
+OPEN = [
+    *(_anchor, _arrow, _asterisk, _bars, _bell, _boat, _bolt, _bracket, _chevrons, _crescent, _cross, _dots, _drop, _endless, _face),
+    *(_figure, _fish, _flag, _fork, _fruit, _glasses, _grid, _half_moon, _hourglass, _key, _ladder, _leaf, _parenthesis, _petals, _rails),
+    *(_smile, _spiral, _stairs, _target, _tree, _umbrella, _wave),
 ]
+SHAPES = [*CLOSED, *OPEN]
+NAMED = {shape.__name__.strip("_"): shape for shape in SHAPES}
 
 
 # compositions
@@ -688,7 +691,15 @@ COMPOSITIONS: dict[Callable[[Random], Strokes], float] = {
 }
 
 
-# by hand
+# on paper
+
+
+def printed(strokes: Strokes, height: int, width: int) -> NDArray[np.uint8]:
+    """As a maker prints it, grey [height, width]: even lines, dark on white, as large as fits."""
+    page = Image.new("L", (width * FINE, height * FINE), PAPER)
+    for stroke in _boxed(strokes, *(FINE * edge for edge in (0.1 * width, 0.1 * height, 0.9 * width, 0.9 * height))):
+        ImageDraw.Draw(page).line(stroke.ravel().tolist(), 0, FINE * 3, joint="curve")
+    return np.asarray(page.reduce(FINE))
 
 
 class Hand(NamedTuple):
