@@ -19,13 +19,9 @@ def one(query: QueryParams, name: str, otherwise: str) -> str:
 
 
 def whole(query: QueryParams, name: str, least: int, most: int, otherwise: int) -> int:
-    """A whole number from `least` to `most`. Raises Refusal 422 that names both."""
-    return number(one(query, name, str(otherwise)), name, least, most)
-
-
-def number(word: str, name: str, least: int, most: int) -> int:
-    """A word that is a whole number from `least` to `most`. Raises Refusal 422 that names both."""
+    """The whole number `name` from `least` to `most`, or `otherwise`. Raises Refusal 422 that names both."""
+    word = one(query, name, str(otherwise))
     if not NUMBER.fullmatch(word) or not least <= int(word) <= most:
-        words = f"{name}={word[:SHOWN]!r} is not a whole number from {least} to {most:,}. Ask for {name}={least}, for example."
+        words = f"{name}={word[:SHOWN]!r} is not a whole number from {least} to {most:,}. Ask for {name}={otherwise}, for example."
         raise Refusal(422, "bad query", words)
     return int(word)

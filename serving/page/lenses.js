@@ -4,11 +4,19 @@ import { got } from "./page.js";
 
 const KNOWN = { verre_id: "Lens", index_code: "Index code", index: "Index", maker: "Maker", material: "Material", tags: "Tags" };
 
+const TOLD = { Index: refractive, Tags: (tags) => tags.join(", ") || "none" };
+
+/** 1.5 -> 1.50, 1.591 as it is */
+function refractive(index) {
+  return index.toLocaleString("en", { minimumFractionDigits: 2 });
+}
+
 /** A lens as a line that opens. */
 export function lensRow({ verre_id, name, index_code, index }) {
   const row = document.getElementById("told-lens").content.cloneNode(true).firstElementChild;
   row.querySelector(".name").textContent = name;
-  row.querySelector(".index").textContent = index ?? index_code ?? "";
+  row.querySelector(".index").textContent = index === null ? index_code : refractive(index);
+  row.querySelector(".id").textContent = `no. ${verre_id}`;
   const details = row.querySelector("details");
   details.addEventListener("toggle", () => details.open && look(details, verre_id));
   return row;
@@ -37,7 +45,7 @@ function tell(told, lens) {
 function fact(name, value) {
   const row = document.createElement("div");
   row.appendChild(document.createElement("dt")).textContent = name;
-  row.appendChild(document.createElement("dd")).textContent = Array.isArray(value) ? value.join(", ") || "none" : value;
+  row.appendChild(document.createElement("dd")).textContent = (TOLD[name] ?? String)(value);
   return row;
 }
 

@@ -8,9 +8,9 @@ const sheet = document.getElementById("bearing");
 function card(match) {
   const view = document.getElementById("told-match").content.cloneNode(true);
   const button = view.querySelector("button");
-  button.setAttribute("aria-label", `${match.rank}: ${match.engraving}, similarity ${similarity(match)}, ${counted(match.lenses_total)}`);
+  button.setAttribute("aria-label", `${match.rank}: ${called(match)}, similarity ${similarity(match)}, ${counted(match.lenses_total)}`);
   button.querySelector(".rank").textContent = match.rank;
-  button.querySelector(".name").textContent = match.engraving;
+  button.querySelector(".name").textContent = called(match);
   button.querySelector(".score").textContent = similarity(match);
   button.querySelector(".count").textContent = counted(match.lenses_total);
   depict(button.querySelector(".shown"), match);
@@ -23,7 +23,12 @@ function depict(place, match) {
   picture(place.querySelector("img"), match.picture, "");
   const word = place.querySelector(".word");
   word.hidden = Boolean(match.picture);
-  word.textContent = match.engraving;
+  word.textContent = called(match);
+}
+
+/** gravure_0031.png -> gravure_0031 */
+function called({ engraving, kind }) {
+  return kind === "catalogue" ? engraving.replace(/\.\w+$/, "") : engraving;
 }
 
 /** 0.9312 -> 0.93 */
@@ -34,7 +39,7 @@ function similarity(match) {
 /** A dialog of the browser: it takes the focus, keeps it, and gives it back to the card. */
 function open(match) {
   const part = (role) => sheet.querySelector(`[data-is="${role}"]`);
-  part("engraving").textContent = match.engraving;
+  part("engraving").textContent = called(match);
   part("kind").textContent = `${KINDS[match.kind]}, similarity ${similarity(match)}`;
   part("count").textContent = told(match);
   depict(sheet.querySelector(".shown"), match);
@@ -54,7 +59,7 @@ sheet.querySelector("[data-do=close]").addEventListener("click", () => sheet.clo
 
 document.getElementById("answer").addEventListener("told", ({ detail: { reply, part } }) => {
   const [best] = reply.matches;
-  part("best").textContent = best.engraving;
+  part("best").textContent = called(best);
   part("similarity").textContent = similarity(best);
   part("matches").replaceChildren(...reply.matches.map(card));
 });

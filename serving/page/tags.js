@@ -37,11 +37,13 @@ function complain(fault) {
   problem.textContent = fault.message;
 }
 
-function show({ lenses, total, page, pages }, words) {
+function show({ items, total, page, pages, unknown }, words) {
   const part = (role) => found.querySelector(`[data-is="${role}"]`);
   const ofPages = pages > 1 ? `, page ${page} of ${pages}` : "";
-  part("count").textContent = `${counted(total)} with ${words.join(" and ")}${ofPages}`;
-  part("lenses").replaceChildren(...lenses.map(lensRow));
+  const [strange] = Object.keys(unknown);
+  part("count").textContent = strange ? unheard(strange, unknown) : `${counted(total)} with ${words.join(" and ")}${ofPages}`;
+  part("instead").replaceChildren(...(unknown[strange] ?? []).map((tag) => pressed({ tag }, () => instead(strange, tag))));
+  part("lenses").replaceChildren(...items.map(lensRow));
   part("turn").hidden = pages < 2;
   for (const button of part("turn").querySelectorAll("button")) {
     const next = page + Number(button.dataset.turn);
@@ -49,6 +51,17 @@ function show({ lenses, total, page, pages }, words) {
     button.onclick = () => next >= 1 && next <= pages && search(next);
   }
   found.hidden = false;
+}
+
+function unheard(strange, unknown) {
+  return `No engraving shows \u201c${strange}\u201d. ${unknown[strange].length ? "Most like it:" : "Nothing is like it."}`;
+}
+
+/** Ask again, with a known tag in place of a strange one. */
+function instead(strange, tag) {
+  field.value = field.value.replace(strange, tag);
+  suggest();
+  search(1);
 }
 
 /** What is before the last comma stays, the word behind it is suggested. */
@@ -67,11 +80,11 @@ function toggle(tag) {
   else found.hidden = true;
 }
 
-function pressed({ tag, count }) {
+function pressed({ tag }, act) {
   const button = document.createElement("button");
-  Object.assign(button, { type: "button", textContent: tag, title: counted(count) });
+  Object.assign(button, { type: "button", textContent: tag });
   button.dataset.tag = tag;
-  button.addEventListener("click", () => toggle(tag));
+  button.addEventListener("click", act);
   return button;
 }
 
@@ -79,7 +92,7 @@ form.addEventListener("submit", (event) => (event.preventDefault(), search(1)));
 field.addEventListener("input", suggest);
 try {
   ({ tags } = await got("tags"));
-  often.replaceChildren(...tags.slice(0, OFTEN).map(pressed));
+  often.replaceChildren(...tags.slice(0, OFTEN).map((known) => pressed(known, () => toggle(known.tag))));
   suggest();
 } catch (fault) {
   complain(fault);

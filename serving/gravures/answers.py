@@ -1,0 +1,225 @@
+"""What gravures takes and answers."""
+
+import re
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
+
+from pipelines.configs import Serving
+from pipelines.families.gravures.picture import Blank
+from serving import bodies, dataurls, pictures, queries
+from serving.bodies import Body
+from serving.champion import Origin, Served, signature, traced
+from serving.gravures import catalogue, shown
+from serving.gravures.shelf import LENSES, Shelf, looked
+from serving.problems import Refusal
+
+K, MOST = 10, 100  # engravings in an answer: unless asked otherwise, and at most
+SIZE, PAGES = 20, 1_000_000  # lenses on a page of a search unless asked otherwise, and pages at most
+NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
+INTEGER = {"type": "integer"}
+QUERY: dict[str, dict[str, Any]] = {  # what may be asked in an address: type and meaning
+    "k": {"schema": {**INTEGER, "minimum": 1, "maximum": MOST, "default": K}, "description": "so many engravings"},
+    "tags": {
+        "schema": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "description": "shapes and letters that an engraving has all of; parted by commas or blanks, or each by itself",
+    },
+    "page": {"schema": {**INTEGER, "minimum": 1, "maximum": PAGES, "default": 1}, "description": "of the lenses that were found"},
+    "size": {"schema": {**INTEGER, "minimum": 1, "maximum": catalogue.PAGE, "default": SIZE}, "description": "lenses on a page"},
+}
+
+
+class Lens(BaseModel):
+    """A lens ("verre") of the catalogue."""
+
+    verre_id: int
+    name: str
+    index_code: str | None
+    index: float | None = Field(description="of refraction")
+
+
+class Match(BaseModel):
+    """An engraving and how like it the picture is, from -1 to 1; and the lenses that bear it."""
+
+    rank: int
+    engraving: str
+    kind: Literal["class", "catalogue", "added"]
+    similarity: float
+    picture: str | None = Field(description="where this service shows it; null where the pictures are not on its machine")
+    lenses: Annotated[list[Lens], Field(max_length=LENSES)]
+    lenses_total: int
+
+
+class Matches(BaseModel):
+    """The engravings most like the picture, the most similar first; among them classes added later, of which there are `added`."""
+
+    success: bool
+    matches: list[Match]
+    added: int
+    prediction_id: str
+    model: Origin
+
+
+class Embedding(BaseModel):
+    """Where the picture stands among all engravings: 256 numbers, together of length 1."""
+
+    embedding: list[float]
+    prediction_id: str
+    model: Origin
+
+
+class Engraved(BaseModel):
+    """The catalogue's picture of an engraving, and the class whose symbol it shows, where there is one."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    picture: str
+    shows: str | None = Field(alias="class")
+
+
+class Tagged(Lens):
+    """A lens with all that is known of it, and what its engraving shows; maker and material are null until a source has them."""
+
+    maker: str | None
+    material: str | None
+    engraving: Engraved | None
+    tags: list[str]
+
+
+class Found(BaseModel):
+    """One page of the lenses whose engravings show all tags that were asked for; none, where a tag is unknown: then those most like it."""
+
+    items: list[Tagged]
+    page: int
+    pages: int
+    total: int
+    unknown: dict[str, list[str]]
+
+
+class Tag(BaseModel):
+    """A shape or letters, and how many lenses' engravings show it."""
+
+    tag: str
+    count: int
+
+
+class Tags(BaseModel):
+    """All tags that are known, the most frequent first."""
+
+    tags: list[Tag]
+
+
+class Verre(Tagged):
+    """A lens with the address of its picture, relative to this service's; where there is none, the note says why."""
+
+    picture: str | None
+    picture_note: str | None
+    model: Origin
+
+
+def described(*query: str) -> dict[str, Any]:
+    """A picture as the body, and a query, for an OpenAPI description."""
+    return bodies.described(dataurls.Submitted) | {"parameters": [*map(parameter, query)]}
+
+
+def parameter(name: str) -> dict[str, Any]:
+    """Of a query, for an OpenAPI description."""
+    return {"name": name, "in": "query", "required": name == "tags", **QUERY[name]}
+
+
+def in_path(name: str, schema: dict[str, Any], words: str) -> dict[str, Any]:
+    """The parameter of a path, for an OpenAPI description."""
+    return {"parameters": [{"name": name, "in": "path", "required": True, "schema": schema, "description": words}]}
+
+
+def many(query: QueryParams) -> int:
+    """How many engravings are asked for. Raises Refusal 422."""
+    return queries.whole(query, "k", 1, MOST, K)
+
+
+async def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
+    """A picture brought to [side, side]. Raises Refusal."""
+    return await bodies.understood(_brought, await dataurls.unwrapped(body), served, limits)
+
+
+def _brought(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
+    picture = pictures.opened(body.content, limits.limit_megapixels)
+    try:
+        brought: NDArray[np.uint8] = served.predictor.convention.from_grey(pictures.grey(picture))
+    except Blank as blank:
+        raise Refusal(422, "blank", str(blank)) from blank
+    return brought
+
+
+async def embedded(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
+    """The embedding of a picture. Raises Refusal."""
+    found = await served.batches.answer(await read(body, served, limits))
+    return {"embedding": [float(str(value)) for value in found], **signature(served)}  # as short as float32 is
+
+
+async def matched(body: Body, served: Served, limits: Serving, shelf: Shelf, k: int = K) -> dict[str, Any]:
+    """The k engravings most like a picture, and the lenses that bear them. Raises Refusal."""
+    embedding = await served.batches.answer(await read(body, served, limits))
+    found = served.predictor.nearest(embedding, k)
+    bearing = await shelf.bearing(match.engraving for match in found)
+    matches = [
+        {
+            "rank": rank,
+            "engraving": match.engraving,
+            "kind": match.kind,
+            "similarity": round(match.similarity, 4),
+            "picture": shelf.pictures.address(match.picture),
+            "lenses": bearing[match.engraving].lenses,
+            "lenses_total": bearing[match.engraving].total,
+        }
+        for rank, match in enumerate(found, 1)
+    ]
+    return {"success": True, "matches": matches, "added": len(served.predictor.added), **signature(served)}
+
+
+async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
+    """The answer for one body where no service runs: the catalogue is brought first. Raises Refusal."""
+    shelf = Shelf()
+    shelf.bring(served.predictor)
+    return await matched(body, served, limits, shelf)
+
+
+async def searched(query: QueryParams, shelf: Shelf) -> dict[str, Any]:
+    """One page of the lenses that show all tags. Raises Refusal."""
+    page, size = queries.whole(query, "page", 1, PAGES, 1), queries.whole(query, "size", 1, catalogue.PAGE, SIZE)
+    try:
+        return await looked(shelf.catalogue.search, query.getlist("tags"), page, size)
+    except catalogue.BadSearch as bad:
+        raise Refusal(422, "bad search", str(bad)) from bad
+
+
+async def verre(word: str, served: Served, shelf: Shelf) -> dict[str, Any]:
+    """All that is known of the lens of this id, and where its picture is. Raises Refusal."""
+    if not NUMBER.fullmatch(word):
+        raise Refusal(422, "no number", f"{word[: queries.SHOWN]!r} is not the id of a lens, which is a whole number, such as 187.")
+    try:
+        lens = await looked(shelf.catalogue.lens, int(word))
+    except catalogue.Unknown as unknown:
+        raise Refusal(404, "unknown lens", str(unknown)) from unknown
+    engraving = lens["engraving"]
+    address = shelf.pictures.address(f"catalogue/{engraving['picture']}") if engraving else None
+    note = None if address else shown.ABSENT if engraving else "The catalogue has no picture of this lens."
+    return {**lens, "picture": address, "picture_note": note, "model": served.pointer["model"]}
+
+
+def told(answer: dict[str, Any]) -> str:
+    """An answer as a person reads it: the engravings, how similar they are, which lenses bear them, and where it comes from."""
+    best, wide = answer["matches"][0], max(len(match["engraving"]) for match in answer["matches"])
+    rows = [
+        f"  {match['rank']:2}  {match['engraving']:{wide}}  {match['similarity']:6.3f}  {match['kind']:9}  {_bearing(match)}"
+        for match in answer["matches"]
+    ]
+    return "\n".join([f"Most like it: {best['engraving']}.", *rows, *traced(answer)])
+
+
+def _bearing(match: dict[str, Any]) -> str:
+    total = match["lenses_total"]
+    names = ", ".join(f"{lens['name']} ({lens['verre_id']})" for lens in match["lenses"][:2])
+    return f"{total} lens{'es' * (total != 1)}: {names}{', ...' * (total > 2)}" if total else "no lens"

@@ -1,0 +1,85 @@
+"""Which engraving does this look like, and which lenses bear it? `make serve family=gravures`"""
+
+import bentoml
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from serving import bodies, endpoints, problems
+from serving.bodies import Body
+from serving.direct import Direct
+from serving.gravures import answers, shown
+from serving.gravures.shelf import Shelf, looked
+
+app = endpoints.application("gravures", "Which engraving is this, and which lenses bear it?")
+POST = problems.documented(400, 408, 413, 415, 422, 503)
+
+
+@app.post("/match", response_model=answers.Matches, responses=POST, openapi_extra=answers.described("k"))
+async def match(request: Request) -> JSONResponse:
+    """The engravings most like a picture, classes and pictures of the catalogue, with the lenses that bear them."""
+    state, body = app.state, await _read(request)
+    served, k = state.champion.served, answers.many(request.query_params)
+    return endpoints.signed(request, await answers.matched(body, served, state.limits, state.shelf, k))
+
+
+@app.post("/embedding", response_model=answers.Embedding, responses=POST, openapi_extra=answers.described())
+async def embedding(request: Request) -> JSONResponse:
+    """A picture as 256 numbers: engravings that are alike have similar ones, of the same version of the model."""
+    body = await _read(request)
+    return endpoints.signed(request, await answers.embedded(body, app.state.champion.served, app.state.limits))
+
+
+async def _read(request: Request) -> Body:
+    limit = app.state.limits.limit_mb
+    return await bodies.read(request, limit, json_mb=limit)
+
+
+@app.get(
+    "/search_tags",
+    response_model=answers.Found,
+    responses=problems.documented(422, 503),
+    openapi_extra={"parameters": [*map(answers.parameter, ("tags", "page", "size"))]},
+)
+async def search_tags(request: Request) -> JSONResponse:
+    """The lenses whose engravings show all of these shapes and letters, page by page."""
+    return JSONResponse(await answers.searched(request.query_params, app.state.shelf))
+
+
+@app.get("/tags", response_model=answers.Tags, responses=problems.documented(503))
+async def tags(request: Request) -> JSONResponse:
+    """All shapes and letters that lenses are found by, and how many lenses by each."""
+    return JSONResponse({"tags": await looked(app.state.shelf.catalogue.tags)})
+
+
+@app.get(
+    "/verre/{verre_id}",
+    response_model=answers.Verre,
+    responses=problems.documented(404, 422, 503),
+    openapi_extra=answers.in_path("verre_id", answers.INTEGER, "the id of a lens"),
+)
+async def verre(request: Request) -> JSONResponse:
+    """All that is known of one lens."""
+    state = app.state
+    return JSONResponse(await answers.verre(request.path_params["verre_id"], state.champion.served, state.shelf))
+
+
+@app.get(
+    "/picture/{name:path}",
+    response_class=Response,
+    responses={200: shown.FILE, 304: {"description": "The client has it."}, **problems.documented(404)},
+    openapi_extra=answers.in_path("name", {"type": "string"}, "such as catalogue/gravure_0000.png, as answers have it"),
+)
+async def picture(request: Request) -> Response:
+    """The picture of an engraving as it came, where the data are on this machine."""
+    return app.state.shelf.pictures.answer(request.path_params["name"], request)
+
+
+@bentoml.service(service_class=Direct, name="gravures", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+class Gravures:
+    """A drawing in, the engravings most like it and their lenses out; and lenses by what is engraved."""
+
+    app = app
+
+    def __init__(self) -> None:
+        self.app.state.shelf = Shelf()
+        endpoints.start(self.app, "gravures", self.app.state.shelf.bring)

@@ -1,0 +1,75 @@
+"""Pictures of engravings, where data/gravures is on this machine: their addresses, and the files as they came."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipelines.families.gravures import examples
+from serving import pages
+from serving.problems import Refusal
+
+DATA = Path("data", "gravures")
+ABSENT = "The pictures of the data are not on this machine; `dvc repro ingest@gravures` makes them from the data set."
+KINDS = ("png", "jpeg", "webp", "gif", "bmp")
+FILE = {
+    "description": "Successful Response",
+    "content": {f"image/{kind}": {"schema": {"type": "string", "format": "binary"}} for kind in KINDS},
+}
+SHOWN = 80  # characters of a name that a refusal repeats
+
+
+class Pictures:
+    """Which pictures there are is read again when ingest has packed others."""
+
+    def __init__(self, folder: Path = DATA) -> None:
+        self.folder = folder
+        self._stamp, self._names = 0, frozenset[str]()
+
+    def names(self) -> frozenset[str]:
+        """The names of all pictures; none where data/ is not here."""
+        path = self.folder / examples.PLACES
+        try:
+            stamp = path.stat().st_mtime_ns
+            if stamp != self._stamp:
+                self._names, self._stamp = frozenset(json.loads(path.read_text())), stamp
+        except FileNotFoundError:
+            self._names, self._stamp = frozenset(), 0
+        return self._names
+
+    def address(self, name: str | None) -> str | None:
+        """Where the service shows a picture, relative to its own address; None where it has none to show."""
+        return f"picture/{quote(name)}" if name in self.names() else None
+
+    def answer(self, name: str, request: Request) -> Response:
+        """The file as it came, or 304 where the client has it. Raises Refusal 404."""
+        content = self._file(name)
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        headers = {**pages.HEADERS, "ETag": tag}
+        if tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=kind(content), headers=headers)
+
+    def _file(self, name: str) -> bytes:
+        if name not in self.names():
+            words = f"There is no picture {name[:SHOWN]!r} among {len(self.names())}. Addresses of pictures stand in the answers of /match."
+            raise Refusal(404, "no picture", words if self.names() else f"{name[:SHOWN]!r} cannot be shown. {ABSENT}")
+        try:
+            return examples.picture(self.folder, name)
+        except examples.NoPicture as gone:
+            raise Refusal(404, "no picture", str(gone)) from gone
+
+
+def kind(content: bytes) -> str:
+    """The media type of a picture, read from its header."""
+    try:
+        found: Any = Image.open(io.BytesIO(content), formats=[kind.upper() for kind in KINDS]).get_format_mimetype()
+    except OSError:
+        found = None
+    return found or "application/octet-stream"
