@@ -25,9 +25,10 @@ def main() -> None:
 
 
 def _serve(family: str, host: str, port: int, workers: int) -> None:
-    from serving import champion, telemetry  # Prometheus reads its environment when it is imported
+    from serving import auth, champion, telemetry  # Prometheus reads its environment when it is imported
 
     telemetry.log_as_json()
+    auth.settle(host)
     champion.settle(family)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, and the metrics' folder would stay
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"

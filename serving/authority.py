@@ -123,7 +123,7 @@ class Authority:
 
 @cache
 def standing() -> Authority:
-    """The one of this process, with its first administrator. Raises what is wrong with USERS_URL, AUTH_KEY, ADMIN_USER or ADMIN_PASSWORD."""
+    """The one of this process, with its first administrator. Raises what is wrong with USERS_URL, AUTH_KEY or ADMIN_*."""
     authority = Authority(os.environ.get("USERS_URL") or URL, tokens.key())
     name, password = os.environ.get("ADMIN_USER"), os.environ.get("ADMIN_PASSWORD")
     if bool(name) != bool(password):

@@ -6,22 +6,32 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines import configs
-from serving import telemetry
+from serving import auth, telemetry
 from serving.limits import Limited
 
-PROBES = frozenset({"/livez", "/healthz", "/readyz", "/metrics"})  # these stay BentoML's
+METRICS = "/metrics"
+PROBES = frozenset({"/livez", "/healthz", "/readyz", METRICS})  # these stay BentoML's
 
 
 class Direct(bentoml.Service):
-    """A service whose requests go straight to the class's own `app`; BentoML starts it, supervises it, packs it and answers the probes."""
+    """A service whose requests go straight to the class's own `app`; BentoML starts it, supervises it, packs it and answers the probes.
+
+    Where a token is required, all pass the guard but BentoML's probes of health.
+    """
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         telemetry.log_as_json()
         behind: ASGIApp = super().to_asgi(is_main)
-        front = telemetry.Telemetry(Limited(self.inner.app, configs.serving(self.name)), self.name)
+        inner: ASGIApp = Limited(self.inner.app, configs.serving(self.name))
+        if not auth.required():
+            return _routed(telemetry.Telemetry(inner, self.name), behind, PROBES)
+        guarded = auth.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name)
+        return _routed(telemetry.Telemetry(guarded, self.name), behind, PROBES - {METRICS})
 
-        async def routed(scope: Scope, receive: Receive, send: Send) -> Any:
-            ours = scope["type"] == "http" and scope["path"] not in PROBES
-            await (front if ours else behind)(scope, receive, send)
 
-        return routed
+def _routed(front: ASGIApp, behind: ASGIApp, probes: frozenset[str]) -> ASGIApp:
+    async def routed(scope: Scope, receive: Receive, send: Send) -> Any:
+        ours = scope["type"] == "http" and scope["path"] not in probes
+        await (front if ours else behind)(scope, receive, send)
+
+    return routed

@@ -40,7 +40,7 @@ POLICY = {
 HEADERS = {
     "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in POLICY.items()),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # with none at all, a form would not say where it comes from
     "Cache-Control": "no-cache",  # asked for again, and answered with 304 where nothing changed
 }
 
@@ -75,18 +75,19 @@ class Assets(StaticFiles):
 
 def mount(app: FastAPI, family: str, question: str) -> None:
     """Add `/` and `/static`. The page shows `app.state.champion` as it stands when it is asked for."""
-    template = _environment().get_template(f"{family}/page.html")
+    template = environment().get_template(f"{family}/page.html")
     app.mount("/static", Assets(directory=HERE / "page"), name="static")
 
     @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def front(request: Request) -> HTMLResponse:
         pointer = request.app.state.champion.served.pointer
-        page = template.render(pointer, family=family, question=question, address=request.base_url)
+        user = getattr(request.state, "user", None)  # where nobody need sign in, there is none
+        page = template.render(pointer, family=family, question=question, address=request.base_url, user=user)
         return HTMLResponse(page, headers=HEADERS)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     """Templates of serving/, escaped; a fact that a pointer lacks is empty, however deep it is asked for."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
