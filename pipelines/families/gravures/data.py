@@ -88,8 +88,8 @@ def _write(out: Path, packed: Packed) -> None:
 def _joined(found: list[Engravings]) -> Engravings:
     """All sources in one. Raises TwoPictures where two files would have one name in what is packed."""
     joined = Engravings(*(list(chain.from_iterable(parts)) for parts in zip(*found, strict=True)))
-    names = [picture.name for picture in _pictures(joined)]
-    if twice := {name: f"{names.count(name)} files" for name in names if names.count(name) > 1}:
+    names = Counter(picture.name for picture in _pictures(joined))
+    if twice := {name: f"{count} files" for name, count in names.items() if count > 1}:
         raise TwoPictures(f"Several files have one name: {listed(twice)}. Rename them in one of the sources, or take them out.")
     return joined
 

@@ -19,7 +19,8 @@ class Convention:
 
     `side` is the square's, in pixels, `margin` the share of it that stays black on each side of the ink. What is fainter than `grain`
     of the strongest line is paper; a picture with less `contrast` (of 255) between its paper and its ink is blank. A line is
-    strengthened to full ink by the strongest point within `reach` pixels.
+    strengthened to full ink by the strongest point within `reach` pixels; of a picture of over `coarse` sides each block's strongest
+    point stands for it, so that no line is too thin to remain.
     """
 
     side: int = 64
@@ -27,6 +28,7 @@ class Convention:
     grain: float = 0.2
     contrast: int = 24
     reach: int = 2
+    coarse: int = 4
 
     def from_grey(self, grey: NDArray[np.uint8]) -> Ink:
         """Bring a grey picture [height, width] of any size, dark on light or light on dark, to [side, side], ink 255 on paper 0.
@@ -41,13 +43,20 @@ class Convention:
                 "Draw the engraving, or send a picture with dark lines on light paper or light lines on dark."
             )
         scaled = (ink * (255 / strongest)).astype(np.uint8)
-        return self._centred(self._strengthened(self._reduced(self._cropped(scaled))))
+        return self._centred(self._strengthened(self._reduced(self._coarse(self._cropped(scaled)))))
 
     def _cropped(self, ink: Ink) -> Ink:
         """To the ink; what is fainter than the grain is wiped off."""
         ink = np.where(ink < self.grain * 255, np.uint8(0), ink)
         rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
         return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+    def _coarse(self, ink: Ink) -> Ink:
+        """Of a large picture the strongest of each block, so that no line is too thin to be left by reducing."""
+        block = max(1, max(ink.shape) // (self.coarse * self.side))
+        height, width = (-(-side // block) for side in ink.shape)
+        padded = np.pad(ink, ((0, height * block - ink.shape[0]), (0, width * block - ink.shape[1])))
+        return padded.reshape(height, block, width, block).max((1, 3))
 
     def _reduced(self, ink: Ink) -> Image.Image:
         """The longer side fits between the margins; the shorter keeps the proportion, and at least one pixel."""
@@ -58,7 +67,7 @@ class Convention:
     def _strengthened(self, ink: Image.Image) -> Ink:
         """Each point divided by the strongest one near it, so that a line that was thinned by reducing is full ink again."""
         near = self._strongest(self._strongest(np.asarray(ink)).T).T
-        return np.rint(np.asarray(ink) * (255 / np.maximum(near, np.float32(self.grain * 255)))).clip(0, 255).astype(np.uint8)
+        return np.rint(np.asarray(ink) * (255 / np.maximum(near, np.float32(1)))).clip(0, 255).astype(np.uint8)
 
     def _strongest(self, ink: Ink) -> Ink:
         """The strongest within reach along the rows."""

@@ -1,6 +1,7 @@
 """Folders of engravings: drawn/<class>/*, official/<class>.png and catalogue/, or nothing but class folders of drawings."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -38,10 +39,9 @@ class Engravings(NamedTuple):
 
 def read(files: Files) -> Engravings:
     """The engravings among files (name below the root, content), sorted. Hidden files are left out. Raises BadFolders."""
-    shown = sorted((name, content) for name, content in files if not any(part.startswith((".", "__")) for part in name.split("/")))
-    placed = [(*_place(name), name, content) for name, content in shown]
-    if not any(place for place, *_ in placed):
-        placed = [("drawn", _class_folder(name), name, content) for name, content in shown]
+    shown = {name: content for name, content in files if not any(part.startswith((".", "__")) for part in name.split("/"))}
+    places = _places(sorted(shown))
+    placed = [(place, below, name, shown[name]) for name, (place, below) in places.items()]
     by_place = {place: [found[1:] for found in placed if found[0] == place] for place in PLACES}
     return Engravings(
         sorted((_drawing(*found) for found in by_place["drawn"]), key=lambda drawing: (drawing.engraving, natural(drawing.name))),
@@ -56,6 +56,15 @@ def natural(name: str) -> list[str | int]:
     return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
+def _places(names: list[str]) -> dict[str, tuple[str, list[str]]]:
+    """{name: where it lies, and the path below that}; without any of the places, class folders lie where most files do."""
+    found = {name: _place(name) for name in names}
+    if any(place for place, _ in found.values()):
+        return {name: (place, below) for name, (place, below) in found.items() if place == "drawn" or (place and below[-1])}
+    depth = Counter(name.count("/") for name in names).most_common(1)[0][0] if names else 0
+    return {name: ("drawn", name.split("/")[max(depth - 1, 0) :]) for name in names}
+
+
 def _place(name: str) -> tuple[str, list[str]]:
     """Which of the places a file lies in, and the path below it."""
     *above, file = name.split("/")
@@ -63,10 +72,6 @@ def _place(name: str) -> tuple[str, list[str]]:
         if folder in PLACES:
             return folder, [*above[depth + 1 :], file]
     return "", [file]
-
-
-def _class_folder(name: str) -> list[str]:
-    return name.split("/")[-2:]
 
 
 def _drawing(below: list[str], name: str, content: bytes) -> Picture:
@@ -78,7 +83,7 @@ def _drawing(below: list[str], name: str, content: bytes) -> Picture:
 
 
 def _official(below: list[str], name: str, content: bytes) -> Picture:
-    if len(below) != 1 or not below[0]:
+    if len(below) != 1:
         raise BadFolders(f"{name} is no official picture. Move it to official/<class>.png, or take it out. {SHAPE}")
     return Picture(below[0].rpartition(".")[0] or below[0], f"official/{below[0]}", content)
 
@@ -86,7 +91,7 @@ def _official(below: list[str], name: str, content: bytes) -> Picture:
 def _catalogue(found: list[tuple[list[str], str, bytes]]) -> Iterator[Picture]:
     for below, name, content in found:
         match below:
-            case ["images", file] if file:
+            case ["images", file]:
                 yield Picture(file, f"catalogue/{file}", content)
             case [table] if table in TABLES:
                 pass
