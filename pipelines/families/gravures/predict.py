@@ -29,7 +29,7 @@ class Predictor:
     """A model folder that answers, and the engravings that were added on this machine, embedded by this very model."""
 
     def __init__(self, folder: Path) -> None:
-        self.manifest = manifests.verified(folder)
+        self.folder, self.manifest = folder, manifests.verified(folder)
         self.convention = Convention(**self.manifest["preprocessing"])
         self.catalogue: dict[str, Any] = json.loads(manifests.file(folder, self.manifest, "catalogue").read_text())
         self._session = session(manifests.file(folder, self.manifest, "model"))

@@ -1,10 +1,12 @@
 """The pages of conf/family/gravures.yaml and conf/candidate/gravures-*.yaml, as types."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from pipelines.configs import Page
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Source(Page):
@@ -38,4 +40,73 @@ class Data(Page):
                 raise ValueError(f"sources has {source!r}, so data.{key} must say where it is")
         if self.valid + self.test >= 1:
             raise ValueError(f"valid {self.valid:g} and test {self.test:g} leave no drawing for training; together they must be below 1")
+        return self
+
+
+class Model(Page):
+    """EfficientNet-B0 and its head: `hidden` units, then `dimensions` of the embedding; blocks are skipped by `stochastic_depth`.
+
+    `weights` is "none", "hub" (torchvision's) or a .safetensors file with its `weights_sha256`.
+    """
+
+    hidden: int = Field(ge=1)
+    dimensions: int = Field(ge=2)
+    stochastic_depth: float = Field(default=0.0, ge=0, lt=1)
+    weights: str = "none"
+    weights_sha256: str | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> "Model":
+        if self.weights not in {"none", "hub"} and not self.weights_sha256:
+            raise ValueError(f"weights names the file {self.weights}, so model.weights_sha256 must say what is in it (`sha256sum` does)")
+        return self
+
+
+class Distortion(Page):
+    """What another hand does to an engraving, drawn anew for each picture: `rotation` and `shear` in degrees, `shift`, `scale` and
+
+    `perspective` as fractions, `elastic` in pixels, `width` the share of pictures whose lines become wider or thinner, `ink` by how much
+    lines become fainter or stronger.
+    """
+
+    rotation: float = Field(ge=0, le=45)
+    shear: float = Field(ge=0, le=45)
+    shift: Share
+    scale: Share
+    perspective: Share
+    elastic: float = Field(ge=0, le=10)
+    width: Share
+    ink: Share
+
+
+class Fit(Page):
+    """One recipe: `epochs` on characters of many hands and on made-up symbols, then `tuning` epochs on the engravings.
+
+    A batch holds `batch / each` classes with `each` pictures. While it is tuned, the share `engravings` of a batch's classes are
+    engravings; an epoch then shows each of them `oversample` times at least. What comes of the first part is tuned once for all classes,
+    and once for each of `folds` that leaves classes out. `ema` is the decay of the averaged weights, which are the ones that are kept.
+    """
+
+    loss: Literal["triplet", "batch-hard", "semi-hard", "multi-similarity"]
+    margin: float = Field(gt=0, lt=2)
+    batch: int = Field(ge=4)
+    each: int = Field(ge=2)
+    symbols: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    tuning: int = Field(ge=1)
+    tuning_rate: float = Field(gt=0)
+    engravings: float = Field(gt=0, le=1)
+    oversample: int = Field(ge=1)
+    folds: int = Field(ge=2)
+    weight_decay: float = Field(ge=0)
+    ema: float = Field(ge=0, lt=1)
+    distortion: Distortion
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Fit":
+        if self.batch % self.each or self.batch // self.each < 2:
+            raise ValueError(
+                f"a batch of {self.batch} does not hold two classes or more with {self.each} pictures each; make it a multiple"
+            )
         return self

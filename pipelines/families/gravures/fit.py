@@ -1,0 +1,299 @@
+"""Train an embedding by pairs and triplets with PyTorch: on characters of many hands and made-up symbols, then on the engravings.
+
+What comes of the first part is tuned on all classes, which is served, and once for each fold, which leaves whole classes out: how those
+are found tells how well a class is found that is added later. Any epoch may be the last before a kill: the next start goes on from it.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil, cos, pi
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_metric_learning import losses, miners
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from pipelines import checkpoints, exports, folders, retrieval
+from pipelines.configs import Config
+from pipelines.families.gravures import model as models
+from pipelines.families.gravures.examples import CONVENTION, Split, Writers, load
+from pipelines.families.gravures.model import Encoder
+from pipelines.families.gravures.parts import batches, galleries, index, unseen
+from pipelines.families.gravures.parts.batches import Pool
+from pipelines.families.gravures.parts.distortion import Hand
+from pipelines.families.gravures.parts.index import Entry
+from pipelines.families.gravures.predict import session
+from pipelines.families.gravures.settings import Fit
+from pipelines.manifests import Description, Proof, prove
+from pipelines.trainings import Training
+
+TOLERANCE = 1e-3  # of a number of an embedding, whose length is 1
+PROOF = 64  # drawings of the validation split
+JUDGED = 256  # pictures at once, where nothing is learned
+HANDS = 5  # of the validation split's characters, by which an epoch is judged
+WARMING = 30  # batches of rising steps
+CLIP = 5.0  # norm of the gradient
+CHARACTERS, WHOLE = "characters", "whole"  # parts of a training; the others are folds
+TRIPLETS = 20  # for each picture of a batch, where they are drawn at random
+SERVED = {"model.onnx": "model", index.VECTORS: "vectors", index.HEADER: "index", "catalogue.json": "catalogue"}
+NATIVE = {"native/encoder.safetensors": "native", unseen.FILE: "unseen"}
+
+
+@dataclass
+class Learner:
+    """A network under way, its average, and the parts that are done: tensors of networks, and what folds make of the drawings."""
+
+    network: Encoder
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    done: dict[str, dict[str, Tensor]]
+    folds: dict[str, Tensor]
+
+    @property
+    def averaged(self) -> Encoder:
+        return cast(Encoder, self.average.module)
+
+
+def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
+    """Train all parts, from the last checkpoint where there is one; write what is served, and what the folds answer.
+
+    Raises MissingWeights, or NotProven when the exported network does not answer as the native one does.
+    """
+    train, valid = load(data, "train"), load(data, "valid")
+    device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    learner = _trained(cfg, data, train, valid, device, log)
+    network = models.build(cfg.model).eval()
+    network.load_state_dict(learner.done[WHOLE])
+    return _written(network, train, valid, {name: values.numpy() for name, values in learner.folds.items()}, out)
+
+
+def parts(fit: Fit) -> list[str]:
+    """What each epoch belongs to, in order."""
+    tuned = [WHOLE, *(f"fold {number}" for number in range(fit.folds))]
+    return [CHARACTERS] * fit.epochs + [name for name in tuned for _ in range(fit.tuning)]
+
+
+def _trained(cfg: Config, data: Path, train: Split, valid: Split, device: torch.device, log: Training) -> Learner:
+    torch.manual_seed(cfg.seed)
+    course, loss, hand = parts(cfg.fit), Loss(cfg.fit), Hand(cfg.fit.distortion)
+    characters = [batches.pool(train.writers.images, train.writers.labels), batches.made_up(cfg.fit.symbols, CONVENTION, cfg.seed)]
+    held, everything = unseen.folds(train.labels, cfg.fit.folds), unseen.drawings(data)
+    learner, judges = _resumed(cfg, device, course, log), replace(valid, writers=_few(valid.writers))
+    for epoch in range(len(log.history) + 1, len(course) + 1):
+        part, begins = course[epoch - 1], epoch == 1 or course[epoch - 2] != course[epoch - 1]
+        if begins and part != CHARACTERS:
+            learner = _learner(cfg, device, part, learner.done, learner.folds)
+        pools = characters if part == CHARACTERS else [*characters, _engravings(train, held.get(part, ()))]
+        figures = _epoch(cfg, learner, pools, loss, hand, course, epoch)
+        figures |= {f"valid_{name}": value for name, value in _judged(learner.averaged, judges).items()}
+        if epoch == len(course) or course[epoch] != part:
+            _close(learner, part, everything)
+        log.epoch(figures, lambda folder, kept=learner: _keep(kept, folder))  # type: ignore[misc]
+    return learner
+
+
+def _learner(cfg: Config, device: torch.device, part: str, done: dict[str, dict[str, Tensor]], folds: dict[str, Tensor]) -> Learner:
+    """A network at the beginning of a part: fresh or pretrained, or what has come of the characters."""
+    network = models.build(cfg.model)
+    if part != CHARACTERS:
+        network.load_state_dict(done[CHARACTERS])
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rate = cfg.fit.learning_rate if part == CHARACTERS else cfg.fit.tuning_rate
+    optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=cfg.fit.weight_decay)
+    return Learner(network, AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True), optimizer, done, folds)
+
+
+def _averaging(fit: Fit) -> Any:
+    """An exponential average that follows closely at first."""
+
+    def averaged(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        decay = min(fit.ema, (1 + float(count)) / (10 + float(count)))
+        return mean + (value - mean) * (1 - decay)
+
+    return averaged
+
+
+def _engravings(train: Split, held: tuple[int, ...]) -> Pool:
+    """Drawings and official pictures of the classes that are not held out."""
+    images, labels = (np.concatenate([getattr(train, what), getattr(train.official, what)]) for what in ("images", "labels"))
+    taken = ~np.isin(labels, held)
+    return batches.pool(images[taken], labels[taken])
+
+
+class Loss:
+    """One of four losses of an embedded batch, as of pytorch-metric-learning.
+
+    triplet: Schroff et al. 2015, triplets at random, and semi-hard; batch-hard: Hermans et al. 2017; multi-similarity: Wang et al. 2019.
+    """
+
+    def __init__(self, fit: Fit) -> None:
+        triplets = losses.TripletMarginLoss(fit.margin, triplets_per_anchor=TRIPLETS if fit.loss == "triplet" else "all")
+        self._loss = losses.MultiSimilarityLoss(2.0, 50.0, 0.5) if fit.loss == "multi-similarity" else triplets
+        self._miner = {
+            "triplet": lambda: None,
+            "batch-hard": miners.BatchHardMiner,
+            "semi-hard": lambda: miners.TripletMarginMiner(fit.margin, "semihard"),
+            "multi-similarity": lambda: miners.MultiSimilarityMiner(0.1),
+        }[fit.loss]()
+
+    def __call__(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        return self._loss(embeddings, labels, self._miner(embeddings, labels) if self._miner else None)
+
+
+def _epoch(cfg: Config, learner: Learner, pools: list[Pool], loss: Loss, hand: Hand, course: list[str], epoch: int) -> dict[str, float]:
+    """Batches that seed and epoch decide: a resumed training sees the same ones."""
+    part = course[epoch - 1]
+    steps, lasting, past = _steps(cfg.fit, pools), course.count(part), epoch - 1 - course.index(part)
+    random, total = np.random.default_rng([cfg.seed, epoch]), 0.0
+    torch.manual_seed(cfg.seed * 1000 + epoch)
+    learner.network.train()
+    for step in tqdm(range(steps), cfg.candidate, unit="batch", postfix=f"epoch {epoch}, {part}"):
+        _set_rate(learner.optimizer, past * steps + step, lasting * steps)
+        total += _step(learner, loss, hand, _batch(cfg.fit, random, pools))
+        learner.average.update_parameters(learner.network)
+    return {"loss": total / steps}
+
+
+def _steps(fit: Fit, pools: list[Pool]) -> int:
+    """As many batches as show every character once; or every engraving `oversample` times."""
+    if len(pools) == 3:
+        return ceil(len(pools[2].rows) * fit.oversample / (_share(fit) * fit.each))
+    return ceil(len(pools[0].images) / fit.batch)
+
+
+def _share(fit: Fit) -> int:
+    """Classes of a batch that are engravings, while it is tuned."""
+    return max(1, round(fit.engravings * fit.batch / fit.each))
+
+
+def _batch(fit: Fit, random: np.random.Generator, pools: list[Pool]) -> batches.Batch:
+    """Characters and symbols half and half, turned by quarters; engravings, which are not turned, in their place where they are tuned."""
+    own = _share(fit) if len(pools) == 3 else 0
+    rest = fit.batch // fit.each - own
+    classes = batches.drawn(random, pools[0], rest // 2, fit.each, True)
+    classes += batches.drawn(random, pools[1], rest - rest // 2, fit.each, True)
+    return batches.stacked(classes + (batches.drawn(random, pools[2], own, fit.each, False) if own else []))
+
+
+def _step(learner: Learner, loss: Loss, hand: Hand, batch: batches.Batch) -> float:
+    """One step down the gradient; the loss before it."""
+    device = next(learner.network.parameters()).device
+    with torch.no_grad():
+        ink = hand(torch.from_numpy(batch.images).to(device))
+    value = loss(learner.network(ink), torch.from_numpy(batch.labels).to(device))
+    learner.optimizer.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(learner.network.parameters(), CLIP)
+    learner.optimizer.step()
+    return float(value.detach())
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
+    """Up through WARMING steps, down along a cosine to a hundredth."""
+    share = min(1.0, (step + 1) / WARMING) * (0.01 + 0.99 * (1 + cos(pi * step / steps)) / 2)
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * share if "initial_lr" in group else group.setdefault("initial_lr", group["lr"]) * share
+
+
+def _embedded(network: Encoder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Brought pictures [n, side, side] -> [n, dimensions], undistorted."""
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        chunks = torch.split(torch.from_numpy(np.asarray(images)), JUDGED)
+        return torch.cat([network(chunk.to(device)[:, None].float().div(255)).cpu() for chunk in chunks]).numpy()
+
+
+def _judged(network: Encoder, valid: Split) -> dict[str, float]:
+    """The figures of the validation split that tell how a training goes."""
+    outcomes = retrieval.outcomes(galleries.places(lambda images: _embedded(network, images), valid))
+    figures = retrieval.metrics(outcomes)
+    return {name: figures[name] for name in (retrieval.HEADLINE, "top1", "one_shot_within")}
+
+
+def _few(writers: Writers) -> Writers:
+    """What the first hands have drawn."""
+    return Writers._make(values[writers.writers <= HANDS] for values in writers)
+
+
+def _close(learner: Learner, part: str, everything: NDArray[np.uint8]) -> None:
+    """A part is done: its averaged weights are kept, or what a fold makes of every drawing."""
+    if part in (CHARACTERS, WHOLE):
+        learner.done[part] = checkpoints.packed({name: value.cpu().clone() for name, value in learner.averaged.state_dict().items()})
+    else:
+        learner.folds[part] = torch.from_numpy(_embedded(learner.averaged, everything))
+
+
+def _keep(learner: Learner, folder: Path) -> None:
+    checkpoints.keep(folder, {"network": learner.network, "average": learner.average, "optimizer": learner.optimizer})
+    for name, tensors in learner.done.items():
+        save_file(tensors, folder / f"done-{name}.safetensors")
+    save_file(learner.folds, folder / "folds.safetensors")
+
+
+def _resumed(cfg: Config, device: torch.device, course: list[str], log: Training) -> Learner:
+    """The learner of the last epoch, or one at the beginning."""
+    if not log.checkpoint:
+        return _learner(cfg, device, CHARACTERS, {}, {})
+    done = {name: load_file(path) for name in (CHARACTERS, WHOLE) if (path := log.checkpoint / f"done-{name}.safetensors").exists()}
+    part = course[len(log.history) - 1]
+    begun = part if CHARACTERS in done else CHARACTERS
+    learner = _learner(cfg, device, begun, done, load_file(log.checkpoint / "folds.safetensors"))
+    checkpoints.resume(log.checkpoint, {"network": learner.network, "average": learner.average, "optimizer": learner.optimizer})
+    return learner
+
+
+class Served(nn.Module):
+    """Pictures [n, side, side] of bytes -> embeddings [n, dimensions]."""
+
+    def __init__(self, network: Encoder) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.network(pictures[:, None].float().div(255))
+
+
+def _written(network: Encoder, train: Split, valid: Split, folds: dict[str, NDArray[np.float32]], out: Path) -> Description:
+    """Write the network in both forms, prove them against each other, and lay out the engravings it knows."""
+    (out / "native").mkdir()
+    save_file(checkpoints.packed(network.state_dict()), out / "native/encoder.safetensors")
+    proof = _exported(network, np.asarray(valid.images[:PROOF]), out / "model.onnx")
+    _indexed(train, out)
+    folders.write_json(out / "catalogue.json", train.catalogue)
+    unseen.write(out, folds)
+    return Description(
+        served=SERVED,
+        native=NATIVE,
+        input={"shape": [None, CONVENTION.side, CONVENTION.side], "dtype": "uint8"},
+        output={"kind": "embedding", "dimensions": network(torch.zeros(1, 1, CONVENTION.side, CONVENTION.side)).shape[1]},
+        preprocessing=CONVENTION,
+        proof=proof,
+    )
+
+
+def _exported(network: Encoder, pictures: NDArray[np.uint8], path: Path) -> Proof:
+    """Write model.onnx; hold its embeddings of real drawings against PyTorch's."""
+    served, example = Served(network).eval(), torch.from_numpy(pictures)
+    with torch.inference_mode():
+        native = served(example).numpy()
+    told = {"input_names": ["pictures"], "output_names": ["embeddings"], "dynamo": True, "external_data": False}
+    torch.onnx.export(served, (example[:2],), path, dynamic_shapes=({0: "n"},), **told)  # type: ignore[arg-type]
+    exports.bare(path)
+    return prove(native, session(path).run(None, {"pictures": pictures})[0], TOLERANCE)
+
+
+def _indexed(train: Split, out: Path) -> None:
+    """The drawings that were learned from, the official pictures and the catalogue's, as the exported network embeds them."""
+    names = train.classes
+    entries = [Entry(names[label], "drawn", name) for label, name in zip(train.labels, train.names, strict=True)]
+    entries += [Entry(names[label], "official", name) for label, name in zip(train.official.labels, train.official.names, strict=True)]
+    entries += [Entry(row["picture"], "catalogue", f"catalogue/{row['picture']}") for row in train.catalogue["pictures"]]
+    images, encoder = np.concatenate([train.images, train.official.images, train.catalogue_images]), session(out / "model.onnx")
+    answers = [encoder.run(None, {"pictures": images[start : start + JUDGED]})[0] for start in range(0, len(images), JUDGED)]
+    index.write(out, entries, np.concatenate(answers), folders.sha256(out / "model.onnx"))

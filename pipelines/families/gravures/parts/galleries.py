@@ -1,0 +1,47 @@
+"""What an embedding is asked: drawings among one drawing a class, among five, among official pictures; characters it has never seen."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import retrieval
+from pipelines.families.gravures.examples import Split, Writers
+from pipelines.retrieval import Ranks
+
+SEED = 0  # of the drawings that stand for their class, and of the trials
+EACH = {"one": 1, "five": 5}  # drawings a class in a gallery
+WAYS, TRIALS = 20, 400  # of one-shot trials, Lake et al. 2015
+Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def places(embed: Embed, examples: Split) -> dict[str, Ranks]:
+    """Where the right class stands, {kind: (rank [n], precision [n])}: among one drawing a class, five, official pictures; in trials."""
+    queries, gallery = embed(examples.images), examples.gallery
+    found = {}
+    for kind, each in EACH.items():
+        rows = retrieval.few(gallery.labels, each, SEED)
+        found[kind] = retrieval.ranks(queries, examples.labels, embed(gallery.images[rows]), gallery.labels[rows])
+    if len(examples.official.labels):
+        asked = np.isin(examples.labels, examples.official.labels)
+        found["official"] = retrieval.ranks(
+            queries[asked], examples.labels[asked], embed(examples.official.images), examples.official.labels
+        )
+    return found | _trials(embed, examples.writers)
+
+
+def _trials(embed: Embed, writers: Writers) -> dict[str, Ranks]:
+    """One-shot trials over all alphabets of the split, and within one; where it has fewer characters, among as many as there are."""
+    embeddings, labels = embed(writers.images), (writers.labels, writers.alphabets, writers.writers)
+    found = {}
+    for kind, within in (("writers", False), ("writers_within", True)):
+        ways = min(WAYS, _most(writers, within))
+        found[kind] = retrieval.places(retrieval.one_shot(embeddings, *labels, ways=ways, trials=TRIALS, seed=SEED, within=within))
+    return found
+
+
+def _most(writers: Writers, within: bool) -> int:
+    """Characters of all alphabets, or of the one that has most."""
+    characters = {tuple(pair) for pair in zip(writers.alphabets.tolist(), writers.labels.tolist(), strict=True)}
+    alphabets = [alphabet for alphabet, _ in characters]
+    return max(map(alphabets.count, alphabets)) if within else len(characters)
