@@ -239,7 +239,7 @@ def test_a_predictor_is_judged_at_its_own_threshold_in_pixels_of_the_page(certai
     assert len(found["documents"]) == 4
     assert score.headline({key: value[[3, 0, 0, 1]] for key, value in found.items()}) == pytest.approx(1)
     assert (score.metrics(found)["map50_95"], score.metrics(found)["f1"]) == (pytest.approx(1), f1)
-    assert {row["class"] for row in score.tables(clerk, found)["classes"]} == {"all", "embedded"}
+    assert {row["class"] for row in score.tables(clerk, split, found)["classes"]} == {"all", "embedded"}
     assert score.sheets(clerk, split, found)["mistakes"].size[0] > 8 * detection.TILE
 
 

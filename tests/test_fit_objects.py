@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from pipelines import configs, devices
+from pipelines import checkpoints, configs, devices
 from pipelines.families.objects import fit
 from pipelines.trainings import Training
 
@@ -29,7 +29,7 @@ cfg = configs.compose([*{PAGES}, "candidate=objects-simple", *recipe.split()])
 build = fit.models.build
 
 def kept(name, network):
-    save_file(fit._packed(network.state_dict()), f"{{name}}.safetensors")
+    save_file(checkpoints.packed(network.state_dict()), f"{{name}}.safetensors")
     return network
 
 def trained(name, device):
@@ -44,7 +44,7 @@ RESUMED = f"""
 import json, sys
 from pathlib import Path
 import torch
-from pipelines import configs
+from pipelines import configs, pretrained
 from pipelines.families.objects import fit
 from pipelines.trainings import Training
 
@@ -71,7 +71,7 @@ for candidate in sys.argv[1:]:
 # Pictures that say of each pixel where it was: red is its row, green its column, from 1 on; black is beyond the border.
 BORDERED = f"""
 import torch
-from pipelines import configs
+from pipelines import configs, pretrained
 from pipelines.families.objects import fit
 
 cfg = configs.compose([*{PAGES}, "candidate=objects-simple"])
@@ -100,11 +100,11 @@ assert whitened == list(range(0, 200, 4)), whitened
 """
 REFUSED = """
 import re, sys
-from pipelines import configs
+from pipelines import configs, pretrained
 from pipelines.families.objects import model
 try:
     model.build(configs.compose(sys.argv[2:]).model, 10, [0.5] * 3, [0.2] * 3)
-except model.MissingWeights as error:
+except pretrained.MissingWeights as error:
     assert re.search(sys.argv[1], str(error)), error
 else:
     raise SystemExit("they were taken")

@@ -21,8 +21,9 @@ def main(cfg: Config) -> None:
     counts = {split: len(found.images) for split, found in splits.items()}
     report = _report(cfg, figures, counts, latency_ms(predictor, splits["valid"].images))
     folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
-    _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(predictor, outcomes["valid"]), cfg.model_folder)
-    _sheets(Path("reports", cfg.family, "sheets", str(cfg.candidate)), scoring.sheets(predictor, splits["valid"], outcomes["valid"]))
+    shown = predictor, splits["valid"], outcomes["valid"]
+    _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(*shown), cfg.model_folder)
+    _sheets(Path("reports", cfg.family, "sheets", str(cfg.candidate)), scoring.sheets(*shown))
     valid, test = (figures[split][scoring.HEADLINE] for split in ("valid", "test"))
     print(f"{cfg.candidate}: {scoring.HEADLINE} {valid:.4f} on validation, {test:.4f} on test")
 

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, distributed, nn
 from torch.nn import parallel
 from tqdm import tqdm
 
-from pipelines import calibration, cards, devices, exports
+from pipelines import calibration, cards, checkpoints, devices, exports
 from pipelines.configs import Config
 from pipelines.families.objects import model as models
 from pipelines.families.objects.examples import CONVENTION, Split, classes, load
@@ -46,7 +46,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     device = _joined()
     network, valid = _trained(cfg, data, device, log)
     (out / "native").mkdir()
-    save_file(_packed(network.state_dict()), out / "native/model.safetensors")
+    save_file(checkpoints.packed(network.state_dict()), out / "native/model.safetensors")
     return Description(
         served={"model.onnx": "model"},
         native={"native/model.safetensors": "safetensors"},
@@ -99,8 +99,9 @@ def _trained(cfg: Config, data: Path, device: torch.device, log: Training) -> tu
 
 def _train(cfg: Config, network: models.Network, train: Pictures, valid: Pictures, log: Training) -> None:
     optimizer = _optimizer(cfg.fit, network)
+    kept: checkpoints.Kept = {"model": network, "optimizer": optimizer}
     if log.checkpoint:
-        _resume(network, optimizer, log.checkpoint)
+        checkpoints.resume(log.checkpoint, kept)
     elif cfg.model.network == "fast":
         network.whiten(train.images[:: max(1, len(train.images) // WHITENED)])  # from all of the split: it may be sorted by class
     stepped = _shared(network)
@@ -108,7 +109,7 @@ def _train(cfg: Config, network: models.Network, train: Pictures, valid: Picture
         figures = _epoch(cfg, stepped, optimizer, train, epoch)
         if devices.rank() == 0:
             right = (_logits(cfg.fit, network, valid.images).argmax(1) == valid.labels).float().mean()
-            log.epoch({**figures, "valid_accuracy": float(right)}, lambda folder: _keep(network, optimizer, folder))
+            log.epoch({**figures, "valid_accuracy": float(right)}, lambda folder: checkpoints.keep(folder, kept))
 
 
 def _shared(network: nn.Module) -> nn.Module:
@@ -259,24 +260,3 @@ def _export(cfg: Config, network: nn.Module, valid: Pictures, path: Path) -> Pro
     exports.bare(path)
     answering = session(path)
     return prove(native, answering.run(None, {"pictures": pictures.numpy()})[0], TOLERANCE)
-
-
-def _keep(network: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    """A checkpoint: the network's tensors, and the optimizer's as <parameter>.<name>."""
-    save_file(_packed(network.state_dict()), folder / "model.safetensors")
-    state = {f"{index}.{name}": value for index, values in optimizer.state_dict()["state"].items() for name, value in values.items()}
-    save_file(_packed(state), folder / "optimizer.safetensors")
-
-
-def _packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """As the file format wants them: in the plain order of dimensions, whatever the order on the device."""
-    return {name: value.contiguous() for name, value in tensors.items()}
-
-
-def _resume(network: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    network.load_state_dict(load_file(folder / "model.safetensors"))
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in load_file(folder / "optimizer.safetensors").items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

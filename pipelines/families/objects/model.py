@@ -1,19 +1,14 @@
 """Three networks for 32 x 32 in colour. Each takes pictures [n, 3, 32, 32] of 0 to 255 and normalises them itself."""
 
 from itertools import pairwise
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from pipelines import folders
+from pipelines import pretrained
 from pipelines.families.objects.settings import Model
 
 PATCH = 2  # pixels: the whitening layer looks at PATCH x PATCH
-
-
-class MissingWeights(FileNotFoundError):
-    """Pretrained weights that are named and cannot be had, or are others than those."""
 
 
 class Network(nn.Module):
@@ -98,51 +93,11 @@ def _norm(width: int) -> nn.BatchNorm2d:
 
 def resnet18(cfg: Model, classes: int) -> nn.Module:
     """torchvision's, its first layer made for small pictures; pretrained where `weights` names a file or "hub"."""
+    from torchvision.models import ResNet18_Weights
     from torchvision.models import resnet18 as network
 
     body = network()
-    if cfg.weights != "none":
-        _take(body, cfg.weights, _hub() if cfg.weights == "hub" else _file(Path(cfg.weights), str(cfg.weights_sha256)))
+    pretrained.take(body, "resnet18", cfg.weights, cfg.weights_sha256, ResNet18_Weights.DEFAULT)
     body.conv1, body.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     body.fc = nn.Linear(body.fc.in_features, classes)
     return body
-
-
-def _take(body: nn.Module, name: str, tensors: dict[str, Tensor]) -> None:
-    """Raises MissingWeights for those of another network."""
-    try:
-        body.load_state_dict(tensors)
-    except RuntimeError as error:
-        words = str(error).splitlines()[1:2] or [str(error)]
-        raise MissingWeights(
-            f"model.weights={name} are not those of torchvision's resnet18 with its 1,000 classes ({words[0].strip()[:200]}). "
-            "Name a file of its state_dict, 'hub' or 'none'."
-        ) from error
-
-
-def _hub() -> dict[str, Tensor]:
-    """torchvision's own, its checksum in its address. Raises MissingWeights."""
-    from torchvision.models import ResNet18_Weights
-
-    try:
-        return dict(ResNet18_Weights.DEFAULT.get_state_dict(check_hash=True, weights_only=True))
-    except (OSError, RuntimeError) as error:
-        raise MissingWeights(
-            f"model.weights=hub: {ResNet18_Weights.DEFAULT.url} could not be had ({error}). Connect to the network, or set it to none."
-        ) from error
-
-
-def _file(path: Path, sha256: str) -> dict[str, Tensor]:
-    """The tensors of a .safetensors file. Raises MissingWeights."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    found = folders.sha256(path) if path.is_file() else "no such file"
-    if found != sha256:
-        raise MissingWeights(
-            f"model.weights={path} has SHA-256 {found}; model.weights_sha256 is {sha256}. Name the file that has it, 'hub' or 'none'."
-        )
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise MissingWeights(f"model.weights={path} is no .safetensors file ({error}). Save the tensors as one.") from error

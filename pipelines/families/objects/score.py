@@ -22,7 +22,7 @@ def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
     return classification.outcomes(predictor, examples.images, examples.labels)
 
 
-def tables(predictor: Predictor, outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
+def tables(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
     """Rows to plot: {"confusion", "reliability", "classes"}."""
     return classification.tables(outcomes, predictor.labels)
 

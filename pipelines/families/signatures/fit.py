@@ -13,12 +13,11 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import detection, exports
+from pipelines import checkpoints, detection, exports
 from pipelines.configs import Config
 from pipelines.families.signatures import model as models
 from pipelines.families.signatures.examples import LABELS, Split, load
@@ -87,12 +86,13 @@ def _trained(cfg: Config, data: Path, valid: Split, device: torch.device, log: T
     network = models.build(cfg.model, text).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True)
     averaged, optimizer = cast(Darknet, average.module), _optimizer(cfg.fit, network)
+    kept: checkpoints.Kept = {"model": network, "average": average, "optimizer": optimizer}
     if log.checkpoint:
-        _resume(network, average, optimizer, log.checkpoint)
+        checkpoints.resume(log.checkpoint, kept)
     for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
         figures = _epoch(cfg, network, average, optimizer, train, epoch)
         figures |= {"valid_map50": _judged(cfg, averaged, valid)}
-        log.epoch(figures, lambda folder: _keep(network, average, optimizer, folder))
+        log.epoch(figures, lambda folder: checkpoints.keep(folder, kept))
     return text, averaged
 
 
@@ -253,26 +253,3 @@ def _outcomes(split: Split, answers: list[NDArray[np.float32]]) -> detection.Out
     """Answers held against the labels, both as fractions of the page."""
     truths = [in_fractions(page.boxes, page.height, page.width) for page in split.pages]
     return detection.outcomes([page.document for page in split.pages], [page.source for page in split.pages], truths, answers)
-
-
-def _keep(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    """A checkpoint: the network's tensors, the averaged ones, and the optimizer's as <parameter>.<name>."""
-    save_file(_packed(network.state_dict()), folder / "model.safetensors")
-    save_file(_packed(average.state_dict()), folder / "average.safetensors")
-    state = {f"{index}.{name}": value for index, values in optimizer.state_dict()["state"].items() for name, value in values.items()}
-    save_file(_packed({name: value for name, value in state.items() if value is not None}), folder / "optimizer.safetensors")
-
-
-def _packed(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """As the file format wants them: in the plain order of dimensions, whatever the order on the device."""
-    return {name: value.contiguous() for name, value in tensors.items()}
-
-
-def _resume(network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
-    network.load_state_dict(load_file(folder / "model.safetensors"))
-    average.load_state_dict(load_file(folder / "average.safetensors"))
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in load_file(folder / "optimizer.safetensors").items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

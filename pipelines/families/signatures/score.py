@@ -52,7 +52,7 @@ def metrics(outcomes: Outcomes) -> dict[str, float]:
     return detection.metrics(outcomes, _threshold(outcomes))
 
 
-def tables(predictor: Predictor, outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
+def tables(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
     """Rows to plot: {"classes", by source; "confusion", of counts; "reliability", "curve"}."""
     return detection.tables(outcomes, _threshold(outcomes))
 
