@@ -50,7 +50,11 @@ class Unknown(LookupError):
         super().__init__(f"There is no lens {str(verre_id)[:20]}. {instead}")
 
 
-class _Marks(BaseModel):
+class _Said(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Marks(_Said):
     shapes: list[str]
     letters: list[str]
 
@@ -60,7 +64,7 @@ class _Picture(_Marks):
     shows: str | None = Field(alias="class")
 
 
-class _Lens(BaseModel):
+class _Lens(_Said):
     verre_id: int = Field(ge=0, le=LARGEST)
     name: str
     index_code: str = Field(pattern=r"^1[0-9]{0,3}$")
@@ -69,9 +73,7 @@ class _Lens(BaseModel):
     material: str | None = None
 
 
-class _Catalogue(BaseModel):
-    model_config = ConfigDict(strict=True)
-
+class _Catalogue(_Said):
     pictures: list[_Picture]
     lenses: list[_Lens]
     classes: dict[str, _Marks]
