@@ -29,7 +29,7 @@ def engravings() -> Iterator[tuple[str, bytes]]:
         random = np.random.default_rng(number)
         for drawing in range(DRAWINGS if number < CLASSES - 2 else 0):
             yield f"drawn/{name}/{name}_{drawing:02}.png", _png(symbols.drawn(symbol, random, SIDE))
-        if number % 5 != 4:
+        if number % 5 != 3:
             yield f"official/{name}.png", _png(symbols.printed(symbol.strokes, HEIGHT, WIDTH))
     yield from _catalogue(made)
 

@@ -4,7 +4,7 @@ A symbol is a shape, a letter, a word or a scribble, or several of them: one in 
 call of `symbol` makes up another, so that a generator's seed names a kind of engraving; each call of `drawn` is another person's hand.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -115,7 +115,7 @@ def beside(one: Symbol, word: str) -> Symbol:
     return Symbol(_row([_fitted(one.strokes), _boxed(written(word), -1, -0.5, 1, 0.5)], 0.5))
 
 
-def written(word: str) -> Strokes:
+def written(word: Sequence[str]) -> Strokes:
     """Characters of GLYPHS in a row."""
     return _row([_glyph(GLYPHS[character]) for character in word], 0.4)
 
