@@ -13,7 +13,7 @@ from pipelines.families.gravures.parts.engravings import Picture
 TAGS = Path(__file__).with_name("tags.csv")
 COLUMNS = {"lens_id", "lens_name", "index_code", "image"}
 TAG_COLUMNS = {"engraving", "sha256", "class", "shapes", "letters"}
-CODE = re.compile(r"1[0-9]{0,3}")  # the refractive index without its point: 15 is 1.5, 1591 is 1.591
+CODE = re.compile(r"1[0-9]{1,3}")  # the refractive index without its point: 15 is 1.5, 1591 is 1.591
 DIGITS = 12  # of a picture's SHA-256 in the table of tags
 
 
