@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve predict bento lineage release rollback store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -59,6 +59,24 @@ predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, witho
 
 bento: .venv/with-serve+bento ## family=digits: the champion with its endpoint in one folder that runs anywhere; its Dockerfile, linted
 	@python -m serving.bento --family $(family)
+
+user-add: .venv/with-serve ## name=ada [administrator=yes]: may sign in; asks for a password, or reads a line that is piped in
+	@python -m serving.accounts add --name '$(call given,name,make user-add name=ada)' $(if $(filter yes,$(administrator)),--administrator)
+
+user-list: .venv/with-serve ## who may sign in, at USERS_URL or in .store/users.db
+	@python -m serving.accounts list
+
+user-password: .venv/with-serve ## name=ada: another password; whoever is signed in by that name is signed out
+	@python -m serving.accounts password --name '$(call given,name,make user-password name=ada)'
+
+user-disable: .venv/with-serve ## name=ada: signed out, and not let in until `make user-enable name=ada`
+	@python -m serving.accounts disable --name '$(call given,name,make user-disable name=ada)'
+
+user-enable: .venv/with-serve ## name=ada: let in again
+	@python -m serving.accounts enable --name '$(call given,name,make user-enable name=ada)'
+
+user-remove: .venv/with-serve ## name=ada: signed out, and forgotten
+	@python -m serving.accounts remove --name '$(call given,name,make user-remove name=ada)'
 
 lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or answer back to the source files
 	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)'

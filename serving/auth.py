@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from pipelines import errors
 from serving import problems
 
 logger = logging.getLogger("atelier.serving")
@@ -121,9 +122,10 @@ def described(schema: dict[str, Any], guarded: bool) -> dict[str, Any]:
 
 
 def guarded(app: FastAPI, inner: ASGIApp, family: str) -> ASGIApp:
-    """`inner`, behind the guard. Raises what says why nobody could sign in."""
+    """`inner`, behind the guard; where nobody could sign in, the process says why, and ends."""
     from serving import authority, guard
 
-    app.state.authority = authority.manned()
+    with errors.printed_once():  # BentoML starts a worker that ends so again, until there is somebody
+        app.state.authority = authority.manned()
     app.state.authority.follow()
     return guard.Guard(inner, app.state.authority, family)

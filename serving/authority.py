@@ -20,7 +20,6 @@ from serving.tokens import Claims, Tokens, Unaccepted
 from serving.users import Clock, User, Users
 
 logger = logging.getLogger("atelier.serving")
-URL = f"sqlite:///{stores.ROOT}/users.db"
 MIGRATIONS = Path(__file__).parent / "migrations" / "users"
 INTERVAL = 2.0  # seconds until an access token of an ended session is refused by every worker
 
@@ -121,10 +120,15 @@ class Authority:
         return True
 
 
+def url() -> str:
+    """Where the users are."""
+    return os.environ.get("USERS_URL") or f"sqlite:///{stores.ROOT}/users.db"
+
+
 @cache
 def standing() -> Authority:
     """The one of this process, with its first administrator. Raises what is wrong with USERS_URL, AUTH_KEY or ADMIN_*."""
-    authority = Authority(os.environ.get("USERS_URL") or URL, tokens.key())
+    authority = Authority(url(), tokens.key())
     name, password = os.environ.get("ADMIN_USER"), os.environ.get("ADMIN_PASSWORD")
     if bool(name) != bool(password):
         missing = "ADMIN_PASSWORD" if name else "ADMIN_USER"

@@ -125,7 +125,8 @@ def told(family: str, bento: Path, linted: str) -> str:
             f"  elsewhere   uv venv away && uv pip install --python away --require-hashes -r {path / REQUIREMENTS}",
             f"              BENTOML_DO_NOT_TRACK=True away/bin/bentoml serve {path}",
             f"  container   docker build -t {tag} -f {path / DOCKERFILE} {path}",
-            f"              docker run --rm -p 127.0.0.1:3000:3000 {tag}",
+            f"              docker run --rm -p 127.0.0.1:3000:3000 -e ADMIN_USER -e ADMIN_PASSWORD {tag}",
+            "              (the first user's name and password, from your environment; -e AUTH=off instead lets everybody in)",
             f"  or          cd / && {home} bentoml containerize {tag}   (from / only: BentoML issue 5566)",
         ]
     )

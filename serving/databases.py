@@ -117,7 +117,7 @@ def _unreached(address: URL, error: BaseException) -> str:
     remedy = (
         "Look at the name and the password in its URL." if "authentication failed" in reason else "Is it there, and may this user write it?"
     )
-    return f"The database {shown(address)} does not answer: {reason.rstrip('.')}. {remedy}"
+    return f"The database {shown(address)} does not answer: {reason.rstrip('.?')}. {remedy}"
 
 
 def migrated(url: str, folder: Path) -> Engine:

@@ -117,23 +117,23 @@ class Users:
 
     def password(self, name: str, password: str) -> None:
         """Another password; whoever is signed in with the old one is signed out. Raises UnknownUser or BadPassword."""
-        user = self._known(name)
+        user = self.known(name)
         hashed = passwords.hashed(passwords.checked(password, user.name))
         self._change(user, password_hash=hashed)
 
     def disable(self, name: str) -> None:
         """Keep the user, and let nobody in by that name; whoever is signed in is signed out. Raises UnknownUser or LastAdministrator."""
-        user = self._known(name)
+        user = self.known(name)
         self._spared(user)
         self._change(user, disabled=True)
 
     def enable(self, name: str) -> None:
         """Let a disabled user in again. Raises UnknownUser."""
-        self._change(self._known(name), disabled=False)
+        self._change(self.known(name), disabled=False)
 
     def remove(self, name: str) -> None:
         """Forget the user. Raises UnknownUser or LastAdministrator."""
-        user = self._known(name)
+        user = self.known(name)
         self._spared(user)
         with databases.writing(self.engine) as connection:
             revoke(connection, SESSIONS.c.user_id == user.id, self.clock())
@@ -150,7 +150,8 @@ class Users:
             connection.execute(USERS.update().where(USERS.c.id == user.id).values(**values))
             revoke(connection, SESSIONS.c.user_id == user.id, self.clock())
 
-    def _known(self, name: str) -> User:
+    def known(self, name: str) -> User:
+        """The same. Raises UnknownUser."""
         if user := self.find(name):
             return user
         names = ", ".join(known.name for known in self.listed()) or "none"
