@@ -77,8 +77,7 @@ class Users:
         row = self._row(name, password)
         try:
             with databases.writing(self.engine) as connection:
-                first = connection.execute(sa.select(USERS.c.id).limit(1)).first() is None
-                connection.execute(USERS.insert().values(**row, administrator=administrator or first))
+                connection.execute(USERS.insert().values(**row, administrator=administrator or _empty(connection)))
         except IntegrityError:
             raise KnownUser(f"{row['name']} is there already. Change the password with `make user-password name={row['name']}`.") from None
         return str(row["name"])
@@ -90,12 +89,12 @@ class Users:
         row = self._row(name, password)
         try:
             with databases.writing(self.engine) as connection:
-                nobody = ~sa.exists(sa.select(USERS.c.id))
-                values = sa.select(*(sa.literal(value, USERS.c[key].type) for key, value in {**row, "administrator": True}.items()))
-                made = connection.execute(USERS.insert().from_select([*row, "administrator"], values.where(nobody)))
+                if not _empty(connection):
+                    return False
+                connection.execute(USERS.insert().values(**row, administrator=True))
         except IntegrityError:  # another process has just made it
             return False
-        return made.rowcount == 1
+        return True
 
     def _row(self, name: str, password: str) -> dict[str, Any]:
         name = checked(name)
@@ -161,6 +160,10 @@ class Users:
         others = [known for known in self.listed() if known.administrator and not known.disabled and known.id != user.id]
         if user.administrator and not others:
             raise LastAdministrator(f"{user.name} is the last administrator. Add another first: make user-add name=... administrator=yes")
+
+
+def _empty(connection: Connection) -> bool:
+    return connection.execute(sa.select(USERS.c.id).limit(1)).first() is None
 
 
 def normal(name: str) -> str | None:

@@ -15,27 +15,14 @@ from serving.attempts import Locked
 from serving.authority import Authority, Granted, WrongPassword
 from serving.tokens import Unaccepted
 from tests.conftest import ROOT
+from tests.people import KEY, RIGHT, WRONG, Clock, hash_quickly
 
-KEY = "k" * 64
-RIGHT, WRONG = "correct horse battery", "incorrect horse"
 HERE = "192.0.2.1"
-
-
-class Clock:
-    """Seconds since 1970, as the test says."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 as it is, but of little memory: the tests hash a hundred times."""
-    monkeypatch.setattr(passwords, "HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
-    passwords.nobodys.cache_clear()
+    hash_quickly(monkeypatch)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
