@@ -72,7 +72,10 @@ def settle(host: str) -> None:
 
 def listening() -> list[str]:
     """Addresses that this process listens on. `bentoml serve --host` reaches a worker as an open socket, and in no other way."""
-    connections = psutil.Process().net_connections("tcp")
+    try:
+        connections = psutil.Process().net_connections("tcp")
+    except psutil.Error:
+        return []
     return sorted({connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN})
 
 

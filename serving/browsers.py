@@ -46,8 +46,16 @@ def own_site(request: Request) -> None:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is not None and site not in ("same-origin", "none"):
         raise _foreign()
-    if site is None and origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+    if site is None and origin is not None and _place(origin) != request.headers.get("host", "").lower():
         raise _foreign()
+
+
+def _place(origin: str) -> str | None:
+    """Host and port of an origin; none of `null`."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _foreign() -> Refusal:

@@ -19,6 +19,7 @@ SECONDS: dict[Kind, int] = {"access": 15 * 60, "refresh": 12 * 3600}
 CLAIMS = ("iss", "sub", "exp", "iat", "jti", "sid", "type")
 LONGEST = 2048  # characters; ours have about 330
 KEY = 32  # bytes at least (RFC 7518, section 3.2)
+REMEDY = "Set AUTH_KEY to what `openssl rand -hex 32` prints"
 FILE = stores.ROOT / "auth.key"
 
 
@@ -76,10 +77,13 @@ class Tokens:
 def key() -> str:
     """AUTH_KEY, or else the project's own key, made at first use in a file for its owner alone. Raises BadKey."""
     given = os.environ.get("AUTH_KEY")
-    found = _kept() if given is None else given
+    try:
+        found = _kept() if given is None else given
+    except OSError as error:
+        raise BadKey(f"{FILE} cannot be made, or read: {error.strerror}. {REMEDY}.") from None
     if len(found.encode()) < KEY:
         where = f"The key in {FILE}" if given is None else "AUTH_KEY"
-        remedy = "Remove the file" if given is None else "Set it to what `openssl rand -hex 32` prints, or leave it unset"
+        remedy = "Remove the file" if given is None else REMEDY
         raise BadKey(f"{where} has {len(found.encode())} bytes; at least {KEY} random ones are asked. {remedy}.")
     return found
 

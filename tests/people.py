@@ -1,0 +1,25 @@
+"""What the tests of users have in common: names, passwords, a clock that stands where it is put, and hashes that cost little."""
+
+import argon2
+import pytest
+
+from serving import passwords
+
+KEY = "k" * 64
+RIGHT, WRONG = "correct horse battery", "incorrect horse"
+
+
+class Clock:
+    """Seconds since 1970, as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 as it is, but of little memory: the tests hash a hundred times."""
+    monkeypatch.setattr(passwords, "HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+    passwords.nobodys.cache_clear()
