@@ -9,7 +9,19 @@ from rich.table import Table
 
 from benchmarks import harness
 
-NAMES = ("prediction", "http", "start", "memory", "objects", "training", "pipeline", "signatures", "signatures-large")
+NAMES = (
+    "prediction",
+    "http",
+    "start",
+    "memory",
+    "objects",
+    "training",
+    "pipeline",
+    "signatures",
+    "signatures-large",
+    "neighbours",
+    "gravures",
+)
 
 
 def main() -> None:

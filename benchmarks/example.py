@@ -1,6 +1,7 @@
 """A picture of each family to ask about, drawn here: benchmarks need no data set."""
 
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,19 @@ from pipelines.families.objects import embedded
 from pipelines.families.signatures import embedded as letters
 
 LABELS: dict[str, Any] = {"digits": 7}  # what a champion must see; what it takes a drawn arrow for, nobody knows
+PATHS = {"gravures": "/match"}  # where a picture is sent; of the others /predict
+STROKES: list[list[tuple[float, float]]] = [  # of an engraving, as shares of the drawing field: a V in a circle
+    [(0.5 + 0.3 * math.cos(turn / 12 * math.pi), 0.5 + 0.3 * math.sin(turn / 12 * math.pi)) for turn in range(25)],
+    [(0.37, 0.36), (0.5, 0.66), (0.63, 0.36)],
+]
 
 
 def pixels(family: str) -> NDArray[np.uint8]:
-    """Of digits a seven [28, 28], of objects an arrow [32, 32, 3], of signatures a signed letter [1216, 940]."""
-    return {"digits": seven, "objects": arrow, "signatures": letter}[family]()
+    """Of digits a seven [28, 28], of objects an arrow [32, 32, 3], of signatures a signed letter [1216, 940],
+
+    of gravures a drawing as the page sends it [560, 560].
+    """
+    return {"digits": seven, "gravures": engraving, "objects": arrow, "signatures": letter}[family]()
 
 
 def seven() -> NDArray[np.uint8]:
@@ -35,6 +44,19 @@ def letter() -> NDArray[np.uint8]:
     """As large as the scans of Tobacco-800."""
     page = next(page for page in letters.drawn() if len(page.boxes))
     return np.asarray(Image.open(io.BytesIO(page.content)).resize((940, 1216), Image.Resampling.BICUBIC))
+
+
+def engraving(side: int = 560, pen: int = 14) -> NDArray[np.uint8]:
+    """Dark on white."""
+    paper = Image.new("L", (side, side), 255)
+    for stroke in STROKES:
+        ImageDraw.Draw(paper).line([(x * side, y * side) for x, y in stroke], fill=24, width=pen, joint="curve")
+    return np.asarray(paper)
+
+
+def seen(said: dict[str, Any]) -> Any:
+    """What an answer says is on the picture; None where it says nothing."""
+    return said.get("prediction") if "prediction" in said else next((match["engraving"] for match in said.get("matches", [])), None)
 
 
 def file(family: str) -> tuple[str, str, bytes]:

@@ -45,13 +45,13 @@ class Request(NamedTuple):
 
 def picture(family: str) -> Request:
     """The family's example as a multipart upload."""
-    return upload(*example.file(family))
+    return upload(*example.file(family), example.PATHS.get(family, "/predict"))
 
 
-def upload(name: str, kind: str, content: bytes) -> Request:
-    """A file as a multipart upload, to /predict."""
+def upload(name: str, kind: str, content: bytes, path: str = "/predict") -> Request:
+    """A file as a multipart upload."""
     head = f'--frontier\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\nContent-Type: {kind}\r\n\r\n'
-    return Request("/predict", "multipart/form-data; boundary=frontier", head.encode() + content + b"\r\n--frontier--\r\n")
+    return Request(path, "multipart/form-data; boundary=frontier", head.encode() + content + b"\r\n--frontier--\r\n")
 
 
 def numbers() -> Request:
@@ -71,7 +71,7 @@ def sides(family: str, room: Path) -> dict[str, Side]:
     """Every service of the family's comparison, around the same network."""
     wrk()
     os.environ["PEER_MODEL"] = str(models.served(family))
-    return {"Atelier": ours(family), **{"digits": digits, "objects": objects, "signatures": signatures}[family](room)}
+    return {"Atelier": ours(family), **{"digits": digits, "gravures": gravures, "objects": objects, "signatures": signatures}[family](room)}
 
 
 def digits(room: Path) -> dict[str, Side]:
@@ -95,6 +95,14 @@ def objects(_: Path) -> dict[str, Side]:
         "FastAPI + torch, on the loop": uvicorn("objects_fastapi:torch_on_the_loop", "objects"),
         "FastAPI + ONNX, in threads": uvicorn("objects_fastapi:onnx_in_threads", "objects"),
         "FastAPI + ONNX, on the loop": uvicorn("objects_fastapi:onnx_on_the_loop", "objects"),
+    }
+
+
+def gravures(_: Path) -> dict[str, Side]:
+    """The peers of gravures: they hold the whole catalogue in memory."""
+    return {
+        "FastAPI + ONNX + NumPy, in threads": uvicorn("gravures_fastapi:in_threads", "gravures"),
+        "FastAPI + ONNX + NumPy, on the loop": uvicorn("gravures_fastapi:on_the_loop", "gravures"),
     }
 
 

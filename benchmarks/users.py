@@ -12,6 +12,7 @@ from benchmarks import example
 FAMILY = os.environ["FAMILY"]
 NAME, KIND, CONTENT = example.file(FAMILY)
 EXPECTED = dict(example.LABELS)
+PATH = example.PATHS.get(FAMILY, "/predict")
 
 
 @events.quitting.add_listener
@@ -30,7 +31,7 @@ def keep(environment: Any, **_: Any) -> None:
 
 def right(said: dict[str, Any]) -> bool:
     """Is it this family's, and what is on the picture? Where that is not known, what the first answer was."""
-    seen = said.get("prediction")
+    seen = example.seen(said)
     return (said.get("model") or {}).get("family") == FAMILY and seen is not None and seen == EXPECTED.setdefault(FAMILY, seen)
 
 
@@ -39,9 +40,9 @@ class User(FastHttpUser):
 
     @task
     def predict(self) -> None:
-        """POST /predict."""
+        """POST a picture."""
         picture = {"image": (NAME, CONTENT, KIND)}
-        with self.client.post("/predict", files=picture, catch_response=True) as answer:
+        with self.client.post(PATH, files=picture, catch_response=True) as answer:
             if not answer.ok:
                 answer.failure(f"{answer.status_code} {answer.text[:200]}")
             elif not right(answer.json()):

@@ -3,6 +3,7 @@
 A family's `serving/<family>/page.html` says which parts of `serving/page/` it uses. Nothing is loaded from elsewhere.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
@@ -28,6 +29,13 @@ NAMES = {  # metrics whose short name says little
     "count_accuracy": "pages with the right count",
     "signed_precision": "precision of \u201csigned\u201d",
     "signed_recall": "recall of \u201csigned\u201d",
+}
+PLACES = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
+GALLERIES = {  # what the right class was looked for among
+    "five": ", five drawings a class",
+    "official": ", official pictures",
+    "unseen": ", classes never seen",
+    "unseen_five": ", classes never seen, five drawings each",
 }
 ASSETS = (".css", ".js", ".svg")
 POLICY = {
@@ -114,7 +122,9 @@ def sources(listed: Iterable[dict[str, Any]]) -> list[Source]:
 
 
 def called(metric: str) -> str:
-    """calibration_error -> calibration error"""
+    """calibration_error -> calibration error, five_top10 -> top-10, five drawings a class"""
+    if (place := PLACES.fullmatch(metric)) and (place[1] is None or place[1] in GALLERIES):
+        return (f"top-{place[2]}" if place[2] else "mean average precision") + GALLERIES.get(place[1], "")
     return NAMES.get(metric, metric.replace("_", " "))
 
 

@@ -18,6 +18,7 @@ from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]
 PUT = "import sys; from pathlib import Path; from pipelines import stores; print(stores.put(Path(sys.argv[1]), int(sys.argv[2])))"
+ASKED = {"gravures": "/match"}  # where a picture is sent; of the others /predict
 LOADED = """
 import sys
 from importlib import import_module
@@ -40,8 +41,13 @@ class Service(NamedTuple):
     def family(self) -> str:
         return str(self.pointers[1]["model"]["family"])
 
-    def predict(self, path: str = "/predict", **request: Any) -> httpx.Response:
-        return self.client.post(path, **request)
+    @property
+    def asked(self) -> str:
+        """Where a picture is sent."""
+        return ASKED.get(self.family, "/predict")
+
+    def predict(self, path: str = "", **request: Any) -> httpx.Response:
+        return self.client.post(path or self.asked, **request)
 
     def point(self, pointer: stores.Pointer) -> None:
         with chdir(self.folder):
@@ -73,10 +79,12 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {"BENTOML_HOME": str(folder / ".store"), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(REPOSITORY)}
 
 
-def stored(folder: Path, version: int, family: str = "digits") -> stores.Pointer:
-    """Put a tiny model into the store of `folder`, and return a pointer to it."""
+def stored(folder: Path, version: int, family: str = "digits", change: Callable[[Path], object] | None = None) -> stores.Pointer:
+    """Put a tiny model into the store of `folder`, its files changed first by `change`, and return a pointer to it."""
     out = folder / f"model-{version}"
     described = network(family, out, seed=version)
+    if change:
+        change(out)
     cfg = configs.compose([f"family={family}", f"candidate={families.candidates(family)[0]}"])
     manifest = manifests.write(out, cfg, "d" * 64, described)
     tag = run(folder, "-c", PUT, out.name, str(version))

@@ -17,11 +17,13 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from benchmarks import __main__ as command
-from benchmarks import example, harness, services, signatures, signatures_large, training
+from benchmarks import drawing, example, harness, services, signatures, signatures_large, training
 from benchmarks.peers import onnx_fastapi
 from pipelines import configs, folders, manifests, stores
+from pipelines.families.gravures.predict import Predictor as Matcher
 from pipelines.families.objects import data, predict
 from pipelines.families.signatures.predict import Predictor
+from tests import browsers
 from tests.conftest import ROOT, environment
 from tests.services import PUT, run, stored
 
@@ -168,6 +170,40 @@ def test_the_peers_of_signatures_answer_as_ours_does(peer: str, untrained: Path,
     np.testing.assert_allclose(said["prediction"], np.array(boxes)[:, :4] * 128, atol=1)
 
 
+@pytest.fixture(scope="module")
+def engraved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose store holds a tiny encoder of engravings."""
+    folder = tmp_path_factory.mktemp("engraved")
+    with chdir(folder):
+        stores.point("gravures", stored(folder, 1, "gravures"))
+    return folder
+
+
+@pytest.mark.parametrize("peer", ["in_threads", "on_the_loop"])
+def test_the_peers_of_gravures_answer_as_ours_does(peer: str, engraved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PEER_MODEL", str(engraved / "model-1"))
+    with services.started({peer: services.uvicorn(f"gravures_fastapi:{peer}", "gravures")}) as running:
+        sent, address = running[peer].side.request, running[peer].address
+        said = httpx.post(address + sent.path, content=sent.body, headers={"Content-Type": sent.kind}, timeout=30).json()
+    ours = Matcher(engraved / "model-1")
+    embedding = ours.predict(ours.convention.from_grey(example.pixels("gravures"))[None])[0]
+    wanted = ours.nearest(embedding, 10)
+    assert [match["engraving"] for match in said["matches"]] == [match.engraving for match in wanted]
+    assert [match["similarity"] for match in said["matches"]] == pytest.approx([match.similarity for match in wanted], abs=1e-3)
+    assert {match["lenses_total"] for match in said["matches"]} == {2}
+    assert example.seen(said) == wanted[0].engraving
+
+
+def test_a_drawing_on_the_page_is_timed_until_its_matches_are_painted(engraved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    browsers.found("chromium")
+    monkeypatch.chdir(engraved)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    with services.started({"Atelier": services.ours("gravures")}) as running:
+        found = drawing.milliseconds(running["Atelier"].address, 2)
+    assert [(line["matches"], line["shown"]) for line in found] == [(10, 0)] * 2
+    assert all(0 < line["grid"] <= line["pictures"] for line in found)
+
+
 def test_boxes_agree_but_for_those_at_the_threshold() -> None:
     one, moved = [[0.1, 0.1, 0.2, 0.2, 0.9]], [[0.15, 0.1, 0.2, 0.2, 0.9]]
     assert signatures.agreement([one], [one], 0.5) == (pytest.approx(1), 2)
@@ -279,6 +315,13 @@ def test_the_example_of_objects_is_a_small_picture_in_colour() -> None:
     pixels = example.pixels("objects")
     assert (pixels.shape, pixels.dtype) == ((32, 32, 3), np.uint8)
     np.testing.assert_array_equal(pixels, example.pixels("objects"))
+
+
+def test_the_example_of_gravures_is_a_drawing_as_the_page_sends_it() -> None:
+    pixels = example.pixels("gravures")
+    assert (pixels.shape, pixels.dtype) == ((560, 560), np.uint8)
+    assert pixels[0].min() == pixels[-1].min() == 255
+    assert 0.02 < (pixels < 128).mean() < 0.2
 
 
 def test_the_example_of_signatures_is_a_signed_letter_as_large_as_a_scan() -> None:

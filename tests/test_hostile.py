@@ -82,7 +82,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def documented(service: Service) -> set[int]:
-    return statuses(service, "/predict")
+    return statuses(service, service.asked)
 
 
 def statuses(service: Service, path: str) -> set[int]:

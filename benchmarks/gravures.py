@@ -1,0 +1,18 @@
+"""gravures: /match with 16 connections beside plain peers, and in a browser, from pressing Search to the matches on the screen."""
+
+from collections.abc import Iterator
+
+from benchmarks import drawing, harness, http, services
+
+CONNECTIONS = 16
+DRAWINGS = 40
+
+
+def measure() -> Iterator[harness.Row]:
+    """The champion; every side is sent the same drawing, as large as the page sends it, and tells ten matches with their lenses."""
+    yield from http.compared("gravures", "gravures /match ", CONNECTIONS)
+    with services.started({"Atelier": services.ours("gravures")}) as running:
+        found = drawing.milliseconds(running["Atelier"].address, DRAWINGS)
+    whole = sorted(line["pictures"] for line in found)[len(found) // 2]
+    facts = {"browser": drawing.NAME, "with_pictures_ms": round(whole), "pictures": found[0]["shown"]}
+    yield harness.row("gravures drawing to answer in a browser", "ms", "less", [line["grid"] for line in found], **facts)
