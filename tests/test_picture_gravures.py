@@ -11,6 +11,7 @@ from pipelines.families.gravures.parts import symbols
 from pipelines.families.gravures.picture import Blank, Convention
 
 CONVENTION = Convention()
+LEVELS = 4  # of 255: what one of them, lost before, may become when faint ink is strengthened
 BOX = round(CONVENTION.side * (1 - 2 * CONVENTION.margin))
 unhurried = settings(deadline=None, max_examples=60)  # a busy machine is not a fault
 Picture = NDArray[np.uint8]
@@ -75,8 +76,8 @@ def test_ink_is_light_on_black_and_fits_between_the_margins(canvas: NDArray[np.b
 def test_neither_paper_nor_ink_nor_place_matter(canvas: NDArray[np.bool_], tone: tuple[int, int], margins: tuple[int, ...]) -> None:
     plain = CONVENTION.from_grey(inked(canvas))
     wider = np.pad(inked(canvas, *tone), (margins[:2], margins[2:]), constant_values=tone[0])
-    np.testing.assert_array_equal(CONVENTION.from_grey(wider), plain)
-    np.testing.assert_array_equal(CONVENTION.from_grey(255 - wider), plain)
+    for picture in (wider, 255 - wider):  # a tone's ink may be cut to 254 before it is strengthened
+        np.testing.assert_allclose(CONVENTION.from_grey(picture).astype(int), plain, atol=LEVELS)
 
 
 @pytest.mark.parametrize("number", range(len(SYMBOLS)))

@@ -42,7 +42,7 @@ class Convention:
                 f"The picture is blank: it differs from its border by at most {strongest} of 255, and ink needs {self.contrast}. "
                 "Draw the engraving, or send a picture with dark lines on light paper or light lines on dark."
             )
-        scaled = np.rint(ink * np.float32(255 / strongest)).astype(np.uint8)
+        scaled = (ink * (255 / strongest)).astype(np.uint8)
         return self._centred(self._strengthened(self._reduced(self._coarse(self._cropped(scaled)))))
 
     def _cropped(self, ink: Ink) -> Ink:
