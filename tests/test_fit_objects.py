@@ -44,7 +44,7 @@ RESUMED = f"""
 import json, sys
 from pathlib import Path
 import torch
-from pipelines import configs, pretrained
+from pipelines import configs
 from pipelines.families.objects import fit
 from pipelines.trainings import Training
 
@@ -71,7 +71,7 @@ for candidate in sys.argv[1:]:
 # Pictures that say of each pixel where it was: red is its row, green its column, from 1 on; black is beyond the border.
 BORDERED = f"""
 import torch
-from pipelines import configs, pretrained
+from pipelines import configs
 from pipelines.families.objects import fit
 
 cfg = configs.compose([*{PAGES}, "candidate=objects-simple"])
