@@ -24,6 +24,16 @@ from tests.forms import encoded
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Child processes compute with one thread each: what tests train is so small that threads wait for each other more than they work."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of minutes come first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 class Tiny(NamedTuple):
     """The smallest classifier of a family, one random layer: what its graph takes, how strong the layer is, and what its manifest says."""
 

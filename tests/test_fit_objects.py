@@ -122,8 +122,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python(folder: Path, *words: str) -> str:
-    told = environment(OMP_NUM_THREADS="1")  # networks this small wait for their threads more than for anything else
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=told, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -21,6 +21,8 @@ from benchmarks import models
 from pipelines import families, manifests
 from tests.conftest import ROOT, environment
 
+pytestmark = pytest.mark.first
+
 FAMILIES = families.names()
 ROWS = [(family, candidate) for family in FAMILIES for candidate in families.candidates(family)]
 CLASSIFIERS = [(family, candidate) for family, candidate in ROWS if family != "signatures"]
