@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from pipelines import cards, configs, families, folders, manifests, records, tra
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
+from pipelines.stages import evaluate as stage
 from tests import detectors
 from tests.forms import encoded
 
@@ -129,7 +129,7 @@ def random_network(tiny: Tiny, seed: int) -> onnx.ModelProto:
 
 def evaluate(candidate: str, headline: float) -> None:
     """The real evaluate stage, then the figure on validation that the test needs: a random layer has none to speak of."""
-    run_stage("evaluate", f"family={of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]")
+    stage.main(configs.compose([f"family={of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"]))
     page = Path("reports", of(candidate), "candidates", f"{candidate}.json")
     report = json.loads(page.read_text())
     report["valid"][families.part(of(candidate), "score").HEADLINE] = headline
@@ -140,15 +140,6 @@ def picture(family: str) -> bytes:
     """A test picture of the embedded data, dark on light, as a file."""
     split = families.part(family, "examples").load(Path("data", family), "test")
     return split.pages[0].content if family == "signatures" else encoded(Image.fromarray(255 - split.images[0]))
-
-
-def run_stage(stage: str, *words: str) -> str:
-    """Run a stage as DVC does, in a process of its own, in the working directory's project."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"pipelines.stages.{stage}", *words], env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def environment(**more: str) -> dict[str, str]:

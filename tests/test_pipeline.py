@@ -28,7 +28,7 @@ ROWS = [(family, candidate) for family in FAMILIES for candidate in families.can
 CLASSIFIERS = [(family, candidate) for family, candidate in ROWS if family != "signatures"]
 SERVED = {"signatures": ["model.onnx", "network.cfg", "opencv.weights"]}  # others: model.onnx
 ALWAYS = {f"{stage}@{family}" for stage in ("look", "promote") for family in FAMILIES}  # stages that DVC runs whatever there is
-TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "pipelines.stages.train")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pipelines.stages.train")  # on a free port
 EPOCHS = 40
 
 
@@ -218,17 +218,23 @@ def test_the_mistakes_of_every_candidate_are_on_a_sheet(clone: Path, family: str
     assert ignored.returncode == 0  # a picture from a data set
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_sheets_plots_and_model_are_beside_every_run(clone: Path, family: str) -> None:
+@pytest.fixture(scope="module")
+def shown(clone: Path) -> dict[str, dict[str, list[str]]]:
+    """What MLflow has beside the runs of each family: {family: {candidate: paths}}."""
     code = (
-        "import json; from pipelines import tracking; store = tracking.client();"
-        f"runs = store.search_runs([tracking.experiment(store, '{family}')], \"params.run = 'short'\");"
-        "print(json.dumps({run.info.run_name: [found.path for place in ('sheets', 'plots', 'model')"
-        " for found in store.list_artifacts(run.info.run_id, place)] for run in runs}))"
+        "import json; from pipelines import families, tracking; store = tracking.client();"
+        "runs = {family: store.search_runs([tracking.experiment(store, family)], \"params.run = 'short'\") for family in families.names()};"
+        "print(json.dumps({family: {run.info.run_name: [found.path for place in ('sheets', 'plots', 'model')"
+        " for found in store.list_artifacts(run.info.run_id, place)] for run in rows} for family, rows in runs.items()}))"
     )
-    shown = json.loads(python(clone, "-c", code).stdout)
-    assert sorted(shown) == families.candidates(family)
-    for paths in shown.values():
+    found: dict[str, dict[str, list[str]]] = json.loads(python(clone, "-c", code).stdout)
+    return found
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_sheets_plots_and_model_are_beside_every_run(shown: dict[str, dict[str, list[str]]], family: str) -> None:
+    assert sorted(shown[family]) == families.candidates(family)
+    for paths in shown[family].values():
         assert {"sheets/mistakes.png", "plots/confusion.csv", "plots/history.csv", "model/model.onnx", "model/model.json"} <= set(paths)
 
 
