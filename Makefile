@@ -30,7 +30,7 @@ demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.dem
 	@python -m serving.demo
 
 test: .venv/with-serve+digits+gravures+objects+signatures+dev ## the whole test suite
-	@pytest
+	@pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 fuzz: .venv/with-serve+digits+gravures+objects+signatures+dev ## hostile input, the long way
 	@pytest -m long tests/test_hostile.py

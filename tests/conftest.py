@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,11 +17,22 @@ from pipelines import cards, configs, families, folders, manifests, records, tra
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
+from pipelines.stages import evaluate as stage
 from tests import detectors, engravers
 from tests.forms import encoded
 from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Child processes compute with one thread each: what tests train is so small that threads wait for each other more than they work."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of minutes come first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
 class Tiny(NamedTuple):
@@ -121,7 +131,7 @@ def random_network(tiny: Tiny, seed: int) -> onnx.ModelProto:
 
 def evaluate(candidate: str, headline: float) -> None:
     """The real evaluate stage, then the figure on validation that the test needs: a random layer has none to speak of."""
-    run_stage("evaluate", f"family={of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]")
+    stage.main(configs.compose([f"family={of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"]))
     page = Path("reports", of(candidate), "candidates", f"{candidate}.json")
     report = json.loads(page.read_text())
     report["valid"][families.part(of(candidate), "score").HEADLINE] = headline
@@ -132,15 +142,6 @@ def picture(family: str) -> bytes:
     """A test picture of the embedded data, dark on light, as a file."""
     split = families.part(family, "examples").load(Path("data", family), "test")
     return split.pages[0].content if family == "signatures" else encoded(Image.fromarray(255 - split.images[0]))
-
-
-def run_stage(stage: str, *words: str) -> str:
-    """Run a stage as DVC does, in a process of its own, in the working directory's project."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"pipelines.stages.{stage}", *words], env=environment(), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def environment(**more: str) -> dict[str, str]:

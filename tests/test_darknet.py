@@ -330,9 +330,7 @@ EXCHANGED = {
 
 
 def python(folder: Path, *words: str) -> Any:
-    done = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment(OMP_NUM_THREADS="1"), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

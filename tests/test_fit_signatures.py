@@ -121,8 +121,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python(folder: Path, code: str) -> str:
-    told = environment(OMP_NUM_THREADS="1")
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=told, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

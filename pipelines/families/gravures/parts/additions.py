@@ -75,13 +75,14 @@ def add(name: str, picture: Picture, known: Collection[str] = ()) -> str:
 
 
 def remove(name: str) -> None:
-    """Take an added engraving away. Raises UnknownAddition, naming similar ones, or BrokenAdditions."""
+    """Take an added engraving away. Raises BadName, UnknownAddition, naming similar ones, or BrokenAdditions."""
+    kept = checked(name)
     with folders.locked(LOCK):
         names, pictures = read()
-        if name not in names:
+        if kept not in names:
             like = get_close_matches(name, names, NAMED, 0) or ["none"]
             raise UnknownAddition(f"name={name!r} has not been added. Added are: {', '.join(like)}{', ...' if len(names) > NAMED else ''}.")
-        row = names.index(name)
+        row = names.index(kept)
         _write(names[:row] + names[row + 1 :], [*pictures[:row], *pictures[row + 1 :]])
 
 

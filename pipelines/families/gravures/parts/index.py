@@ -92,10 +92,11 @@ def _vectors(path: Path, header: dict[str, Any]) -> Vectors:
 
 
 def _entries(header: dict[str, Any], folder: Path) -> list[Entry]:
-    try:
-        return [Entry(*row) for row in header["entries"]]
-    except TypeError as error:
-        raise _broken(folder / HEADER, f"an entry is not engraving, kind, picture ({error})") from error
+    """Of strings, the picture perhaps none."""
+    for row in header["entries"]:
+        if not (isinstance(row, list) and len(row) == 3 and all(isinstance(word, str) for word in (*row[:2], row[2] or ""))):
+            raise _broken(folder / HEADER, f"an entry is not engraving, kind, picture: {str(row)[:80]}")
+    return [Entry(*row) for row in header["entries"]]
 
 
 def _check(folder: Path, entries: Sequence[Sequence[Any]], vectors: Vectors) -> None:
