@@ -5,9 +5,6 @@ import tempfile
 from typing import Any
 
 from selenium import webdriver
-from selenium.webdriver.common.actions.action_builder import ActionBuilder
-from selenium.webdriver.common.actions.pointer_input import PointerInput
-from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from benchmarks import example
@@ -17,6 +14,12 @@ NAME = "Chromium, headless, drawn by software"
 WORDS = "headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync"
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WARM = 5  # drawings before the first that counts
+PLACE = """
+const canvas = document.querySelector("canvas");
+canvas.scrollIntoView({ block: "center" });
+const { left, top, width } = canvas.getBoundingClientRect();
+return [left, top, width];
+"""
 ASK = """
 const done = arguments[0], told = document.getElementById("told"), figures = {};
 const painted = (then) => requestAnimationFrame(() => setTimeout(then));
@@ -53,17 +56,11 @@ def milliseconds(address: str, times: int) -> list[dict[str, Any]]:
 
 def _draw(browser: WebDriver) -> None:
     """The example, stroke by stroke, by mouse."""
-    canvas = browser.find_element(By.CSS_SELECTOR, "canvas")
-    browser.execute_script("arguments[0].scrollIntoView({ block: 'center' })", canvas)
-    side = canvas.size["width"]
-    actions = ActionBuilder(browser, mouse=PointerInput("mouse", "mouse"), duration=5)
+    left, top, side = browser.execute_script(PLACE)
     for stroke in example.STROKES:
-        first, *rest = [(round((x - 0.5) * side), round((y - 0.5) * side)) for x, y in stroke]
-        actions.pointer_action.move_to(canvas, *first).pointer_down()
-        for point in rest:
-            actions.pointer_action.move_to(canvas, *point)
-        actions.pointer_action.pointer_up()
-    actions.perform()
+        points = [(left + x * side, top + y * side) for x, y in stroke]
+        for kind, (x, y) in [("mousePressed", points[0]), *[("mouseMoved", point) for point in points], ("mouseReleased", points[-1])]:
+            browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1})
 
 
 def _chromium(folder: str) -> WebDriver:

@@ -124,7 +124,7 @@ def sources(listed: Iterable[dict[str, Any]]) -> list[Source]:
 def called(metric: str) -> str:
     """calibration_error -> calibration error, five_top10 -> top-10, five drawings a class"""
     if (place := PLACES.fullmatch(metric)) and (place[1] is None or place[1] in GALLERIES):
-        return (f"top-{place[2]}" if place[2] else "mean average precision") + GALLERIES.get(place[1], "")
+        return (f"top-{place[2]}" if place[2] else "mean average precision") + GALLERIES.get(place[1] or "", "")
     return NAMES.get(metric, metric.replace("_", " "))
 
 
