@@ -42,6 +42,8 @@ def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: s
         (["store-get", "cfg=my.cfg"], "to=letters"),
         (["darknet-export", "candidate=signatures-all"], "to=darknet"),
         (["darknet-import"], "weights=darknet/backup/network_best.weights"),
+        (["gravures-add", "name=star"], "image=star.png"),
+        (["gravures-remove"], "name=star"),
     ],
 )
 def test_a_missing_word_gives_an_example(words: list[str], example: str) -> None:
