@@ -442,6 +442,16 @@ def adding_nearest(served: Predictor, image: Path) -> list[Match]:
     return [match for match in served.nearest(served.predict(brought[None])[0], 4) if match.kind != "added"][:3]
 
 
+def test_damaged_additions_leave_a_running_service_what_it_has(served: Predictor) -> None:
+    additions.add("ring", engravers.drawing("circle", np.random.default_rng(5)))
+    size = len(served.space)
+    additions.FILE.write_text("half of it")
+    assert len(served.space) == size
+    assert served.added == ["ring"]
+    additions.FILE.unlink()
+    assert len(served.space) == size - 1
+
+
 def test_additions_survive_a_new_champion_and_are_embedded_by_it(served: Predictor) -> None:
     adding.add("star", photograph(star()))
     other = Predictor(tiny_model(CANDIDATE, 2))

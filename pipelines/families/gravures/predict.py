@@ -1,6 +1,7 @@
 """What is served: NumPy and ONNX Runtime, no training framework. The graph divides by 255, and its vectors have length 1."""
 
 import json
+import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pipelines.families.gravures.parts.index import Entry, Match, Space
 from pipelines.families.gravures.picture import Convention
 
 Embeddings = NDArray[np.float32]
+logger = logging.getLogger("atelier.gravures")
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:
@@ -39,10 +41,10 @@ class Predictor:
 
     @property
     def space(self) -> Space:
-        """All engravings, those just added among them."""
+        """All engravings, those just added among them; where what was added is damaged, those that were there before."""
         if self._stamp != additions.stamp():
             with self._refreshing:
-                self._stamp, self._added, self._space = self._spread()
+                self._refresh(additions.stamp())
         return self._space
 
     @property
@@ -62,6 +64,16 @@ class Predictor:
     def nearest(self, embedding: Embeddings, k: int) -> list[Match]:
         """The k engravings most similar to an embedding [256], the best first; all of them where there are fewer."""
         return self.space.nearest(embedding, k)
+
+    def _refresh(self, stamp: tuple[int, ...]) -> None:
+        """Once for each change, whoever waits."""
+        if self._stamp == stamp:
+            return
+        try:
+            self._stamp, self._added, self._space = self._spread()
+        except additions.BrokenAdditions:
+            self._stamp = stamp
+            logger.exception("gravures keeps the engravings it has")
 
     def _spread(self) -> tuple[tuple[int, ...], list[str], Space]:
         """The model's own engravings and the added ones."""
