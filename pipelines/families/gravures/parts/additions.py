@@ -66,10 +66,8 @@ def add(name: str, picture: Picture, known: Collection[str] = ()) -> str:
     with folders.locked(LOCK):
         names, pictures = read()
         if like := [taken for taken in (*known, *names) if taken.casefold() == kept.casefold()]:
-            raise NameTaken(
-                f"There is an engraving named {like[0]!r}. Choose another name, or take an added one away first: "
-                f"make gravures-remove name='{like[0]}'"
-            )
+            remedy = f", or take that one away first: make gravures-remove name='{like[0]}'" if like[0] in names else "."
+            raise NameTaken(f"There is an engraving named {like[0]!r}. Choose another name{remedy}")
         _write([*names, kept], [*pictures, picture])
     return kept
 
