@@ -166,8 +166,17 @@ def test_figures_are_what_a_person_counts() -> None:
     expected |= dict(zip(("unseen_five_top1_low", "unseen_five_top1_high"), classification.wilson(0.5, 2), strict=True))
     for name, share in (("one_shot_random", 0.75), ("one_shot_within", 0.5)):
         expected |= dict(zip((f"{name}_low", f"{name}_high"), classification.wilson(share, 4), strict=True))
+    low, high = figures.pop("retrieval_low"), figures.pop("retrieval_high")
     assert figures == pytest.approx(expected)
-    assert retrieval.HEADLINE in figures
+    assert 0 < low < figures[retrieval.HEADLINE] < high < 1
+
+
+def test_the_interval_is_as_wide_as_chance_makes_it() -> None:
+    parts = {"one": retrieval.places(np.ones(300, int)), "writers_within": retrieval.places(np.tile([1, 2], 200))}
+    low, high = retrieval.interval(retrieval.outcomes(parts))
+    wide = 1.96 * (0.25 / 400) ** 0.5 / 2  # a binomial share is half of the headline
+    assert (low, high) == (pytest.approx(0.75 - wide, abs=0.003), pytest.approx(0.75 + wide, abs=0.003))
+    assert retrieval.interval(retrieval.outcomes({"writers": parts["writers_within"]})) == (0.0, 0.0)
 
 
 def test_outcomes_name_the_query_of_each_row() -> None:
