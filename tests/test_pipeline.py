@@ -128,6 +128,7 @@ def _runs(clone: Path, family: str) -> list[list[object]]:
     return found
 
 
+@pytest.mark.timeout(1800)  # all candidates of all families, beside another file
 def test_repro_trains_compares_and_promotes_every_family(clone: Path) -> None:
     printed = dvc(clone, "repro").replace("\n", " ")
     for family in FAMILIES:
