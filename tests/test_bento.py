@@ -25,7 +25,12 @@ WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 DIGITS = pytest.mark.parametrize("packed", ["digits"], indirect=True)  # what one family's bento shows for all
 EMPTY = pytest.mark.parametrize("packed", ["digits", "signatures"], indirect=True)  # the least, and what a family adds
 NOT_SERVED = {"mlflow", "dvc", "hydra-core", "omegaconf", "keras", "tensorflow", "torch", "scikit-learn", "pytest"}
-SERVED = {"digits": ["model.onnx"], "objects": ["model.onnx"], "signatures": ["model.onnx", "network.cfg", "opencv.weights"]}
+SERVED = {
+    "digits": ["model.onnx"],
+    "gravures": ["model.onnx", "index.npy", "index.json", "catalogue.json"],
+    "objects": ["model.onnx"],
+    "signatures": ["model.onnx", "network.cfg", "opencv.weights"],
+}
 OFFLINE = ("Failed to fetch", "error sending request", "dns error", "No such host")  # uv's words
 
 
