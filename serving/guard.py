@@ -5,12 +5,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import browsers, signing, tokens
+from serving import auth, browsers, signing, tokens
 from serving.authority import Authority, Granted
 from serving.problems import Refusal, Refused
 from serving.waiting import SESSIONS
 
-OPEN = frozenset({"/token", "/logout", "/health", "/livez", "/readyz", "/healthz"})  # signing looks at its own tokens
+OPEN = frozenset({*auth.OPEN, "/livez", "/readyz", "/healthz"})  # signing looks at its own tokens
 
 
 class Guard:
