@@ -29,16 +29,16 @@ help: ## this list
 demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
 	@python -m serving.demo
 
-test: .venv/with-serve+digits+gravures+objects+signatures+dev ## the whole test suite
+test: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## the whole test suite
 	@pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-fuzz: .venv/with-serve+digits+gravures+objects+signatures+dev ## hostile input, the long way
+fuzz: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## hostile input, the long way
 	@pytest -m long tests/test_hostile.py
 
-lint: .venv/with-serve+digits+gravures+objects+signatures+dev ## style and types
+lint: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## style and types
 	@ruff check . && ruff format --check . && mypy
 
-lock: .venv/with-serve+digits+gravures+objects+signatures+dev ## renew requirements.lock from pyproject.toml
+lock: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
@@ -109,7 +109,7 @@ gravures-add: .venv/with-serve ## name=star image=star.png: one more engraving f
 gravures-remove: .venv/with-serve ## name=star: an added engraving taken away
 	@python -m pipelines.families.gravures.adding remove --name '$(call given,name,make gravures-remove name=star)'
 
-bench: .venv/with-serve+digits+gravures+objects+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
+bench: .venv/with-serve+digits+gravures+objects+ocr+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)
 
 load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: users at a service of its own, on the loopback address
