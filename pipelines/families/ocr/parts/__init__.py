@@ -1,0 +1,1 @@
+"""Pieces of this room that have no like in another."""

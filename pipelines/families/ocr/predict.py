@@ -1,0 +1,30 @@
+"""What is served: NumPy and ONNX Runtime, no training framework."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines import manifests
+from pipelines.families.ocr.parts.ctc import Ctc
+from pipelines.families.ocr.parts.generation import Generator
+from pipelines.families.ocr.parts.readings import Reading
+from pipelines.families.ocr.picture import Convention
+
+
+class Predictor:
+    """A model folder that reads lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest = manifests.verified(folder)
+        self.convention = Convention(**self.manifest["preprocessing"])
+        roles = {entry["role"] for entry in self.manifest["files"].values()}
+        self._runtime = Generator(folder, self.manifest) if "decoder" in roles else Ctc(folder, self.manifest)
+
+    def warm(self) -> None:
+        """Answer once, so that the first real request finds everything loaded."""
+        self.predict(self.convention.from_grey(np.full((self.convention.height, self.convention.step), 255, np.uint8))[None])
+
+    def predict(self, batch: NDArray[np.uint8]) -> list[Reading]:
+        """Lines [n, height, W] as Convention.from_grey brings them -> what each says."""
+        return self._runtime.read(batch)
