@@ -31,13 +31,49 @@ class Data(Page):
 
 
 class Model(Page):
-    """Which network, and its size. reader: channels of the convolutions, units of each direction of its LSTM layers, `dropout` between them."""
+    """Which network, and its size. reader: channels of the convolutions, units of each direction of its LSTM layers, dropout between them.
+
+    trocr: `weights` is "none", "hub" (`hub` at `revision`), or a folder or its model.safetensors with `weights_sha256`. Where it is "none"
+    `hidden`, `layers`, `heads`, `side` (pixels) and `patch` (pixels) are the size of a fresh one. A line has at most `longest` tokens.
+    """
 
     network: Literal["reader", "trocr"]
     widths: list[Annotated[int, Field(ge=1)]] = Field(default=[32, 64, 128, 256], min_length=4, max_length=4)
     hidden: int = Field(default=192, ge=1)
     layers: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    weights: str = "none"
+    weights_sha256: str | None = None
+    hub: str = "microsoft/trocr-small-printed"
+    revision: str = "main"
+    heads: int = Field(default=4, ge=1)
+    side: int = Field(default=384, ge=16, le=1024)
+    patch: int = Field(default=16, ge=1)
+    longest: int = Field(default=80, ge=2, le=510)
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Model":
+        """Keys of the other network are not there in vain."""
+        own = {"reader": {"widths"}, "trocr": {"weights", "weights_sha256", "hub", "revision", "heads", "side", "patch", "longest"}}
+        known = own.pop(self.network) | {"network", "hidden", "layers", "dropout"}
+        if wrong := sorted(self.model_fields_set - known):
+            raise ValueError(f"network {self.network!r} takes {', '.join(sorted(known - {'network'}))}: {', '.join(wrong)} is not known")
+        return self
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Model":
+        if self.network == "trocr" and (self.side % self.patch or self.hidden % self.heads):
+            rest = f"side={self.side} by patch={self.patch}, hidden={self.hidden} by heads={self.heads}"
+            raise ValueError(f"side is divided into patches, and hidden among heads, without a rest: {rest}")
+        return self
+
+    @model_validator(mode="after")
+    def _named(self) -> "Model":
+        if self.weights not in {"none", "hub"} and not self.weights_sha256:
+            raise ValueError(
+                f"weights names {self.weights}, so model.weights_sha256 must say what its model.safetensors is (`sha256sum` does)"
+            )
+        return self
 
 
 class Fit(Page):
