@@ -1,0 +1,106 @@
+"""What on a page may be a letter: dark against its surroundings, neither a speck nor a rule nor a picture."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WINDOW = 51  # pixels: what is darker than its surroundings of this size is ink
+CONTRAST = 14  # grey levels between paper and the darkest ink, at least
+NOISE = 4.0  # standard deviations of the paper that ink is beyond
+FAINTEST, SUREST = 0.12, 0.35  # of the darkest ink: what is fainter is none, what is darker is some, whatever the noise
+JOIN = np.ones((3, 3), np.uint8)  # joins the dots of a matrix printer into letters
+LEAST = 5  # pixels: the height of a letter that can be read
+SMALL, LARGE = 0.45, 8.0  # times the usual height of a letter: what is lower is a mark, what is higher a picture
+RULE = 5.0  # times the usual height: so long is a rule, at least
+THIN = 8.0  # times as long as thick it is
+Grey = NDArray[np.uint8]
+Boxes = NDArray[np.int32]  # [k, 4] of x, y, width, height
+
+
+class Glyphs(NamedTuple):
+    """Letters and marks (dots, commas, dashes, quotes) of a page, and the usual height of a letter in pixels."""
+
+    letters: Boxes
+    marks: Boxes
+    usual: float
+
+
+def glyphs(grey: Grey) -> Glyphs | None:
+    """The glyphs of a page [height, width], or None where nothing can be read."""
+    ink = _ink(_dark_on_light(grey))
+    if ink is None:
+        return None
+    joined = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, JOIN)
+    boxes = components(joined)
+    if (usual := _usual(boxes)) < LEAST:
+        return None
+    if (rules := _rules(joined, usual)) is not None:
+        boxes = components(cv2.subtract(joined, rules))
+        usual = max(LEAST, _usual(boxes))
+    return _sorted(boxes, usual)
+
+
+def components(ink: Grey) -> Boxes:
+    """The boxes of what hangs together."""
+    boxes: Boxes = cv2.connectedComponentsWithStats(ink, connectivity=8)[2][1:, :4]
+    return boxes
+
+
+def _dark_on_light(grey: Grey) -> Grey:
+    """White on black turned round: most of a page is paper."""
+    dark, middle, light = np.searchsorted(_shares(grey), [0.01, 0.5, 0.99])
+    return cv2.bitwise_not(grey) if middle - dark < light - middle else grey
+
+
+def _shares(grey: Grey) -> NDArray[np.float64]:
+    """The share of pixels that are as dark as each level or darker [256]."""
+    return np.cumsum(cv2.calcHist([grey], [0], None, [256], [0, 256])[:, 0]) / grey.size
+
+
+def _ink(grey: Grey) -> Grey | None:
+    """1 where a page is darker than its surroundings, by more than its noise; None for one without contrast."""
+    smooth = cv2.GaussianBlur(grey, (3, 3), 0)
+    darker = cv2.subtract(cv2.blur(smooth, (WINDOW, WINDOW), borderType=cv2.BORDER_REPLICATE), smooth)
+    darkest = int(np.searchsorted(_shares(darker), 0.999))
+    if darkest < CONTRAST:
+        return None
+    least = min(max(NOISE * _noise(smooth), FAINTEST * darkest), SUREST * darkest)
+    return cv2.threshold(darker, max(least, CONTRAST / 2), 1, cv2.THRESH_BINARY)[1]
+
+
+def _noise(smooth: Grey) -> float:
+    """The standard deviation of the paper, from the median difference of pixels two apart."""
+    apart = cv2.absdiff(smooth[:, 2:], smooth[:, :-2])
+    return float(np.searchsorted(_shares(apart), 0.5)) / 0.95 if apart.size else 0.0
+
+
+def _usual(boxes: Boxes) -> float:
+    """The middle height of what is no speck, higher ones counting more: a letter may have come apart."""
+    heights = np.sort(boxes[boxes[:, 3] >= LEAST, 3])
+    return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)]) if len(heights) else 0.0
+
+
+def _rules(ink: Grey, usual: float) -> Grey | None:
+    """The ink of long and thin lines, across and down, or None."""
+    length = int(RULE * usual)
+    found = [_thin(cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones(shape, np.uint8))) for shape in ((1, length), (length, 1))]
+    return cv2.bitwise_or(*found) if any(rules.any() for rules in found) else None
+
+
+def _thin(ink: Grey) -> Grey:
+    """What is much longer than thick."""
+    count, labels, boxes, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    if count == 1:
+        return ink
+    kept = boxes[:, 2:4].max(1) >= THIN * boxes[:, 2:4].min(1)
+    kept[0] = False
+    return kept.astype(np.uint8)[labels]
+
+
+def _sorted(boxes: Boxes, usual: float) -> Glyphs:
+    width, height = boxes[:, 2], boxes[:, 3]
+    letters = (height >= max(LEAST, SMALL * usual)) & (height <= LARGE * usual)
+    marks = (height < max(LEAST, SMALL * usual)) & (width * height > 1) & (width < RULE * usual)
+    return Glyphs(boxes[letters], boxes[marks], usual)
