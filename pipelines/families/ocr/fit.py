@@ -1,0 +1,179 @@
+"""Train a network that reads lines with PyTorch: first on lines that are made here, then on real ones mixed with these.
+
+Any epoch may be the last before a kill: the next start goes on from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil, cos, pi
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from pipelines import checkpoints
+from pipelines.configs import Config
+from pipelines.families.ocr import model as models
+from pipelines.families.ocr.examples import Split, load
+from pipelines.families.ocr.model import Network
+from pipelines.families.ocr.parts import batches, edits
+from pipelines.families.ocr.parts.batches import Line
+from pipelines.families.ocr.settings import Fit
+from pipelines.manifests import Description
+from pipelines.trainings import Training
+
+PROOF = 32  # lines of the validation split
+JUDGED = 64  # lines at once, where nothing is learned
+WARMING = 100  # batches of rising steps
+CLIP = 1.0  # norm of the gradient
+WEIGHTS = "native/network.safetensors"
+
+
+@dataclass
+class Learner:
+    """A network under way, and its average, which is what is judged and served."""
+
+    network: Network
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+
+    @property
+    def averaged(self) -> Network:
+        return cast(Network, self.average.module)
+
+    @property
+    def kept(self) -> checkpoints.Kept:
+        """What a checkpoint holds."""
+        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+
+
+def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
+    """Train both parts, from the last checkpoint where there is one; write what is served.
+
+    Raises MissingWeights, or NotProven when the exported network does not answer as the native one does.
+    """
+    train, valid = load(data, "train"), load(data, "valid")
+    device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+    torch.manual_seed(cfg.seed)
+    learner = _learner(cfg, device)
+    if log.checkpoint:
+        checkpoints.resume(log.checkpoint, learner.kept)
+    for epoch in range(len(log.history) + 1, cfg.fit.pretraining + cfg.fit.epochs + 1):
+        figures = _epoch(cfg, learner, train, epoch) | _judged(learner.averaged, valid)
+        log.epoch(figures, lambda folder: checkpoints.keep(folder, learner.kept))
+    return _written(learner.averaged.cpu().eval(), valid, out)
+
+
+def _learner(cfg: Config, device: torch.device) -> Learner:
+    network = models.build(cfg.model).to(device)
+    optimizer = torch.optim.AdamW(network.parameters(), cfg.fit.learning_rate, weight_decay=cfg.fit.weight_decay)
+    return Learner(network, AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True), optimizer)
+
+
+def _averaging(fit: Fit) -> Any:
+    """An exponential average that follows closely at first."""
+
+    def averaged(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
+        decay = min(fit.ema, (1 + float(count)) / (10 + float(count)))
+        return mean + (value - mean) * (1 - decay)
+
+    return averaged
+
+
+def _epoch(cfg: Config, learner: Learner, train: Split, epoch: int) -> dict[str, float]:
+    """Batches that seed and epoch decide: a resumed training sees the same ones."""
+    fit, random = cfg.fit, np.random.default_rng([cfg.seed, epoch])
+    tuning = epoch > fit.pretraining
+    lines, count = _tuning(learner, fit, train, random) if tuning else _pretraining(learner, fit, random)
+    steps, past = ceil(count / fit.batch), epoch - 1 - (fit.pretraining if tuning else 0)
+    torch.manual_seed(cfg.seed * 1000 + epoch)
+    learner.network.train()
+    total, shown = 0.0, tqdm(batches.batches(lines, fit.batch, random), cfg.candidate, steps, unit="batch", postfix=f"epoch {epoch}")
+    for step, batch in enumerate(shown):
+        _set_rate(learner.optimizer, fit, tuning, past * steps + step, steps)
+        total += _step(learner, fit, batch)
+        learner.average.update_parameters(learner.network)
+    return {"loss": total / steps}
+
+
+def _pretraining(learner: Learner, fit: Fit, random: np.random.Generator) -> tuple[Iterator[Line], int]:
+    """Lines that are made here, and how many."""
+    endless = iter(lambda: batches.made(learner.network.convention, random, fit.nothing), None)
+    return islice(endless, fit.drawn), fit.drawn
+
+
+def _tuning(learner: Learner, fit: Fit, train: Split, random: np.random.Generator) -> tuple[Iterator[Line], int]:
+    """Every real line `repeats` times, some of them on their heads, and made ones among them; and how many."""
+    convention, count = learner.network.convention, len(train) * fit.repeats
+    more = round(count * fit.made / (1 - fit.made))
+    order = random.permutation(np.concatenate([np.tile(np.arange(len(train)), fit.repeats), np.full(more, -1)]))
+
+    def line(row: int) -> Line:
+        if row < 0:
+            return batches.made(convention, random, fit.nothing)
+        found = batches.real(train, row, convention, random)
+        return batches.upside_down(found) if random.random() < fit.nothing and batches.one_way(found) else found
+
+    return (line(int(row)) for row in order), len(order)
+
+
+def _step(learner: Learner, fit: Fit, batch: batches.Batch) -> float:
+    """One step down the gradient; the loss before it."""
+    device = next(learner.network.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=fit.precision == "bfloat16"):
+        value = learner.network.loss(torch.from_numpy(batch.pictures).to(device), batch.texts, batch.cased)
+    learner.optimizer.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(learner.network.parameters(), CLIP)
+    learner.optimizer.step()
+    return float(value.detach())
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, fit: Fit, tuning: bool, step: int, steps: int) -> None:
+    """Up through WARMING steps of a part, down along a cosine to a hundredth; `steps` are those of an epoch."""
+    lasting = steps * (fit.epochs if tuning else fit.pretraining)
+    share = min(1.0, (step + 1) / WARMING) * (0.01 + 0.99 * (1 + cos(pi * step / lasting)) / 2)
+    for group in optimizer.param_groups:
+        group["lr"] = share * (fit.tuning_rate if tuning else fit.learning_rate)
+
+
+def _judged(network: Network, valid: Split) -> dict[str, float]:
+    """Figures of the validation split that tell how a training goes."""
+    network.eval()
+    figures = edits.rates(valid.texts, list(_read(network, valid)))
+    return {"valid_character_accuracy": 1 - figures["cer"], **{f"valid_{name}": value for name, value in figures.items()}}
+
+
+def _read(network: Network, split: Split) -> Iterator[str]:
+    """What the native network reads, in the order of the split; lines of about one width at once."""
+    lines = [network.convention.from_grey(picture) for picture in tqdm(split.pictures, "judging", leave=False)]
+    order, texts = np.argsort([line.shape[1] for line in lines], kind="stable"), [""] * len(lines)
+    device = next(network.parameters()).device
+    for start in range(0, len(order), JUDGED):
+        rows = order[start : start + JUDGED]
+        batch = batches.stacked([Line(lines[row], "", True) for row in rows])
+        for row, text in zip(rows, network.read(torch.from_numpy(batch.pictures).to(device)), strict=True):
+            texts[row] = text
+    return iter(texts)
+
+
+def _written(network: Network, valid: Split, out: Path) -> Description:
+    """Write the network in both forms, and prove them against each other."""
+    (out / "native").mkdir()
+    save_file(checkpoints.packed(network.state_dict()), out / WEIGHTS)
+    lines = [Line(network.convention.from_grey(valid.pictures[row]), "", True) for row in range(min(PROOF, len(valid)))]
+    served, proof = network.export(out, torch.from_numpy(batches.stacked(lines).pictures))
+    return Description(
+        served=served,
+        native={WEIGHTS: "native"},
+        input={"shape": [None, None, None], "dtype": "uint8"},
+        output={"kind": "text"},
+        preprocessing=network.convention,
+        proof=proof,
+    )

@@ -1,0 +1,115 @@
+"""A recogniser to train from scratch: convolutions, an LSTM along the line in both directions, CTC.
+
+Shi, Bai, Yao: An End-to-End Trainable Neural Network for Image-based Sequence Recognition, 2015, https://arxiv.org/abs/1507.05717
+"""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipelines import exports, folders
+from pipelines.families.ocr.examples import ALPHABET, CONVENTION
+from pipelines.families.ocr.parts.ctc import BLANK, decoded, session
+from pipelines.families.ocr.picture import Convention
+from pipelines.families.ocr.settings import Model
+from pipelines.manifests import Proof, prove
+
+STRIDE = 4  # pixels of width a step
+TOLERANCE = 1e-3  # of a log-probability above FLOOR
+FLOOR = -20.0  # what is less likely than e^-20 is not compared: its differences are rounding
+NUMBERS = {character: number for number, character in enumerate(ALPHABET, 1)}
+UPPER, LOWER = ([NUMBERS[letter] for letter in letters] for letters in (string.ascii_uppercase, string.ascii_lowercase))
+
+
+class Reader(nn.Module):
+    """Lines [n, 1, height, W] of 0 to 1, ink 1 -> log-probabilities [n, W / 4, 1 + characters]."""
+
+    def __init__(self, cfg: Model) -> None:
+        super().__init__()
+        first, second, third, fourth = cfg.widths
+        self.convention: Convention = CONVENTION
+        self.body = nn.Sequential(
+            *_block(1, first, 5, 2),
+            *_block(first, second),
+            nn.MaxPool2d(2),
+            *_block(second, third),
+            *_block(third, third),
+            nn.MaxPool2d((2, 1)),
+            *_block(third, fourth),
+            nn.MaxPool2d((2, 1)),
+            nn.Conv2d(fourth, fourth, (CONVENTION.height // 16, 1)),
+        )
+        self.along = nn.LSTM(
+            fourth, cfg.hidden, cfg.layers, batch_first=True, bidirectional=True, dropout=cfg.dropout if cfg.layers > 1 else 0
+        )
+        self.drop = nn.Dropout(cfg.dropout)
+        self.head = nn.Linear(2 * cfg.hidden, 1 + len(ALPHABET))
+
+    def forward(self, ink: Tensor) -> Tensor:
+        seen = self.drop(self.body(ink)[:, :, 0].transpose(1, 2).float())
+        with torch.autocast(ink.device.type, enabled=False):
+            return torch.log_softmax(self.head(self.drop(self.along(seen)[0])), 2)
+
+    def loss(self, pictures: Tensor, texts: list[str], cased: list[bool]) -> Tensor:
+        """Mean over lines of CTC's loss a character; of texts that are not `cased`, capitals and small letters are one.
+
+        `pictures` [n, height, W] of 0 to 255.
+        """
+        said = self(ink(pictures))
+        known = torch.tensor(cased, device=said.device)[:, None, None]
+        steps = torch.where(known, said, caseless(said)).transpose(0, 1)
+        targets = [torch.tensor([NUMBERS[character] for character in text], dtype=torch.long) for text in texts]
+        lengths = torch.tensor([len(target) for target in targets])
+        room = torch.full_like(lengths, len(steps))
+        losses = nn.functional.ctc_loss(steps, torch.cat(targets).to(said.device), room, lengths, BLANK, "none", zero_infinity=True)
+        return (losses / lengths.clamp(min=1).to(said.device)).mean()
+
+    def read(self, pictures: Tensor) -> list[str]:
+        """What lines [n, height, W] of 0 to 255 say."""
+        with torch.inference_mode():
+            return [reading.text for reading in decoded(self(ink(pictures)).cpu().numpy(), ALPHABET)]
+
+    def export(self, out: Path, pictures: Tensor) -> tuple[dict[str, str], Proof]:
+        """Write the files that are served, {file: role}, and prove them on lines [n, height, W] of 0 to 255. Raises NotProven."""
+        served = Served(self).eval()
+        lines, steps = torch.export.Dim("n"), torch.export.Dim("steps")
+        told: dict[str, Any] = {"input_names": ["pictures"], "output_names": ["logprobs"], "dynamo": True, "external_data": False}
+        shapes = ({0: lines, 2: STRIDE * steps},)
+        torch.onnx.export(served, (pictures[:2],), out / "model.onnx", dynamic_shapes=shapes, **told)
+        exports.bare(out / "model.onnx")
+        folders.write_json(out / "alphabet.json", ALPHABET)
+        with torch.inference_mode():
+            native = served(pictures).numpy()
+        exported = session(out / "model.onnx").run(None, {"pictures": pictures.numpy()})[0]
+        proof = prove(np.maximum(native, FLOOR), np.maximum(exported, FLOOR), TOLERANCE)
+        return {"model.onnx": "model", "alphabet.json": "alphabet"}, proof
+
+
+class Served(nn.Module):
+    """Lines [n, height, W] of bytes -> log-probabilities [n, W / 4, 1 + characters]."""
+
+    def __init__(self, network: Reader) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.network(ink(pictures))
+
+
+def ink(pictures: Tensor) -> Tensor:
+    """Bytes [n, height, W], paper 255 -> [n, 1, height, W] of 0 to 1, paper 0."""
+    return 1 - pictures[:, None].float() / 255
+
+
+def caseless(logprobs: Tensor) -> Tensor:
+    """The same [n, steps, 1 + characters] with the probability of each small letter given to its capital."""
+    both = torch.logaddexp(logprobs[..., UPPER], logprobs[..., LOWER])
+    return logprobs.index_copy(2, torch.tensor(UPPER, device=logprobs.device), both)
+
+
+def _block(before: int, width: int, side: int = 3, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(before, width, side, stride, side // 2, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]

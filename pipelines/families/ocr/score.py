@@ -1,0 +1,137 @@
+"""How many characters and words of real lines does a Predictor get wrong, and which?"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from pipelines.families.ocr.examples import Split
+from pipelines.families.ocr.parts import edits, lines
+from pipelines.families.ocr.predict import Predictor
+
+HEADLINE = "character_accuracy"  # what the gate compares: 1 - character error rate, so that more is better
+Outcomes = dict[str, NDArray[Any]]
+Rows = list[dict[str, Any]]
+TOGETHER = 16  # lines that are read at once
+LENGTHS = (4, 8, 16, 32)  # characters: where groups of lines end, the last one open
+BINS = 15  # of confidence, Guo et al. 2017
+RESAMPLES, SEED = 1000, 0
+WORST = 50  # lines on a sheet
+
+
+def score(predictor: Predictor, examples: Split) -> dict[str, float]:
+    """Every metric of this family on a split."""
+    return metrics(outcomes(predictor, examples))
+
+
+def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
+    """What each line got: {"text", "said", "confidence"}, and Counts of both as compared and, `raw_`, as they are; arrays [n]."""
+    brought = [predictor.convention.from_grey(picture) for picture in examples.pictures]
+    order = np.argsort([line.shape[1] for line in brought], kind="stable")
+    said, confidence = np.full(len(brought), "", object), np.zeros(len(brought))
+    for rows in tqdm(list(_together(order, brought)), "reading", unit="batch", leave=False):
+        for row, reading in zip(rows, predictor.predict(np.stack([brought[row] for row in rows])), strict=True):
+            said[row], confidence[row] = reading
+    return judged(examples.texts, list(said), confidence)
+
+
+def _together(order: NDArray[np.int64], brought: list[NDArray[np.uint8]]) -> list[NDArray[np.int64]]:
+    """Rows of lines of one width, at most TOGETHER."""
+    widths = np.array([brought[row].shape[1] for row in order])
+    alike = np.split(order, np.flatnonzero(np.diff(widths)) + 1)
+    return [rows[start : start + TOGETHER] for rows in alike for start in range(0, len(rows), TOGETHER)]
+
+
+def judged(texts: list[str], said: list[str], confidence: NDArray[np.float64]) -> Outcomes:
+    """Texts and what was read of them, with the edits between."""
+    compared = edits.counted([edits.plain(text) for text in texts], [edits.plain(read) for read in said])
+    raw = edits.counted(texts, said)
+    told = {"text": np.array(texts, object), "said": np.array(said, object), "confidence": confidence}
+    return {**told, **compared._asdict(), **{f"raw_{name}": values for name, values in raw._asdict().items()}}
+
+
+def headline(outcomes: Outcomes) -> float:
+    """The figure named HEADLINE, by itself: the gate asks for it thousands of times."""
+    return 1 - float(outcomes["edits"].sum() / outcomes["characters"].sum())
+
+
+def metrics(outcomes: Outcomes) -> dict[str, float]:
+    """Error rates of all lines together, with the 95 % interval of characters (bootstrap over lines); share of lines without an error.
+
+    Capitals and spaces are compared by edits.plain; `raw_`: as they are. `calibration_error` is that of confidence as the chance of a
+    line without an error.
+    """
+    low, high = _interval(outcomes)
+    return {
+        HEADLINE: headline(outcomes),
+        f"{HEADLINE}_low": low,
+        f"{HEADLINE}_high": high,
+        "cer": 1 - headline(outcomes),
+        "cer_low": 1 - high,
+        "cer_high": 1 - low,
+        "wer": _rate(outcomes, "word_edits", "words"),
+        "exact": float((outcomes["edits"] == 0).mean()),
+        "raw_cer": _rate(outcomes, "raw_edits", "raw_characters"),
+        "raw_wer": _rate(outcomes, "raw_word_edits", "raw_words"),
+        "calibration_error": sum(row["weight"] * abs(row["accuracy"] - row["confidence"]) for row in reliability(outcomes)),
+    }
+
+
+def _rate(outcomes: Outcomes, wrong: str, all_: str) -> float:
+    return float(outcomes[wrong].sum() / outcomes[all_].sum())
+
+
+def _interval(outcomes: Outcomes) -> tuple[float, float]:
+    """95 % interval of the headline, over RESAMPLES resamples of the lines (Efron 1979)."""
+    count, random = len(outcomes["edits"]), np.random.default_rng(SEED)
+    drawn = random.integers(0, count, (RESAMPLES, count))
+    found = 1 - outcomes["edits"][drawn].sum(1) / outcomes["characters"][drawn].sum(1)
+    low, high = np.quantile(found, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def reliability(outcomes: Outcomes) -> Rows:
+    """Mean confidence against the share of lines without an error, in equal bins; `weight` is a bin's share of the lines."""
+    confidence, right = outcomes["confidence"], outcomes["edits"] == 0
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    taken = [bins == index for index in np.unique(bins)]
+    return [
+        {"confidence": float(confidence[bin].mean()), "accuracy": float(right[bin].mean()), "weight": float(bin.mean())} for bin in taken
+    ]
+
+
+def tables(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, Rows]:
+    """Rows to plot: {"classes", by length of the line; "confusion", of characters; "reliability"}."""
+    said = [(edits.plain(text), edits.plain(read)) for text, read in zip(outcomes["text"], outcomes["said"], strict=True)]
+    confusion = [
+        {"actual": written or "added", "predicted": read or "missed"} for text, read_ in said for written, read in edits.pairs(text, read_)
+    ]
+    return {"classes": _by_length(outcomes), "confusion": confusion, "reliability": reliability(outcomes)}
+
+
+def _by_length(outcomes: Outcomes) -> Rows:
+    """`recall` is the share of lines without an error."""
+    group = np.searchsorted(LENGTHS, outcomes["characters"])
+    edges = [1, *(end + 1 for end in LENGTHS)]
+    names = [f"{start} to {end}" for start, end in zip(edges, LENGTHS, strict=False)] + [f"{edges[-1]} and more"]
+    return [_row(names[index], {key: values[group == index] for key, values in outcomes.items()}) for index in np.unique(group)]
+
+
+def _row(name: str, outcomes: Outcomes) -> dict[str, Any]:
+    rates = {"cer": 1 - headline(outcomes), "wer": _rate(outcomes, "word_edits", "words")}
+    return {"class": f"{name} characters", "examples": len(outcomes["edits"]), **rates, "recall": float((outcomes["edits"] == 0).mean())}
+
+
+def sheets(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, Image.Image]:
+    """Pictures to look at: {"mistakes"}, the lines with the most edits for their length."""
+    share = outcomes["edits"] / np.maximum(1, outcomes["characters"])
+    worst = [row for row in np.argsort(-share, kind="stable")[:WORST] if share[row]]
+    wrong = int((outcomes["edits"] > 0).sum())
+    title = f"{wrong} of {len(share)} lines of validation are not read without an error; the {len(worst)} worst."
+    captions = [
+        f"{outcomes['said'][row] or '(nothing)'}   {outcomes['confidence'][row]:.0%}\nis {outcomes['text'][row]}   {share[row]:.0%} wrong"
+        for row in worst
+    ]
+    return {"mistakes": lines.sheet(title, [examples.pictures[row] for row in worst], captions)}
