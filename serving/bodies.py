@@ -38,24 +38,49 @@ class Body(NamedTuple):
     content: bytes
 
 
+class Sent(NamedTuple):
+    """A multipart form: the files of one field, and the texts (name, value) of all."""
+
+    files: list[bytes]
+    texts: list[tuple[str, str]]
+
+
 async def read(request: Request, limit_mb: float, kinds: Sequence[str] = KINDS, json_mb: float = JSON_MB) -> Body:
     """The body: JSON of at most `json_mb`, the multipart field `image`, or a picture as it is, of these content types.
 
     Raises Refusal: 413 over the limit, 415 for another content type, 400 or 422 for what does not fit.
     """
+    return (await read_files(request, limit_mb, 1, kinds, json_mb))[0]
+
+
+async def read_files(request: Request, limit_mb: float, most: int, kinds: Sequence[str] = KINDS, json_mb: float = JSON_MB) -> list[Body]:
+    """The same, or up to `most` files in the multipart field `image`, in order, all of them within the limit. Raises Refusal."""
     kind, body = await _received(request, limit_mb, kinds, "image", json_mb=json_mb)
     if not body:
         words = f"The body is empty. Send a picture as multipart field 'image', or one of: {', '.join(kinds)}."
         raise Refusal(422, "empty body", words)
     if kind == FORM:
-        return Body(False, (await _uploads(request, body, "image", 1))[0])
-    return Body(kind == JSON, body)
+        return [Body(False, content) for content in await _uploads(request, body, "image", most)]
+    return [Body(kind == JSON, body)]
 
 
 async def read_many(request: Request, limit_mb: float, most: int) -> list[Body]:
     """The pictures in the multipart field `images`, in order: at most `most`, together within the limit. Raises Refusal."""
     _, body = await _received(request, limit_mb, (FORM,), "images", ", all pictures together")
-    return [Body(False, content) for content in await _uploads(request, body, "images", most)]
+    return [Body(False, content) for content in (await _uploads(request, body, "images", most)).files]
+
+
+async def read_flag(request: Request, limit_mb: float, known: Sequence[str]) -> tuple[Body, dict[str, str]]:
+    """The picture in the multipart field `image`, and the text in fields of the `known` names, each once at most. Raises Refusal."""
+    _, body = await _received(request, limit_mb, (FORM,), "image")
+    sent = await _uploads(request, body, "image", 1)
+    if unknown := [name for name, _ in sent.texts if name not in known]:
+        raise Refusal(
+            422, "unknown field", f"The field {unknown[0][:SHOWN]!r} is not known. Known: 'image', {', '.join(map(repr, known))}."
+        )
+    if len(fields := dict(sent.texts)) < len(sent.texts):
+        raise Refusal(422, "broken form", "A field stands twice in the form. Send each once.")
+    return Body(False, sent.files[0]), fields
 
 
 async def read_form(request: Request, limit_mb: float) -> dict[str, str]:
@@ -143,15 +168,15 @@ def _explained(fault: Any, kind: type[BaseModel]) -> str:
     return f"{where}={reprlib.repr(fault['input'])}: {fault['msg']}; known keys: {known}"
 
 
-async def _uploads(request: Request, body: bytes, field: str, most: int) -> list[bytes]:
-    """The contents of the files in one multipart field, at least one and at most `most`."""
+async def _uploads(request: Request, body: bytes, field: str, most: int) -> Sent:
+    """The contents of the files in one multipart field, at least one and at most `most`, and what other fields say."""
 
     async def replayed() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     try:
         async with Request(request.scope, replayed).form(max_files=most, max_fields=8, max_part_size=len(body)) as form:
-            return await _files(form, field)
+            return Sent(await _files(form, field), [(name, value) for name, value in form.multi_items() if isinstance(value, str)])
     except (HTTPException, UnicodeError, LookupError) as error:
         raise _unread(str(getattr(error, "detail", error)), field, most) from error
 

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
-from serving import auth, pages, problems
+from serving import auth, flagging, pages, problems
 from serving.champion import Champion, Origin, Served
 
 PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
@@ -48,6 +48,7 @@ def application(title: str, question: str) -> FastAPI:
         return JSONResponse({"status": "ok", "model": request.app.state.champion.served.pointer["model"]})
 
     auth.mount(app)
+    flagging.mount(app, title)
     pages.mount(app, title, question)
     return app
 

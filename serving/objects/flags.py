@@ -1,0 +1,24 @@
+"""A wrong class: the right one, kept in class folders, train/<class>/<hash>."""
+
+from pathlib import Path
+
+from serving import flagging
+from serving.champion import Served
+from serving.feedback import Picture
+
+CORRECTION = {"description": "the class that the picture really shows; GET /flag lists them"}
+
+
+def choices(served: Served) -> list[str]:
+    """The classes that the model knows."""
+    return [str(label) for label in served.predictor.labels]
+
+
+def read(word: str, _: Picture, served: Served) -> str:
+    """The class. Raises Refusal 422."""
+    return flagging.chosen(word, choices(served))
+
+
+def files(picture: Picture, label: str, _: Path) -> dict[str, bytes]:
+    """In the folder of its class."""
+    return {f"train/{label}/{picture.name}": picture.content}

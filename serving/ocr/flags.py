@@ -1,0 +1,42 @@
+"""A wrong line: the right text, kept as a row of labels.tsv (file, text, group) and images/<hash>, as the source `folder` reads them."""
+
+import re
+from pathlib import Path
+
+from serving.champion import Served
+from serving.feedback import Picture
+from serving.problems import Refusal
+
+TABLE, HEAD = "labels.tsv", "file\ttext\tgroup"
+LONGEST = 500  # characters of a line
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # what would end a field or a row, and what is no character
+CORRECTION = {"maxLength": LONGEST, "description": "the line that the picture really shows; empty where it shows none"}
+
+
+def choices(_: Served) -> None:
+    """A line is typed, not chosen."""
+    return None
+
+
+def read(word: str, _: Picture, __: Served) -> str:
+    """The line, without blanks around it. Raises Refusal 422."""
+    line = word.strip()
+    if len(line) > LONGEST:
+        raise Refusal(
+            422, "bad correction", f"The text has {len(line):,} characters; a line has at most {LONGEST}. Flag a picture of one line."
+        )
+    if found := UNWRITABLE.search(line):
+        words = (
+            f"The text has {found[0]!r} at character {found.start()}; one line without tabs is wanted. Flag each line's picture by itself."
+        )
+        raise Refusal(422, "bad correction", words)
+    return line
+
+
+def files(picture: Picture, line: str, folder: Path) -> dict[str, bytes]:
+    """The picture, then the table with its row in place of the one it had; other rows stay as they are."""
+    table = folder / TABLE
+    rows = table.read_text("utf-8").removesuffix("\n").split("\n") if table.exists() else [HEAD]
+    others = [row for row in rows if not row.startswith(f"{picture.name}\t")]
+    text = "\n".join([*others, f"{picture.name}\t{line}\t{picture.hash}"]) + "\n"
+    return {f"images/{picture.name}": picture.content, TABLE: text.encode()}
