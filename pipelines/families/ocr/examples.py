@@ -15,6 +15,8 @@ from pipelines.families.ocr.picture import Convention
 CONVENTION = Convention()
 ALPHABET = vocabulary.ALPHABET  # the printable characters of ASCII, in order
 SPLITS = ("train", "valid", "test")
+LENGTHS = (4, 8, 16, 32)  # characters: where groups of lines end, the last one open
+LENGTH_NAMES = ("1 to 4", "5 to 8", "9 to 16", "17 to 32", "33 and more")
 
 Grey = NDArray[np.uint8]
 
@@ -81,4 +83,4 @@ def pack(folder: Path, split: str, lines: Iterable[Line]) -> None:
 def load(folder: Path, split: str) -> Split:
     """One of the splits train, valid, test."""
     rows = json.loads((folder / f"{split}.json").read_text())
-    return Split(np.memmap(folder / f"{split}-pictures.bin", np.uint8, "r"), rows)
+    return Split(np.asarray(np.memmap(folder / f"{split}-pictures.bin", np.uint8, "r")), rows)

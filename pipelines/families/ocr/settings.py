@@ -7,14 +7,22 @@ from pydantic import Field, model_validator
 from pipelines.configs import Page
 
 
+class Flagged(Page):
+    """Where the service keeps what was flagged on its page."""
+
+    path: str
+
+
 class Data(Page):
     """Where the lines come from and what is said of them, the shares kept for validation and test, at most how many a split.
 
-    `folder` is labels.tsv and its pictures, or a tar of them; `skip_broken` passes over lines that cannot be used.
+    `folder` is labels.tsv and its pictures, or a tar of them, and `feedback` such a folder that the service fills; `skip_broken` passes
+    over lines that cannot be used.
     """
 
     sources: list[Literal["folder", "feedback", "embedded"]] = Field(min_length=1)
     folder: str | None = None
+    feedback: Flagged | None = None
     skip_broken: bool = False
     description: str
     licence: str
@@ -27,6 +35,8 @@ class Data(Page):
     def _named(self) -> "Data":
         if "folder" in self.sources and not self.folder:
             raise ValueError("sources has 'folder', so data.folder must name a folder or tar with labels.tsv and its pictures")
+        if "feedback" in self.sources and not self.feedback:
+            raise ValueError("sources has 'feedback', so data.feedback.path must say where flags are kept: data/feedback/ocr")
         return self
 
 

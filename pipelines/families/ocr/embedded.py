@@ -1,0 +1,18 @@
+"""Lines of receipts that nobody wrote: data for tests and the demo, made here, the same every time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pipelines.families.ocr.examples import Line
+from pipelines.families.ocr.parts import fonts, receipts
+
+LINES, TOGETHER = 2000, 4  # lines of a group, as if they stood on one receipt
+
+
+def drawn() -> Iterator[Line]:
+    """500 groups of four lines each, in the fonts that every installation has."""
+    random = np.random.default_rng(0)
+    for row in range(LINES):
+        text, picture = receipts.line(random, fonts.packaged())
+        yield Line(picture, text, f"drawn{row // TOGETHER:03}", f"drawn{row:04}", "embedded")

@@ -1,0 +1,185 @@
+"""Transcribed lines of a person: labels.tsv (file, text, group) and the pictures in images/ beside it, in a folder or a tar.
+
+The table is tab separated UTF-8 without quoting: what stands in a field is what is meant.
+"""
+
+import io
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from pipelines import archives, pictures
+from pipelines.families.ocr.parts.vocabulary import ALPHABET
+
+TABLE, PICTURES, COLUMNS = "labels.tsv", "images", ("file", "text", "group")
+SHAPE = f"Wanted: {TABLE} with the columns {', '.join(COLUMNS)}, tab separated, and the pictures in {PICTURES}/ beside it."
+SMALLEST, LARGEST = 4, 25  # pixels of a side; megapixels, read from the header before a picture is decoded
+WORKING_SIDE = 2048  # pixels: larger pictures are reduced while they are decoded
+NAMED = 20  # lines that an error lists
+
+
+class BadTable(ValueError):
+    """A labels.tsv that is missing or cannot be understood, by its name and the number of the row."""
+
+
+class BadLines(ValueError):
+    """Rows that cannot be used: their pictures are missing or broken, or there is no text."""
+
+
+class Row(NamedTuple):
+    """A row of the table, by its number in the file from 1."""
+
+    number: int
+    file: str
+    text: str
+    group: str
+
+
+class Transcribed(NamedTuple):
+    """A line that can be used: its row and its picture [h, w] in grey."""
+
+    row: Row
+    picture: NDArray[np.uint8]
+
+
+class Found(NamedTuple):
+    """What a folder holds: lines by name, {file: why} of those passed over as unusable, {file: characters} of those beyond ALPHABET."""
+
+    lines: list[Transcribed]
+    broken: dict[str, str]
+    beyond: dict[str, str]
+
+
+def read(path: Path, skip_broken: bool) -> Found:
+    """All lines of a folder or a tar.
+
+    Lines with characters outside ALPHABET are always passed over, and told; others that cannot be used only with `skip_broken`.
+    Raises BrokenArchive, BadTable or BadLines.
+    """
+    files = {posixpath.normpath(name): content for name, content in archives.members(path) if not name.endswith("/")}
+    table = _table(files, str(path))
+    images = posixpath.join(posixpath.dirname(table), PICTURES)
+    lines, broken, beyond = list[Transcribed](), dict[str, str](), dict[str, str]()
+    for row in rows(table, files[table]):
+        try:
+            line = _line(row, files, images)
+        except ValueError as error:
+            broken[row.file] = str(error)
+            continue
+        if foreign := "".join(sorted(set(row.text) - set(ALPHABET))):
+            beyond[row.file] = foreign
+        else:
+            lines.append(line)
+    _allowed(broken, table, skip_broken)
+    return Found(sorted(lines, key=lambda line: line.row.file), broken, beyond)
+
+
+def _table(files: Iterable[str], where: str) -> str:
+    """The one labels.tsv, at the root or a folder below."""
+    found = sorted(name for name in files if posixpath.basename(name) == TABLE and name.count("/") <= 1)
+    if not found:
+        raise BadTable(f"{where} holds no {TABLE}, neither at its root nor one folder below. {SHAPE}")
+    if len(found) > 1:
+        raise BadTable(f"{where} holds {len(found)} tables: {', '.join(found[:NAMED])}. Name the folder of one of them as data.folder.")
+    return found[0]
+
+
+def rows(name: str, content: bytes) -> list[Row]:
+    """The rows of a labels.tsv called `name`, spaces at the ends of a text stripped. Raises BadTable."""
+    lines = _decoded(name, content).split("\n")
+    places = _columns(name, lines[0].rstrip("\r"))
+    width = len(lines[0].split("\t"))
+    found = [_row(name, number, line.rstrip("\r").split("\t"), width, places) for number, line in enumerate(lines[1:], 2) if line.strip()]
+    twice = [file for file, times in Counter(row.file for row in found).items() if times > 1]
+    if twice:
+        raise BadTable(f"{name} names {len(twice)} files more than once: {_listed(twice)}. Keep one row for each.")
+    if not found:
+        raise BadTable(f"{name} has no row below its first. {SHAPE}")
+    return found
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        number = content[: error.start].count(b"\n") + 1
+        raise BadTable(
+            f"{name}, row {number}: byte 0x{content[error.start]:02x} is not UTF-8. Save the table as UTF-8 "
+            f"(`iconv -f latin1 -t utf-8` brings it from Latin-1, a spreadsheet asks when it saves)."
+        ) from error
+
+
+def _columns(name: str, head: str) -> dict[str, int]:
+    columns = head.split("\t")
+    missing = [column for column in COLUMNS if column not in columns]
+    quoted = " Its fields stand in quotation marks: write it without (csv.QUOTE_NONE)." if '"' in head else ""
+    if missing:
+        raise BadTable(f"{name} has no column {', '.join(missing)}; its first row names {', '.join(columns)[:200]!r}.{quoted} {SHAPE}")
+    return {column: columns.index(column) for column in COLUMNS}
+
+
+def _row(name: str, number: int, fields: list[str], width: int, places: Mapping[str, int]) -> Row:
+    """Raises BadTable for a row of another width, fields that were quoted, no group, or a file that is not below images/."""
+    if len(fields) != width:
+        raise BadTable(f"{name}, row {number}: {len(fields)} fields, and the first row has {width}. A text holds no tab and no line break.")
+    file, text, group = (fields[places[column]] for column in COLUMNS)
+    if len(text) > 1 and text[0] == text[-1] == '"' and '""' in text[1:-1]:
+        raise BadTable(f"{name}, row {number}: {text[:60]} was quoted by a CSV writer. Write the table without quoting (csv.QUOTE_NONE).")
+    path = posixpath.normpath(file)
+    if not file or path.startswith(("/", "../")) or path in {".", ".."}:
+        raise BadTable(f"{name}, row {number}: {file!r} is no picture below {PICTURES}/. Give its name there, such as 000_001.jpg.")
+    if not group.strip():
+        raise BadTable(f"{name}, row {number}: no group. Name the page or receipt that {file} was cut from, or the file itself.")
+    return Row(number, path, text.strip(), group.strip())
+
+
+def _line(row: Row, files: Mapping[str, bytes], images: str) -> Transcribed:
+    """Raises ValueError saying why the row cannot be used."""
+    content = files.get(posixpath.join(images, row.file))
+    if content is None:
+        raise ValueError(f"is not in {images}/")
+    if not row.text:
+        raise ValueError("has no text")
+    return Transcribed(row, _picture(content))
+
+
+def _picture(content: bytes) -> NDArray[np.uint8]:
+    """[h, w] in grey, upright, longer sides brought to WORKING_SIDE. Raises ValueError."""
+    try:
+        picture = Image.open(io.BytesIO(content), formats=pictures.FORMATS)
+        _sized(*picture.size)
+        return pictures.decoded(picture, "L", WORKING_SIDE)
+    except Exception as error:  # decoders raise what they like on broken bytes
+        raise ValueError("is no picture" if isinstance(error, UnidentifiedImageError) else f"is no whole picture: {error}") from error
+
+
+def _sized(width: int, height: int) -> None:
+    if width * height > LARGEST * 1e6:
+        raise ValueError(f"it has {width * height / 1e6:.0f} megapixels; a line has at most {LARGEST}")
+    if min(width, height) < SMALLEST:
+        raise ValueError(f"{width} x {height} pixels are too few; each side has {SMALLEST} or more")
+
+
+def _allowed(broken: Mapping[str, str], table: str, skip: bool) -> None:
+    if broken and not skip:
+        raise BadLines(
+            f"{len(broken)} lines of {table} cannot be used: {_listed(f'{file} {why}' for file, why in broken.items())}. "
+            "Put them right, or set data.skip_broken=true: they are left out then, and the card lists them."
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return f"{'; '.join(listed[:NAMED])}{more}"
+
+
+def foreign(found: Found) -> dict[str, int]:
+    """How many lines passed over hold each character outside ALPHABET, the most frequent first."""
+    return dict(Counter(character for characters in found.beyond.values() for character in characters).most_common())
