@@ -18,9 +18,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="workers beside it, where the family has a queue of jobs")
     asked = parser.parse_args()
     with errors.printed_once(), tempfile.TemporaryDirectory() as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
+        os.environ["JOBS_WORKERS"] = str(asked.jobs)
         _serve(families.known(asked.family), asked.host, asked.port, asked.workers)
 
 

@@ -1,0 +1,282 @@
+"""The backlog: every job in SQL, from the moment it is taken in until its result is swept. SQLite here, or PostgreSQL by JOBS_URL.
+
+It is the truth, and the broker carries nothing but ids: one that comes twice, late or never changes no result. A worker that takes a job
+holds its lease; only who holds it can end the job, so there is one result, however many have worked on it.
+"""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from pipelines import stores
+from serving import databases
+from serving.users import Clock
+
+MIGRATIONS = Path(__file__).parent / "migrations" / "jobs"
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+OPEN, FINAL = (QUEUED, RUNNING), (DONE, FAILED, CANCELLED)
+TRIES = 3
+BACKOFF = 1.0  # seconds until the second try; twice as many until the third
+LEASE = 30.0  # seconds: a worker that is silent for so long is taken for dead
+KEPT = 24 * 3600.0  # seconds: a result
+REMEMBERED = 7 * KEPT  # that there was such a job
+MOST, MEGABYTES = 5_000, 2_000  # jobs that are not final, and what their files take in the database
+AT_ONCE = 100  # jobs handed over, or swept, in one transaction
+
+METADATA = sa.MetaData()
+BACKLOGS = sa.Table("backlogs", METADATA, sa.Column("name", sa.String(32), primary_key=True))
+JOBS = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String(32), nullable=False, unique=True),
+    sa.Column("family", sa.String(40), nullable=False),
+    sa.Column("task", sa.String(40), nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("state", sa.String(9), nullable=False),
+    sa.Column("pictures", sa.Integer, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("created", sa.Double, nullable=False),
+    sa.Column("due", sa.Double, nullable=False),
+    sa.Column("handed", sa.Double),
+    sa.Column("finished", sa.Double, index=True),
+    sa.Column("lease", sa.String(32), unique=True),
+    sa.Column("worker", sa.String(200)),
+    sa.Column("until", sa.Double),
+    sa.Index("ix_jobs_state", "family", "state", "number"),
+)
+FILES = sa.Table(
+    "job_files",
+    METADATA,
+    sa.Column("job", sa.Integer, sa.ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+)
+RESULTS = sa.Table(
+    "job_results",
+    METADATA,
+    sa.Column("job", sa.Integer, sa.ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
+_ROW = JOBS.c
+
+
+class Full(RuntimeError):
+    """As many jobs wait as may."""
+
+
+class Job(NamedTuple):
+    """A row of the table; times in seconds since 1970, `size` in bytes.
+
+    `due` is when it may be worked on, `handed` when the broker was given its id, `until` when its lease ends.
+    """
+
+    number: int
+    id: str
+    family: str
+    task: str
+    owner: str | None
+    state: str
+    pictures: int
+    done: int
+    size: int
+    tries: int
+    reason: str | None
+    created: float
+    due: float
+    handed: float | None
+    finished: float | None
+    lease: str | None
+    worker: str | None
+    until: float | None
+
+
+def url() -> str:
+    """Where the jobs are."""
+    return os.environ.get("JOBS_URL") or f"sqlite:///{stores.ROOT}/jobs.db"
+
+
+class Backlog:
+    """The jobs of one family. Every method raises databases.NoDatabase where the database does not answer."""
+
+    def __init__(self, address: str, family: str, clock: Clock = time.time) -> None:
+        self.engine, self.family, self.clock = databases.migrated(address, MIGRATIONS), family, clock
+        if self.engine.dialect.name == "sqlite":
+            _read_beside_writing(self.engine)
+        with databases.reading(self.engine) as connection:
+            self.name = str(connection.execute(sa.select(BACKLOGS.c.name)).scalar_one())
+
+    def add(self, task: str, files: Sequence[bytes], owner: str | None = None) -> Job:
+        """Take a job in: one of no files is one picture to make. Raises Full, with the numbers."""
+        size, now = sum(map(len, files)), self.clock()
+        row = {"id": uuid.uuid4().hex, "family": self.family, "task": task, "owner": owner, "state": QUEUED, "size": size}
+        counted = {"pictures": len(files) or 1, "done": 0, "tries": 0, "created": now, "due": now}
+        with databases.writing(self.engine) as connection:
+            self._room(connection, size)
+            job = Job(*connection.execute(JOBS.insert().values(**row, **counted).returning(*JOBS.c)).one())
+            for position, content in enumerate(files):
+                connection.execute(FILES.insert().values(job=job.number, position=position, content=content))
+        return job
+
+    def _room(self, connection: Connection, size: int) -> None:
+        asked = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_ROW.size), 0)).where(self._in(*OPEN))
+        jobs, taken = connection.execute(asked).one()
+        if jobs >= MOST or (jobs and (int(taken) + size) / 1e6 > MEGABYTES):
+            raise Full(
+                f"{jobs:,} jobs of {int(taken) / 1e6:,.0f} MB wait; at most {MOST:,} of {MEGABYTES:,} MB may. "
+                "Send it again when some are done; another worker (`make worker`) makes them faster."
+            )
+
+    def find(self, id: str) -> Job | None:
+        """The job of this id, of this family."""
+        with databases.reading(self.engine) as connection:
+            row = connection.execute(sa.select(JOBS).where((_ROW.id == id) & (_ROW.family == self.family))).first()
+        return Job(*row) if row else None
+
+    def before(self, job: Job) -> int:
+        """How many are queued before it."""
+        asked = sa.select(sa.func.count()).where(self._in(QUEUED) & (_ROW.number < job.number))
+        with databases.reading(self.engine) as connection:
+            return int(connection.execute(asked).scalar_one())
+
+    def result(self, job: Job) -> Any:
+        """What came of it; None where it is not done, or its result is not here any more."""
+        with databases.reading(self.engine) as connection:
+            found = connection.execute(sa.select(RESULTS.c.content).where(RESULTS.c.job == job.number)).scalar()
+        return json.loads(found) if found is not None else None
+
+    def counts(self) -> dict[str, int]:
+        """How many jobs are queued and running."""
+        asked = sa.select(_ROW.state, sa.func.count()).where(self._in(*OPEN)).group_by(_ROW.state)
+        with databases.reading(self.engine) as connection:
+            return dict.fromkeys(OPEN, 0) | {str(state): int(count) for state, count in connection.execute(asked)}
+
+    def cancel(self, job: Job) -> bool:
+        """End it without a result; a worker that is at it stops before its next picture. False: it was final already."""
+        with databases.writing(self.engine) as connection:
+            return self._end(connection, _ROW.state.in_(OPEN) & (_ROW.id == job.id), CANCELLED, reason=None)
+
+    # What is handed to the broker
+
+    def hand(self) -> list[str]:
+        """Ids that the broker is to be given now, at most AT_ONCE of them; they count as handed over until take_back()."""
+        asked = sa.select(_ROW.id).where(self._due() & _ROW.handed.is_(None)).order_by(_ROW.number).limit(AT_ONCE)
+        with databases.reading(self.engine) as connection:
+            if connection.execute(asked.limit(1)).first() is None:
+                return []
+        with databases.writing(self.engine) as connection:
+            ids = list(connection.execute(asked.with_for_update(skip_locked=True)).scalars())
+            connection.execute(JOBS.update().where(_ROW.id.in_(ids)).values(handed=self.clock()))
+        return ids
+
+    def take_back(self, ids: Sequence[str]) -> None:
+        """The broker has not got these."""
+        with databases.writing(self.engine) as connection:
+            connection.execute(JOBS.update().where(_ROW.id.in_(ids) & self._in(QUEUED)).values(handed=None))
+
+    def missed(self, seconds: float) -> int:
+        """How many were handed over `seconds` ago and still wait, while the broker holds no id: they are handed over again."""
+        lost = self._due() & (_ROW.handed < self.clock() - seconds)
+        with databases.reading(self.engine) as connection:
+            if connection.execute(sa.select(_ROW.id).where(lost).limit(1)).first() is None:
+                return 0
+        with databases.writing(self.engine) as connection:
+            return connection.execute(JOBS.update().where(lost).values(handed=None)).rowcount
+
+    # What a worker does
+
+    def take(self, id: str, worker: str) -> Job | None:
+        """Begin a try of this job, with a lease of one's own. None: it is not to be worked on, or not yet."""
+        now = self.clock()
+        begun = {"state": RUNNING, "tries": _ROW.tries + 1, "done": 0, "lease": uuid.uuid4().hex, "worker": worker, "until": now + LEASE}
+        with databases.writing(self.engine) as connection:
+            row = connection.execute(JOBS.update().where(self._due() & (_ROW.id == id)).values(**begun).returning(*JOBS.c)).first()
+        return Job(*row) if row else None
+
+    def file(self, job: Job, position: int) -> bytes | None:
+        """One of its files; None where it has none."""
+        with databases.reading(self.engine) as connection:
+            found = sa.select(FILES.c.content).where((FILES.c.job == job.number) & (FILES.c.position == position))
+            content = connection.execute(found).scalar()
+        return bytes(content) if content is not None else None
+
+    def hold(self, job: Job, done: int | None = None) -> bool:
+        """The lease for longer, and how many pictures are done. False: it is somebody else's now, or the job is final."""
+        told = {"until": self.clock() + LEASE, **({} if done is None else {"done": done})}
+        with databases.writing(self.engine) as connection:
+            return bool(connection.execute(JOBS.update().where(_held(job)).values(**told)).rowcount)
+
+    def finish(self, job: Job, result: Any) -> bool:
+        """The one result, where the lease is still this one's."""
+        content = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        with databases.writing(self.engine) as connection:
+            ended = self._end(connection, _held(job), DONE, done=job.pictures, reason=None)
+            if ended:
+                connection.execute(RESULTS.insert().values(job=job.number, content=content))
+        return ended
+
+    def again(self, job: Job, reason: str) -> bool:
+        """It has failed: another try after a while, or where that was the last, set aside with its reason. False: it was not ours."""
+        with databases.writing(self.engine) as connection:
+            if job.tries >= TRIES:
+                return self._end(connection, _held(job), FAILED, reason=f"Set aside after {job.tries} tries. {reason}")
+            told = f"Try {job.tries} of {TRIES} failed, and another follows. {reason}"
+            waits = {"state": QUEUED, "due": self.clock() + BACKOFF * 2 ** (job.tries - 1), "handed": None, "lease": None, "until": None}
+            return bool(connection.execute(JOBS.update().where(_held(job)).values(**waits, reason=told)).rowcount)
+
+    def lost(self, gone: Callable[[str], bool]) -> int:
+        """How many jobs were at a worker that is gone, or silent for longer than its lease: as if they had failed there."""
+        with databases.reading(self.engine) as connection:
+            running = [Job(*row) for row in connection.execute(sa.select(JOBS).where(self._in(RUNNING)))]
+        late = [job for job in running if (job.until or 0) < self.clock() or gone(job.worker or "")]
+        return sum(self.again(job, "The worker that was at it has died, or was silent for too long.") for job in late)
+
+    def sweep(self) -> None:
+        """Forget results that are a day old, and jobs that are a week old."""
+        now = self.clock()
+        old = sa.select(_ROW.number).where(_ROW.finished < now - KEPT)
+        with databases.writing(self.engine) as connection:
+            connection.execute(RESULTS.delete().where(RESULTS.c.job.in_(old)))
+            connection.execute(JOBS.delete().where(_ROW.finished < now - REMEMBERED))
+
+    def kept(self, job: Job) -> bool:
+        """Is it not so old that its result is swept?"""
+        return job.finished is None or job.finished >= self.clock() - KEPT
+
+    def _in(self, *states: str) -> sa.ColumnElement[bool]:
+        return (_ROW.family == self.family) & _ROW.state.in_(states)
+
+    def _due(self) -> sa.ColumnElement[bool]:
+        return self._in(QUEUED) & (_ROW.due <= self.clock())
+
+    def _end(self, connection: Connection, which: sa.ColumnElement[bool], state: str, **more: Any) -> bool:
+        """Make it final, and forget its files: nobody needs them any more."""
+        values = {"state": state, "finished": self.clock(), "lease": None, "until": None, **more}
+        ended = connection.execute(JOBS.update().where(which).values(**values).returning(_ROW.number)).scalar()
+        if ended is not None:
+            connection.execute(FILES.delete().where(FILES.c.job == ended))
+        return ended is not None
+
+
+def _held(job: Job) -> sa.ColumnElement[bool]:
+    """Is it running, under the very lease that `job` was taken with?"""
+    return (_ROW.id == job.id) & (_ROW.state == RUNNING) & (_ROW.lease == job.lease)
+
+
+def _read_beside_writing(engine: sa.Engine) -> None:
+    """SQLite's write-ahead log, which the file remembers: who reads waits for nobody, and a commit is one write to the disk."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()

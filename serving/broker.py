@@ -1,0 +1,116 @@
+"""Celery, which carries ids of jobs to workers: over RabbitMQ where BROKER_URL names one (amqp://), else through files of the project."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from celery import Celery
+from kombu import Queue
+from kombu.utils.url import maybe_sanitize_url
+
+from serving import messages
+from serving.backlog import Backlog
+
+logger = logging.getLogger("atelier.serving")
+TASK = "atelier.job"
+PATIENCE = 5  # seconds for a broker to answer
+SCHEMES = ("amqp", "amqps")
+
+
+class BadBroker(ValueError):
+    """BROKER_URL names no broker of a kind that is known."""
+
+
+def application(backlog: Backlog) -> Celery:
+    """Celery for the jobs of this backlog; nothing is connected yet. Raises BadBroker.
+
+    The queue bears the backlog's own name: projects that share a RabbitMQ do not take each other's jobs.
+    """
+    app = Celery(f"atelier-{backlog.family}", set_as_current=False)
+    name = f"atelier-{backlog.family}-{backlog.name}"
+    app.conf.update(
+        _transport(os.environ.get("BROKER_URL") or ""),
+        broker_heartbeat=0,  # a worker that computes answers none; TCP tells who has died
+        broker_connection_timeout=PATIENCE,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_queues=[Queue(name, routing_key=name)],
+        task_default_queue=name,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+    )
+    return app
+
+
+def _transport(url: str) -> dict[str, Any]:
+    """Where the broker is, for Celery."""
+    if not url:
+        return {"broker_url": "files://", "broker_transport": messages.NAME}
+    if url.partition("://")[0] not in SCHEMES:
+        raise BadBroker(
+            f"BROKER_URL={maybe_sanitize_url(url)!r} is no broker that is known here. "
+            "Set amqp://<name>:<password>@<host>/<virtual host>, or nothing for the embedded one."
+        )
+    return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}}
+
+
+class Broker:
+    """The broker as who hands over sees it. `away` says why it does not answer; None: it does, or has not been asked."""
+
+    def __init__(self, app: Celery) -> None:
+        self.app = app
+        self.away: str | None = None
+        self._producer: Any = None
+
+    def hand(self, ids: Iterable[str]) -> list[str]:
+        """Give it these ids. Returns those that it has not taken: it is away."""
+        left = list(ids)
+        with self._reached() as producer:
+            while left:
+                self.app.send_task(TASK, [left[0]], task_id=left[0], producer=producer, retry=False, confirm_timeout=PATIENCE)
+                left.pop(0)
+        return left
+
+    def waiting(self) -> int | None:
+        """How many ids it holds that no worker has; None: it is away. A queue that is not there is made."""
+        with self._reached() as producer:
+            queue = self.app.amqp.queues[self.app.conf.task_default_queue]
+            return int(queue(producer.channel).queue_declare().message_count)
+        return None
+
+    @contextmanager
+    def _reached(self) -> Iterator[Any]:
+        """A producer, connected; whatever goes wrong with it is that the broker is away."""
+        try:
+            if self._producer is None:
+                connection = self.app.connection_for_write()
+                connection.transport_options |= {"read_timeout": PATIENCE, "write_timeout": PATIENCE}
+                self._producer = self.app.amqp.Producer(connection.connect() and connection, auto_declare=False)
+            yield self._producer
+            self._say(None)
+        except Exception as error:
+            self._lose()
+            self._say(f"{type(error).__name__}: {error}")
+
+    def _lose(self) -> None:
+        lost, self._producer = self._producer, None
+        if lost is not None:
+            with suppress(Exception):  # it may be half dead
+                lost.connection.collect(PATIENCE)
+
+    def _say(self, away: str | None) -> None:
+        """Into the log, when it goes and when it comes back."""
+        if away and not self.away:
+            logger.error("the broker is away, and jobs wait: %s", away)
+        if self.away and not away:
+            logger.info("the broker is back")
+        self.away = away

@@ -1,0 +1,84 @@
+"""What is done for the backlog beside the requests: ids to the broker, lost jobs begun again, old results swept."""
+
+import logging
+import threading
+import time
+
+from prometheus_client import Gauge
+
+from serving import places
+from serving.backlog import Backlog
+from serving.broker import Broker
+from serving.databases import NoDatabase
+
+logger = logging.getLogger("atelier.serving")
+INTERVAL = 1.0  # seconds between two looks
+MISSED = 5.0  # seconds that a job may be handed over and not begun while the broker holds no id
+SWEPT = 600.0  # seconds between two sweeps
+
+JOBS = Gauge("atelier_jobs", "Jobs that are not final.", ["family", "state"], multiprocess_mode="mostrecent")
+BROKER = Gauge("atelier_broker_up", "Does the broker of jobs answer? 1 or 0.", ["family"], multiprocess_mode="mostrecent")
+
+
+class Keeper:
+    """A thread of the service. Two of them, in two processes of a service, do no harm: the database decides who hands over what."""
+
+    def __init__(self, backlog: Backlog, broker: Broker) -> None:
+        self.backlog, self.broker = backlog, broker
+        self._woken, self._swept, self._reached = threading.Event(), 0.0, True
+
+    def follow(self) -> None:
+        """Begin, for as long as the process lives."""
+        threading.Thread(target=self._watch, daemon=True, name=f"{self.backlog.family}-jobs").start()
+
+    def wake(self) -> None:
+        """There is a new job."""
+        self._woken.set()
+
+    def _watch(self) -> None:
+        while True:
+            woken = self._woken.wait(INTERVAL)
+            self._woken.clear()
+            try:
+                self._hand_over() if woken and not self.broker.away else self.look()
+                self._reached = True
+            except NoDatabase as absence:
+                self._say(absence)
+            except Exception:
+                logger.exception("the jobs of %s are not looked after; the next look is in a second", self.backlog.family)
+
+    def _say(self, absence: NoDatabase) -> None:
+        if self._reached:
+            logger.error("jobs wait: %s", absence)
+        self._reached = False
+
+    def look(self) -> None:
+        """Put right what has come of workers and of the broker, hand over what is due, and tell the metrics."""
+        if lost := self.backlog.lost(places.gone):
+            logger.warning("%s jobs were at workers that died", lost)
+        held = self.broker.waiting()
+        if held is not None:
+            self._missed(held)
+            self._hand_over()
+        self._tell()
+        self._sweep()
+
+    def _missed(self, held: int) -> None:
+        if held == 0 and (missed := self.backlog.missed(MISSED)):
+            logger.warning("%s jobs were handed to the broker, and it has lost them: they are handed over again", missed)
+
+    def _hand_over(self) -> None:
+        while ids := self.backlog.hand():
+            if left := self.broker.hand(ids):
+                return self.backlog.take_back(left)
+
+    def _tell(self) -> None:
+        family = self.backlog.family
+        BROKER.labels(family).set(self.broker.away is None)
+        for state, count in self.backlog.counts().items():
+            JOBS.labels(family, state).set(count)
+
+    def _sweep(self) -> None:
+        if time.monotonic() - self._swept > SWEPT or not self._swept:
+            self._swept = time.monotonic()
+            self.backlog.sweep()

@@ -1,0 +1,172 @@
+"""`python -m serving.worker --family ocr`: one worker of the queue, on this machine or, with BROKER_URL and JOBS_URL, on another.
+
+It works on one job at a time, follows the family's champion, and ends with the service that has started it.
+"""
+
+import argparse
+import asyncio
+import inspect
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from celery import Celery, signals
+from celery.exceptions import Reject
+
+from pipelines import configs, errors, families
+from serving import backlog, broker, places, problems, tasks, telemetry
+from serving.backlog import Backlog, Job
+from serving.champion import Champion, Served
+from serving.databases import NoDatabase
+from serving.problems import Refusal
+
+logger = logging.getLogger("atelier.serving")
+BEAT = 1.0  # seconds between two looks at the job and at the service
+TOLD = 10.0  # seconds between two words to the database that the worker lives
+STUCK = 600.0  # seconds for one picture: a worker that takes longer is ended, and the job is tried again
+FAREWELL = 30  # beats for the job at work, once the service has ended
+
+
+class Bench:
+    """Where jobs are worked on: a Desk for tasks, as serving/tasks.py has it."""
+
+    def __init__(self, jobs: Backlog) -> None:
+        self.jobs, self.family = jobs, jobs.family
+        self.limits, self.tasks = configs.serving(jobs.family), tasks.known(jobs.family)
+        self.name = places.myself()
+        self.job: Job | None = None
+        self._moved = self._said = 0.0
+        self._champion: Champion | None = None
+        self._runner = asyncio.Runner()
+
+    @property
+    def served(self) -> Served:
+        """The champion. Raises NoChampion or BrokenModel."""
+        if self._champion is None:
+            self._champion = Champion(self.family)
+            self._champion.follow()
+        return self._champion.served
+
+    def work(self, id: str) -> None:
+        """Do the job of this id, if it is still to be done. Raises Reject where the database is away: the broker keeps the id."""
+        try:
+            if job := self.jobs.take(id, self.name):
+                with self._at(job):
+                    self._try(job)
+        except NoDatabase as absence:
+            logger.error("a job waits: %s", absence)
+            time.sleep(BEAT)
+            raise Reject(str(absence), requeue=True) from None
+
+    @contextmanager
+    def _at(self, job: Job) -> Iterator[None]:
+        self._moved = self._said = time.monotonic()
+        self.job = job
+        try:
+            yield
+        finally:
+            self.job = None
+
+    def _try(self, job: Job) -> None:
+        try:
+            results = self._results(job)
+        except NoDatabase:
+            raise
+        except Exception as error:
+            logger.exception("a job failed", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries}})
+            self.jobs.again(job, _reason(error, job))
+        else:
+            ended = results is not None and self.jobs.finish(job, {"results": results})
+            logger.info("job", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries, "ended": ended}})
+
+    def _results(self, job: Job) -> list[Any] | None:
+        """Of all pictures, in order; None where the job is not ours any more: cancelled, or somebody else's."""
+        results: list[Any] = []
+        while len(results) < job.pictures:
+            if results and not self.jobs.hold(job, len(results)):
+                return None
+            results.append(self._result(job, self.jobs.file(job, len(results)) or b""))
+            self._moved = time.monotonic()
+        return results
+
+    def _result(self, job: Job, file: bytes) -> Any:
+        try:
+            found = self.tasks[job.task].work(file, self)
+            return self._runner.run(found) if inspect.iscoroutine(found) else found
+        except Refusal as refusal:
+            return {"problem": problems.problem(refusal)}
+
+    def beat(self) -> None:
+        """Say that the worker lives, as long as it gets on with its job; one that is stuck ends."""
+        now, job = time.monotonic(), self.job
+        if job is None:
+            return
+        if now - self._moved > STUCK:
+            logger.error("a picture of job %s takes more than %g s; the worker ends", job.id, STUCK)
+            os._exit(1)
+        if now - self._said > TOLD:
+            self._said = now
+            self.jobs.hold(job)
+
+
+def _reason(error: Exception, job: Job) -> str:
+    """What may be told to who sent the job: our own errors are written to be read, of others the log has more."""
+    if type(error).__module__.partition(".")[0] in {"pipelines", "serving"}:
+        return str(error)
+    return f"The worker failed on it ({type(error).__name__}); its log says why, under job {job.id}."
+
+
+def watch(bench: Bench, parent: int | None) -> None:
+    """A thread's: beat, and end with the service that has started this worker."""
+    orphaned = 0
+    while True:
+        time.sleep(BEAT)
+        try:
+            bench.beat()
+        except Exception:
+            logger.exception("a worker cannot say that it lives")
+        if parent and os.getppid() != parent:
+            orphaned += 1
+            os.kill(os.getpid(), signal.SIGTERM) if orphaned == 1 else None
+        if orphaned > FAREWELL:
+            os._exit(1)
+
+
+def log_as_json() -> None:
+    """As the service does; of Celery what is wrong alone."""
+    telemetry.log_as_json()
+    told = logging.getLogger("celery")
+    told.handlers, told.propagate = logging.getLogger("atelier").handlers, False
+    told.setLevel(logging.WARNING)
+
+
+def consuming(app: Celery, bench: Bench) -> Any:
+    """Celery's worker, not yet started."""
+    app.task(name=broker.TASK)(bench.work)
+    signals.setup_logging.connect(lambda **_: log_as_json(), weak=False)
+    quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "quiet": True}
+    return app.Worker(pool_cls="solo", concurrency=1, hostname=f"{bench.family}-{bench.name}@localhost", loglevel="WARNING", **quiet)
+
+
+def main() -> None:
+    """Work on jobs of one family until told to stop; the job at work is finished first."""
+    parser = argparse.ArgumentParser(prog="python -m serving.worker", description=main.__doc__)
+    parser.add_argument("--family", required=True)
+    parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        jobs = Backlog(backlog.url(), families.known(asked.family))
+        bench = Bench(jobs)
+        worker = consuming(broker.application(jobs), bench)
+        threading.Thread(target=watch, args=(bench, asked.parent), daemon=True, name="beat").start()
+        worker.start()
+        raise SystemExit(worker.exitcode)
+
+
+if __name__ == "__main__":
+    main()
