@@ -12,9 +12,10 @@ NOISE = 4.0  # standard deviations of the paper that ink is beyond
 FAINTEST, SUREST = 0.12, 0.35  # of the darkest ink: what is fainter is none, what is darker is some, whatever the noise
 JOIN = np.ones((3, 3), np.uint8)  # joins the dots of a matrix printer into letters
 LEAST = 5  # pixels: the height of a letter that can be read
-SMALL, LARGE = 0.45, 8.0  # times the usual height of a letter: what is lower is a mark, what is higher a picture
+SMALL, LARGE = 0.55, 8.0  # times the usual height of a letter: what is lower is a mark, what is higher a picture
 RULE = 5.0  # times the usual height: so long is a rule, at least
 THIN = 8.0  # times as long as thick it is
+DASHES = 10  # in a row: a rule, and no telephone number
 Grey = NDArray[np.uint8]
 Boxes = NDArray[np.int32]  # [k, 4] of x, y, width, height
 
@@ -44,7 +45,7 @@ def glyphs(grey: Grey) -> Glyphs | None:
 
 def components(ink: Grey) -> Boxes:
     """The boxes of what hangs together."""
-    boxes: Boxes = cv2.connectedComponentsWithStats(ink, connectivity=8)[2][1:, :4]
+    boxes: Boxes = cv2.connectedComponentsWithStatsWithAlgorithm(ink, 8, cv2.CV_32S, cv2.CCL_BBDT)[2][1:, :4]
     return boxes
 
 
@@ -91,9 +92,9 @@ def _rules(ink: Grey, usual: float) -> Grey | None:
 
 def _thin(ink: Grey) -> Grey:
     """What is much longer than thick."""
-    count, labels, boxes, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    if count == 1:
+    if not cv2.countNonZero(ink):
         return ink
+    labels, boxes = cv2.connectedComponentsWithStats(ink, connectivity=8)[1:3]
     kept = boxes[:, 2:4].max(1) >= THIN * boxes[:, 2:4].min(1)
     kept[0] = False
     return kept.astype(np.uint8)[labels]
@@ -101,6 +102,19 @@ def _thin(ink: Grey) -> Grey:
 
 def _sorted(boxes: Boxes, usual: float) -> Glyphs:
     width, height = boxes[:, 2], boxes[:, 3]
-    letters = (height >= max(LEAST, SMALL * usual)) & (height <= LARGE * usual)
-    marks = (height < max(LEAST, SMALL * usual)) & (width * height > 1) & (width < RULE * usual)
-    return Glyphs(boxes[letters], boxes[marks], usual)
+    small = height < max(LEAST, SMALL * usual)
+    marks = boxes[small & (width * height > 1) & (width < RULE * usual)]
+    return Glyphs(boxes[~small & (height <= LARGE * usual)], marks[~_dashed(marks, usual)], usual)
+
+
+def _dashed(marks: Boxes, usual: float) -> NDArray[np.bool_]:
+    """Which marks are dashes of a dashed rule: DASHES of them or more at about one height."""
+    flat = (marks[:, 2] >= 1.5 * marks[:, 3]) & (marks[:, 3] < usual / 3)
+    rows = (marks[:, 1] / max(2.0, usual / 4)).astype(int)
+    counts = np.bincount(rows[flat], minlength=int(rows.max(initial=0)) + 1)
+    return flat & (counts[rows] >= DASHES)
+
+
+def again(marks: Boxes) -> Glyphs | None:
+    """Marks that are no line's, as glyphs of their own: the small print."""
+    return _sorted(marks, usual) if (usual := _usual(marks)) >= LEAST else None

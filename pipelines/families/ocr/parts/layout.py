@@ -1,8 +1,4 @@
-"""Where lines of text stand on a page, by OpenCV: ink, glyphs, glyphs smeared into lines, lines in reading order.
-
-Smearing is that of Wong, Casey and Wahl (Document Analysis System, 1982), but by the height of each glyph, so that a title and a
-footnote on one page keep their own gaps; it follows a page that is askew by a few degrees, which is then levelled.
-"""
+"""Where lines of text stand on a page, by OpenCV: ink, glyphs, glyphs smeared into lines, lines in reading order."""
 
 from typing import NamedTuple
 
@@ -10,20 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.families.ocr.parts import order
-from pipelines.families.ocr.parts.glyphs import SMALL, Boxes, Glyphs, Grey, glyphs
+from pipelines.families.ocr.parts import order, smearing
+from pipelines.families.ocr.parts.glyphs import Glyphs, Grey, glyphs
 from pipelines.families.ocr.parts.order import Box
 
 SIDE = 1600  # pixels: a larger page is reduced to look for lines
-REACH = 0.8  # times a letter's height, or the usual one: what it is smeared by on either side
-MIDDLE = 0.5  # of a letter's height: what is smeared, so that lines that nearly touch stay apart
-TITLE = 2.2  # times the usual height: larger letters make lines of their own
-BESIDE, ABOVE = 1.2, 0.35  # times a line's height: how far from it its marks are
 MARGIN = 0.1  # of a line's height, and a pixel
 SLICE = 0.75  # of the line's height: what is lower and touches the edge of a picture of one line is cut off from its neighbour
 FILLED = 0.4  # of a picture's height: one line that takes as much is the whole picture
 LEVEL, STEEP = 0.4, 6.0  # degrees: what is less askew is read as it is, and so is what is more
-LONG = 6  # letters of a line that tells how a page is askew
+LONG = 3  # letters of a line that tells how a page is askew
 
 
 class Page(NamedTuple):
@@ -46,7 +38,7 @@ class _Found(NamedTuple):
 
 
 def lines(grey: Grey) -> list[Box]:
-    """The lines of text of a page [height, width] as they lie, in reading order; of a picture that is one line that, of a blank one none."""
+    """The lines of text of a page [height, width] as they lie, in reading order; the whole picture where that is one line."""
     return _found(grey).lines
 
 
@@ -67,73 +59,8 @@ def _found(grey: Grey) -> _Found:
     there = glyphs(small) if min(small.shape) > 2 else None
     if there is None or not len(there.letters):
         return _Found([], 0.0)
-    labels = _smeared(there, small.shape)
-    corners = _merged(_with_marks(_corners(there.letters, labels), there.marks))
-    return _Found(_boxes(_without_slices(corners, small.shape) / scale, grey.shape), _askew(there.letters, labels))
-
-
-def _smeared(there: Glyphs, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """The number of the line that each letter belongs to [k]; those of titles are counted on."""
-    titles, labels = there.letters[:, 3] > TITLE * there.usual, np.zeros(len(there.letters), np.int32)
-    for kind in (~titles, titles):
-        labels[kind] = labels.max() + 1 + _labels(there.letters[kind], there.usual, shape)
-    return np.unique(labels, return_inverse=True)[1]
-
-
-def _labels(letters: Boxes, usual: float, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    canvas = np.zeros(shape, np.uint8)
-    for x, y, width, height in letters.tolist():
-        reach, edge = int(REACH * max(height, usual)), int(height * (1 - MIDDLE) / 2)
-        cv2.rectangle(canvas, (x - reach, y + edge), (x + width + reach, y + height - edge - 1), 1, cv2.FILLED)
-    middle = letters[:, :2] + letters[:, 2:] // 2
-    return cv2.connectedComponents(canvas, connectivity=8)[1][middle[:, 1], middle[:, 0]]
-
-
-def _corners(letters: Boxes, labels: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Of each line the corners [k, 4] of the box around its letters: x, y, x, y."""
-    corners = np.tile([np.inf, np.inf, -np.inf, -np.inf], (labels.max() + 1, 1))
-    np.minimum.at(corners[:, :2], labels, letters[:, :2])
-    np.maximum.at(corners[:, 2:], labels, letters[:, :2] + letters[:, 2:])
-    return corners
-
-
-def _with_marks(corners: NDArray[np.float64], marks: Boxes) -> NDArray[np.float64]:
-    """Each line with the dots, dashes and commas in it or near it; a mark is the nearest line's."""
-    if not len(marks):
-        return corners
-    beside, above = (_distances(corners, marks, axis) / (corners[:, 3] - corners[:, 1]) for axis in (0, 1))
-    apart = np.where((beside < BESIDE) & (above < ABOVE), beside + 4 * above, np.inf)
-    near, own = np.isfinite(apart).any(1), apart.argmin(1)
-    wider = corners.copy()
-    np.minimum.at(wider[:, :2], own[near], marks[near, :2])
-    np.maximum.at(wider[:, 2:], own[near], marks[near, :2] + marks[near, 2:])
-    return wider
-
-
-def _distances(corners: NDArray[np.float64], marks: Boxes, axis: int) -> NDArray[np.float64]:
-    """How far the middle of each mark is from each line, along an axis [marks, lines]; 0 within."""
-    middle = (marks[:, axis] + marks[:, axis + 2] / 2)[:, None]
-    return np.maximum(0, np.maximum(corners[:, axis] - middle, middle - corners[:, axis + 2]))
-
-
-def _merged(corners: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Lines of which one overlaps the other by more than half of its height become one, until none do."""
-    apart: list[NDArray[np.float64]] = []
-    for line in corners[np.argsort(corners[:, 0] - corners[:, 2])]:
-        overlapping = [other for other in apart if _overlap(line, other)]
-        apart = [other for other in apart if not any(other is one for one in overlapping)]
-        both = np.array([line, *overlapping])
-        apart.append(np.concatenate([both[:, :2].min(0), both[:, 2:].max(0)]))
-    return np.array(apart)
-
-
-def _overlap(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
-    """Does one overlap the other, or is it a mark as large as a letter beside it, such as a colon in bold?"""
-    across, down = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    lower, higher = sorted((one, other), key=lambda line: line[3] - line[1])
-    height = higher[3] - higher[1]
-    mark = (lower[2:] - lower[:2]).max() < SMALL * height
-    return bool(across > (-BESIDE * height if mark else 0) and down > (lower[3] - lower[1]) / 2)
+    corners = _without_slices(smearing.lines(there, small.shape), small.shape)
+    return _Found(_boxes(corners / scale, grey.shape), _askew(there, small.shape))
 
 
 def _without_slices(corners: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -160,8 +87,10 @@ def _is_line(found: list[Box], height: int) -> bool:
     return line.height >= FILLED * height and all(line.y < box.y + box.height / 2 < line.bottom for box in found)
 
 
-def _askew(letters: Boxes, labels: NDArray[np.int32]) -> float:
+def _askew(there: Glyphs, shape: tuple[int, ...]) -> float:
     """Degrees by which lines fall to the right: the middle one of the lines' slopes, the longer ones counting more."""
+    letters = there.letters[there.letters[:, 3] <= smearing.BRIDGE * there.usual]
+    labels = smearing.numbered(letters, there.usual, shape)
     x, y = letters[:, 0] + letters[:, 2] / 2, (letters[:, 1] + letters[:, 3]).astype(float)
     counts = np.bincount(labels)
     x, y = (values - (np.bincount(labels, values) / counts)[labels] for values in (x, y))
