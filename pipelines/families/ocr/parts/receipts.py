@@ -45,8 +45,9 @@ def picture(text: str, random: Random, faces: Sequence[Face]) -> Grey:
     height = _capital(text, random)
     coarse = random.random() < 0.22  # printed in few dots, which are seen
     raster = int(random.integers(8, 13)) if coarse else round(height)
-    setting = _set(text, face.sized(raster), coarse, random)
-    return _scanned(_printed(_cropped(setting, height / raster, coarse, random), height, random), random)
+    edges = _edges(random, height)
+    setting = _set(text, face.sized(raster), coarse, edges[1] > height / 3, edges[3] > height / 3, random)
+    return _scanned(_printed(_cropped(setting, height / raster, edges, coarse, random), height, random), random)
 
 
 @cache
@@ -61,8 +62,8 @@ def _capital(text: str, random: Random) -> float:
     return float(np.clip(height, CAPITALS[0], min(CAPITALS[1], WIDEST / len(text) / 0.9)))
 
 
-def _set(text: str, font: ImageFont.FreeTypeFont, coarse: bool, random: Random) -> Setting:
-    """Drawn with neighbours, on a canvas with a line's height around it."""
+def _set(text: str, font: ImageFont.FreeTypeFont, coarse: bool, above: bool, below: bool, random: Random) -> Setting:
+    """Drawn on a canvas with a line's height around it, with neighbours where the crop reaches them."""
     shown = _spread(text, random)
     spacing = random.uniform(-0.04, 0.3) * font.size if random.random() < 0.15 else None
     left, top, right, bottom = _extent(shown, font, spacing)
@@ -72,7 +73,9 @@ def _set(text: str, font: ImageFont.FreeTypeFont, coarse: bool, random: Random) 
     on.fontmode = "1" if coarse else "L"
     at = (around - left, 1.5 * around - top)
     _write(on, at, shown, font, spacing)
-    _neighbours(on, at, shown, font, random)
+    _ruled(on, at, font, random)
+    for side in [-1] * above + [1] * below:
+        _neighbour(on, (at[0], at[1] + side * font.size * random.uniform(1.0, 1.6)), len(text), font, random)
     box = (float(around), 1.5 * around, around + right - left, 1.5 * around + bottom - top)
     return Setting(np.asarray(canvas), box)
 
@@ -104,19 +107,19 @@ def _write(on: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font: Im
         x += font.getlength(sign) + spacing
 
 
-def _neighbours(on: ImageDraw.ImageDraw, at: tuple[float, float], text: str, font: ImageFont.FreeTypeFont, random: Random) -> None:
-    """A line above, one below, and rules, each now and then; the crop decides what is seen of them."""
-    leading = font.size * random.uniform(1.05, 1.6)
-    for side in (-1, 1):
-        if random.random() < 0.3:
-            other = vocabulary.text(random)[: len(text) + 6]
-            on.text((at[0] + random.uniform(-2, 2) * font.size, at[1] + side * leading), other, 255, font)
-        elif random.random() < 0.05:
-            y = at[1] + (font.size * random.uniform(-0.25, 0.02) if side < 0 else font.size * random.uniform(1.15, 1.4))
-            on.line([(0, y), (10_000, y)], 255, max(1, round(font.size / random.uniform(9, 25))))
+def _neighbour(on: ImageDraw.ImageDraw, at: tuple[float, float], length: int, font: ImageFont.FreeTypeFont, random: Random) -> None:
+    if random.random() < 0.7:
+        on.text((at[0] + random.uniform(-2, 2) * font.size, at[1]), vocabulary.text(random)[: length + 6], 255, font)
 
 
-def _cropped(setting: Setting, scale: float, coarse: bool, random: Random) -> Ink:
+def _ruled(on: ImageDraw.ImageDraw, at: tuple[float, float], font: ImageFont.FreeTypeFont, random: Random) -> None:
+    """A rule above or below, now and then."""
+    if random.random() < 0.06:
+        y = at[1] + font.size * (random.uniform(-0.2, 0.02) if random.random() < 0.4 else random.uniform(1.12, 1.3))
+        on.line([(0, y), (10_000, y)], 255, max(1, round(font.size / random.uniform(9, 25))))
+
+
+def _cropped(setting: Setting, scale: float, edges: list[float], coarse: bool, random: Random) -> Ink:
     """The line in its final size and crop, a little aslant: ink [h, w] of 0 to 1."""
     left, top, right, bottom = setting.box
     across = scale * (random.uniform(0.6, 0.9) if random.random() < 0.55 else random.uniform(0.85, 1.15))
@@ -125,7 +128,6 @@ def _cropped(setting: Setting, scale: float, coarse: bool, random: Random) -> In
         _rarely(random, 0.15, 0.2),
         _rarely(random, 0.3, 0.012) * min(1.0, 12 * scale * (bottom - top) / (across * (right - left))),
     )
-    edges = _edges(random, scale * (bottom - top))
     width = max(4, round(across * (right - left) + edges[0] + edges[2] + abs(slant) * scale * (bottom - top)))
     height = max(8, round(scale * (bottom - top) + edges[1] + edges[3] + abs(skew) * width))
     turned = np.array([[across, -slant * scale], [skew * across, scale]])
@@ -141,14 +143,14 @@ def _rarely(random: Random, share: float, width: float) -> float:
 
 
 def _edges(random: Random, height: float) -> list[float]:
-    """Pixels beyond the box at left, top, right and bottom; seldom it is cut a little, or much is left around."""
+    """Pixels beyond the box at left, top, right and bottom; seldom a line is cut, or much is left. `height`: of capitals."""
     usual = [MARGIN + random.uniform(-1.5, 2.5) for _ in range(4)]
     if random.random() < 0.25:
         side = int(random.integers(4))
-        usual[side] += height * (random.uniform(-0.12, 0.1) if side % 2 else random.uniform(-0.04, 1.0))
-    if random.random() < 0.15:
-        usual[1] += height * random.uniform(0, 0.3)
-        usual[3] += height * random.uniform(0, 0.3)
+        usual[side] += height * (random.uniform(-0.15, 0.1) if side % 2 else random.uniform(-0.04, 1.0))
+    if random.random() < 0.2:
+        usual[1] += height * random.uniform(0, 0.85)
+        usual[3] += height * random.uniform(0, 0.85)
     return usual
 
 
@@ -230,7 +232,7 @@ def _clouds() -> Ink:
         for size in (4, 12, 40)
     ]
     whole = sum(layers[1:], layers[0])
-    return np.clip((whole - whole.mean()) / (3 * whole.std()) + 0.75, 0.05, 1).astype(np.float32)
+    return np.clip((whole - whole.mean()) / (3 * whole.std()) + 0.75, 0.25, 1).astype(np.float32)
 
 
 def nothing(random: Random) -> Grey:
