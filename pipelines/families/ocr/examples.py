@@ -60,6 +60,11 @@ class Split:
         self.pictures = Pictures(content, rows)
         self.texts, self.groups, self.names, self.sources = ([str(row[key]) for row in rows] for key in ("text", "group", "name", "source"))
 
+    @property
+    def images(self) -> list[Grey]:
+        """The lines as the convention brings them, [height, W] each."""
+        return [CONVENTION.from_grey(picture) for picture in self.pictures]
+
     def __len__(self) -> int:
         return len(self.texts)
 
