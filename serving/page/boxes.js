@@ -3,13 +3,14 @@
 import { complain, percent, posted } from "./page.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const answer = document.getElementById("answer");
 const submitted = document.getElementById("submitted");
 let shown = null; // the answer on show, so that a newer one replaces it
 
 class Pages {
   constructor({ reply, picture, name, part }) {
     Object.assign(this, { picture, name, at: 0, document: Boolean(reply.pages), pages: reply.pages ?? [reply] });
-    this.addresses = new Map(); // of pictures of pages, by their number
+    this.pictures = new Map(); // of pages, by their number: each a Blob and its address
     this.gone = new AbortController();
     this.found = part("found");
     this.status = part("page");
@@ -38,21 +39,21 @@ class Pages {
     for (const button of this.buttons) button.setAttribute("aria-disabled", !this.pages[at + Number(button.dataset.turn)]);
     this.found.replaceChildren(...page.prediction.map((box, index) => row(box, page.scores[index])));
     try {
-      const address = await this.address(page);
-      if (at === this.at && this === shown) await this.frame(page, address);
+      const picture = await this.pictured(page);
+      if (at === this.at && this === shown) await this.frame(page, picture);
     } catch (fault) {
       if (this === shown) complain(fault);
     }
   }
 
-  /** Where the picture of a page is: a browser shows a picture as it is; a document's page is the service's to draw. */
-  async address(page) {
+  /** The picture of a page, and where it is: a browser shows a picture as it is; a document's page is the service's to draw. */
+  async pictured(page) {
     const number = page.page ?? 1;
-    if (!this.addresses.has(number)) {
+    if (!this.pictures.has(number)) {
       const picture = this.document ? await this.drawn(number) : this.picture;
-      this.addresses.set(number, URL.createObjectURL(picture));
+      this.pictures.set(number, { picture, address: URL.createObjectURL(picture) });
     }
-    return this.addresses.get(number);
+    return this.pictures.get(number);
   }
 
   async drawn(number) {
@@ -60,7 +61,7 @@ class Pages {
     return response.blob();
   }
 
-  async frame(page, address) {
+  async frame(page, { picture, address }) {
     const which = this.document ? `page ${page.page} of ${this.name}` : this.name;
     const [before, after] = this.images;
     before.alt = `As submitted: ${which}`;
@@ -71,12 +72,14 @@ class Pages {
     const [width, height] = [page.width ?? after.naturalWidth, page.height ?? after.naturalHeight];
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.replaceChildren(...page.prediction.map(framed));
+    if (this !== shown || page !== this.pages[this.at]) return;
+    answer.dispatchEvent(new CustomEvent("paged", { detail: { page, picture, image: after, svg: this.svg } })); // flag.js corrects its boxes
   }
 
   /** Give back what another answer replaces. */
   leave() {
     this.gone.abort();
-    for (const address of this.addresses.values()) URL.revokeObjectURL(address);
+    for (const { address } of this.pictures.values()) URL.revokeObjectURL(address);
   }
 }
 
@@ -96,7 +99,7 @@ function counted(count) {
   return `${count} ${count === 1 ? "signature" : "signatures"}`;
 }
 
-document.getElementById("answer").addEventListener("told", ({ detail }) => {
+answer.addEventListener("told", ({ detail }) => {
   shown?.leave();
   shown = new Pages(detail);
   shown.show();

@@ -29,10 +29,11 @@ async function send(picture, name, signal) {
   return { ...content, latency: performance.now() - began };
 }
 
-/** The service's response to a picture; throws an Error that says why there is none. */
-export async function posted(path, picture, name, signal) {
+/** The service's response to a picture, and to fields beside it; throws an Error that says why there is none. */
+export async function posted(path, picture, name, signal, fields = {}) {
   const body = new FormData();
   body.append("image", picture, name);
+  for (const [field, value] of Object.entries(fields)) body.append(field, value);
   return answered(path, { method: "POST", body, signal });
 }
 
