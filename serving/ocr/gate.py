@@ -40,7 +40,7 @@ POLICY = {
 }
 SCRIPT = re.compile(r"<script(?P<named>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
 ELSEWHERE = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>|<link rel="manifest"[^>]*/>')
-RESIZER = "iFrameResizer"  # for pages of other sites that show this one
+RESIZER = "iframeResizer.contentWindow"  # a script for pages of other sites that show this one
 
 
 class Gate:
@@ -139,7 +139,8 @@ class _Page:
     """Gradio's page without what it says of other places; its own scripts are named by their hashes."""
 
     def __init__(self, send: Send) -> None:
-        self._send, self._start, self._html = send, Message(), b""
+        self._send, self._html = send, b""
+        self._start: Message = {}
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":

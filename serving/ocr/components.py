@@ -1,0 +1,191 @@
+"""The parts of the page that reads pictures, in Gradio. Importing this takes seconds and a hundred megabytes: the desk does, when asked.
+
+No event waits in Gradio's own queue, which lives in one process: each is one request, that any worker may answer. The jobs' queue is
+the service's; while a job waits or is at work, a timer asks how far it is. No component is derived from Gradio's: for each such class
+it writes a .pyi file beside its source.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from gradio.components.annotated_image import AnnotatedImageData, Annotation
+from gradio.data_classes import FileData
+from gradio.processing_utils import save_pil_to_cache
+from PIL import Image, ImageDraw
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from serving import pages
+from serving.ocr.asking import Asking, Step
+from serving.problems import Refusal
+
+STYLE = Path(__file__).with_name("desk.css")
+RED = "#c81e14"
+PALETTE = (255, 255, 255, 200, 30, 20, 200, 30, 20)  # nothing, what is inside of a frame, the frame
+OPAQUE = bytes((0, 28, 255))  # the same
+FRAMES = 400  # of them fit side by side on a page: how wide one is
+TICK = 0.5  # seconds between two looks at a job
+LISTED = 40  # characters of a line below the page
+EVENT: dict[str, Any] = {"queue": False, "api_visibility": "private", "preprocess": False, "postprocess": False}
+UNUSED: dict[str, Any] = dict.fromkeys(("run_history", "ssr_mode", "mcp_server", "enable_monitoring", "pwa", "show_error"), False)
+SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
+MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Liberation Mono", "monospace")
+
+
+def application(asking: Asking, samples: Sequence[str], path: str, limit_mb: float) -> ASGIApp:
+    """Gradio's application for a mount at `path`, with its theme, and without what it offers to others."""
+    blocks, holder = page(asking, samples), FastAPI()
+    look: dict[str, Any] = {"theme": theme(), "css_paths": [STYLE], "footer_links": []}
+    gr.mount_gradio_app(holder, blocks, path, root_path=path, max_file_size=int(limit_mb * 1e6), **look, **UNUSED)
+    blocks.is_running = blocks.has_launched = True  # else it takes every file of the machine for one of its own
+    for component in blocks.config["components"]:
+        component.pop("example_inputs", None)  # a picture at another address
+    return next(route.app for route in holder.routes if isinstance(route, Mount))
+
+
+def theme() -> gr.themes.Base:
+    """The house's colours, light and dark, and system fonts: serving/page/style.css."""
+    hue = gr.themes.Color(
+        "#f5f6fd", "#eceefa", "#d6dbf5", "#b3bcec", "#8794df", "#5468cb", "#2f46b8", "#283b9c", "#20307d", "#1a2866", "#14182e"
+    )
+    look = gr.themes.Base(
+        primary_hue=hue, neutral_hue=gr.themes.colors.stone, font=SYSTEM, font_mono=MONO, radius_size=gr.themes.sizes.radius_lg
+    )
+    return look.set(
+        body_background_fill="#fff",
+        body_background_fill_dark="#1b1d21",
+        block_background_fill_dark="#1b1d21",
+        block_border_color_dark="#2e3137",
+        button_primary_background_fill="#2f46b8",
+        button_primary_background_fill_hover="#3d55cb",
+        button_primary_background_fill_dark="#a4b2ff",
+        button_primary_background_fill_hover_dark="#b6c1ff",
+        button_primary_text_color_dark="#14182e",
+        input_background_fill="#fff",
+    )
+
+
+def page(asking: Asking, samples: Sequence[str]) -> gr.Blocks:
+    """The whole page, with its events."""
+    with gr.Blocks(title="ocr", analytics_enabled=False, fill_width=True) as blocks:
+        with gr.Row(equal_height=False):
+            with gr.Column():
+                picture, read = _asked(samples)
+            with gr.Column():
+                answered = _answered()
+        told, text, boxes, came, flag, flagged = answered
+        job, answer = (gr.Textbox(visible="hidden", elem_id=name) for name in ("job", "answer"))
+        timer = gr.Timer(TICK, active=False)
+        shown = [told, text, boxes, came, job, answer, timer, read, flag, flagged]
+        read.click(_reading(asking), [picture], shown, show_progress="minimal", show_progress_on=told, **EVENT)
+        timer.tick(_looking(asking), [job, picture], shown, show_progress="hidden", **EVENT)
+        flag.click(_flagging(asking), [picture, answer, text], [flagged], show_progress="hidden", **EVENT)
+    return blocks
+
+
+def _asked(samples: Sequence[str]) -> tuple[gr.Image, gr.Button]:
+    """A picture to be read."""
+    named: dict[str, Any] = {"label": "Picture of a line or a page", "alt_text": "The picture to be read", "elem_id": "picture"}
+    picture = gr.Image(sources=["upload", "webcam", "clipboard"], type="filepath", image_mode=None, height=340, buttons=[], **named)
+    read = gr.Button("Read", variant="primary", elem_id="read")
+    gr.Examples([*samples], picture, label="Or one of these", api_visibility="private", elem_id="samples")
+    return picture, read
+
+
+def _answered() -> tuple[gr.Markdown, gr.Textbox, gr.AnnotatedImage, gr.Markdown, gr.Button, gr.Markdown]:
+    """What was read, and what is to be said of it."""
+    told = gr.Markdown(_told(Step()), elem_id="told")
+    boxes = gr.AnnotatedImage(label="Lines found", buttons=["fullscreen"], elem_id="boxes", visible=False)
+    text = gr.Textbox(label="Text", info="Correct what is wrong, then flag it.", lines=3, max_lines=20, elem_id="text", interactive=True)
+    flag = gr.Button("Flag as corrected", interactive=False, elem_id="flag")
+    flagged = gr.Markdown(elem_id="flagged")
+    with gr.Accordion("Where it comes from", open=False, elem_id="origin"):
+        came = gr.Markdown(_origin(Step()), elem_id="came")
+    return told, text, boxes, came, flag, flagged
+
+
+def _reading(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
+    async def reading(picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        """Begin: the picture is read, or waits to be."""
+        if picture is None:
+            return _shown(Step(problem="There is no picture yet. Upload one, take one, paste one, or choose one below."))
+        return _shown(await asking.read(Path(picture["path"]), _user(request)))
+
+    return reading
+
+
+def _looking(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
+    async def looking(job: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        """How far the job is."""
+        return _shown(await asking.look(job, Path(picture["path"]) if picture else None, _user(request)))
+
+    return looking
+
+
+def _flagging(asking: Asking) -> Callable[..., Awaitable[str]]:
+    async def flagging(picture: dict[str, Any] | None, answer: str, text: str, request: gr.Request) -> str:
+        """Keep the picture with the text as it was corrected."""
+        if picture is None or not answer:
+            return _rendered(problem="The picture is gone. Upload it again, and read it.")
+        try:
+            return _rendered(kept=await asking.flag(Path(picture["path"]), json.loads(answer), text, _user(request)))
+        except Refusal as refusal:
+            return _rendered(problem=refusal.detail)
+
+    return flagging
+
+
+def _user(request: gr.Request) -> str | None:
+    """Who asks, as the guard has found; None where nobody need sign in."""
+    return getattr(request.request.state, "user", None) if request.request else None
+
+
+def _shown(step: Step) -> list[Any]:
+    """told, text, boxes, came, job, answer, timer, read, flag, flagged."""
+    answer, busy = step.answer, bool(step.job)
+    text, kept = (answer["text"], json.dumps(answer)) if answer else ("", "")
+    buttons = [gr.update(interactive=not busy), gr.update(interactive=answer is not None)]
+    return [_told(step), text, _boxes(step), _origin(step), step.job, kept, gr.update(active=busy), *buttons, ""]
+
+
+def _boxes(step: Step) -> Any:
+    """The page with a frame around each line that was read."""
+    lines = [line for line in step.answer["lines"] if line.get("page", 1) == 1] if step.answer else []
+    if step.page is None or not lines:
+        return gr.update(value=None, visible=False)
+    labels = [f"{number}. {line['text'][:LISTED]}" for number, line in enumerate(lines, 1)]
+    frames = [frame(step.page.size, [side * step.scale for side in line["box"]]) for line in lines]
+    annotations = [Annotation(image=_file(picture), label=label) for picture, label in zip(frames, labels, strict=True)]
+    value = AnnotatedImageData(image=_file(step.page), annotations=annotations).model_dump()
+    return gr.update(value=value, color_map=dict.fromkeys(labels, RED), visible=True)
+
+
+def frame(size: tuple[int, int], box: Sequence[float]) -> Image.Image:
+    """A see-through picture with one frame: Gradio's own take 50 ms each."""
+    picture = Image.new("P", size)
+    picture.putpalette(PALETTE)
+    picture.info["transparency"] = OPAQUE
+    x, y, width, height = map(round, box)
+    corners = (x, y, x + max(width, 1), y + max(height, 1))
+    ImageDraw.Draw(picture).rectangle(corners, fill=1, outline=2, width=max(2, size[0] // FRAMES))
+    return picture
+
+
+def _file(picture: Image.Image) -> FileData:
+    return FileData(path=save_pil_to_cache(picture, gr.utils.get_upload_folder(), format="png"))
+
+
+def _told(step: Step) -> str:
+    return _rendered(**step._asdict())
+
+
+def _origin(step: Step) -> str:
+    return pages.environment().get_template("ocr/origin.html").render(step._asdict())
+
+
+def _rendered(**facts: Any) -> str:
+    return pages.environment().get_template("ocr/told.html").render(facts)

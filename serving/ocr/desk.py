@@ -1,0 +1,64 @@
+"""The page's own application at /desk/: Gradio, built when somebody first opens the page."""
+
+import asyncio
+import os
+import time
+from importlib import import_module
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipelines import stores
+from serving.ocr import samples
+from serving.ocr.asking import Asking
+from serving.ocr.gate import Gate
+
+PATH = "/desk"
+FOLDER = stores.ROOT / "desk"  # what was uploaded, and what is shown of it
+KEPT = 3600.0  # seconds that a file of it is
+SWEPT = 60.0  # seconds between two looks at how old they are
+
+
+def mount(app: FastAPI) -> None:
+    """Add /desk/. Gradio is imported when it is first asked for: that takes five seconds, and 120 MB."""
+    app.mount(PATH, Desk(app), name="desk")
+
+
+class Desk:
+    """Gradio behind its gate, built once, and its folder, out of which old files are taken."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app, self.gate, self.building, self.swept = app, None, asyncio.Lock(), 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gate = await self._built()
+        if time.monotonic() - self.swept > SWEPT:
+            self.swept = time.monotonic()
+            await asyncio.to_thread(sweep, FOLDER, KEPT)
+        await gate(scope, receive, send)
+
+    async def _built(self) -> ASGIApp:
+        async with self.building:
+            self.gate = self.gate or await asyncio.to_thread(_gate, self.app)
+        return self.gate
+
+
+def _gate(app: FastAPI) -> ASGIApp:
+    folder, limit = FOLDER.absolute(), app.state.limits.limit_mb
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_TEMP_DIR": str(folder)}
+    gradio = import_module("serving.ocr.components").application(Asking(app.state), samples.written(folder / "samples"), PATH, limit)
+    return Gate(gradio, folder, limit)
+
+
+def sweep(folder: Path, seconds: float) -> None:
+    """Take away files that are older, and folders that this leaves empty."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        try:
+            if path.is_file() and path.stat().st_mtime < time.time() - seconds:
+                path.unlink()
+            elif path.is_dir():
+                path.rmdir()
+        except OSError:  # not empty, or gone already
+            continue
