@@ -71,7 +71,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
 
 
 def _learner(cfg: Config, device: torch.device) -> Learner:
-    network = models.build(cfg.model).to(device)
+    network = models.build(cfg.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), cfg.fit.learning_rate, weight_decay=cfg.fit.weight_decay)
     return Learner(network, AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True), optimizer)
 

@@ -1,6 +1,8 @@
 """A recogniser to train from scratch: convolutions, an LSTM along the line in both directions, CTC.
 
 Shi, Bai, Yao: An End-to-End Trainable Neural Network for Image-based Sequence Recognition, 2015, https://arxiv.org/abs/1507.05717
+The convolutions also answer by themselves while it learns: Retsinas et al.: Best Practices for a Handwritten Text Recognition System,
+2022, https://arxiv.org/abs/2404.11339
 """
 
 import string
@@ -20,6 +22,7 @@ from pipelines.manifests import Proof, prove
 
 STRIDE = 4  # pixels of width a step
 TOLERANCE = 1e-3  # of a log-probability above FLOOR
+SHORTCUT = 0.2  # weight of what the convolutions answer by themselves
 FLOOR = -20.0  # what is less likely than e^-20 is not compared: its differences are rounding
 NUMBERS = {character: number for number, character in enumerate(ALPHABET, 1)}
 UPPER, LOWER = ([NUMBERS[letter] for letter in letters] for letters in (string.ascii_uppercase, string.ascii_lowercase))
@@ -46,27 +49,30 @@ class Reader(nn.Module):
         self.along = nn.LSTM(
             fourth, cfg.hidden, cfg.layers, batch_first=True, bidirectional=True, dropout=cfg.dropout if cfg.layers > 1 else 0
         )
+        self.shortcut = nn.Conv1d(fourth, 1 + len(ALPHABET), 3, padding=1)
         self.drop = nn.Dropout(cfg.dropout)
         self.head = nn.Linear(2 * cfg.hidden, 1 + len(ALPHABET))
 
     def forward(self, ink: Tensor) -> Tensor:
-        seen = self.drop(self.body(ink)[:, :, 0].transpose(1, 2).float())
-        with torch.autocast(ink.device.type, enabled=False):
-            return torch.log_softmax(self.head(self.drop(self.along(seen)[0])), 2)
+        return self.answered(self.seen(ink))
+
+    def seen(self, ink: Tensor) -> Tensor:
+        """What the convolutions make of it: [n, W / 4, channels]."""
+        return self.body(ink)[:, :, 0].transpose(1, 2).float()
+
+    def answered(self, seen: Tensor) -> Tensor:
+        """What the LSTM makes of that."""
+        with torch.autocast(seen.device.type, enabled=False):
+            return torch.log_softmax(self.head(self.drop(self.along(self.drop(seen))[0])), 2)
 
     def loss(self, pictures: Tensor, texts: list[str], cased: list[bool]) -> Tensor:
-        """Mean over lines of CTC's loss a character; of texts that are not `cased`, capitals and small letters are one.
+        """CTC's loss a character, the mean over lines; of texts that are not `cased`, capitals and small letters are one.
 
         `pictures` [n, height, W] of 0 to 255.
         """
-        said = self(ink(pictures))
-        known = torch.tensor(cased, device=said.device)[:, None, None]
-        steps = torch.where(known, said, caseless(said)).transpose(0, 1)
-        targets = [torch.tensor([NUMBERS[character] for character in text], dtype=torch.long) for text in texts]
-        lengths = torch.tensor([len(target) for target in targets])
-        room = torch.full_like(lengths, len(steps))
-        losses = nn.functional.ctc_loss(steps, torch.cat(targets).to(said.device), room, lengths, BLANK, "none", zero_infinity=True)
-        return (losses / lengths.clamp(min=1).to(said.device)).mean()
+        seen, known = self.seen(ink(pictures)), torch.tensor(cased, device=pictures.device)
+        itself = torch.log_softmax(self.shortcut(seen.transpose(1, 2)).float().transpose(1, 2), 2)
+        return ctc_loss(self.answered(seen), texts, known) + SHORTCUT * ctc_loss(itself, texts, known)
 
     def read(self, pictures: Tensor) -> list[str]:
         """What lines [n, height, W] of 0 to 255 say."""
@@ -103,6 +109,16 @@ class Served(nn.Module):
 def ink(pictures: Tensor) -> Tensor:
     """Bytes [n, height, W], paper 255 -> [n, 1, height, W] of 0 to 1, paper 0."""
     return 1 - pictures[:, None].float() / 255
+
+
+def ctc_loss(logprobs: Tensor, texts: list[str], cased: Tensor) -> Tensor:
+    """The loss a character, of lines without any the loss a step; the mean over lines [n, steps, 1 + characters]."""
+    steps = torch.where(cased[:, None, None], logprobs, caseless(logprobs)).transpose(0, 1)
+    targets = [torch.tensor([NUMBERS[character] for character in text], dtype=torch.long) for text in texts]
+    lengths = torch.tensor([len(target) for target in targets])
+    room = torch.full_like(lengths, len(steps))
+    losses = nn.functional.ctc_loss(steps, torch.cat(targets).to(steps.device), room, lengths, BLANK, "none", zero_infinity=True)
+    return (losses / torch.where(lengths > 0, lengths, room).to(steps.device)).mean()
 
 
 def caseless(logprobs: Tensor) -> Tensor:
