@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 WINDOW = 51  # pixels: what is darker than its surroundings of this size is ink
 CONTRAST = 14  # grey levels between paper and the darkest ink, at least
 NOISE = 4.0  # standard deviations of the paper that ink is beyond
-FAINTEST, SUREST = 0.12, 0.35  # of the darkest ink: what is fainter is none, what is darker is some, whatever the noise
+FAINTEST, SUREST = 0.08, 0.35  # of the darkest ink: what is fainter is none, what is darker is some, whatever the noise
+EDGE = 0.3  # of the darkest ink nearby: what is fainter is no ink
+COARSE = 4  # pixels: in such steps it is looked for
+JOINED, ROWS = 16, 6  # pixels, and of them on a page: letters that are lower rather touch those of the next line than come apart
 JOIN = np.ones((3, 3), np.uint8)  # joins the dots of a matrix printer into letters
 LEAST = 5  # pixels: the height of a letter that can be read
 SMALL, LARGE = 0.55, 8.0  # times the usual height of a letter: what is lower is a mark, what is higher a picture
 RULE = 5.0  # times the usual height: so long is a rule, at least
 THIN = 8.0  # times as long as thick it is
+MOST = 12_000  # letters: a page has fewer, noise more
 DASHES = 10  # in a row: a rule, and no telephone number
 Grey = NDArray[np.uint8]
 Boxes = NDArray[np.int32]  # [k, 4] of x, y, width, height
@@ -33,14 +37,15 @@ def glyphs(grey: Grey) -> Glyphs | None:
     ink = _ink(_dark_on_light(grey))
     if ink is None:
         return None
-    joined = cv2.morphologyEx(ink, cv2.MORPH_CLOSE, JOIN)
-    boxes = components(joined)
+    boxes = components(joined := cv2.morphologyEx(ink, cv2.MORPH_CLOSE, JOIN))
     if (usual := _usual(boxes)) < LEAST:
         return None
+    if usual < min(JOINED, len(grey) / ROWS):
+        boxes = components(joined := ink)
     if (rules := _rules(joined, usual)) is not None:
         boxes = components(cv2.subtract(joined, rules))
-        usual = max(LEAST, _usual(boxes))
-    return _sorted(boxes, usual)
+    found = _sorted(boxes, max(LEAST, _usual(boxes)))
+    return found if 0 < len(found.letters) < MOST else None
 
 
 def components(ink: Grey) -> Boxes:
@@ -64,11 +69,19 @@ def _ink(grey: Grey) -> Grey | None:
     """1 where a page is darker than its surroundings, by more than its noise; None for one without contrast."""
     smooth = cv2.GaussianBlur(grey, (3, 3), 0)
     darker = cv2.subtract(cv2.blur(smooth, (WINDOW, WINDOW), borderType=cv2.BORDER_REPLICATE), smooth)
-    darkest = int(np.searchsorted(_shares(darker), 0.999))
-    if darkest < CONTRAST:
+    darkest, noise = int(np.searchsorted(_shares(darker), 0.999)), NOISE * _noise(smooth)
+    if darkest < max(CONTRAST, noise):
         return None
-    least = min(max(NOISE * _noise(smooth), FAINTEST * darkest), SUREST * darkest)
-    return cv2.threshold(darker, max(least, CONTRAST / 2), 1, cv2.THRESH_BINARY)[1]
+    least = max(CONTRAST / 2, min(noise, SUREST * darkest), FAINTEST * darkest)
+    return cv2.compare(darker, cv2.max(_nearby(darker), least), cv2.CMP_GT) & 1
+
+
+def _nearby(darker: Grey) -> Grey:
+    """A share of the darkest ink in the surroundings of each pixel: what is fainter is the edge of a letter."""
+    height, width = darker.shape
+    coarse = cv2.dilate(darker, np.ones((COARSE, COARSE), np.uint8))[::COARSE, ::COARSE]
+    spread = cv2.blur(cv2.dilate(coarse, np.ones((WINDOW // COARSE,) * 2, np.uint8)), (5, 5))
+    return cv2.convertScaleAbs(cv2.resize(spread, (width, height), interpolation=cv2.INTER_LINEAR), alpha=EDGE)
 
 
 def _noise(smooth: Grey) -> float:

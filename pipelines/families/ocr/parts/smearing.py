@@ -15,15 +15,17 @@ BRIDGE = 1.6  # times the usual height: what is higher is a letter of a title, o
 BESIDE, ABOVE = 1.2, 0.35  # times a line's height: how far from it its marks are
 WORDS = 1.5  # times a line's height: the gap between two words, at most
 ALIKE = 0.6  # of the height: what two parts of one line have in common
+MOST = 1000  # lines, or parts of them: a page has fewer
 Corners = NDArray[np.float64]  # [k, 4] of x, y, x, y
 Labels = NDArray[np.intp]  # [letters]
 
 
 def lines(there: Glyphs, shape: tuple[int, ...]) -> Corners:
-    """The corners of each line of a page of this shape."""
+    """The corners of each line of a page of this shape; none, where there are so many that they are noise."""
     corners, left = _read(there, shape)
-    small = again(left)
-    return _merged(corners if small is None else np.concatenate([corners, _read(small, shape)[0]]))
+    if (small := again(left)) is not None:
+        corners = np.concatenate([corners, _read(small, shape)[0]])
+    return _merged(corners) if len(corners) <= MOST else corners[:0]
 
 
 def _read(there: Glyphs, shape: tuple[int, ...]) -> tuple[Corners, Boxes]:
@@ -120,6 +122,7 @@ def _same(corners: Corners) -> NDArray[np.bool_]:
     size = corners[:, 2:] - corners[:, :2]
     across, down = (np.minimum.outer(corners[:, i + 2], corners[:, i + 2]) - np.maximum.outer(corners[:, i], corners[:, i]) for i in (0, 1))
     lower, higher = np.minimum.outer(size[:, 1], size[:, 1]), np.maximum.outer(size[:, 1], size[:, 1])
-    mark = np.minimum.outer(size.max(1), size.max(1)) < SMALL * higher
+    slim = np.where(size[:, 0] < 2 * size[:, 1], size[:, 1], np.inf)
+    mark = np.minimum.outer(slim, slim) < SMALL * higher
     gap = np.where(mark, BESIDE * higher, np.where(down > ALIKE * higher, WORDS * lower, 0))
-    return (down > lower / 2) & (across > -gap)
+    return (down > lower / 2) & (across > -gap) & (mark | (lower > SMALL * higher))
