@@ -1,0 +1,79 @@
+"""TrOCR as two graphs: one looks at the picture once, the other writes a token at a time and keeps what it has computed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+from pipelines import exports
+
+if TYPE_CHECKING:
+    from pipelines.families.ocr.parts.trocr import Trocr
+
+SEEN = 3  # tokens before, in the example that is traced: neither 0 nor 1, so that any number is one
+
+
+def write(network: "Trocr", pictures: Tensor, encoder: Path, decoder: Path) -> None:
+    """Write both graphs, traced on a few lines [n, side, side]."""
+    looking, writing = Looking(network).eval(), Writing(network).eval()
+    with torch.inference_mode():
+        seen = looking(pictures)
+    memory = [part.clone() for part in seen]
+    past, looked, present = ([f"{name}.{part}" for part in range(len(memory))] for name in ("past", "memory", "present"))
+    _export(looking, (pictures,), encoder, ["pictures"], looked, ({0: "n"},))
+    given = (torch.zeros(len(pictures), 1, dtype=torch.long), [part[:, :, :SEEN] for part in memory], memory)
+    shapes = ({0: "n"}, [{0: "n", 2: "t"}] * len(memory), [{0: "n"}] * len(memory))
+    _export(writing, given, decoder, ["tokens", *past, *looked], ["logprobs", *present], shapes)
+
+
+class Looking(nn.Module):
+    """Lines [n, side, side] of bytes -> keys and values [n, heads, patches, size] of each layer that looks at the picture."""
+
+    def __init__(self, network: "Trocr") -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pictures: Tensor) -> list[Tensor]:
+        model = self.network.model
+        seen = model.encoder(pixel_values=self.network.pixels(pictures)).last_hidden_state
+        seen = model.enc_to_dec_proj(seen) if hasattr(model, "enc_to_dec_proj") else seen
+        layers = [layer.encoder_attn for layer in model.decoder.model.decoder.layers]
+        return [_heads(part(seen), layer) for layer in layers for part in (layer.k_proj, layer.v_proj)]
+
+
+class Writing(nn.Module):
+    """A token of each line [n, 1], keys and values of those before it and of the picture -> log-probabilities of the next, and its own."""
+
+    def __init__(self, network: "Trocr") -> None:
+        super().__init__()
+        self.decoder = network.model.decoder
+
+    def forward(self, tokens: Tensor, past: list[Tensor], memory: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        cache = EncoderDecoderCache(_cache(past), _cache(memory))
+        cache.is_updated = dict.fromkeys(range(len(memory) // 2), True)  # the picture's are there: they are not made again
+        width = self.decoder.config.cross_attention_hidden_size or self.decoder.config.hidden_size
+        unused = memory[0].new_zeros(len(tokens), memory[0].shape[2], width)
+        said = self.decoder(input_ids=tokens, encoder_hidden_states=unused, past_key_values=cache, use_cache=True)
+        present = [part for layer in cache.self_attention_cache.layers for part in (layer.keys, layer.values)]
+        return said.logits[:, -1].log_softmax(1), present
+
+
+def _cache(parts: list[Tensor]) -> DynamicCache:
+    """Keys and values of each layer as transformers keep them."""
+    cache = DynamicCache()
+    for layer, (keys, values) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
+        cache.update(keys, values, layer)
+    return cache
+
+
+def _heads(values: Tensor, attention: Any) -> Tensor:
+    """[n, patches, heads * size] -> [n, heads, patches, size]."""
+    return values.view(len(values), -1, attention.num_heads, attention.head_dim).transpose(1, 2)
+
+
+def _export(part: nn.Module, given: tuple[Any, ...], path: Path, inputs: list[str], outputs: list[str], shapes: tuple[Any, ...]) -> None:
+    told: dict[str, Any] = {"input_names": inputs, "output_names": outputs, "dynamo": True, "external_data": False, "verbose": False}
+    torch.onnx.export(part, given, path, dynamic_shapes=shapes, **told)
+    exports.bare(path)
