@@ -12,7 +12,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
@@ -32,7 +31,6 @@ PROOF = 32  # lines of the validation split
 JUDGED = 64  # lines at once, where nothing is learned
 WARMING = 100  # batches of rising steps
 CLIP = 1.0  # norm of the gradient
-WEIGHTS = "native/network.safetensors"
 
 
 @dataclass
@@ -166,12 +164,11 @@ def _read(network: Network, split: Split) -> Iterator[str]:
 def _written(network: Network, valid: Split, out: Path) -> Description:
     """Write the network in both forms, and prove them against each other."""
     (out / "native").mkdir()
-    save_file(checkpoints.packed(network.state_dict()), out / WEIGHTS)
     lines = [Line(network.convention.from_grey(valid.pictures[row]), "", True) for row in range(min(PROOF, len(valid)))]
     served, proof = network.export(out, torch.from_numpy(batches.stacked(lines).pictures))
     return Description(
         served=served,
-        native={WEIGHTS: "native"},
+        native={f"native/{name}": "native" for name in network.keep(out / "native")},
         input={"shape": [None, None, None], "dtype": "uint8"},
         output={"kind": "text"},
         preprocessing=network.convention,

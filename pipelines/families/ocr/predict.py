@@ -26,5 +26,6 @@ class Predictor:
         self.predict(self.convention.from_grey(np.full((self.convention.height, self.convention.step), 255, np.uint8))[None])
 
     def predict(self, batch: NDArray[np.uint8]) -> list[Reading]:
-        """Lines [n, height, W] as Convention.from_grey brings them -> what each says."""
-        return self._runtime.read(batch)
+        """Lines [n, height, W] as Convention.from_grey brings them -> what each says. Lines of another height are brought first."""
+        fits = batch.shape[1] == self.convention.height
+        return self._runtime.read(batch if fits else np.stack([self.convention.from_grey(line) for line in batch]))

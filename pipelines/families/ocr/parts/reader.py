@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipelines import exports, folders
+from pipelines import checkpoints, exports, folders
 from pipelines.families.ocr.examples import ALPHABET, CONVENTION
 from pipelines.families.ocr.parts.ctc import BLANK, decoded, session
 from pipelines.families.ocr.picture import Convention
 from pipelines.families.ocr.settings import Model
 from pipelines.manifests import Proof, prove
 
+WEIGHTS = "network.safetensors"
 STRIDE = 4  # pixels of width a step
 TOLERANCE = 1e-3  # of a log-probability above FLOOR
 SHORTCUT = 0.2  # weight of what the convolutions answer by themselves
@@ -93,6 +95,11 @@ class Reader(nn.Module):
         exported = session(out / "model.onnx").run(None, {"pictures": pictures.numpy()})[0]
         proof = prove(np.maximum(native, FLOOR), np.maximum(exported, FLOOR), TOLERANCE)
         return {"model.onnx": "model", "alphabet.json": "alphabet"}, proof
+
+    def keep(self, folder: Path) -> list[str]:
+        """Write what another training can begin with; the names of its files."""
+        save_file(checkpoints.packed(self.state_dict()), folder / WEIGHTS)
+        return [WEIGHTS]
 
 
 class Served(nn.Module):
