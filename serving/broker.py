@@ -8,7 +8,6 @@ from typing import Any
 
 from celery import Celery
 from kombu import Queue
-from kombu.utils.url import maybe_sanitize_url
 
 from serving import messages
 from serving.backlog import Backlog
@@ -57,7 +56,7 @@ def _transport(url: str) -> dict[str, Any]:
         return {"broker_url": "files://", "broker_transport": messages.NAME}
     if url.partition("://")[0] not in SCHEMES:
         raise BadBroker(
-            f"BROKER_URL={maybe_sanitize_url(url)!r} is no broker that is known here. "
+            "BROKER_URL (it is not shown: a password may be in it) is no broker that is known here. "
             "Set amqp://<name>:<password>@<host>/<virtual host>, or nothing for the embedded one."
         )
     return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}}

@@ -68,11 +68,14 @@ class Queue(NamedTuple):
     async def add(self, task: str, files: Sequence[bytes], owner: str | None) -> dict[str, Any]:
         """Take a job in, and say how far it is. Raises Refusal 503 where the queue is full, or its database away."""
         try:
-            job = await asked(self.backlog.add, task, files, owner)
+            return await asked(self._added, task, files, owner)
         except Full as full:
             raise Refusal(503, "queue full", str(full), headers=LATER) from None
+
+    def _added(self, task: str, files: Sequence[bytes], owner: str | None) -> dict[str, Any]:
+        job = self.backlog.add(task, files, owner)
         self.keeper.wake()
-        return await asked(self._told, job)
+        return self._told(job)
 
     async def look(self, id: str, owner: str | None) -> dict[str, Any]:
         """How far a job is, with its result. Raises Refusal 404."""

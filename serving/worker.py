@@ -17,6 +17,8 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import Reject
+from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
 
 from pipelines import configs, errors, families
 from serving import backlog, broker, places, problems, tasks, telemetry
@@ -114,6 +116,22 @@ class Bench:
             self.jobs.hold(job)
 
 
+class Patient(Consumer):
+    """Celery's consumer, which asks every second for a broker that is away: Celery's own pauses grow to half a minute."""
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """The connection, once the broker answers."""
+
+        def absent(error: Exception, _: float) -> None:
+            if not self.broker_connection_retry_attempt:
+                logger.error("the broker is away, and the worker waits for it: %s", error)
+            self.broker_connection_retry_attempt += 1
+
+        conn.ensure_connection(absent, None, BEAT, 0, callback=maybe_shutdown)
+        self.first_connection_attempt, self.broker_connection_retry_attempt = False, 0
+        return conn
+
+
 def _reason(error: Exception, job: Job) -> str:
     """What may be told to who sent the job: our own errors are written to be read, of others the log has more."""
     if type(error).__module__.partition(".")[0] in {"pipelines", "serving"}:
@@ -150,7 +168,8 @@ def consuming(app: Celery, bench: Bench) -> Any:
     app.task(name=broker.TASK)(bench.work)
     signals.setup_logging.connect(lambda **_: log_as_json(), weak=False)
     quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "quiet": True}
-    return app.Worker(pool_cls="solo", concurrency=1, hostname=f"{bench.family}-{bench.name}@localhost", loglevel="WARNING", **quiet)
+    name = f"{bench.family}-{bench.name}@localhost"
+    return app.Worker(pool_cls="solo", concurrency=1, consumer_cls=Patient, hostname=name, loglevel="WARNING", **quiet)
 
 
 def main() -> None:

@@ -1,0 +1,15 @@
+"""Jobs of ocr that need its model."""
+
+from typing import Any
+
+from serving.bodies import Body
+from serving.ocr import answers
+from serving.tasks import Desk, Task
+
+
+async def read(file: bytes, desk: Desk) -> dict[str, Any]:
+    """What /predict answers for a file. Raises Refusal."""
+    return await answers.answered(Body(False, file), desk.served, desk.limits)
+
+
+TASKS = {"read": Task(read)}

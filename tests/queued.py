@@ -1,0 +1,133 @@
+"""A service that has nothing but the queue of a family, for the tests of it: no model, no BentoML. The header X-User says who asks."""
+
+import contextlib
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from prometheus_client import generate_latest
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving import endpoints, jobs, problems, telemetry
+from tests.services import environment, free_port
+
+FAMILY = "ocr"
+FINAL = {"done", "failed", "cancelled"}
+
+
+def service() -> ASGIApp:
+    """The application, as `uvicorn --factory` takes it."""
+    telemetry.log_as_json()
+    app = FastAPI()
+    app.router.route_class = endpoints.Plain
+    problems.handle(app)
+    app.add_route("/metrics", lambda _: Response(generate_latest()))
+    jobs.mount(app, FAMILY)
+    jobs.start(app, FAMILY)
+
+    async def named(scope: Scope, receive: Receive, send: Send) -> None:
+        user = dict(scope.get("headers", [])).get(b"x-user")
+        scope.setdefault("state", {}).update({"user": user.decode()} if user else {})
+        await app(scope, receive, send)
+
+    return telemetry.Telemetry(named, FAMILY)
+
+
+class Queued:
+    """A running service, its folder, and workers that the test starts."""
+
+    def __init__(self, folder: Path, client: httpx.Client, process: "subprocess.Popen[bytes]", told: dict[str, str]) -> None:
+        self.folder, self.client, self.process, self.told = folder, client, process, told
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def post(self, task: str = "hello", **request: Any) -> str:
+        """The id of a new job."""
+        answer = self.client.post("/jobs", params={"task": task}, **request)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def look(self, id: str, **request: Any) -> dict[str, Any]:
+        answer = self.client.get(f"/jobs/{id}", **request)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def done(self, id: str) -> dict[str, Any]:
+        """The job, once it is final."""
+        assert until(lambda: self.look(id)["state"] in FINAL), (self.look(id), self.log())
+        return self.look(id)
+
+    def work(self) -> "subprocess.Popen[bytes]":
+        """Start one more worker."""
+        self.workers.append(started(self.folder, self.told, "-m", "serving.worker", "--family", FAMILY))
+        return self.workers[-1]
+
+    def rest(self) -> None:
+        """End all workers; jobs wait."""
+        for worker in self.workers:
+            worker.terminate()
+        for worker in self.workers:
+            worker.wait(20)
+        self.workers.clear()
+
+    def rows(self, statement: str, *words: Any) -> list[Any]:
+        """What SQL says of its database."""
+        with contextlib.closing(sqlite3.connect(self.folder / ".store/jobs.db", timeout=30)) as connection, connection:
+            return connection.execute(statement, words).fetchall()
+
+    def states(self, ids: list[str]) -> list[str]:
+        """Of these jobs, as the database has them."""
+        found = dict(self.rows("SELECT id, state FROM jobs"))
+        return [found[id] for id in ids]
+
+    def handed(self) -> bool:
+        """Has the broker every id that it is to have?"""
+        return not self.rows("SELECT id FROM jobs WHERE state = 'queued' AND handed IS NULL")
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text()[-4000:]
+
+
+def started(folder: Path, told: dict[str, str], *words: str) -> "subprocess.Popen[bytes]":
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen([sys.executable, *words], cwd=folder, env=environment(folder) | told, stdout=log, stderr=log)
+
+
+@contextlib.contextmanager
+def running(folder: Path, workers: int = 0, **told: str) -> Iterator[Queued]:
+    """The service in `folder`, with so many workers of its own; it ends with all of them."""
+    port = free_port()
+    told = {"JOBS_WORKERS": str(workers), "BROKER_URL": "", "JOBS_URL": "", **told}
+    words = ["-m", "uvicorn", "--factory", "tests.queued:service", "--port", str(port), "--log-level", "warning"]
+    process = started(folder, told, *words)
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        it = Queued(folder, client, process, told)
+        try:
+            assert until(lambda: process.poll() is not None or answers(client)) and process.poll() is None, it.log()
+            yield it
+        finally:
+            it.rest()
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/jobs/none").status_code == 404
+    except httpx.TransportError:
+        return False
+
+
+def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
+    """Ask again and again until it is so; False after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (so := condition()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return so

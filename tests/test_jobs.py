@@ -1,0 +1,443 @@
+"""The queue: the backlog in SQLite and PostgreSQL, and a service with workers over the embedded broker and over a real RabbitMQ."""
+
+import base64
+import io
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import kombu
+import psutil
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from PIL import Image
+
+from serving import backlog, broker, crew, databases, jobs, places, tasks
+from serving.backlog import Backlog, Full, Job
+from serving.problems import Refusal
+from tests import rabbit
+from tests.forms import encoded
+from tests.people import Clock
+from tests.queued import FAMILY, Queued, running, until
+
+PICTURE = encoded(Image.linear_gradient("L").resize((64, 48)).convert("RGB"))
+MANY = 200
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/jobs.db" if request.param == "sqlite" else str(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(url: str, clock: Clock) -> Backlog:
+    return Backlog(url, FAMILY, clock)
+
+
+def row(store: Backlog, job: Job) -> Job:
+    found = store.find(job.id)
+    assert found
+    return found
+
+
+def taken(store: Backlog, job: Job) -> Job:
+    found = store.take(job.id, "somebody")
+    assert found
+    return found
+
+
+def files(store: Backlog) -> int:
+    with databases.reading(store.engine) as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(backlog.FILES)).scalar_one())
+
+
+def test_the_tables_are_what_the_migrations_make(store: Backlog) -> None:
+    with store.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_name": lambda name, kind, _: (name or "") != "jobs_version"})
+        assert compare_metadata(context, backlog.METADATA) == []
+
+
+def test_a_job_is_done_once_and_its_files_are_forgotten(store: Backlog) -> None:
+    job = store.add("sepia", [b"one", b"two"], "ada")
+    assert (job.state, job.pictures, job.size, job.owner, files(store)) == ("queued", 2, 6, "ada", 2)
+    held = taken(store, job)
+    assert store.take(job.id, "another") is None
+    assert [store.file(held, position) for position in range(3)] == [b"one", b"two", None]
+    assert store.hold(held, 1)
+    assert (row(store, job).done, row(store, job).tries) == (1, 1)
+    assert store.finish(held, {"results": ["é", 1]})
+    assert not store.finish(held, {"results": []})
+    assert not store.again(held, "no")
+    assert not store.cancel(job)
+    assert (row(store, job).state, row(store, job).done, files(store)) == ("done", 2, 0)
+    assert store.result(job) == {"results": ["é", 1]}
+
+
+def test_who_lost_the_lease_changes_nothing(store: Backlog, clock: Clock) -> None:
+    job = store.add("hello", [])
+    slow = taken(store, job)
+    clock.now += backlog.LEASE + 1
+    assert store.lost(lambda _: False) == 1
+    assert "silent" in str(row(store, job).reason)
+    clock.now += backlog.BACKOFF + 1
+    quick = taken(store, job)
+    assert not store.hold(slow)
+    assert not store.finish(slow, {"results": ["slow"]})
+    assert not store.again(slow, "slow")
+    assert store.finish(quick, {"results": ["quick"]})
+    assert store.result(job) == {"results": ["quick"]}
+
+
+def test_it_is_tried_three_times_with_longer_and_longer_pauses(store: Backlog, clock: Clock) -> None:
+    job = store.add("sepia", [b"one"])
+    for pause in (1, 2):
+        assert store.again(taken(store, job), "It burns.")
+        waiting = row(store, job)
+        assert (waiting.state, waiting.due - clock.now, waiting.handed) == ("queued", pause, None)
+        assert store.take(job.id, "too soon") is None
+        assert store.hand() == []
+        clock.now += pause
+        assert store.hand() == [job.id]
+    assert store.again(taken(store, job), "It burns.")
+    assert (row(store, job).state, row(store, job).reason) == ("failed", "Set aside after 3 tries. It burns.")
+    assert files(store) == 0
+
+
+def test_a_job_that_kills_its_worker_is_set_aside_too(store: Backlog, clock: Clock) -> None:
+    job = store.add("hello", [])
+    for _ in range(3):
+        taken(store, job)
+        assert store.lost(lambda worker: worker == "somebody") == 1
+        clock.now += 10
+    assert row(store, job).state == "failed"
+    assert "died" in str(row(store, job).reason)
+
+
+def test_ids_are_handed_over_once_and_again_when_they_are_lost(store: Backlog, clock: Clock) -> None:
+    ids = [store.add("hello", []).id for _ in range(3)]
+    assert store.hand() == ids
+    assert store.hand() == []
+    store.take_back(ids[1:])
+    assert store.hand() == ids[1:]
+    assert store.missed(5) == 0
+    clock.now += 6
+    store.cancel(row(store, store.add("hello", [])))
+    assert store.missed(5) == 3
+    assert store.hand() == ids
+
+
+def test_a_running_job_that_is_cancelled_is_nobodys(store: Backlog) -> None:
+    job = store.add("sepia", [b"one", b"two"])
+    held = taken(store, job)
+    assert store.cancel(job)
+    assert not store.hold(held, 1)
+    assert not store.finish(held, {"results": []})
+    assert row(store, job).state == "cancelled"
+    assert store.result(job) is None
+
+
+def test_results_are_kept_for_a_day_and_jobs_for_a_week(store: Backlog, clock: Clock) -> None:
+    job = store.add("hello", [])
+    store.finish(taken(store, job), {"results": []})
+    clock.now += backlog.KEPT - 1
+    store.sweep()
+    assert store.result(job) == {"results": []}
+    assert store.kept(row(store, job))
+    clock.now += 2
+    store.sweep()
+    assert store.result(job) is None
+    assert not store.kept(row(store, job))
+    clock.now += backlog.REMEMBERED
+    store.sweep()
+    assert store.find(job.id) is None
+
+
+@pytest.mark.parametrize(("limit", "most"), [("MOST", 2), ("MEGABYTES", 3e-6)])
+def test_a_full_backlog_takes_no_more_until_something_is_done(
+    store: Backlog, monkeypatch: pytest.MonkeyPatch, limit: str, most: float
+) -> None:
+    monkeypatch.setattr(backlog, limit, most)
+    first = store.add("sepia", [b"a"])
+    store.add("sepia", [b"b"])
+    with pytest.raises(Full, match="2 jobs of"):
+        store.add("sepia", [b"cc"])
+    store.cancel(first)
+    store.add("sepia", [b"cc"])
+
+
+def test_the_position_counts_what_is_queued_before(store: Backlog) -> None:
+    first, second, third = (store.add("hello", []) for _ in range(3))
+    assert [store.before(job) for job in (first, second, third)] == [0, 1, 2]
+    taken(store, first)
+    assert store.before(third) == 1
+    assert store.counts() == {"queued": 2, "running": 1}
+
+
+def test_a_backlog_knows_its_own_family(store: Backlog, url: str) -> None:
+    job, other = store.add("hello", []), Backlog(url, "digits")
+    assert other.find(job.id) is None
+    assert other.hand() == []
+    assert other.name == store.name
+
+
+@pytest.mark.parametrize("address", ["redis://localhost", "localhost", "amq://"])
+def test_a_broker_of_another_kind_is_refused_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("BROKER_URL", address.replace("localhost", "me:secret@localhost"))
+    with pytest.raises(broker.BadBroker, match="Set amqp://") as caught:
+        broker.application(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["two", "-1", "1000", "1.5"])
+def test_a_bad_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.setenv("JOBS_WORKERS", word)
+    with pytest.raises(crew.BadSize, match=word):
+        crew.size()
+
+
+def test_a_process_is_known_by_more_than_its_number() -> None:
+    name = places.myself()
+    assert not places.gone(name)
+    assert places.gone(f"{name}9"), "another process of the same number"
+    assert not places.gone(f"elsewhere:{os.getpid()}:1.00"), "what runs elsewhere is not seen from here"
+    assert places.gone(f"{places.here()}:{2**22 + 1}:1.00")
+
+
+class Idle(NamedTuple):
+    """A desk without a model."""
+
+    limits: Any
+    served: Any = None
+
+
+def opened(result: dict[str, Any]) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(result["picture"])))
+
+
+def test_hello_is_a_grey_picture_with_words_on_it() -> None:
+    picture = opened(tasks.hello(b"", Idle(None)))
+    assert (picture.format, picture.mode, picture.size) == ("PNG", "L", tasks.SIZE)
+    assert picture.getpixel((0, 0)) == tasks.GREY
+    assert 0.02 < sum(picture.histogram()[:100]) / (picture.width * picture.height) < 0.3
+
+
+def test_sepia_is_brown_of_the_same_size() -> None:
+    picture = opened(tasks.sepia(PICTURE, Idle(jobs.configs.serving(FAMILY))))
+    assert (picture.mode, picture.size) == ("RGB", (64, 48))
+    red, green, blue = picture.getpixel((32, 24))  # type: ignore[misc]
+    assert red > green > blue > 0
+
+
+def test_sepia_refuses_what_is_no_picture() -> None:
+    with pytest.raises(Refusal, match="not a picture"):
+        tasks.sepia(b"no picture", Idle(jobs.configs.serving(FAMILY)))
+
+
+FINALS = """
+CREATE TRIGGER final AFTER UPDATE ON jobs WHEN NEW.state IN ('done', 'failed', 'cancelled')
+BEGIN INSERT INTO finals VALUES (NEW.id, NEW.state); END
+"""
+
+# A service, the embedded broker, and the workers that it starts
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queued]:
+    with running(tmp_path_factory.mktemp("embedded"), workers=2) as it:
+        yield it
+
+
+def test_hello_and_sepia_run_where_no_model_is(service: Queued) -> None:
+    told = service.done(service.post("hello"))
+    assert (told["state"], told["progress"], told["tries"]) == ("done", {"done": 1, "of": 1}, 1)
+    sepia = service.post("sepia", files=[("image", PICTURE), ("image", b"no picture"), ("image", PICTURE)])
+    told = service.done(sepia)
+    results = told["result"]["results"]
+    assert [sorted(result) for result in results] == [["picture"], ["problem"], ["picture"]]
+    assert (results[1]["problem"]["status"], told["tries"], told["reason"]) == (415, 1, None)
+    assert opened(results[0]).size == (64, 48)
+    shown = service.client.get(f"/jobs/{sepia}/picture", params={"number": 2})
+    assert (shown.headers["content-type"], base64.b64encode(shown.content).decode()) == ("image/png", results[2]["picture"])
+    assert service.client.get(f"/jobs/{sepia}", headers={"accept": "image/png"}).content[:4] == b"\x89PNG"
+    assert service.client.get(f"/jobs/{sepia}/picture", params={"number": 1}).json()["reason"] == "no picture"
+
+
+def test_what_fails_is_tried_again_and_set_aside_with_its_reason(service: Queued) -> None:
+    told = service.done(service.post("read", files={"image": PICTURE}))
+    assert (told["state"], told["tries"], told["result"]) == ("failed", 3, None)
+    assert told["reason"].startswith("Set aside after 3 tries. ocr has no champion to serve.")
+
+
+def test_a_job_is_its_owners_alone(service: Queued) -> None:
+    ada, bob = {"x-user": "ada"}, {"x-user": "bob"}
+    id = service.post("hello", headers=ada)
+    assert until(lambda: service.look(id, headers=ada)["state"] == "done")
+    unknown = service.client.get("/jobs/" + "0" * 32, headers=bob)
+    for headers in (bob, {}):
+        for method, path in (("GET", ""), ("GET", "/picture"), ("DELETE", "")):
+            refused = service.client.request(method, f"/jobs/{id}{path}", headers=headers)
+            assert (refused.status_code, refused.json()["reason"]) == (404, "unknown job")
+            assert refused.json()["detail"].replace(id, "0" * 32) == unknown.json()["detail"]
+    final = service.client.delete(f"/jobs/{id}", headers=ada)
+    assert (final.status_code, final.json()["detail"][: len(id) + 13]) == (409, f"Job {id} is done")
+
+
+def test_a_result_that_was_deleted_is_said_to_be(service: Queued) -> None:
+    id = service.post("hello")
+    service.done(id)
+    service.rows("DELETE FROM job_results WHERE job = (SELECT number FROM jobs WHERE id = ?)", id)
+    for path in ("", "/picture"):
+        gone = service.client.get(f"/jobs/{id}{path}")
+        assert (gone.status_code, gone.json()["reason"]) == (404, "result gone")
+        assert "24 hours" in gone.json()["detail"]
+
+
+BAD: dict[str, tuple[dict[str, Any], int, str]] = {
+    "no such task": ({"params": {"task": "paint"}}, 422, "bad task"),
+    "two tasks": ({"params": {"task": ["hello", "read"]}}, 422, "bad query"),
+    "nothing": ({}, 415, "content type"),
+    "empty": ({"headers": {"content-type": "image/png"}}, 422, "empty body"),
+    "no picture in the form": ({"files": {"picture": PICTURE}}, 422, "no picture"),
+    "too many": ({"files": [("image", PICTURE)] * (jobs.PICTURES + 1)}, 422, "too many pictures"),
+    "too large": ({"content": b"0" * 11_000_000, "headers": {"content-type": "image/png"}}, 413, "body too large"),
+    "broken base64": ({"json": {"image": "?"}}, 422, "broken base64"),
+}
+
+
+@pytest.mark.parametrize(("request_", "status", "reason"), BAD.values(), ids=BAD)
+def test_what_cannot_be_a_job_is_refused(service: Queued, request_: dict[str, Any], status: int, reason: str) -> None:
+    refused = service.client.post("/jobs", **request_)
+    assert (refused.status_code, refused.json()["reason"]) == (status, reason)
+
+
+def test_a_picture_may_come_as_json_or_as_it_is(service: Queued) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
+    ways: list[dict[str, Any]] = [{"json": {"image": url}}, {"content": PICTURE, "headers": {"content-type": "image/png"}}]
+    for way in ways:
+        assert opened(service.done(service.post("sepia", **way))["result"]["results"][0]).size == (64, 48)
+
+
+def test_workers_that_die_are_followed_by_others_and_end_with_the_service(service: Queued) -> None:
+    def workers() -> list[psutil.Process]:
+        return [child for child in psutil.Process(service.process.pid).children() if "serving.worker" in child.cmdline()]
+
+    before = workers()
+    assert len(before) == 2
+    for worker in before:
+        worker.kill()
+    assert service.done(service.post("hello"))["state"] == "done"
+    assert not {worker.pid for worker in workers()} & {worker.pid for worker in before}
+
+
+# A real RabbitMQ, which is away at first
+
+
+class Brokered(NamedTuple):
+    """A service with the node that carries its jobs, and the first job, which was sent while the node was not there."""
+
+    service: Queued
+    node: rabbit.Rabbit
+    early: str
+
+
+@pytest.fixture(scope="module")
+def brokered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokered]:
+    with rabbit.standing() as node, running(tmp_path_factory.mktemp("rabbit"), BROKER_URL=node.url) as it:
+        early = it.post("hello")
+        assert until(lambda: it.look(early)["broker"] == "away"), it.log()
+        told = it.look(early)
+        assert (told["state"], told["reason"]) == ("queued", jobs.AWAY)
+        assert 'atelier_broker_up{family="ocr"} 0.0' in it.client.get("/metrics").text
+        node.start()
+        yield Brokered(it, node, early)
+
+
+def test_a_broker_that_is_away_at_the_start_is_waited_for(brokered: Brokered) -> None:
+    service, _, early = brokered
+    service.work()
+    assert service.done(early)["state"] == "done"
+
+
+def test_a_worker_that_is_killed_loses_no_job_and_makes_none_final_twice(brokered: Brokered) -> None:
+    service, _, _ = brokered
+    service.rest()
+    service.rows("CREATE TABLE finals (id, state)")
+    service.rows(FINALS)
+    ids = [service.post("hello") for _ in range(MANY)]
+    victim, _ = service.work(), service.work()
+    assert until(lambda: service.states(ids).count("done") >= 20), service.log()
+    lost = killed_at_work(service, victim)
+    assert until(lambda: set(service.states(ids)) == {"done"}), (service.states(ids), service.log())
+    assert sorted(service.rows("SELECT * FROM finals")) == sorted((id, "done") for id in ids)
+    tries = dict(service.rows("SELECT id, tries FROM jobs"))
+    assert {id for id in ids if tries[id] != 1} == {lost}
+    assert tries[lost] == 2
+    assert all(len(service.look(id)["result"]["results"]) == 1 for id in (lost, ids[-1]))
+
+
+def killed_at_work(service: Queued, victim: "subprocess.Popen[bytes]") -> str:
+    """Kill a worker with a job in its hands; the job's id."""
+
+    def caught() -> bool:
+        victim.send_signal(signal.SIGSTOP)
+        if not service.rows(at_work, f"%:{victim.pid}:%"):
+            victim.send_signal(signal.SIGCONT)
+            return False
+        return True
+
+    at_work = "SELECT id FROM jobs WHERE state = 'running' AND worker LIKE ?"
+    assert until(caught), service.log()
+    ((lost,),) = service.rows(at_work, f"%:{victim.pid}:%")
+    victim.kill()
+    victim.wait()
+    return str(lost)
+
+
+def test_a_broker_that_goes_down_in_the_middle_is_waited_for(brokered: Brokered) -> None:
+    service, node, _ = brokered
+    service.rest()
+    service.work()
+    assert service.done(service.post("hello"))["state"] == "done"
+    ids = [service.post("hello") for _ in range(20)]
+    node.kill()
+    ids += [service.post("hello") for _ in range(20)]
+    assert until(lambda: service.look(ids[-1])["broker"] == "away"), service.log()
+    node.start()
+    assert until(lambda: set(service.states(ids)) == {"done"}), (service.states(ids), service.log())
+
+
+def test_a_broker_that_was_emptied_is_given_the_ids_again(brokered: Brokered) -> None:
+    service, node, _ = brokered
+    service.rest()
+    id = service.post("hello")
+    assert until(service.handed)
+    ((name,),) = service.rows("SELECT name FROM backlogs")
+    with kombu.Connection(node.url) as connection:
+        assert connection.default_channel.queue_purge(f"atelier-{FAMILY}-{name}") == 1
+    service.work()
+    assert service.done(id)["state"] == "done"
+
+
+def test_what_is_queued_can_be_cancelled(brokered: Brokered) -> None:
+    service, _, _ = brokered
+    service.rest()
+    first, second = service.post("hello"), service.post("hello")
+    assert [service.look(id)["position"] for id in (first, second)] == [0, 1]
+    told = service.client.delete(f"/jobs/{first}").json()
+    assert (told["state"], told["position"], told["result"]) == ("cancelled", None, None)
+    assert service.look(second)["position"] == 0
+    service.work()
+    assert service.done(second)["state"] == "done"
+    assert service.look(first)["state"] == "cancelled"
+    assert service.client.delete(f"/jobs/{first}").status_code == 409
+    assert service.client.get(f"/jobs/{first}/picture").json()["reason"] == "no picture yet"
