@@ -5,7 +5,6 @@ Any epoch may be the last before a kill: the next start goes on from it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from math import ceil, cos, pi
 from pathlib import Path
 from typing import Any, cast
@@ -88,7 +87,7 @@ def _epoch(cfg: Config, learner: Learner, train: Split, epoch: int) -> dict[str,
     """Batches that seed and epoch decide: a resumed training sees the same ones."""
     fit, random = cfg.fit, np.random.default_rng([cfg.seed, epoch])
     tuning = epoch > fit.pretraining
-    lines, count = _tuning(learner, fit, train, random) if tuning else _pretraining(learner, fit, random)
+    lines, count = _tuning(learner, fit, train, random) if tuning else _pretraining(learner, cfg, random)
     steps, past = ceil(count / fit.batch), epoch - 1 - (fit.pretraining if tuning else 0)
     torch.manual_seed(cfg.seed * 1000 + epoch)
     learner.network.train()
@@ -100,10 +99,10 @@ def _epoch(cfg: Config, learner: Learner, train: Split, epoch: int) -> dict[str,
     return {"loss": total / steps}
 
 
-def _pretraining(learner: Learner, fit: Fit, random: np.random.Generator) -> tuple[Iterator[Line], int]:
-    """Lines that are made here, and how many."""
-    endless = iter(lambda: batches.made(learner.network.convention, random, fit.nothing), None)
-    return islice(endless, fit.drawn), fit.drawn
+def _pretraining(learner: Learner, cfg: Config, random: np.random.Generator) -> tuple[Iterator[Line], int]:
+    """Lines that are made here, and how many: not more than a limited split holds."""
+    count = min(cfg.fit.drawn, cfg.data.limit or cfg.fit.drawn)
+    return (batches.made(learner.network.convention, random, cfg.fit.nothing) for _ in range(count)), count
 
 
 def _tuning(learner: Learner, fit: Fit, train: Split, random: np.random.Generator) -> tuple[Iterator[Line], int]:

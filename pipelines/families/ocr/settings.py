@@ -90,7 +90,7 @@ class Fit(Page):
     """One recipe of training: first on `drawn` lines an epoch that the generator makes, then on the real ones mixed with them.
 
     `pretraining` and `epochs` count epochs of the two parts, `made` is the share of generated lines in the second, `nothing` that of
-    pictures without text in both; `ema` is the decay of the averaged weights.
+    pictures without text in both; `ema` is the decay of the averaged weights. Where data.limit is set, no more lines are drawn than that.
     """
 
     pretraining: int = Field(ge=0)
