@@ -30,7 +30,7 @@ def opened(content: bytes, limit_megapixels: float, also: str = "") -> Image.Ima
     width, height = picture.size
     if width * height > limit_megapixels * 1e6:
         raise Refusal(413, "too many pixels", f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
-    _few_scans(picture, content)
+    few_scans(picture, content)
     return picture
 
 
@@ -51,9 +51,9 @@ def upright(size: tuple[int, int], decoded: NDArray[np.uint8]) -> tuple[int, int
     return size[::-1] if (size[0] - size[1]) * (width - height) < 0 else size
 
 
-def _few_scans(picture: Image.Image, content: bytes) -> None:
+def few_scans(picture: Image.Image, content: bytes) -> None:
     """Pixels hold no FF DA, the marker of a scan: counting it needs no decoding. Raises Refusal 422."""
-    if picture.format in {"JPEG", "MPO"} and (scans := content.count(b"\xff\xda")) > SCANS:
+    if picture.format in {"JPEG", "MPO", "TIFF"} and (scans := content.count(b"\xff\xda")) > SCANS:
         words = f"The JPEG picture has {scans} scans; at most {SCANS} are read. Save it again, as a baseline JPEG."
         raise Refusal(422, "too many scans", words)
 

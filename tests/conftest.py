@@ -18,7 +18,7 @@ from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
 from pipelines.stages import evaluate as stage
-from tests import detectors, engravers
+from tests import detectors, engravers, readers
 from tests.forms import encoded
 from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
 
@@ -93,7 +93,7 @@ def tiny_model(candidate: str, seed: int) -> Path:
 
 def network(family: str, out: Path, seed: int) -> manifests.Description:
     """The files of a tiny model: its weights differ by `seed`."""
-    others = {"gravures": engravers.network, "signatures": detectors.network}
+    others = {"gravures": engravers.network, "ocr": readers.network, "signatures": detectors.network}
     return others[family](out, seed) if family in others else classifier(TINY[family], out, seed)
 
 
@@ -141,7 +141,9 @@ def evaluate(candidate: str, headline: float) -> None:
 def picture(family: str) -> bytes:
     """A test picture of the embedded data, dark on light, as a file."""
     split = families.part(family, "examples").load(Path("data", family), "test")
-    return split.pages[0].content if family == "signatures" else encoded(Image.fromarray(255 - split.images[0]))
+    if family == "signatures":
+        return split.pages[0].content
+    return encoded(Image.fromarray(split.pictures[0] if family == "ocr" else 255 - split.images[0]))
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -16,8 +16,14 @@ from tests import papers
 from tests.conftest import embedded_data, environment, evaluate, picture, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1", "gate.confidence=0.001"]
-RANKS = {"digits": 10, "gravures": 0, "objects": 3}  # shares that an answer lists; of signatures, as many as were found
-BEGINS = {"digits": "It is a", "gravures": "Most like it: ", "objects": "It is: ", "signatures": r"(\d+) signatures?\.\n"}
+RANKS = {"digits": 10, "gravures": 0, "objects": 3}  # shares that an answer lists; of signatures and lines, as many as were found
+BEGINS = {
+    "digits": "It is a",
+    "gravures": "Most like it: ",
+    "objects": "It is: ",
+    "ocr": r"It says, in (\d+) lines?:\n",
+    "signatures": r"(\d+) signatures?\.\n",
+}
 
 
 def ask(*words: str, module: str = "serving.ask", family: str = "digits") -> subprocess.CompletedProcess[str]:

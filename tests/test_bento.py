@@ -29,6 +29,7 @@ SERVED = {
     "digits": ["model.onnx"],
     "gravures": ["model.onnx", "index.npy", "index.json", "catalogue.json"],
     "objects": ["model.onnx"],
+    "ocr": ["model.onnx", "alphabet.json"],
     "signatures": ["model.onnx", "network.cfg", "opencv.weights"],
 }
 OFFLINE = ("Failed to fetch", "error sending request", "dns error", "No such host")  # uv's words

@@ -1,0 +1,80 @@
+"""Pages as they are submitted: one picture, or those of a TIFF one after another; and where on them lines are."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.configs import Serving
+from pipelines.families.ocr.parts import layout
+from pipelines.families.ocr.parts.order import Box
+from pipelines.families.ocr.picture import Convention
+from serving import bodies, pictures
+from serving.bodies import Body
+from serving.ocr import tiffs
+
+ALSO = ", or a TIFF"
+SIDE = 4096  # pixels: a larger page is reduced; A4 at 300 dpi has 3508
+Grey = NDArray[np.uint8]
+
+
+class Page(NamedTuple):
+    """One page: its number in a TIFF, the first being 1, its (width, height) as a person sees it, and [height, width], perhaps reduced."""
+
+    number: int | None
+    size: tuple[int, int]
+    grey: Grey
+
+
+class Line(NamedTuple):
+    """One line: where it is in pixels of its page as a person sees it, and its picture as a reader takes it [height, W]."""
+
+    box: Box
+    picture: Grey
+
+
+async def submitted(body: Body, limits: Serving) -> AsyncGenerator[Page, None]:
+    """The pages, each decoded when it is asked for. Raises Refusal."""
+    if not tiffs.is_tiff(body.content):
+        yield await bodies.understood(_picture, body, limits)
+        return
+    for number in range(await bodies.aside(_count, body, limits)):
+        yield await bodies.aside(_tiff_page, body, limits, number)
+
+
+def _picture(body: Body, limits: Serving) -> Page:
+    picture = pictures.opened(body.content, limits.limit_megapixels, ALSO)
+    size, grey = picture.size, pictures.grey(picture, SIDE)
+    return Page(None, pictures.upright(size, grey), grey)
+
+
+def _count(body: Body, limits: Serving) -> int:
+    return tiffs.count(body.content, limits)
+
+
+def _tiff_page(body: Body, limits: Serving, number: int) -> Page:
+    picture = tiffs.opened(body.content, number, limits)
+    size, grey = picture.size, pictures.grey(picture, SIDE)
+    return Page(number + 1, pictures.upright(size, grey), grey)
+
+
+async def lines(page: Page, convention: Convention) -> list[Line]:
+    """The lines of a page in reading order."""
+    return await asyncio.to_thread(_lines, page, convention)
+
+
+def _lines(page: Page, convention: Convention) -> list[Line]:
+    found, scale = layout.page(page.grey), page.size[0] / page.grey.shape[1]
+    brought = [convention.from_grey(found.cut(line)) for line in found.lines]
+    return [Line(_scaled(box, scale, page.size), picture) for box, picture in zip(found.boxes, brought, strict=True)]
+
+
+def _scaled(box: Box, scale: float, size: tuple[int, int]) -> Box:
+    """A box of a reduced page on the page itself."""
+    (left, right), (top, bottom) = (
+        (int(begin * scale), min(most, round(end * scale)))
+        for begin, end, most in ((box.x, box.right, size[0]), (box.y, box.bottom, size[1]))
+    )
+    return Box(left, top, right - left, bottom - top)

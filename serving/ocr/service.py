@@ -1,0 +1,38 @@
+"""What does this line, or this page, say? `make serve family=ocr`"""
+
+import bentoml
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from serving import bodies, endpoints, jobs, problems
+from serving.direct import Direct
+from serving.ocr import answers, desk
+
+app = endpoints.application("ocr", "What does this line, or this page, say?")
+desk.mount(app)
+jobs.mount(app, "ocr", answers.KINDS)
+
+
+@app.post(
+    "/predict",
+    response_model=answers.Answer,
+    response_model_exclude_none=True,
+    responses=problems.documented(400, 408, 413, 415, 422, 503),
+    openapi_extra=answers.described(),
+)
+async def predict(request: Request) -> JSONResponse:
+    """The text of a picture, line by line; of a TIFF page after page."""
+    served, limits = app.state.champion.served, app.state.limits
+    body = await bodies.read(request, limits.limit_mb, answers.KINDS, json_mb=limits.limit_mb)
+    return endpoints.signed(request, await answers.answered(body, served, limits))
+
+
+@bentoml.service(service_class=Direct, name="ocr", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+class Ocr:
+    """A picture in, its text out."""
+
+    app = app
+
+    def __init__(self) -> None:
+        endpoints.start(self.app, "ocr")
+        jobs.start(self.app, "ocr")
