@@ -1,34 +1,36 @@
-"""What the page asks of the service: a picture to be read, at once or by the jobs' queue; how far it is; and a correction to be kept."""
+"""What the page asks of the service: a picture to be read, by the jobs' queue or at once; how far it is; a correction to be kept."""
 
 import asyncio
 import io
 import time
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from PIL import Image
+from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import State
 
-from pipelines.configs import Serving
-from serving import backlog, flagging, pictures
+from serving import backlog, flagging
 from serving.bodies import Body
+from serving.champion import Origin
 from serving.jobs import Queue
-from serving.ocr import answers
+from serving.ocr import answers, pages, tiffs
+from serving.ocr.pages import Page
 from serving.problems import Refusal
 
-SHOWN_SIDE = 1000  # pixels of a page with its boxes: a larger one is shown reduced
 TASK = "read"  # of the queue
-ABSENT = frozenset({"no database"})  # why the queue may not take a job, and never will: where it is full, a person waits
-GONE = "The picture is gone: it is kept for an hour. Upload it again."
+ABSENT = "no database"  # why the queue takes no job, and none later; where it is full it says so
+GONE = Refusal(404, "picture gone", "The picture is gone: it is kept for an hour. Upload it again.")
+SHOWN_SIDE = 1000  # pixels of a page with its frames: a larger one is shown reduced
 MARGIN = 2  # pixels around a line that is cut out
-Box = list[int]
 
 
 class Step(NamedTuple):
     """How far a question is: its job while that waits or is at work, then the answer, or what is wrong with it.
 
-    `share` of a job is done, 0 to 1, or None while it waits; `page` is the picture, times `scale` as large as it was sent.
+    `share` of a job is done, 0 to 1, or None while it waits; `page` is the picture's first, `scale` times as large as it was sent.
     """
 
     words: str = ""
@@ -40,84 +42,128 @@ class Step(NamedTuple):
     problem: str = ""
 
 
+class Row(BaseModel):
+    """A line of an answer that the page gives back."""
+
+    text: str
+    box: Annotated[list[int], Field(min_length=4, max_length=4)]
+    page: Annotated[int, Field(ge=1)] = 1
+
+
+class Given(BaseModel):
+    """An answer that the page gives back: it has been in a browser, and need not be ours any more."""
+
+    text: Annotated[str, Field(max_length=flagging.LONGEST)]
+    lines: list[Row]
+    prediction_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    model: Origin
+
+
+class Flag(NamedTuple):
+    """A picture of one line, what it says, and what it was read as."""
+
+    picture: bytes
+    right: str
+    wrong: str
+
+
 class Asking:
-    """The service around the page: `state` is its application's."""
+    """The service around the page; `state` is its application's."""
 
     def __init__(self, state: State) -> None:
         self.state = state
 
     async def read(self, path: Path, user: str | None) -> Step:
-        """Have the picture of a file read, when its turn comes; at once, where there is no queue."""
+        """Have the picture of a file read when its turn comes, or at once where there is no queue."""
         try:
-            content = path.read_bytes()
+            content = await _content(path)
             queue: Queue | None = getattr(self.state, "queue", None)
-            return await (self._read(content, "") if queue is None else self._queued(queue, content, user))
+            return await (self._queued(queue, content, user) if queue else self._at_once(content, ""))
         except Refusal as refusal:
             return Step(problem=refusal.detail)
-        except FileNotFoundError:
-            return Step(problem=GONE)
-
-    async def _queued(self, queue: Queue, content: bytes, user: str | None) -> Step:
-        """Begin a job, and tell how far it is; without the queue's database, read it at once."""
-        await asyncio.to_thread(opened, content, self.state.limits)  # what is no picture need not wait
-        try:
-            return await self._step(await queue.add(TASK, [content], user), content)
-        except Refusal as refusal:
-            if refusal.reason not in ABSENT:
-                raise
-            return await self._read(content, f" without the queue, which takes no jobs now: {refusal.detail}")
-
-    async def _read(self, content: bytes, how: str) -> Step:
-        begun = time.perf_counter()
-        answer = await answers.answered(Body(False, content), self.state.champion.served, self.state.limits)
-        return await self._told(answer, content, f"Read in {(time.perf_counter() - begun) * 1000:.0f} ms{how}.")
 
     async def look(self, job: str, path: Path | None, user: str | None) -> Step:
         """How far a job is, or its answer."""
         try:
-            content = path.read_bytes() if path else b""
-            return await self._step(await self.state.queue.look(job, user), content)
+            return await self._step(await self.state.queue.look(job, user), await _content(path) if path else None)
         except Refusal as refusal:
             return Step(problem=refusal.detail)
-        except FileNotFoundError:
-            return Step(problem=GONE)
 
-    async def _step(self, told: dict[str, Any], content: bytes) -> Step:
-        """A job in words."""
+    async def _queued(self, queue: Queue, content: bytes, user: str | None) -> Step:
+        """Begin a job; read at once where its database is away."""
+        try:
+            return await self._step(await queue.add(TASK, [content], user), content)
+        except Refusal as refusal:
+            if refusal.reason != ABSENT:
+                raise
+            return await self._at_once(content, f", without the queue: {refusal.detail}")
+
+    async def _at_once(self, content: bytes, how: str) -> Step:
+        begun = time.perf_counter()
+        answer = await answers.answered(Body(False, content), self.state.champion.served, self.state.limits)
+        return await self._told(answer, content, f"Read in {(time.perf_counter() - begun) * 1000:.0f} ms{how or '.'}")
+
+    async def _step(self, told: dict[str, Any], content: bytes | None) -> Step:
+        """A job in words, or its answer."""
         if told["state"] == backlog.DONE:
             return await self._done(told, content)
         if told["state"] in backlog.FINAL:
             return Step(problem=f"The job is {told['state']}. {told['reason'] or ''}".strip())
         return Step(waiting(told), told["id"], None if told["state"] == backlog.QUEUED else share(told))
 
-    async def _done(self, told: dict[str, Any], content: bytes) -> Step:
-        result, seconds = told["result"]["results"][0], lasted(told)
+    async def _done(self, told: dict[str, Any], content: bytes | None) -> Step:
+        result = told["result"]["results"][0]
         if "problem" in result:
             return Step(problem=result["problem"]["detail"])
-        return await self._told(result, content, f"Read by the queue in {seconds:.1f} s.")
+        return await self._told(result, content, f"Read by the queue in {lasted(told):.1f} s.")
 
-    async def _told(self, answer: dict[str, Any], content: bytes, words: str) -> Step:
-        page, scale = await asyncio.to_thread(shown, content, self.state.limits)
+    async def _told(self, answer: dict[str, Any], content: bytes | None, words: str) -> Step:
+        if content is None or not answer["lines"]:
+            return Step(words, answer=answer)
+        page, scale = shown((await self._pages(content, most=1))[0])
         return Step(words, answer=answer, page=page, scale=scale)
 
-    async def flag(self, path: Path, answer: dict[str, Any], text: str, user: str | None) -> str:
-        """Keep what was corrected, and say what was kept. Raises Refusal."""
-        content, state = path.read_bytes(), self.state
-        flags = await asyncio.to_thread(corrected, content, answer, text, state.limits)
-        about = {"user": user, "prediction_id": answer["prediction_id"], "digest": answer["model"]["digest"]}
-        for picture, right, wrong in flags:
-            kept = await flagging.flagged(
-                "ocr", Body(False, picture), right, {**about, "answer": wrong}, state.champion.served, state.limits
-            )
-        lines = f"{len(flags)} line{'s' * (len(flags) != 1)}"
-        return f"Kept: {lines} with the corrected text, in data/feedback/ocr, which holds {kept.count} now."
+    async def _pages(self, content: bytes, most: int) -> list[Page]:
+        found: list[Page] = []
+        async with aclosing(pages.submitted(Body(False, content), self.state.limits)) as submitted:
+            async for page in submitted:
+                found.append(page)
+                if len(found) == most:
+                    break
+        return found
+
+    async def flag(self, path: Path, answer: str, text: str, user: str | None) -> str:
+        """Keep what was corrected of an answer as JSON, and say what was kept. Raises Refusal."""
+        given, content, served = _given(answer), await _content(path), self.state.champion.served
+        about = {"user": user, "prediction_id": given.prediction_id, "digest": given.model.digest}
+        flags = corrected(content, await self._pages(content, self.state.limits.limit_pages), given, text)
+        for flag in flags:
+            told = {**about, "answer": flag.wrong}
+            kept = await flagging.flagged("ocr", Body(False, flag.picture), flag.right, told, served, self.state.limits)
+        counted = "The picture is kept with its text" if len(flags) == 1 else f"{len(flags)} lines are kept with their text"
+        return f"{counted} in data/feedback/ocr, which holds {kept.count} now."
+
+
+def _given(answer: str) -> Given:
+    try:
+        return Given.model_validate_json(answer)
+    except ValidationError:
+        raise Refusal(422, "no answer", "What is to be corrected is no answer of this page. Read the picture again.") from None
+
+
+async def _content(path: Path) -> bytes:
+    try:
+        return await asyncio.to_thread(path.read_bytes)
+    except OSError:
+        raise GONE from None
 
 
 def waiting(told: dict[str, Any]) -> str:
     """Where a job stands that is not final."""
     if told["state"] == backlog.RUNNING:
         return f"Reading: {told['progress']['done']} of {told['progress']['of']} done."
-    before = f"{told['position']} job{'s' * (told['position'] != 1)} before this one" if told["position"] else "this one is next"
+    jobs = told["position"]
+    before = f"{jobs} job{'s' * (jobs != 1)} before this one" if jobs else "this one is next"
     return f"Waiting in the queue: {before}. {told['reason'] or ''}".strip()
 
 
@@ -132,46 +178,35 @@ def lasted(told: dict[str, Any]) -> float:
     return (finished - created).total_seconds()
 
 
-class Flag(NamedTuple):
-    """A picture of one line, what it says, and what it was read as."""
-
-    picture: bytes
-    right: str
-    wrong: str
-
-
-def corrected(content: bytes, answer: dict[str, Any], text: str, limits: Serving) -> list[Flag]:
-    """The picture as it is where it has one line or none, else each line that was corrected, cut out. Raises Refusal 422."""
-    found, rows = answer["lines"], text.strip("\n").split("\n")
-    if len(found) < 2 and len(rows) == 1:
-        return [Flag(content, rows[0], answer["text"])]
+def corrected(content: bytes, sheets: list[Page], answer: Given, text: str) -> list[Flag]:
+    """The picture as it came where it has one line or none, else each line that was corrected, cut out. Raises Refusal 422."""
+    found, rows = answer.lines, text.strip("\n").split("\n")
+    if len(found) < 2 and len(rows) == len(sheets) == 1:
+        return [Flag(cut(sheets[0]) if tiffs.is_tiff(content) else content, rows[0], answer.text)]
     if len(rows) != len(found):
-        words = f"The text has {len(rows)} lines, and {len(found)} were found. Keep one line for each: an empty one where nothing stands."
+        words = f"The text has {len(rows)} lines, and {len(found)} were found. Keep a line for each: an empty one where nothing stands."
         raise Refusal(422, "other lines", words)
-    changed = [(line, row) for line, row in zip(found, rows, strict=True) if row.strip() != line["text"].strip()]
+    changed = [(line, row) for line, row in zip(found, rows, strict=True) if row.strip() != line.text]
     if not changed:
-        raise Refusal(422, "nothing corrected", "Nothing was corrected. Change the lines that are wrong, and flag again.")
-    page = opened(content, limits)
-    return [Flag(cut(page, line["box"]), row, line["text"]) for line, row in changed]
+        raise Refusal(422, "nothing corrected", "Nothing was corrected. Change the lines that are wrong, then flag.")
+    if changed[-1][0].page > len(sheets):
+        raise GONE
+    return [Flag(cut(sheets[line.page - 1], line.box), row, line.text) for line, row in changed]
 
 
-def opened(content: bytes, limits: Serving) -> Image.Image:
-    """The page in grey as a person sees it, as large as it was sent. Raises Refusal."""
-    picture = pictures.opened(content, limits.limit_megapixels)
-    return Image.fromarray(pictures.grey(picture, max(picture.size)))
-
-
-def cut(page: Image.Image, box: Box) -> bytes:
-    """The picture of one line as PNG."""
-    x, y, width, height = box
-    stream = io.BytesIO()
-    corners = (max(0, x - MARGIN), max(0, y - MARGIN), min(page.width, x + width + MARGIN), min(page.height, y + height + MARGIN))
-    page.crop(corners).save(stream, "PNG")
+def cut(page: Page, box: list[int] | None = None) -> bytes:
+    """A page as PNG, or one line of it."""
+    picture, stream = Image.fromarray(page.grey), io.BytesIO()
+    if box:
+        x, y, width, height = (side * picture.width / page.size[0] for side in box)
+        right, bottom = min(picture.width, x + width + MARGIN), min(picture.height, y + height + MARGIN)
+        picture = picture.crop((max(0, round(x) - MARGIN), max(0, round(y) - MARGIN), round(right), round(bottom)))
+    picture.save(stream, "PNG")
     return stream.getvalue()
 
 
-def shown(content: bytes, limits: Serving) -> tuple[Image.Image, float]:
-    """The page in colour as it is shown, and how many of its pixels one of the picture's takes. Raises Refusal."""
-    picture = pictures.opened(content, limits.limit_megapixels)
-    size, colour = picture.size, pictures.colour(picture, SHOWN_SIDE)
-    return Image.fromarray(colour), colour.shape[1] / pictures.upright(size, colour)[0]
+def shown(page: Page) -> tuple[Image.Image, float]:
+    """A page as it is shown, and how many of its pixels one of the sent picture's is."""
+    picture = Image.fromarray(page.grey)
+    picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE), reducing_gap=2.0)
+    return picture, picture.width / page.size[0]

@@ -29,7 +29,7 @@ PALETTE = (255, 255, 255, 200, 30, 20, 200, 30, 20)  # nothing, what is inside o
 OPAQUE = bytes((0, 28, 255))  # the same
 FRAMES = 400  # of them fit side by side on a page: how wide one is
 TICK = 0.5  # seconds between two looks at a job
-LISTED = 40  # characters of a line below the page
+LISTED = 24  # characters of a line below the page
 EVENT: dict[str, Any] = {"queue": False, "api_visibility": "private", "preprocess": False, "postprocess": False}
 UNUSED: dict[str, Any] = dict.fromkeys(("run_history", "ssr_mode", "mcp_server", "enable_monitoring", "pwa", "show_error"), False)
 SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
@@ -132,7 +132,7 @@ def _flagging(asking: Asking) -> Callable[..., Awaitable[str]]:
         if picture is None or not answer:
             return _rendered(problem="The picture is gone. Upload it again, and read it.")
         try:
-            return _rendered(kept=await asking.flag(Path(picture["path"]), json.loads(answer), text, _user(request)))
+            return _rendered(kept=await asking.flag(Path(picture["path"]), answer, text, _user(request)))
         except Refusal as refusal:
             return _rendered(problem=refusal.detail)
 

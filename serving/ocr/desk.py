@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from pipelines import stores
 from serving.ocr import samples
@@ -29,7 +29,8 @@ class Desk:
     """Gradio behind its gate, built once, and its folder, out of which old files are taken."""
 
     def __init__(self, app: FastAPI) -> None:
-        self.app, self.gate, self.building, self.swept = app, None, asyncio.Lock(), 0.0
+        self.app, self.building, self.swept = app, asyncio.Lock(), 0.0
+        self.gate: Gate | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gate = await self._built()
@@ -38,13 +39,13 @@ class Desk:
             await asyncio.to_thread(sweep, FOLDER, KEPT)
         await gate(scope, receive, send)
 
-    async def _built(self) -> ASGIApp:
+    async def _built(self) -> Gate:
         async with self.building:
             self.gate = self.gate or await asyncio.to_thread(_gate, self.app)
         return self.gate
 
 
-def _gate(app: FastAPI) -> ASGIApp:
+def _gate(app: FastAPI) -> Gate:
     folder, limit = FOLDER.absolute(), app.state.limits.limit_mb
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_TEMP_DIR": str(folder)}

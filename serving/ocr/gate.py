@@ -40,6 +40,7 @@ POLICY = {
 }
 SCRIPT = re.compile(r"<script(?P<named>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
 ELSEWHERE = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>|<link rel="manifest"[^>]*/>')
+ICON = '<link rel="icon" type="image/svg+xml" href="../static/icon.svg">'
 RESIZER = "iframeResizer.contentWindow"  # a script for pages of other sites that show this one
 
 
@@ -55,10 +56,7 @@ class Gate:
             body = await self._checked(scope["method"], path, receive)
         except Refusal as refusal:
             return await Refused(refusal)(scope, receive, send)
-        if path == "/":
-            await self.app(_uncompressed(scope), body, _Page(send))
-        else:
-            await self.app(scope, body, _kept(send))
+        await self.app(_uncompressed(scope), body, _Page(send) if path == "/" else _kept(send, lasting=path.startswith("/assets/")))
 
     async def _checked(self, method: str, path: str, receive: Receive) -> Receive:
         """The rest of the request, if it may pass. Raises Refusal."""
@@ -120,16 +118,19 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _uncompressed(scope: Scope) -> Scope:
-    """The same request for an answer as it is: the page is rewritten."""
+    """The same request for an answer as it is: the page is rewritten, and Gradio compresses each file anew, for half a second."""
     return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]}
 
 
-def _kept(send: Send) -> Send:
-    """Answers under the policy."""
+def _kept(send: Send, lasting: bool) -> Send:
+    """Answers under the policy; a `lasting` one has a name of its own, and is not asked for again."""
 
     async def kept(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(headers(POLICY))
+            told = MutableHeaders(scope=message)
+            told.update(headers(POLICY))
+            if lasting and message["status"] == 200:
+                told["Cache-Control"] = "private, max-age=31536000, immutable"
         await send(message)
 
     return kept
@@ -161,7 +162,8 @@ class _Page:
 
 def own(html: str) -> str:
     """Gradio's page without the addresses of other places, and without what other sites would show it by."""
-    return SCRIPT.sub(lambda found: "" if RESIZER in found["code"] else found[0], ELSEWHERE.sub("", html))
+    stripped = SCRIPT.sub(lambda found: "" if RESIZER in found["code"] else found[0], ELSEWHERE.sub("", html))
+    return stripped.replace("</head>", f"{ICON}</head>", 1)
 
 
 def hashes(html: str) -> list[str]:
