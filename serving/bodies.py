@@ -60,7 +60,7 @@ async def read_files(request: Request, limit_mb: float, most: int, kinds: Sequen
         words = f"The body is empty. Send a picture as multipart field 'image', or one of: {', '.join(kinds)}."
         raise Refusal(422, "empty body", words)
     if kind == FORM:
-        return [Body(False, content) for content in await _uploads(request, body, "image", most)]
+        return [Body(False, content) for content in (await _uploads(request, body, "image", most)).files]
     return [Body(kind == JSON, body)]
 
 
