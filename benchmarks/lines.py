@@ -26,6 +26,6 @@ def _row(batch: int, room: Path) -> harness.Row:
     with harness.children(words) as running:
         found = harness.in_turn({side: child.measure for side, child in running.items()}, ROUNDS)
     texts = [found[side][0]["texts"] for side in places]
-    facts = {"batch": batch, "same_texts": sum(map(str.__eq__, *texts)), "of": len(texts[0])}
-    values = [[line["value"] for line in found[side]] for side in places]
-    return harness.row(f"ocr lines, {batch} at once: PyTorch eager", "lines/s", "more", *values, **facts)
+    same = f"{sum(map(str.__eq__, *texts))} of {len(texts[0])}"
+    ours, peer = ([line["value"] for line in found[side]] for side in places)
+    return harness.row(f"ocr lines, {batch} at once: PyTorch eager", "lines/s", "more", ours, peer, same_texts=same)

@@ -10,6 +10,13 @@ from pipelines.families.ocr.parts.ctc import Ctc
 from pipelines.families.ocr.parts.generation import Generator
 from pipelines.families.ocr.parts.readings import Reading
 from pipelines.families.ocr.picture import Convention
+from pipelines.manifests import Manifest
+
+
+def runtime(folder: Path, manifest: Manifest) -> Ctc | Generator:
+    """What reads the files of a model folder, by their roles."""
+    roles = {entry["role"] for entry in manifest["files"].values()}
+    return Generator(folder, manifest) if "decoder" in roles else Ctc(folder, manifest)
 
 
 class Predictor:
@@ -18,8 +25,7 @@ class Predictor:
     def __init__(self, folder: Path) -> None:
         self.manifest = manifests.verified(folder)
         self.convention = Convention(**self.manifest["preprocessing"])
-        roles = {entry["role"] for entry in self.manifest["files"].values()}
-        self._runtime = Generator(folder, self.manifest) if "decoder" in roles else Ctc(folder, self.manifest)
+        self._runtime = runtime(folder, self.manifest)
 
     def warm(self) -> None:
         """Answer once, so that the first real request finds everything loaded."""

@@ -18,7 +18,7 @@ class Ctc:
     """The runtime of a model folder that holds "model" and "alphabet"."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.alphabet: list[str] = json.loads(manifests.file(folder, manifest, "alphabet").read_text())
+        self.alphabet: str = json.loads(manifests.file(folder, manifest, "alphabet").read_text())
         self._session = session(manifests.file(folder, manifest, "model"))
 
     def read(self, batch: NDArray[np.uint8]) -> list[Reading]:
@@ -34,18 +34,18 @@ def session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def decoded(logprobs: NDArray[np.float32], alphabet: list[str]) -> list[Reading]:
+def decoded(logprobs: NDArray[np.float32], alphabet: str) -> list[Reading]:
     """The best path of each line, from log-probabilities [n, steps, 1 + characters]."""
     best = logprobs.argmax(2)
     return [_reading(path, steps.max(1), alphabet) for path, steps in zip(best, logprobs, strict=True)]
 
 
-def _reading(path: NDArray[np.int64], sure: NDArray[np.float32], alphabet: list[str]) -> Reading:
+def _reading(path: NDArray[np.int64], sure: NDArray[np.float32], alphabet: str) -> Reading:
     """Steps that repeat are one character; its probability is that of its surest step. Spaces at the ends are dropped."""
     begins = np.flatnonzero((path != BLANK) & (path != np.concatenate([[BLANK], path[:-1]])))
     if not len(text := "".join(alphabet[path[step] - 1] for step in begins).strip()):
         return Reading("", 0.0)
-    peaks = [sure[step : _end(path, step)].max() for step in begins]
+    peaks = [sure[step : _end(path, int(step))].max() for step in begins]
     return Reading(text, float(np.exp(np.mean(peaks))))
 
 

@@ -18,9 +18,11 @@ from pipelines import checkpoints, exports, folders
 from pipelines.families.ocr.examples import ALPHABET, CONVENTION
 from pipelines.families.ocr.parts.ctc import BLANK, decoded, session
 from pipelines.families.ocr.picture import Convention
+from pipelines.families.ocr.predict import runtime
 from pipelines.families.ocr.settings import Model
-from pipelines.manifests import Proof, prove
+from pipelines.manifests import NotProven, Proof, prove
 
+SERVED = {"model.onnx": "model", "alphabet.json": "alphabet"}
 WEIGHTS = "network.safetensors"
 STRIDE = 4  # pixels of width a step
 TOLERANCE = 1e-3  # of a log-probability above FLOOR
@@ -90,11 +92,22 @@ class Reader(nn.Module):
         torch.onnx.export(served, (pictures[:2],), out / "model.onnx", dynamic_shapes=shapes, **told)
         exports.bare(out / "model.onnx")
         folders.write_json(out / "alphabet.json", ALPHABET)
+        return SERVED, self._proven(served, out, pictures)
+
+    def _proven(self, served: nn.Module, out: Path, pictures: Tensor) -> Proof:
+        """Hold exported log-probabilities, and what is read from them, against the native ones."""
         with torch.inference_mode():
             native = served(pictures).numpy()
         exported = session(out / "model.onnx").run(None, {"pictures": pictures.numpy()})[0]
         proof = prove(np.maximum(native, FLOOR), np.maximum(exported, FLOOR), TOLERANCE)
-        return {"model.onnx": "model", "alphabet.json": "alphabet"}, proof
+        texts = [
+            reading.text
+            for reading in runtime(out, {"files": {name: {"role": role} for name, role in SERVED.items()}}).read(pictures.numpy())
+        ]
+        if texts != (read := self.read(pictures)):
+            wrong = next(pair for pair in zip(texts, read, strict=True) if len(set(pair)) == 2)
+            raise NotProven(f"the exported model reads {wrong[0]!r} where the native one reads {wrong[1]!r}.")
+        return proof
 
     def keep(self, folder: Path) -> list[str]:
         """Write what another training can begin with; the names of its files."""
