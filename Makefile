@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -12,7 +12,7 @@ PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
 FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
-ifneq ($(filter train promote serve predict bento release rollback load,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote serve worker predict bento release rollback load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -51,8 +51,11 @@ ui: .venv/with-serve ## [port=5000]: MLflow's page on the loopback address: runs
 	@python -m pipelines.registry reconcile
 	@mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host $(host) --port $(or $(port),5000)
 
-serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1]: the champion, over HTTP
-	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1)
+serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 jobs=1]: the champion, over HTTP; `jobs` work beside it
+	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1) --jobs $(or $(jobs),1)
+
+worker: .venv/with-serve ## family=ocr: one more at its queue, here or, with BROKER_URL and JOBS_URL, on another machine
+	@python -m serving.worker --family $(family)
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
 	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'
