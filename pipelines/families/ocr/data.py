@@ -78,21 +78,21 @@ def _folder(data: Data) -> Found:
 
 
 def _feedback(data: Data) -> Found:
-    """What the service has kept of the lines that were flagged on its page."""
-    name = data.feedback.path if data.feedback else ""
+    """What the service has kept of the lines that were flagged on its page; an empty text says that a picture shows none."""
+    name = str(data.feedback and data.feedback.path)
     try:
         path = archives.located(name)
     except MissingData as error:
         raise MissingData(
-            f"{error} Flags get there from the page of `make serve family=ocr`: read a picture, correct the text, press Flag. "
-            "Or take feedback out of data.sources."
+            f"{error} Flags get there from the page of `make serve family=ocr`: read a picture, correct the text, press Flag. Where "
+            "DATA_MIRROR is set, write data.feedback.path in conf/family/ocr.yaml from the root on; or take feedback out of data.sources."
         ) from error
     said = ("Lines flagged on the page, with the texts that people gave.", "as the people who flagged them say", "flagged in this project")
     return _read("feedback", name, path, data, *said)
 
 
 def _read(source: str, name: str, path: Path, data: Data, description: str, licence: str, citation: str) -> Found:
-    found = transcribed.read(path, data.skip_broken)
+    found = transcribed.read(path, data.skip_broken, wordless=source == "feedback")
     lines = [Line(line.picture, line.row.text, line.row.group, line.row.file, source) for line in found.lines]
     facts = {"kind": "folder", "path": name, "url": name, "sha256": archives.fingerprint(path), "bytes": archives.size(path)}
     if found.beyond:

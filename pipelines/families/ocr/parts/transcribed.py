@@ -56,8 +56,8 @@ class Found(NamedTuple):
     beyond: dict[str, str]
 
 
-def read(path: Path, skip_broken: bool) -> Found:
-    """All lines of a folder or a tar.
+def read(path: Path, skip_broken: bool, wordless: bool = False) -> Found:
+    """All lines of a folder or a tar; `wordless` where an empty text says that the picture shows none.
 
     Lines with characters outside ALPHABET are always passed over, and told; others that cannot be used only with `skip_broken`.
     Raises BrokenArchive, BadTable or BadLines.
@@ -68,7 +68,7 @@ def read(path: Path, skip_broken: bool) -> Found:
     lines, broken, beyond = list[Transcribed](), dict[str, str](), dict[str, str]()
     for row in rows(table, files[table]):
         try:
-            line = _line(row, files, images)
+            line = _line(row, files, images, wordless)
         except ValueError as error:
             broken[row.file] = str(error)
             continue
@@ -101,7 +101,16 @@ def rows(name: str, content: bytes) -> list[Row]:
         raise BadTable(f"{name} names {len(twice)} files more than once: {_listed(twice)}. Keep one row for each.")
     if not found:
         raise BadTable(f"{name} has no row below its first. {SHAPE}")
+    _unquoted(name, [row for row in found if '"' in row.text])
     return found
+
+
+def _unquoted(name: str, found: list[Row]) -> None:
+    """Raises BadTable where every text with a quotation mark is as a CSV writer leaves it, the marks inside doubled."""
+    doubled = [row for row in found if '""' in row.text[1:-1]]
+    if doubled and all(row.text[0] == row.text[-1] == '"' and '"' not in row.text[1:-1].replace('""', "") for row in found):
+        row = doubled[0]
+        raise BadTable(f"{name}, row {row.number}: {row.text[:60]} was quoted by a CSV writer. Write it without quoting (csv.QUOTE_NONE).")
 
 
 def _decoded(name: str, content: bytes) -> str:
@@ -125,12 +134,10 @@ def _columns(name: str, head: str) -> dict[str, int]:
 
 
 def _row(name: str, number: int, fields: list[str], width: int, places: Mapping[str, int]) -> Row:
-    """Raises BadTable for a row of another width, fields that were quoted, no group, or a file that is not below images/."""
+    """Raises BadTable for a row of another width, no group, or a file that is not below images/."""
     if len(fields) != width:
         raise BadTable(f"{name}, row {number}: {len(fields)} fields, and the first row has {width}. A text holds no tab and no line break.")
     file, text, group = (fields[places[column]] for column in COLUMNS)
-    if len(text) > 1 and text[0] == text[-1] == '"' and '""' in text[1:-1]:
-        raise BadTable(f"{name}, row {number}: {text[:60]} was quoted by a CSV writer. Write the table without quoting (csv.QUOTE_NONE).")
     path = posixpath.normpath(file)
     if not file or path.startswith(("/", "../")) or path in {".", ".."}:
         raise BadTable(f"{name}, row {number}: {file!r} is no picture below {PICTURES}/. Give its name there, such as 000_001.jpg.")
@@ -139,12 +146,12 @@ def _row(name: str, number: int, fields: list[str], width: int, places: Mapping[
     return Row(number, path, text.strip(), group.strip())
 
 
-def _line(row: Row, files: Mapping[str, bytes], images: str) -> Transcribed:
+def _line(row: Row, files: Mapping[str, bytes], images: str, wordless: bool) -> Transcribed:
     """Raises ValueError saying why the row cannot be used."""
     content = files.get(posixpath.join(images, row.file))
     if content is None:
         raise ValueError(f"is not in {images}/")
-    if not row.text:
+    if not row.text and not wordless:
         raise ValueError("has no text")
     return Transcribed(row, _picture(content))
 
