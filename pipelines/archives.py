@@ -34,8 +34,9 @@ class Header(tarfile.TarInfo):
 
 
 def located(name: str) -> Path:
-    """The folder or tar `name`: absolute, in DATA_MIRROR where that is set, or in the project. Raises MissingData."""
-    path = Path(os.environ.get("DATA_MIRROR", ""), Path(name).expanduser())
+    """The folder or tar `name`: absolute, in DATA_MIRROR where that is set, or in the project, as data/ always is. Raises MissingData."""
+    asked = Path(name).expanduser()
+    path = asked if asked.parts[:1] == ("data",) else Path(os.environ.get("DATA_MIRROR", ""), asked)
     if not path.exists():
         raise MissingData(f"{path} is not there. Put the folder or tar there, or set DATA_MIRROR=<folder> to the folder that holds {name}.")
     return path

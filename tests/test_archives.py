@@ -99,6 +99,11 @@ def test_a_name_is_found_in_the_mirror(folder: Path, tmp_path: Path, monkeypatch
         archives.located("other")
 
 
+def test_what_lies_in_data_is_the_projects_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_MIRROR", str(project / "elsewhere"))
+    assert archives.located("data/digits") == Path("data/digits")
+
+
 def test_the_fingerprint_changes_with_the_files(folder: Path) -> None:
     prints = [archives.fingerprint(folder), archives.fingerprint(packed(folder, "gz"))]
     (folder / "train/cat/1.txt").write_bytes(b"One")

@@ -84,8 +84,8 @@ def _feedback(data: Data) -> Found:
         path = archives.located(name)
     except MissingData as error:
         raise MissingData(
-            f"{error} Flags get there from the page of `make serve family=ocr`: read a picture, correct the text, press Flag. Where "
-            "DATA_MIRROR is set, write data.feedback.path in conf/family/ocr.yaml from the root on; or take feedback out of data.sources."
+            f"{error} Flags get there from the page of `make serve family=ocr`: read a picture, correct the text, press Flag. "
+            "Or take feedback out of data.sources."
         ) from error
     said = ("Lines flagged on the page, with the texts that people gave.", "as the people who flagged them say", "flagged in this project")
     return _read("feedback", name, path, data, *said)
