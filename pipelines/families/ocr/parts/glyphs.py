@@ -17,6 +17,7 @@ JOIN = np.ones((3, 3), np.uint8)  # joins the dots of a matrix printer into lett
 LEAST = 5  # pixels: the height of a letter that can be read
 SMALL, LARGE = 0.55, 8.0  # times the usual height of a letter: what is lower is a mark, what is higher a picture
 RULE = 5.0  # times the usual height: so long is a rule, at least
+RUN = 3.0  # times the usual height: so far it runs along one row at least, where it is askew
 THIN = 8.0  # times as long as thick it is
 MOST = 12_000  # letters: a page has fewer, noise more
 DASHES = 10  # in a row: a rule, and no telephone number
@@ -85,9 +86,9 @@ def _nearby(darker: Grey) -> Grey:
 
 
 def _noise(smooth: Grey) -> float:
-    """The standard deviation of the paper, from the median difference of pixels two apart."""
-    apart = cv2.absdiff(smooth[:, 2:], smooth[:, :-2])
-    return float(np.searchsorted(_shares(apart), 0.5)) / 0.95 if apart.size else 0.0
+    """The standard deviation of the paper, from the median difference of pixels two apart, across or down: a narrow letter has edges."""
+    apart = cv2.absdiff(smooth[:, 2:], smooth[:, :-2]), cv2.absdiff(smooth[2:], smooth[:-2])
+    return float(min(np.searchsorted(_shares(each), 0.5) for each in apart)) / 0.95
 
 
 def _usual(boxes: Boxes) -> float:
@@ -98,17 +99,17 @@ def _usual(boxes: Boxes) -> float:
 
 def _rules(ink: Grey, usual: float) -> Grey | None:
     """The ink of long and thin lines, across and down, or None."""
-    length = int(RULE * usual)
-    found = [_thin(cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones(shape, np.uint8))) for shape in ((1, length), (length, 1))]
+    run = int(RUN * usual)
+    found = [_thin(cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones(shape, np.uint8)), RULE * usual) for shape in ((1, run), (run, 1))]
     return cv2.bitwise_or(*found) if any(rules.any() for rules in found) else None
 
 
-def _thin(ink: Grey) -> Grey:
-    """What is much longer than thick."""
+def _thin(ink: Grey, least: float) -> Grey:
+    """What is long, and much longer than thick."""
     if not cv2.countNonZero(ink):
         return ink
     labels, boxes = cv2.connectedComponentsWithStats(ink, connectivity=8)[1:3]
-    kept = boxes[:, 2:4].max(1) >= THIN * boxes[:, 2:4].min(1)
+    kept = boxes[:, 2:4].max(1) >= np.maximum(least, THIN * boxes[:, 2:4].min(1))
     kept[0] = False
     return kept.astype(np.uint8)[labels]
 
@@ -117,7 +118,8 @@ def _sorted(boxes: Boxes, usual: float) -> Glyphs:
     width, height = boxes[:, 2], boxes[:, 3]
     small = height < max(LEAST, SMALL * usual)
     marks = boxes[small & (width * height > 1) & (width < RULE * usual)]
-    return Glyphs(boxes[~small & (height <= LARGE * usual)], marks[~_dashed(marks, usual)], usual)
+    part = (width >= RULE * usual) & (height < usual)  # of a rule that is askew
+    return Glyphs(boxes[~small & (height <= LARGE * usual) & ~part], marks[~_dashed(marks, usual)], usual)
 
 
 def _dashed(marks: Boxes, usual: float) -> NDArray[np.bool_]:

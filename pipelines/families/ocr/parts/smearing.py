@@ -12,7 +12,7 @@ from pipelines.families.ocr.parts.glyphs import SMALL, Boxes, Glyphs, again
 REACH = 0.7  # times a letter's height, or the usual one: what it is smeared by on either side
 MIDDLE = 0.5  # of a letter's height: what is smeared, so that lines that nearly touch stay apart
 BRIDGE = 1.6  # times the usual height: what is higher is a letter of a title, or two of different lines that touch
-BESIDE, ABOVE = 1.2, 0.35  # times a line's height: how far from it its marks are
+BESIDE, ABOVE = 1.6, 0.35  # times a line's height: how far from it its marks are
 WORDS = 1.5  # times a line's height: the gap between two words, at most
 ALIKE = 0.6  # of the height: what two parts of one line have in common
 MOST = 1000  # lines, or parts of them: a page has fewer
