@@ -406,6 +406,15 @@ def test_where_the_database_is_away_the_answer_says_so() -> None:
     assert (refused.value.status, refused.value.reason) == (503, "no database")
 
 
+def test_an_engraving_that_is_another_is_flagged_by_its_class(service: Service) -> None:
+    sent: dict[str, Any] = {"files": {"image": ("drawing.png", PICTURE)}, "data": {"correction": "wave"}}
+    answer = service.client.post("/flag", **sent)
+    assert (answer.status_code, answer.json()["count"]) == (201, 1)
+    assert (service.folder / "data/feedback/gravures/drawn/wave" / f"{answer.json()['hash']}.png").read_bytes() == PICTURE
+    assert service.client.get("/flag").json() == {"choices": sorted(SHAPES)}
+    assert_refused(service.client.post("/flag", **sent | {"data": {"correction": "gravure_0000.png"}}), 422, ("bar, circle, cross",))
+
+
 def test_the_openapi_description_names_what_goes_in_and_what_comes_out(service: Service) -> None:
     described = service.client.get("/openapi.json").json()
     assert {"/match", "/embedding", "/search_tags", "/tags", "/verre/{verre_id}", "/picture/{name}"} <= set(described["paths"])

@@ -334,6 +334,13 @@ def test_health_says_which_model_answers(service: Service) -> None:
     assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"]}
 
 
+def test_an_object_that_is_another_is_flagged_by_its_class(service: Service) -> None:
+    content, choices = encoded(drawing()), service.client.get("/flag").json()["choices"]
+    answer = service.client.post("/flag", files={"image": ("a.png", content)}, data={"correction": choices[3]})
+    assert (answer.status_code, answer.json()["count"]) == (201, 1)
+    assert (service.folder / "data/feedback/objects/train" / choices[3] / f"{answer.json()['hash']}.png").read_bytes() == content
+
+
 def test_the_openapi_description_names_what_goes_in_and_what_comes_out(service: Service) -> None:
     page = service.client.get("/openapi.json").json()
     one, many = (page["paths"][path]["post"] for path in ("/predict", BATCH))

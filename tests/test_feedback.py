@@ -23,9 +23,11 @@ from PIL import Image
 from pipelines import archives, configs, families, labelled
 from pipelines.families.gravures.parts import engravings
 from pipelines.families.objects import data as objects
+from pipelines.families.ocr.parts import transcribed
 from pipelines.families.signatures.examples import LABELS
 from serving import feedback, flagging
 from serving.feedback import BrokenLog, Full, Kept, Picture
+from serving.ocr import flags
 from serving.problems import Refusal
 from tests import papers
 from tests.asked import UNWELCOME, assert_refused
@@ -165,6 +167,9 @@ def test_lines_of_ocr_are_a_table_without_quotes() -> None:
     ]
     assert table() == [["file", "text", "group"], *named]
     assert files("ocr") == {"flags.jsonl", "labels.tsv", *(f"images/{name}" for name, _, _ in named)}
+    found = transcribed.read(Path("data/feedback/ocr"), skip_broken=False, wordless=True)
+    assert [[*line.row[1:]] for line in found.lines] == sorted(row for row in named if row[1] != texts[2])
+    assert found.beyond == {picture(2).name: "\u00e9\u20ac"}  # said, and passed over
 
 
 def test_rows_that_a_person_has_mended_stay_as_they_are() -> None:
@@ -219,6 +224,11 @@ def test_boxes_that_are_none_are_refused(word: str) -> None:
 @pytest.mark.parametrize("word", ["two\nlines", "a\ttab", "nul\0", "\u2028", "carriage\rreturn", "x" * 501])
 def test_text_that_is_no_line_is_refused(word: str) -> None:
     assert "line" in refused("ocr", f"a{word}b")
+
+
+def test_a_picture_that_ingest_would_not_take_is_no_line() -> None:
+    assert flags.SMALLEST == transcribed.SMALLEST
+    assert "60 x 3 pixels; a line has at least 4" in refused("ocr", "TOTAL", picture(size=(60, 3)))
 
 
 def test_a_picture_with_nothing_on_it_teaches_no_digit() -> None:
@@ -320,7 +330,7 @@ def test_two_processes_that_flag_at_once_lose_nothing() -> None:
 
 
 def of_ocr() -> None:
-    assert {name for name, _, _ in table()[1:]} <= {Path(name).name for name in files("ocr")}
+    transcribed.read(Path("data/feedback/ocr"), skip_broken=False, wordless=True)
 
 
 def of_signatures() -> None:

@@ -47,7 +47,7 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_every_room_has_the_same_furniture(family: str) -> None:
     there = {path.stem for path in (ROOT / "pipelines/families" / family).glob("*.py")}
     assert there >= FURNITURE
-    assert {path.name for path in (ROOT / "serving" / family).iterdir()} >= {"service.py", "answers.py", "page.html"}
+    assert {path.name for path in (ROOT / "serving" / family).iterdir()} >= {"service.py", "answers.py", "flags.py", "page.html"}
 
 
 @pytest.mark.parametrize("family", families.names())

@@ -9,6 +9,7 @@ from serving.problems import Refusal
 
 TABLE, HEAD = "labels.tsv", "file\ttext\tgroup"
 LONGEST = 500  # characters of a line
+SMALLEST = 4  # pixels of a side: ingest takes no less
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # what would end a field or a row, and what is no character
 CORRECTION = {"maxLength": LONGEST, "description": "the line that the picture really shows; empty where it shows none"}
 
@@ -18,9 +19,12 @@ def choices(_: Served) -> None:
     return None
 
 
-def read(word: str, _: Picture, __: Served) -> str:
+def read(word: str, picture: Picture, _: Served) -> str:
     """The line, without blanks around it. Raises Refusal 422."""
     line = word.strip()
+    if min(picture.width, picture.height) < SMALLEST:
+        words = f"The picture has {picture.width} x {picture.height} pixels; a line has at least {SMALLEST} a side. Flag a larger one."
+        raise Refusal(422, "too small", words)
     if len(line) > LONGEST:
         raise Refusal(
             422, "bad correction", f"The text has {len(line):,} characters; a line has at most {LONGEST}. Flag a picture of one line."
