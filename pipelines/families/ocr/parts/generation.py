@@ -46,7 +46,8 @@ class Generator:
     def _written(self, batch: NDArray[np.uint8]) -> tuple[Tokens, NDArray[np.float32]]:
         """Tokens [n, steps] and their log-probabilities, NaN where the line was over before."""
         feed, token, over = self.begin(batch), np.full(len(batch), self.told["start"]), np.zeros(len(batch), bool)
-        tokens, sure = [], []
+        tokens: list[Tokens] = []
+        sure: list[NDArray[np.float32]] = []
         while len(tokens) < self.told["longest"] and not over.all():
             logprobs, feed = self.step(feed, token)
             token = np.where(over, self.told["pad"], logprobs.argmax(1))

@@ -90,7 +90,8 @@ class Trocr(nn.Module):
 
     def _proven(self, generator: Generator, pictures: Tensor) -> Proof:
         """Hold both against each other on the tokens that the native one writes, a line at a time; then what all lines say at once."""
-        differences, gaps = zip(*map(self._compared, pictures.split(1), self._written(pictures), [generator] * len(pictures)), strict=True)
+        lines = zip(pictures[:, None], self._written(pictures), strict=True)
+        differences, gaps = zip(*(self._compared(picture, tokens, generator) for picture, tokens in lines), strict=True)
         proof = prove(differences, np.zeros(len(differences)), TOLERANCE)
         said = [reading.text for reading in generator.read(pictures.numpy())]
         _same(self.read(pictures), said, [gap > 2 * TOLERANCE for gap in gaps])
