@@ -234,6 +234,12 @@ class Backlog:
             waits = {"state": QUEUED, "due": self.clock() + BACKOFF * 2 ** (job.tries - 1), "handed": None, "lease": None, "until": None}
             return bool(connection.execute(JOBS.update().where(_held(job)).values(**waits, reason=told)).rowcount)
 
+    def give_back(self, job: Job) -> None:
+        """Its worker is told to end: another goes on at once, and this was no try."""
+        waits = {"state": QUEUED, "due": self.clock(), "handed": None, "lease": None, "until": None}
+        with databases.writing(self.engine) as connection:
+            connection.execute(JOBS.update().where(_held(job)).values(**waits, tries=_ROW.tries - 1))
+
     def lost(self, gone: Callable[[str], bool]) -> int:
         """How many jobs were at a worker that is gone, or silent for longer than its lease: as if they had failed there."""
         with databases.reading(self.engine) as connection:

@@ -2,9 +2,9 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from celery import Celery
 from kombu import Queue
@@ -13,6 +13,7 @@ from serving import messages
 from serving.backlog import Backlog
 
 logger = logging.getLogger("atelier.serving")
+Result = TypeVar("Result")
 TASK = "atelier.job"
 PATIENCE = 5  # seconds for a broker to answer
 SCHEMES = ("amqp", "amqps")
@@ -73,32 +74,34 @@ class Broker:
     def hand(self, ids: Iterable[str]) -> list[str]:
         """Give it these ids. Returns those that it has not taken: it is away."""
         left = list(ids)
-        with self._reached() as producer:
+
+        def given(producer: Any) -> None:
             while left:
                 self.app.send_task(TASK, [left[0]], task_id=left[0], producer=producer, retry=False, confirm_timeout=PATIENCE)
                 left.pop(0)
+
+        self._asked(given)
         return left
 
     def waiting(self) -> int | None:
         """How many ids it holds that no worker has; None: it is away. A queue that is not there is made."""
-        with self._reached() as producer:
-            queue = self.app.amqp.queues[self.app.conf.task_default_queue]
-            return int(queue(producer.channel).queue_declare().message_count)
-        return None
+        queue = self.app.amqp.queues[self.app.conf.task_default_queue]
+        return self._asked(lambda producer: int(queue(producer.channel).queue_declare().message_count))
 
-    @contextmanager
-    def _reached(self) -> Iterator[Any]:
-        """A producer, connected; whatever goes wrong with it is that the broker is away."""
+    def _asked(self, work: Callable[[Any], Result]) -> Result | None:
+        """work(a producer, connected); None where that goes wrong, whatever the reason: the broker is away."""
         try:
             if self._producer is None:
                 connection = self.app.connection_for_write()
                 connection.transport_options |= {"read_timeout": PATIENCE, "write_timeout": PATIENCE}
                 self._producer = self.app.amqp.Producer(connection.connect() and connection, auto_declare=False)
-            yield self._producer
-            self._say(None)
+            found = work(self._producer)
         except Exception as error:
             self._lose()
             self._say(f"{type(error).__name__}: {error}")
+            return None
+        self._say(None)
+        return found
 
     def _lose(self) -> None:
         lost, self._producer = self._producer, None

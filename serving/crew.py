@@ -69,7 +69,7 @@ class _Place:
     def __init__(self, family: str) -> None:
         self.words = [sys.executable, "-m", "serving.worker", "--family", family, "--parent", str(os.getpid())]
         self.process: subprocess.Popen[bytes] | None = None
-        self.closed, self._pause, self._begun, self._died = False, PAUSE, 0.0, 0.0
+        self.closed, self._pause, self._begun, self._died = False, 0.0, 0.0, 0.0
 
     def look(self) -> None:
         """Begin a worker where there is none, and not too soon after the last one."""
@@ -77,13 +77,13 @@ class _Place:
             return
         if self.process is not None:
             return self._bury(self.process.returncode)
-        if time.monotonic() - self._died >= self._pause or not self._died:
+        if time.monotonic() - self._died >= self._pause:
             self._begun = time.monotonic()
             self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL)
 
     def _bury(self, status: int) -> None:
         self.process, self._died = None, time.monotonic()
-        self._pause = PAUSE if self._died - self._begun > WELL else min(2 * self._pause, LONGEST)
+        self._pause = PAUSE if self._died - self._begun > WELL or not self._pause else min(2 * self._pause, LONGEST)
         logger.error("a worker has ended with status %s; another begins in %g s", status, self._pause)
 
     def close(self) -> None:

@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def _file(address: URL) -> Engine:
     @event.listens_for(made, "do_connect")
     def prepare(*_: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else's to read: it may hold people's names
+        with suppress(FileExistsError):  # one that is there is not even opened: closing it would drop the locks that SQLite holds on it
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # nobody else's to read: it may hold people's names
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _: Any) -> None:

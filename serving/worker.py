@@ -17,11 +17,11 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.exceptions import Reject
+from celery.worker import state
 from celery.worker.consumer import Consumer
-from celery.worker.state import maybe_shutdown
 
 from pipelines import configs, errors, families
-from serving import backlog, broker, places, problems, tasks, telemetry
+from serving import backlog, broker, champion, places, problems, tasks, telemetry
 from serving.backlog import Backlog, Job
 from serving.champion import Champion, Served
 from serving.databases import NoDatabase
@@ -34,11 +34,15 @@ STUCK = 600.0  # seconds for one picture: a worker that takes longer is ended, a
 FAREWELL = 30  # beats for the job at work, once the service has ended
 
 
+class NoTasks(ValueError):
+    """A family that has no queue."""
+
+
 class Bench:
     """Where jobs are worked on: a Desk for tasks, as serving/tasks.py has it."""
 
-    def __init__(self, jobs: Backlog) -> None:
-        self.jobs, self.family = jobs, jobs.family
+    def __init__(self, jobs: Backlog, settled: bool = True) -> None:
+        self.jobs, self.family, self._settled = jobs, jobs.family, settled
         self.limits, self.tasks = configs.serving(jobs.family), tasks.known(jobs.family)
         self.name = places.myself()
         self.job: Job | None = None
@@ -48,8 +52,10 @@ class Bench:
 
     @property
     def served(self) -> Served:
-        """The champion. Raises NoChampion or BrokenModel."""
+        """The champion, which a service beside has settled, or else this does. Raises NoChampion or BrokenModel."""
         if self._champion is None:
+            if not self._settled:
+                champion.settle(self.family)
             self._champion = Champion(self.family)
             self._champion.follow()
         return self._champion.served
@@ -87,9 +93,11 @@ class Bench:
             logger.info("job", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries, "ended": ended}})
 
     def _results(self, job: Job) -> list[Any] | None:
-        """Of all pictures, in order; None where the job is not ours any more: cancelled, or somebody else's."""
+        """Of all pictures, in order; None where the job is not ours any more: cancelled, somebody else's, or given back."""
         results: list[Any] = []
         while len(results) < job.pictures:
+            if results and self.leaving():
+                return self.jobs.give_back(job)
             if results and not self.jobs.hold(job, len(results)):
                 return None
             results.append(self._result(job, self.jobs.file(job, len(results)) or b""))
@@ -102,6 +110,11 @@ class Bench:
             return self._runner.run(found) if inspect.iscoroutine(found) else found
         except Refusal as refusal:
             return {"problem": problems.problem(refusal)}
+
+    @staticmethod
+    def leaving() -> bool:
+        """Was this worker told to end?"""
+        return state.should_stop is not None
 
     def beat(self) -> None:
         """Say that the worker lives, as long as it gets on with its job; one that is stuck ends."""
@@ -127,7 +140,7 @@ class Patient(Consumer):
                 logger.error("the broker is away, and the worker waits for it: %s", error)
             self.broker_connection_retry_attempt += 1
 
-        conn.ensure_connection(absent, None, BEAT, 0, callback=maybe_shutdown)
+        conn.ensure_connection(absent, None, BEAT, 0, callback=state.maybe_shutdown)
         self.first_connection_attempt, self.broker_connection_retry_attempt = False, 0
         return conn
 
@@ -172,6 +185,14 @@ def consuming(app: Celery, bench: Bench) -> Any:
     return app.Worker(pool_cls="solo", concurrency=1, consumer_cls=Patient, hostname=name, loglevel="WARNING", **quiet)
 
 
+def queued(family: str) -> str:
+    """The name itself, of a family that has a queue. Raises UnknownFamily or NoTasks."""
+    if not tasks.known(families.known(family)):
+        having = ", ".join(name for name in families.names() if tasks.known(name))
+        raise NoTasks(f"family={family!r} has no queue of jobs: there is no serving/{family}/tasks.py. Those that have one: {having}.")
+    return family
+
+
 def main() -> None:
     """Work on jobs of one family until told to stop; the job at work is finished first."""
     parser = argparse.ArgumentParser(prog="python -m serving.worker", description=main.__doc__)
@@ -179,8 +200,8 @@ def main() -> None:
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     with errors.printed_once():
-        jobs = Backlog(backlog.url(), families.known(asked.family))
-        bench = Bench(jobs)
+        jobs = Backlog(backlog.url(), queued(asked.family))
+        bench = Bench(jobs, settled=bool(asked.parent))
         worker = consuming(broker.application(jobs), bench)
         threading.Thread(target=watch, args=(bench, asked.parent), daemon=True, name="beat").start()
         worker.start()

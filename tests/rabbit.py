@@ -61,9 +61,15 @@ class Rabbit:
     def stop(self) -> None:
         """End it, and the port mapper that Erlang has started beside it."""
         self.kill()
-        for process in psutil.process_iter(["name", "environ"]):
-            if process.info["name"] == "epmd" and (process.info["environ"] or {}).get("ERL_EPMD_PORT") == str(self.epmd):
+        for process in psutil.process_iter(["name"]):
+            if process.info["name"] == "epmd" and self._ours(process):
                 process.kill()
+
+    def _ours(self, process: psutil.Process) -> bool:
+        try:
+            return process.environ().get("ERL_EPMD_PORT") == str(self.epmd)
+        except psutil.Error:
+            return False
 
     def answers(self) -> bool:
         """Does it speak AMQP?"""

@@ -5,7 +5,7 @@ import io
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,14 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from celery.exceptions import Reject
+from celery.worker import state
 from PIL import Image
 
-from serving import backlog, broker, crew, databases, jobs, places, tasks
+from serving import backlog, broker, crew, databases, jobs, places, tasks, worker
 from serving.backlog import Backlog, Full, Job
 from serving.problems import Refusal
+from serving.tasks import Task
 from tests import rabbit
 from tests.forms import encoded
 from tests.people import Clock
@@ -243,6 +246,108 @@ def test_sepia_refuses_what_is_no_picture() -> None:
         tasks.sepia(b"no picture", Idle(jobs.configs.serving(FAMILY)))
 
 
+# A worker's bench, in this process
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[worker.Bench]:
+    made = worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+    yield made
+    state.should_stop = None
+
+
+def worked(bench: worker.Bench, work: Callable[[bytes, Any], Any], *files: bytes) -> Job:
+    """What becomes of a job whose task is `work`."""
+    bench.tasks = {"sepia": Task(work)}
+    job = bench.jobs.add("sepia", files)
+    bench.work(job.id)
+    return row(bench.jobs, job)
+
+
+def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(bench: worker.Bench) -> None:
+    async def work(file: bytes, _: Any) -> dict[str, Any]:
+        if file == b"bad":
+            raise Refusal(422, "bad picture", "Send another.")
+        return {"seen": file.decode()}
+
+    job = worked(bench, work, b"one", b"bad", b"two")
+    assert (job.state, job.tries, job.done) == ("done", 1, 3)
+    problem = {"title": "Unprocessable Content", "status": 422, "detail": "Send another.", "reason": "bad picture"}
+    first, second, third = bench.jobs.result(job)["results"]
+    assert (first, third) == ({"seen": "one"}, {"seen": "two"})
+    assert second["problem"] | {"title": ""} == problem | {"title": ""}
+
+
+def test_a_fault_is_the_logs_to_tell(bench: worker.Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def work(_: bytes, __: Any) -> Any:
+        raise RuntimeError("/home/ada/secret.onnx")
+
+    job = worked(bench, work, b"one")
+    assert (job.state, job.tries) == ("queued", 1)
+    assert "secret" not in str(job.reason)
+    assert f"(RuntimeError); its log says why, under job {job.id}" in str(job.reason)
+    assert "secret" in caplog.text
+
+
+def test_a_job_that_is_cancelled_stops_before_its_next_picture(bench: worker.Bench) -> None:
+    seen = []
+
+    def work(file: bytes, _: Any) -> Any:
+        seen.append(file)
+        assert bench.job
+        bench.jobs.cancel(bench.job)
+        return {}
+
+    assert worked(bench, work, b"one", b"two").state == "cancelled"
+    assert seen == [b"one"]
+
+
+def test_a_worker_that_is_told_to_end_gives_its_job_back(bench: worker.Bench) -> None:
+    def work(_: bytes, __: Any) -> Any:
+        state.should_stop = 0
+        return {}
+
+    job = worked(bench, work, b"one", b"two")
+    assert (job.state, job.tries, job.lease, job.handed) == ("queued", 0, None, None)
+    assert bench.jobs.hand() == [job.id]
+
+
+def test_an_id_goes_back_to_the_broker_while_the_database_is_away(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> None:
+        raise databases.NoDatabase("away")
+
+    monkeypatch.setattr(bench.jobs, "take", away)
+    monkeypatch.setattr(worker, "BEAT", 0)
+    with pytest.raises(Reject) as caught:
+        bench.work("1")
+    assert caught.value.requeue
+
+
+def test_a_worker_says_that_it_lives_while_it_gets_on(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, ended = [], []
+    monkeypatch.setattr(worker, "TOLD", 0)
+    monkeypatch.setattr(worker.os, "_exit", ended.append)
+
+    def work(_: bytes, __: Any) -> Any:
+        assert bench.job
+        before = row(bench.jobs, bench.job).until or 0
+        bench.beat()
+        held.append((row(bench.jobs, bench.job).until or 0) > before)
+        monkeypatch.setattr(worker, "STUCK", 0)
+        bench.beat()
+        return {}
+
+    assert worked(bench, work, b"one").state == "done"
+    assert (held, ended) == ([True], [1])
+    bench.beat()
+    assert ended == [1]
+
+
+def test_a_family_without_tasks_has_no_worker() -> None:
+    with pytest.raises(worker.NoTasks, match="Those that have one: ocr"):
+        worker.queued("digits")
+
+
 FINALS = """
 CREATE TRIGGER final AFTER UPDATE ON jobs WHEN NEW.state IN ('done', 'failed', 'cancelled')
 BEGIN INSERT INTO finals VALUES (NEW.id, NEW.state); END
@@ -333,10 +438,10 @@ def test_workers_that_die_are_followed_by_others_and_end_with_the_service(servic
 
     before = workers()
     assert len(before) == 2
-    for worker in before:
-        worker.kill()
+    for child in before:
+        child.kill()
     assert service.done(service.post("hello"))["state"] == "done"
-    assert not {worker.pid for worker in workers()} & {worker.pid for worker in before}
+    assert not {child.pid for child in workers()} & {child.pid for child in before}
 
 
 # A real RabbitMQ, which is away at first
@@ -357,7 +462,7 @@ def brokered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokered]:
         assert until(lambda: it.look(early)["broker"] == "away"), it.log()
         told = it.look(early)
         assert (told["state"], told["reason"]) == ("queued", jobs.AWAY)
-        assert 'atelier_broker_up{family="ocr"} 0.0' in it.client.get("/metrics").text
+        assert until(lambda: 'atelier_broker_up{family="ocr"} 0.0' in it.client.get("/metrics").text)
         node.start()
         yield Brokered(it, node, early)
 
