@@ -60,6 +60,8 @@ def count(content: bytes, limits: Serving) -> int:
         pages = sum(1 for _ in _directories(content, _kind(content)))
     except (struct.error, IndexError, OverflowError) as error:
         raise _broken("its directories end too early") from error
+    if not pages:
+        raise Refusal(422, "no pages", "The TIFF has no pages. Send one that has.")
     if pages > limits.limit_pages:
         words = f"The TIFF has {pages:,} pages{' or more' * (pages >= COUNTED)}; at most {limits.limit_pages} are read. Send it in parts."
         raise Refusal(413, "too many pages", words)
@@ -71,6 +73,7 @@ def opened(content: bytes, number: int, limits: Serving) -> Image.Image:
     try:
         picture = Image.open(io.BytesIO(content), formats=("TIFF",))
         picture.seek(number)
+        picture.getexif()  # Pillow turns a page as this says, and pictures.decoded() puts another in its place
     except Exception as error:  # as decoders do: KeyError of a compression, struct.error, ...
         raise _broken(str(error)) from error
     _small(picture, number, limits.limit_megapixels)
