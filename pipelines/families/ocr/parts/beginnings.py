@@ -1,6 +1,7 @@
 """A TrOCR to begin a training with: one that has learned nothing, or a pretrained one from a folder or the hub."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -106,6 +107,8 @@ def _ids(model: Any) -> dict[str, int]:
 def _tokenizer(folder: Path) -> Tokenizer:
     """The folder's own; one of sentencepiece, or of a vocabulary and merges, is converted."""
     if not (folder / "tokenizer.json").is_file():
+        if any(folder.glob("*.model")) and not find_spec("sentencepiece"):
+            raise ImportError("its tokenizer is of sentencepiece: install that with `uv pip install sentencepiece`")
         from transformers import AutoTokenizer  # takes seconds
 
         return cast(Tokenizer, AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer)
