@@ -25,6 +25,7 @@ from tests.services import Service
 
 PATIENCE = 20  # seconds that a page may take
 QUIET = "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
+CAMERA = "use-fake-device-for-media-stream use-fake-ui-for-media-stream"  # a test picture that moves, and nobody to ask
 
 
 class Needs(NamedTuple):
@@ -81,7 +82,7 @@ def chromium(program: str, driver: str, folder: Path) -> Browser:
     options = webdriver.ChromeOptions()
     options.binary_location = program
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for word in [*QUIET.split(), f"user-data-dir={folder}", "window-size=1280,900"]:
+    for word in [*QUIET.split(), *CAMERA.split(), f"user-data-dir={folder}", "window-size=1280,900"]:
         options.add_argument(f"--{word}")
     chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
 

@@ -14,7 +14,6 @@ from starlette.datastructures import State
 
 from serving import backlog, flagging
 from serving.bodies import Body
-from serving.champion import Origin
 from serving.jobs import Queue
 from serving.ocr import answers, pages, tiffs
 from serving.ocr.pages import Page
@@ -24,6 +23,7 @@ TASK = "read"  # of the queue
 ABSENT = "no database"  # why the queue takes no job, and none later; where it is full it says so
 GONE = Refusal(404, "picture gone", "The picture is gone: it is kept for an hour. Upload it again.")
 SHOWN_SIDE = 1000  # pixels of a page with its frames: a larger one is shown reduced
+LINE = 0.4  # of a picture's height that a line takes at least where the picture is of that line alone
 MARGIN = 2  # pixels around a line that is cut out
 
 
@@ -50,13 +50,19 @@ class Row(BaseModel):
     page: Annotated[int, Field(ge=1)] = 1
 
 
+class Version(BaseModel):
+    """The model that gave an answer."""
+
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Given(BaseModel):
     """An answer that the page gives back: it has been in a browser, and need not be ours any more."""
 
     text: Annotated[str, Field(max_length=flagging.LONGEST)]
     lines: list[Row]
     prediction_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
-    model: Origin
+    model: Version
 
 
 class Flag(NamedTuple):
@@ -141,7 +147,7 @@ class Asking:
             told = {**about, "answer": flag.wrong}
             kept = await flagging.flagged("ocr", Body(False, flag.picture), flag.right, told, served, self.state.limits)
         counted = "The picture is kept with its text" if len(flags) == 1 else f"{len(flags)} lines are kept with their text"
-        return f"{counted} in data/feedback/ocr, which holds {kept.count} now."
+        return f"{counted} in data/feedback/ocr, which holds {kept.flagged} now."
 
 
 def _given(answer: str) -> Given:
@@ -179,14 +185,14 @@ def lasted(told: dict[str, Any]) -> float:
 
 
 def corrected(content: bytes, sheets: list[Page], answer: Given, text: str) -> list[Flag]:
-    """The picture as it came where it has one line or none, else each line that was corrected, cut out. Raises Refusal 422."""
+    """The picture as it came where it is of one line, else each line that was corrected, cut out. Raises Refusal 422."""
     found, rows = answer.lines, text.strip("\n").split("\n")
-    if len(found) < 2 and len(rows) == len(sheets) == 1:
+    if len(rows) == len(sheets) == 1 and (not found or (len(found) == 1 and found[0].box[3] >= LINE * sheets[0].size[1])):
         return [Flag(cut(sheets[0]) if tiffs.is_tiff(content) else content, rows[0], answer.text)]
     if len(rows) != len(found):
         words = f"The text has {len(rows)} lines, and {len(found)} were found. Keep a line for each: an empty one where nothing stands."
         raise Refusal(422, "other lines", words)
-    changed = [(line, row) for line, row in zip(found, rows, strict=True) if row.strip() != line.text]
+    changed = [(line, row) for line, row in zip(found, rows, strict=True) if row.strip() != line.text.strip()]
     if not changed:
         raise Refusal(422, "nothing corrected", "Nothing was corrected. Change the lines that are wrong, then flag.")
     if changed[-1][0].page > len(sheets):

@@ -32,6 +32,7 @@ TICK = 0.5  # seconds between two looks at a job
 LISTED = 24  # characters of a line below the page
 EVENT: dict[str, Any] = {"queue": False, "api_visibility": "private", "preprocess": False, "postprocess": False}
 UNUSED: dict[str, Any] = dict.fromkeys(("run_history", "ssr_mode", "mcp_server", "enable_monitoring", "pwa", "show_error"), False)
+CAMERA = {"video": {"facingMode": {"ideal": "environment"}, "width": {"ideal": 1920}, "height": {"ideal": 1080}}}  # a phone's at its back
 SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Liberation Mono", "monospace")
 
@@ -90,7 +91,10 @@ def page(asking: Asking, samples: Sequence[str]) -> gr.Blocks:
 def _asked(samples: Sequence[str]) -> tuple[gr.Image, gr.Button]:
     """A picture to be read."""
     named: dict[str, Any] = {"label": "Picture of a line or a page", "alt_text": "The picture to be read", "elem_id": "picture"}
-    picture = gr.Image(sources=["upload", "webcam", "clipboard"], type="filepath", image_mode=None, height=340, buttons=[], **named)
+    camera = gr.WebcamOptions(mirror=False, constraints=CAMERA)
+    picture = gr.Image(
+        webcam_options=camera, sources=["upload", "webcam", "clipboard"], type="filepath", image_mode=None, height=340, buttons=[], **named
+    )
     read = gr.Button("Read", variant="primary", elem_id="read")
     gr.Examples([*samples], picture, label="Or one of these", api_visibility="private", elem_id="samples")
     return picture, read
@@ -99,7 +103,7 @@ def _asked(samples: Sequence[str]) -> tuple[gr.Image, gr.Button]:
 def _answered() -> tuple[gr.Markdown, gr.Textbox, gr.AnnotatedImage, gr.Markdown, gr.Button, gr.Markdown]:
     """What was read, and what is to be said of it."""
     told = gr.Markdown(_told(Step()), elem_id="told")
-    boxes = gr.AnnotatedImage(label="Lines found", buttons=["fullscreen"], elem_id="boxes", visible=False)
+    boxes = gr.AnnotatedImage(label="Lines found", show_label=False, buttons=["fullscreen"], elem_id="boxes", visible=False)
     text = gr.Textbox(label="Text", info="Correct what is wrong, then flag it.", lines=3, max_lines=20, elem_id="text", interactive=True)
     flag = gr.Button("Flag as corrected", interactive=False, elem_id="flag")
     flagged = gr.Markdown(elem_id="flagged")

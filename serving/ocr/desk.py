@@ -41,7 +41,8 @@ class Desk:
 
     async def _built(self) -> Gate:
         async with self.building:
-            self.gate = self.gate or await asyncio.to_thread(_gate, self.app)
+            if self.gate is None:
+                self.gate = await asyncio.to_thread(_gate, self.app)
         return self.gate
 
 
