@@ -332,6 +332,8 @@ def test_the_desk_says_nothing_of_other_places(ada: httpx.Client, service: Servi
     assert (config["analytics_enabled"], config["run_history"], config["footer_links"], config["mcp_server"]) == (False, False, [], False)
     assert [event["queue"] for event in config["dependencies"]] == [False] * 4  # each event is one request: any worker may answer
     assert not list(Path(asking.__file__).parent.glob("*.pyi"))
+    others = [found.raddr.ip for found in psutil.Process(service.process.pid).net_connections("tcp") if found.raddr]
+    assert set(others) <= {"127.0.0.1"}
 
 
 def sent(ada: httpx.Client, content: bytes) -> str:
@@ -386,7 +388,7 @@ def shown(browser: Browser) -> WebElement:
     return browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#picture img[src*='file=']"))[0]
 
 
-def read(browser: Browser, awaited: str = " sure.") -> str:
+def read(browser: Browser, awaited: str = "Read by the queue") -> str:
     """Ask, and what is told once it is."""
     browser.until(lambda _: one(browser, "#read").is_enabled())
     one(browser, "#read").click()
@@ -463,7 +465,7 @@ def test_a_picture_is_taken_with_the_camera(browser: Browser) -> None:
         browser.until(lambda driver, button=button: driver.find_elements(By.CSS_SELECTOR, f"#picture {button}"))[0].click()
     browser.until(lambda _: shown(browser).size["width"] > 100)
     assert "flip" not in (one(browser, "#picture").get_attribute("innerHTML") or "")  # what is mirrored cannot be read
-    read(browser, "picture.")
+    read(browser)
     assert browser.complaints() == []
 
 
