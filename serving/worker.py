@@ -97,7 +97,8 @@ class Bench:
         results: list[Any] = []
         while len(results) < job.pictures:
             if results and self.leaving():
-                return self.jobs.give_back(job)
+                self.jobs.give_back(job)
+                return None
             if results and not self.jobs.hold(job, len(results)):
                 return None
             results.append(self._result(job, self.jobs.file(job, len(results)) or b""))

@@ -188,3 +188,15 @@ def test_another_url_names_the_choices(url: str) -> None:
     with pytest.raises(databases.BadUrl, match="Choose sqlite:///<file>, or postgresql://") as caught:
         databases.engine(url)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_second_connection_leaves_the_first_ones_lock_in_place(tmp_path: Path) -> None:
+    """POSIX drops all locks of a process on a file as soon as it closes that file once."""
+    made = databases.engine(f"sqlite:///{tmp_path}/books.db")
+    write = f"import sqlite3; sqlite3.connect({str(tmp_path / 'books.db')!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+    with databases.writing(made):
+        with databases.reading(made):
+            pass
+        other = subprocess.run([sys.executable, "-c", write], capture_output=True, text=True, check=False)
+    assert "database is locked" in other.stderr
+    assert subprocess.run([sys.executable, "-c", write], check=False).returncode == 0
