@@ -108,7 +108,7 @@ def test_slices_of_neighbours_and_a_rule_are_part_of_no_other_line() -> None:
     assert layout.lines(picture) == [Box(0, 0, *picture.shape[::-1])]
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 900), (900, 3), (32, 64), (700, 500)])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 2), (3, 900), (900, 3), (32, 64), (700, 500), (1, 9000), (9000, 1)])
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_blank_page_has_no_lines(shape: tuple[int, int], grey: int) -> None:
     assert layout.page(np.full(shape, grey, np.uint8)).lines == []

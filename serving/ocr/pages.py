@@ -56,7 +56,7 @@ def _count(body: Body, limits: Serving) -> int:
 
 def _tiff_page(body: Body, limits: Serving, number: int) -> Page:
     picture = tiffs.opened(body.content, number, limits)
-    size, grey = picture.size, pictures.grey(picture, SIDE)
+    size, grey = picture.size, tiffs.grey(picture, SIDE)
     return Page(number + 1, pictures.upright(size, grey), grey)
 
 

@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.configs import Serving
@@ -80,6 +82,15 @@ def opened(content: bytes, number: int, limits: Serving) -> Image.Image:
     if picture.tag_v2.get(259) in JPEG:  # type: ignore[attr-defined]
         pictures.few_scans(picture, content)
     return picture
+
+
+def grey(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+    """Decode to [height, width], as pictures.grey does; what is black and white is not brought to colours first. Raises Refusal 422."""
+    try:
+        flat = picture.convert("L") if picture.mode == "1" else picture
+    except Exception as error:
+        raise _broken(str(error)) from error
+    return pictures.grey(flat, side)
 
 
 def _small(picture: Image.Image, number: int, limit_megapixels: float) -> None:

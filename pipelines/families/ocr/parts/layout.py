@@ -37,7 +37,8 @@ def lines(grey: Grey) -> list[Box]:
 def page(grey: Grey) -> Page:
     """A page [height, width] and its lines, levelled where they are askew by a few degrees."""
     scale = min(1.0, SIDE / max(grey.shape))
-    small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else grey
+    width, height = (max(1, round(side * scale)) for side in grey.shape[::-1])
+    small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else grey
     there = glyphs(small) if min(small.shape) > 2 else None
     if there is None:
         return Page(grey, [], [])
