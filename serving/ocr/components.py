@@ -54,7 +54,7 @@ def theme() -> gr.themes.Base:
         "#f5f6fd", "#eceefa", "#d6dbf5", "#b3bcec", "#8794df", "#5468cb", "#2f46b8", "#283b9c", "#20307d", "#1a2866", "#14182e"
     )
     look = gr.themes.Base(
-        primary_hue=hue, neutral_hue=gr.themes.colors.stone, font=SYSTEM, font_mono=MONO, radius_size=gr.themes.sizes.radius_lg
+        primary_hue=hue, neutral_hue=gr.themes.colors.zinc, font=SYSTEM, font_mono=MONO, radius_size=gr.themes.sizes.radius_lg
     )
     return look.set(
         body_background_fill="#fff",
@@ -67,6 +67,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover_dark="#b6c1ff",
         button_primary_text_color_dark="#14182e",
         input_background_fill="#fff",
+        input_background_fill_dark="#131417",
     )
 
 
