@@ -16,7 +16,7 @@ from pipelines import devices, folders
 
 REPORT = Path("reports/benchmarks.json")
 PACKAGES = (
-    *("bentoml", "dvc", "faiss-cpu", "fastapi", "keras", "mlflow", "numpy", "onnxruntime", "opencv-python-headless", "openvino"),
+    *("bentoml", "celery", "dvc", "faiss-cpu", "fastapi", "keras", "mlflow", "numpy", "onnxruntime", "opencv-python-headless", "openvino"),
     *("tensorflow", "torch", "torchvision", "uvicorn"),
 )
 Row = dict[str, Any]
