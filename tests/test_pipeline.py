@@ -36,7 +36,7 @@ SERVED = {  # others: model.onnx
 NATIVE = {
     "gravures": 2,
     "ocr-trocr": 5,
-}  # not served: the weights, and what the folds answer, or what transformers keep; others: the weights
+}  # not served: the weights, and what the folds answer; others: the weights
 TUNED = {"gravures": 3, "ocr": 1}  # epochs beside those of the page: of the network that is served and of two folds, of generated lines
 ALWAYS = {f"{stage}@{family}" for stage in ("look", "promote") for family in FAMILIES}  # stages that DVC runs whatever there is
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pipelines.stages.train")  # on a free port
