@@ -106,12 +106,12 @@ def _rules(ink: Grey, usual: float) -> Grey | None:
 
 def _thin(ink: Grey, least: float) -> Grey:
     """What is long, and much longer than thick."""
-    if not cv2.countNonZero(ink):
-        return ink
-    labels, boxes = cv2.connectedComponentsWithStats(ink, connectivity=8)[1:3]
-    kept = boxes[:, 2:4].max(1) >= np.maximum(least, THIN * boxes[:, 2:4].min(1))
-    kept[0] = False
-    return kept.astype(np.uint8)[labels]
+    found = np.zeros_like(ink)
+    for outline in cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
+        thick, long = sorted(cv2.boundingRect(outline)[2:])
+        if long >= max(least, THIN * thick):
+            cv2.drawContours(found, [outline], 0, 1, cv2.FILLED)
+    return found
 
 
 def _sorted(boxes: Boxes, usual: float) -> Glyphs:
