@@ -1,17 +1,14 @@
-"""What only browsers send: cookies, where a request comes from, and the wish for a page."""
+"""What only browsers send: cookies, and the wish for a page."""
 
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.problems import Refusal
 from serving.tokens import SECONDS, Kind
 
 COOKIES: dict[Kind, str] = {"access": "atelier_access", "refresh": "atelier_refresh"}
 HTML, JSON = "text/html", "application/json"
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Media(NamedTuple):
@@ -37,29 +34,6 @@ def _quality(word: str) -> float:
         return float(word[2:])
     except ValueError:
         return 0.0
-
-
-def own_site(request: Request) -> None:
-    """Refuse what another site's page has sent in the person's name; programs say nothing of where they come from. Raises Refusal 403."""
-    if request.method in SAFE:
-        return
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is not None and site not in ("same-origin", "none"):
-        raise _foreign()
-    if site is None and origin is not None and _place(origin) != request.headers.get("host", "").lower():
-        raise _foreign()
-
-
-def _place(origin: str) -> str | None:
-    """Host and port of an origin; none of `null`."""
-    try:
-        return urlsplit(origin).netloc.lower()
-    except ValueError:
-        return None
-
-
-def _foreign() -> Refusal:
-    return Refusal(403, "another site", "This request comes from a page of another site. Open the service's own page, and ask there.")
 
 
 def token(request: Request, kind: Kind) -> str | None:

@@ -5,7 +5,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import auth, browsers, signing, tokens
+from serving import auth, browsers, signing, sites, tokens
 from serving.authority import Authority, Granted
 from serving.problems import Refusal, Refused
 from serving.waiting import SESSIONS
@@ -43,7 +43,7 @@ class Guard:
         access, refresh = (browsers.token(request, kind) for kind in ("access", "refresh"))
         if not access and not refresh:
             raise signing.unnamed()
-        browsers.own_site(request)
+        sites.own(request)
         try:
             request.state.user = self.authority.admitted(access or "").user
             return None
@@ -59,7 +59,7 @@ class Guard:
         return granted
 
     def _refused(self, request: Request, refusal: Refusal) -> Response:
-        if request.method in browsers.SAFE and browsers.wants_page(request):
+        if request.method in sites.SAFE and browsers.wants_page(request):
             return signing.page(request, self.family, refusal)
         return Refused(refusal)
 

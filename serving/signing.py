@@ -12,7 +12,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from serving import authority, bodies, browsers, pages, tokens
+from serving import authority, bodies, browsers, pages, sites, tokens
 from serving.attempts import Locked
 from serving.authority import Authority, Granted, WrongPassword
 from serving.problems import Refusal
@@ -26,7 +26,7 @@ GRANTS = ("password", "refresh_token")
 async def token(request: Request) -> Response:
     """Tokens as JSON for a program, as cookies for a browser's form, which is led to the page. Raises Refusal."""
     try:
-        browsers.own_site(request)
+        sites.own(request)
         granted = await _granted(request)
     except Refusal as refusal:
         refusal.error, refusal.headers = refusal.error or "invalid_request", {**UNSTORED, **(refusal.headers or {})}
@@ -39,7 +39,7 @@ async def token(request: Request) -> Response:
 
 async def logout(request: Request) -> Response:
     """End the session that the token or the cookie belongs to. Raises Refusal."""
-    browsers.own_site(request)
+    sites.own(request)
     standing = await _authority(request)
     session = _session(request, standing)
     if session:

@@ -116,6 +116,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 CLOSED = [
     "/",
     "/predict",
+    "/flag",
     "/docs",
     "/openapi.json",
     "/static/style.css",
@@ -512,7 +513,7 @@ def test_the_reference_shows_the_password_flow_and_what_asks_for_a_token(desk: D
     told = desk.ask("GET", "/openapi.json", headers={"Authorization": f"Bearer {token}"}).json()
     assert told["components"]["securitySchemes"]["token"]["flows"]["password"]["tokenUrl"] == "token"
     asking = {path: ways[way].get("security") for path, ways in told["paths"].items() for way in ways}
-    assert asking == {"/health": None, "/token": None, "/logout": None, "/predict": [{"token": []}]}
+    assert asking == {"/health": None, "/token": None, "/logout": None, "/predict": [{"token": []}], "/flag": [{"token": []}]}
     assert "401" in told["paths"]["/predict"]["post"]["responses"]
     assert list(told["paths"]["/token"]["post"]["requestBody"]["content"]) == [UNIFORM]
 
