@@ -32,6 +32,9 @@ class Predictor:
         self.predict(self.convention.from_grey(np.full((self.convention.height, self.convention.step), 255, np.uint8))[None])
 
     def predict(self, batch: NDArray[np.uint8]) -> list[Reading]:
-        """Lines [n, height, W] as Convention.from_grey brings them -> what each says. Lines of another height are brought first."""
-        fits = batch.shape[1] == self.convention.height
-        return self._runtime.read(batch if fits else np.stack([self.convention.from_grey(line) for line in batch]))
+        """Lines [n, height, W] as Convention.from_grey brings them -> what each says. Lines of another size are brought first."""
+        return self._runtime.read(batch if self._fits(batch) else np.stack([self.convention.from_grey(line) for line in batch]))
+
+    def _fits(self, batch: NDArray[np.uint8]) -> bool:
+        height, width = batch.shape[1:]
+        return height == self.convention.height and (width == self.convention.widest or not self.convention.stretched)
