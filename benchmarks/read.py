@@ -57,6 +57,7 @@ def peer(folder: Path) -> Read:
 
     network = model.build(Model(**manifests.read(folder)["config"]["model"])).eval()
     network.load_state_dict(load_file(folder / "native/network.safetensors"))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return lambda batch: network.read(torch.from_numpy(batch))
 
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipelines.families.ocr.examples import Line
-from pipelines.families.ocr.parts import fonts, receipts
+from pipelines.families.ocr.parts import receipts
 
 LINES, TOGETHER = 2000, 4  # lines of a group, as if they stood on one receipt
 
 
 def drawn() -> Iterator[Line]:
-    """500 groups of four lines each, in the fonts that every installation has."""
+    """500 groups of four lines each."""
     random = np.random.default_rng(0)
     for row in range(LINES):
-        text, picture = receipts.line(random, fonts.packaged())
+        text, picture = receipts.line(random)
         yield Line(picture, text, f"drawn{row // TOGETHER:03}", f"drawn{row:04}", "embedded")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
@@ -60,7 +61,7 @@ class Split:
         self.pictures = Pictures(content, rows)
         self.texts, self.groups, self.names, self.sources = ([str(row[key]) for row in rows] for key in ("text", "group", "name", "source"))
 
-    @property
+    @cached_property
     def images(self) -> list[Grey]:
         """The lines as the convention brings them, [height, W] each."""
         return [CONVENTION.from_grey(picture) for picture in self.pictures]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines.families.ocr.examples import Split
+from pipelines.families.ocr.examples import LENGTH_NAMES, LENGTHS, Split
 from pipelines.families.ocr.parts import edits, lines
 from pipelines.families.ocr.predict import Predictor
 
@@ -15,7 +15,6 @@ HEADLINE = "character_accuracy"  # what the gate compares: 1 - character error r
 Outcomes = dict[str, NDArray[Any]]
 Rows = list[dict[str, Any]]
 TOGETHER = 16  # lines that are read at once
-LENGTHS = (4, 8, 16, 32)  # characters: where groups of lines end, the last one open
 BINS = 15  # of confidence, Guo et al. 2017
 RESAMPLES, SEED = 1000, 0
 WORST = 50  # lines on a sheet
@@ -75,6 +74,7 @@ def metrics(outcomes: Outcomes) -> dict[str, float]:
         "exact": float((outcomes["edits"] == 0).mean()),
         "raw_cer": _rate(outcomes, "raw_edits", "raw_characters"),
         "raw_wer": _rate(outcomes, "raw_word_edits", "raw_words"),
+        "raw_exact": float((outcomes["raw_edits"] == 0).mean()),
         "calibration_error": sum(row["weight"] * abs(row["accuracy"] - row["confidence"]) for row in reliability(outcomes)),
     }
 
@@ -114,9 +114,7 @@ def tables(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[st
 def _by_length(outcomes: Outcomes) -> Rows:
     """`recall` is the share of lines without an error."""
     group = np.searchsorted(LENGTHS, outcomes["characters"])
-    edges = [1, *(end + 1 for end in LENGTHS)]
-    names = [f"{start} to {end}" for start, end in zip(edges, LENGTHS, strict=False)] + [f"{edges[-1]} and more"]
-    return [_row(names[index], {key: values[group == index] for key, values in outcomes.items()}) for index in np.unique(group)]
+    return [_row(LENGTH_NAMES[index], {key: values[group == index] for key, values in outcomes.items()}) for index in np.unique(group)]
 
 
 def _row(name: str, outcomes: Outcomes) -> dict[str, Any]:

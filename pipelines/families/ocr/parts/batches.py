@@ -1,6 +1,7 @@
 """What a training sees: real lines distorted, generated ones, and pictures that hold no text, in batches of about one width."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ def upside_down(line: Line) -> Line:
 
 def batches(lines: Iterator[Line], size: int, random: np.random.Generator) -> Iterator[Batch]:
     """The lines in batches of `size`: of POOL batches those of about one width go together, and the batches in any order."""
-    while pool := [line for line, _ in zip(lines, range(POOL * size), strict=False)]:
+    while pool := list(islice(lines, POOL * size)):
         pool.sort(key=lambda line: line.picture.shape[1])
         parts = [pool[start : start + size] for start in range(0, len(pool), size)]
         for index in random.permutation(len(parts)):

@@ -20,7 +20,7 @@ def _bent(grey: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.ui
     height, width = grey.shape
     turn, slant, up = random.normal(0, [min(TURN, 3 / width), SLANT, SHIFT * height])
     wide, swell = np.exp(random.normal(0, [STRETCH, SWELL]))
-    across = round(width * wide)
+    across = round(width * wide * swell + abs(slant) * height)
     middle = np.array([width / 2, height / 2])
     turned = np.array([[wide * swell, slant], [turn, swell]])
     moved = np.array([across / 2, height / 2 + up]) - turned @ middle

@@ -1,4 +1,4 @@
-"""The fonts that generated lines are set in: files inside installed Python packages, and Liberation where the system has it."""
+"""The fonts that generated lines are set in: files inside installed Python packages, the same wherever the project is installed."""
 
 import importlib.util
 from functools import cache
@@ -7,26 +7,23 @@ from typing import NamedTuple, cast
 
 from PIL import ImageFont
 
-FOLDERS = {"matplotlib": "mpl-data/fonts/ttf", "gradio": "templates/frontend/static/fonts"}  # below the package
-SYSTEM = Path("/usr/share/fonts/truetype/liberation")
+FOLDERS = {"matplotlib": "mpl-data/fonts/ttf", "gradio": "templates/frontend/static/fonts", "font_roboto": "files"}  # below the package
 DEFAULT = "Aileron"  # Pillow's own, which is in no file
 SIZE = 100  # pixels, at which a face is measured
 
-# name of the file, and how often it is taken among the others; those of Gradio that hold a part of ASCII only are left out
+# name of the file, and how often it is taken among the others; those of Gradio that hold a part of ASCII only are left out,
+# and of TeX's those whose < > { | } _ are other characters
 MONO = {
     "Inconsolata-Regular": 4, "Inconsolata-Bold": 3, "ShareTechMono-Regular": 5, "IBMPlexMono-Regular": 3, "IBMPlexMono-Bold": 2,
     "DejaVuSansMono": 4, "DejaVuSansMono-Bold": 2, "DejaVuSansMono-Oblique": 1, "cmtt10": 2,
-    "LiberationMono-Regular": 4, "LiberationMono-Bold": 2,
 }  # fmt: skip
 SANS = {
     DEFAULT: 4, "DejaVuSans": 2, "DejaVuSans-Bold": 2, "DejaVuSans-Oblique": 1, "SourceSansPro-Regular": 2, "SourceSansPro-Bold": 2,
-    "IBMPlexSans-Regular": 2, "IBMPlexSans-Bold": 2, "Montserrat-Regular": 1, "Quicksand-Bold": 1, "cmss10": 1,
-    "LiberationSans-Regular": 6, "LiberationSans-Bold": 4, "LiberationSans-Italic": 1, "LiberationSans-BoldItalic": 1,
-    "LiberationSansNarrow-Regular": 2, "LiberationSansNarrow-Bold": 2,
+    "IBMPlexSans-Regular": 2, "IBMPlexSans-Bold": 2, "Montserrat-Regular": 1, "Quicksand-Bold": 1,
+    "Roboto-Regular": 6, "Roboto-Medium": 3, "Roboto-Bold": 4, "Roboto-Italic": 1, "Roboto-BoldItalic": 1,
 }  # fmt: skip
 SERIF = {
-    "STIXGeneral": 3, "STIXGeneralBol": 3, "STIXGeneralItalic": 1, "DejaVuSerif": 1, "DejaVuSerif-Bold": 1, "cmr10": 1, "cmb10": 1,
-    "LiberationSerif-Regular": 2, "LiberationSerif-Bold": 2,
+    "STIXGeneral": 3, "STIXGeneralBol": 3, "STIXGeneralItalic": 1, "DejaVuSerif": 1, "DejaVuSerif-Bold": 1,
 }  # fmt: skip
 KINDS = ((MONO, 0.55), (SANS, 0.36), (SERIF, 0.09))
 
@@ -44,16 +41,9 @@ class Face(NamedTuple):
 
 
 @cache
-def packaged() -> tuple[Face, ...]:
-    """The faces that come with the Python packages: the same wherever the project is installed."""
-    return _faces([folder for package, below in FOLDERS.items() if (folder := _inside(package, below))])
-
-
-@cache
 def every() -> tuple[Face, ...]:
-    """Those, and the Liberation fonts of the system, which look like Arial, Courier and Times."""
-    folders = [folder for package, below in FOLDERS.items() if (folder := _inside(package, below))]
-    return _faces([*folders, SYSTEM])
+    """All of them, in an order that does not depend on the machine."""
+    return _faces([folder for package, below in FOLDERS.items() if (folder := _inside(package, below))])
 
 
 def _inside(package: str, below: str) -> Path | None:

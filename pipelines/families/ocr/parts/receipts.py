@@ -4,7 +4,6 @@ A line is set in one of the fonts, as ink of 0 to 1, together with what stands a
 one affine map; then it is printed (dots, gaps, fading) and scanned (paper, blur, noise, threshold, JPEG).
 """
 
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.families.ocr.parts import fonts, vocabulary
-from pipelines.families.ocr.parts.fonts import Face
 
 Random = np.random.Generator
 Grey = NDArray[np.uint8]
@@ -33,15 +31,15 @@ class Setting(NamedTuple):
     box: tuple[float, float, float, float]
 
 
-def line(random: Random, faces: Sequence[Face] | None = None) -> tuple[str, Grey]:
-    """A line's text and its picture [h, w], 14 to 70 pixels high; `faces` are the fonts to choose from, all that are there if not given."""
+def line(random: Random) -> tuple[str, Grey]:
+    """A line's text and its picture [h, w], 14 to 70 pixels high."""
     text = vocabulary.text(random)
-    return text, picture(text, random, faces or fonts.every())
+    return text, picture(text, random)
 
 
-def picture(text: str, random: Random, faces: Sequence[Face]) -> Grey:
+def picture(text: str, random: Random) -> Grey:
     """What a scanner would make of `text` on a receipt."""
-    face = faces[int(random.choice(len(faces), p=_shares(tuple(faces))))]
+    face = fonts.every()[int(random.choice(len(_shares()), p=_shares()))]
     height = _capital(text, random)
     coarse = random.random() < 0.22  # printed in few dots, which are seen
     raster = int(random.integers(8, 13)) if coarse else round(height)
@@ -51,8 +49,8 @@ def picture(text: str, random: Random, faces: Sequence[Face]) -> Grey:
 
 
 @cache
-def _shares(faces: tuple[Face, ...]) -> NDArray[np.float64]:
-    shares = np.array([face.share for face in faces])
+def _shares() -> NDArray[np.float64]:
+    shares = np.array([face.share for face in fonts.every()])
     return np.asarray(shares / shares.sum())
 
 
@@ -295,13 +293,13 @@ def _shapes(random: Random) -> Grey:
 
 def _upside_down(random: Random) -> Grey:
     """Words, which nobody reads as others when they are turned round; or lying on their side."""
-    seen = picture(vocabulary.letters(random), random, fonts.every())
+    seen = picture(vocabulary.letters(random), random)
     return np.ascontiguousarray(seen[::-1, ::-1]) if random.random() < 0.8 else np.ascontiguousarray(np.rot90(seen)[:80])
 
 
 def _sliver(random: Random) -> Grey:
     """The feet of the line above and the heads of the one below, with the paper between."""
-    above, below = (picture(vocabulary.letters(random), random, fonts.packaged()) for _ in range(2))
+    above, below = (picture(vocabulary.letters(random), random) for _ in range(2))
     width = min(above.shape[1], below.shape[1])
     paper = int(min(np.median(above), np.median(below)))
     feet = above[-int(above.shape[0] * random.uniform(0.05, 0.22)) :, :width]
