@@ -58,7 +58,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, epochs in {"long": EPOCHS, "both": 3}.items():
         (folder / f"conf/run/{name}.yaml").write_text(page.replace("run: short", f"run: {name}").replace("epochs: 2", f"epochs: {epochs}"))
     shrunken = {"side: 416": "side: 96", "symbols: 2000": "symbols: 20", "oversample: 80": "oversample: 2", "folds: 5": "folds: 2"}
-    shrunken |= {"pretraining: 5": "pretraining: 1", "repeats: 3": "repeats: 1", "side: 128": "side: 32"}
+    shrunken |= {"pretraining: 4": "pretraining: 1", "repeats: 3": "repeats: 1", "side: 128": "side: 32"}
     for path in (folder / "conf/candidate").glob("*.yaml"):
         for large, small in shrunken.items():
             path.write_text(path.read_text().replace(large, small))

@@ -92,7 +92,7 @@ def test_a_line_on_its_head_says_nothing() -> None:
     assert turned.text == ""
     assert (turned.picture[24:30, :56] == 0).all()
     assert batches.one_way(batches.Line(picture, "TOTAL PAY", True))
-    assert not batches.one_way(batches.Line(picture, "80.08 NOON", True))
+    assert not batches.one_way(batches.Line(picture, "80.08 NOO1", True))
 
 
 def test_distortion_keeps_both_ends_of_a_line() -> None:

@@ -48,7 +48,7 @@ def made(convention: Convention, random: np.random.Generator, nothing: float) ->
 
 def one_way(line: Line) -> bool:
     """Can it be told from the line on its head?"""
-    return sum(character in ONE_WAY for character in line.text) >= 4
+    return sum(character in ONE_WAY for character in line.text) >= 2
 
 
 def upside_down(line: Line) -> Line:
