@@ -21,6 +21,8 @@ NAMES = (
     "signatures-large",
     "neighbours",
     "gravures",
+    "lines",
+    "queue",
 )
 
 
