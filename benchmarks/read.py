@@ -55,7 +55,7 @@ def peer(folder: Path) -> Read:
     from pipelines.families.ocr import model
     from pipelines.families.ocr.settings import Model
 
-    network = model.build(Model(**manifests.read(folder)["config"]["model"])).eval()
+    network = model.build(Model.model_construct(**manifests.read(folder)["config"]["model"])).eval()  # checked when it was trained
     network.load_state_dict(load_file(folder / "native/network.safetensors"))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return lambda batch: network.read(torch.from_numpy(batch))
