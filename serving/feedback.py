@@ -76,17 +76,21 @@ def read(content: bytes, limits: Serving) -> Picture:
 def keep(family: str, picture: Picture, correction: Any, files: Files, about: Mapping[str, Any]) -> Kept:
     """Keep a picture with its correction, a JSON value, in place of the one it had; `about` says in flags.jsonl who flagged what.
 
-    Raises Full, BrokenLog, or OSError where the disk refuses; then all is as it was.
+    Raises Full, BrokenLog, or OSError where the disk refuses. All is as it was then, unless it was a rename that failed, or the process
+    was killed between two: flags.jsonl comes first, and the same flag again puts the rest right.
     """
     folder = ROOT / family
     with folders.locked(ROOT / f".{family}.lock"):
         log = _log(folder / LOG)
         known = [row for row in log if row["hash"] == picture.hash]
-        if not (known and known[-1]["correction"] == correction and _there(folder, known[-1])):
+        filed = dict(files(picture, correction, folder))
+        if known and known[-1]["correction"] == correction:
+            filed = _differing(folder, filed)
+        else:
             _bounded(folder, log, len(picture.content))
-            filed = dict(files(picture, correction, folder))
             log.append(_row(picture, correction, filed, known, about))
-            _published(folder, {LOG: _lines(log), **filed})
+            filed = {LOG: _lines(log), **filed}
+        _published(folder, filed)
         _without_replaced(folder, log)
     return Kept(picture.hash, bool(known), len({row["hash"] for row in log}))
 
@@ -108,8 +112,13 @@ def _lines(log: list[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in log).encode()
 
 
-def _there(folder: Path, row: Mapping[str, Any]) -> bool:
-    return all((folder / name).is_file() for name in row["files"])
+def _differing(folder: Path, filed: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files that are not there as they should be: somebody has taken them away, or nobody has put them there."""
+    return {name: content for name, content in filed.items() if _content(folder / _checked(name)) != content}
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
 
 
 def _bounded(folder: Path, log: list[dict[str, Any]], size: int) -> None:

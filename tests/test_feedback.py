@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
@@ -364,6 +364,34 @@ def test_what_is_killed_between_writing_and_renaming_leaves_what_can_be_read(fam
     READS[family]()
     assert len({name for name in files(family) if picture(number).hash in Path(name).name}) == 1 + (family == "signatures")
     assert not [path.name for path in Path("data/feedback").iterdir() if path.name.endswith("draft")]
+
+
+@pytest.mark.parametrize("renamed", [1, 2])
+def test_the_same_flag_again_puts_right_what_was_left(renamed: int) -> None:
+    """Killed behind flags.jsonl, which has the correction already."""
+    keep("ocr", "first")
+    keep("ocr", "other", picture(1))
+    assert forked(killed, renamed, "ocr", "second", picture())() == -signal.SIGKILL
+    assert [text for _, text, _ in table()[1:]] == ["first", "other"]
+    assert keep("ocr", "second") == Kept(picture().hash, True, 2)
+    assert sorted(text for _, text, _ in table()[1:]) == ["other", "second"]
+    assert len(rows("ocr")) == 3
+
+
+def test_a_rename_that_failed_is_put_right_by_the_same_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep("ocr", "first")
+    placed = feedback._placed
+
+    def place(draft: Path, folder: Path, name: PurePosixPath) -> None:
+        if name.name == "labels.tsv":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        placed(draft, folder, name)
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="Input/output"):
+        patched.setattr(feedback, "_placed", place)
+        keep("ocr", "second")
+    keep("ocr", "second")
+    assert [text for _, text, _ in table()[1:]] == ["second"]
 
 
 @pytest.fixture(scope="module")

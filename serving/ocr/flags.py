@@ -41,6 +41,7 @@ def files(picture: Picture, line: str, folder: Path) -> dict[str, bytes]:
     """The picture, then the table with its row in place of the one it had; other rows stay as they are."""
     table = folder / TABLE
     rows = table.read_text("utf-8").removesuffix("\n").split("\n") if table.exists() else [HEAD]
+    own = f"{picture.name}\t{line}\t{picture.hash}"
     others = [row for row in rows if not row.startswith(f"{picture.name}\t")]
-    text = "\n".join([*others, f"{picture.name}\t{line}\t{picture.hash}"]) + "\n"
+    text = "\n".join(rows if own in rows else [*others, own]) + "\n"
     return {f"images/{picture.name}": picture.content, TABLE: text.encode()}
