@@ -23,7 +23,21 @@ def here() -> str:
 
 def myself() -> str:
     """The name of this process."""
-    return f"{here()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+    return named(os.getpid())
+
+
+def named(number: int) -> str:
+    """The name of a process that runs here. Raises psutil.NoSuchProcess."""
+    return f"{here()}:{number}:{_born(number)}"
+
+
+def _born(number: int) -> str:
+    """When it began: on Linux in ticks since the machine was started, as psutil's seconds change when the clock is set."""
+    try:
+        told = Path(f"/proc/{number}/stat").read_bytes()
+    except OSError:  # not Linux, or no such process
+        return f"{psutil.Process(number).create_time():.2f}"
+    return told.rpartition(b")")[2].split()[19].decode()  # field 22, counted from behind the name, which may hold anything
 
 
 def gone(name: str) -> bool:
@@ -33,7 +47,6 @@ def gone(name: str) -> bool:
     if place != here():
         return False
     try:
-        found = psutil.Process(int(number))
-        return f"{found.create_time():.2f}" != born or found.status() == psutil.STATUS_ZOMBIE
+        return _born(int(number)) != born or psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError):
         return True
