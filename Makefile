@@ -51,8 +51,8 @@ ui: .venv/with-serve ## [port=5000]: MLflow's page on the loopback address: runs
 	@python -m pipelines.registry reconcile
 	@mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host $(host) --port $(or $(port),5000)
 
-serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 jobs=1]: the champion, over HTTP; `jobs` work beside it
-	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1) --jobs $(or $(jobs),1)
+serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 jobs=1]: the champion, over HTTP; `jobs` (or JOBS_WORKERS) work beside it
+	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1) $(if $(jobs),--jobs $(jobs))
 
 worker: .venv/with-serve ## family=ocr: one more at its queue, here or, with BROKER_URL and JOBS_URL, on another machine
 	@python -m serving.worker --family $(family)

@@ -9,6 +9,7 @@ import tempfile
 import uvicorn
 
 from pipelines import errors, families, stores
+from serving import crew
 
 
 def main() -> None:
@@ -18,11 +19,12 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=1, help="workers beside it, where the family has a queue of jobs")
+    parser.add_argument("--jobs", help="workers beside it, where the family has a queue of jobs (JOBS_WORKERS, or else 1)")
     asked = parser.parse_args()
     with errors.printed_once(), tempfile.TemporaryDirectory() as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
-        os.environ["JOBS_WORKERS"] = str(asked.jobs)
+        if asked.jobs is not None:
+            os.environ["JOBS_WORKERS"] = str(crew.number("--jobs (make serve jobs=...)", asked.jobs))
         _serve(families.known(asked.family), asked.host, asked.port, asked.workers)
 
 

@@ -22,16 +22,18 @@ PATIENCE = 10  # seconds for a worker to end
 
 
 class BadSize(ValueError):
-    """JOBS_WORKERS is no number of workers."""
+    """A word that is no number of workers."""
 
 
 def size() -> int:
     """How many workers are wanted beside a service. Raises BadSize."""
-    word = os.environ.get("JOBS_WORKERS") or "1"
+    return number("JOBS_WORKERS", os.environ.get("JOBS_WORKERS") or "1")
+
+
+def number(name: str, word: str) -> int:
+    """How many workers the word says; `name` is where it was given. Raises BadSize."""
     if not word.isdecimal() or len(word) > 2:
-        raise BadSize(
-            f"JOBS_WORKERS={word!r} is no number of workers from 0 to 99. Set 2, for example; 0 leaves the work to `make worker`."
-        )
+        raise BadSize(f"{name}={word!r} is no number of workers from 0 to 99. Set 2, for example; 0 leaves the work to `make worker`.")
     return int(word)
 
 
