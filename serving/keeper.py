@@ -7,13 +7,14 @@ import time
 from prometheus_client import Gauge
 
 from serving import places
-from serving.backlog import Backlog
+from serving.backlog import MOST, Backlog
 from serving.broker import Broker
 from serving.databases import NoDatabase
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 1.0  # seconds between two looks
 MISSED = 5.0  # seconds that a job may be handed over and not begun while the broker holds no id
+FORGOTTEN = 600.0  # the same, while it holds others: an id may have got lost alone
 SWEPT = 600.0  # seconds between two sweeps
 
 JOBS = Gauge("atelier_jobs", "Jobs that are not final.", ["family", "state"], multiprocess_mode="mostrecent")
@@ -25,7 +26,7 @@ class Keeper:
 
     def __init__(self, backlog: Backlog, broker: Broker) -> None:
         self.backlog, self.broker = backlog, broker
-        self._woken, self._swept, self._reached = threading.Event(), 0.0, True
+        self._woken, self._looked, self._swept, self._reached = threading.Event(), -INTERVAL, 0.0, True
 
     def follow(self) -> None:
         """Begin, for as long as the process lives."""
@@ -40,12 +41,17 @@ class Keeper:
             woken = self._woken.wait(INTERVAL)
             self._woken.clear()
             try:
-                self._hand_over() if woken and not self.broker.away else self.look()
+                self.turn(woken)
                 self._reached = True
             except NoDatabase as absence:
                 self._say(absence)
             except Exception:
                 logger.exception("the jobs of %s are not looked after; the next look is in a second", self.backlog.family)
+
+    def turn(self, woken: bool) -> None:
+        """Hand over what is new, or look; the one does not keep the other from its turn, however many jobs come."""
+        looked = time.monotonic() - self._looked < INTERVAL
+        self._hand_over() if woken and looked and not self.broker.away else self.look()
 
     def _say(self, absence: NoDatabase) -> None:
         if self._reached:
@@ -54,6 +60,7 @@ class Keeper:
 
     def look(self) -> None:
         """Put right what has come of workers and of the broker, hand over what is due, and tell the metrics."""
+        self._looked = time.monotonic()
         if lost := self.backlog.lost(places.gone):
             logger.warning("%s jobs were at workers that died", lost)
         held = self.broker.waiting()
@@ -64,8 +71,11 @@ class Keeper:
         self._sweep()
 
     def _missed(self, held: int) -> None:
-        if held == 0 and (missed := self.backlog.missed(MISSED)):
-            logger.warning("%s jobs were handed to the broker, and it has lost them: they are handed over again", missed)
+        if held > MOST:  # more ids than jobs: many twice, and they are not made thrice
+            return
+        seconds = FORGOTTEN if held else MISSED
+        if missed := self.backlog.missed(seconds):
+            logger.warning("%s jobs were handed to the broker %g s ago, and are not begun: they are handed over again", missed, seconds)
 
     def _hand_over(self) -> None:
         while ids := self.backlog.hand():
