@@ -27,7 +27,8 @@ BACKOFF = 1.0  # seconds until the second try; twice as many until the third
 LEASE = 30.0  # seconds: a worker that is silent for so long is taken for dead
 KEPT = 24 * 3600.0  # seconds: a result
 REMEMBERED = 7 * KEPT  # that there was such a job
-MOST, MEGABYTES = 5_000, 2_000  # jobs that are not final, and what their files take in the database
+MOST, MEGABYTES = 5_000, 2_000  # jobs that are not final, and what their files and all results take in the database
+WEIGHED = 1.0  # seconds between two sums over the results: there may be a hundred thousand
 AT_ONCE = 100  # jobs handed over, or swept, in one transaction
 
 METADATA = sa.MetaData()
@@ -76,7 +77,7 @@ class Full(RuntimeError):
 
 
 class Job(NamedTuple):
-    """A row of the table; times in seconds since 1970, `size` in bytes.
+    """A row of the table; times in seconds since 1970, `size` in bytes: of its files, and once it is done of its result.
 
     `due` is when it may be worked on, `handed` when the broker was given its id, `until` when its lease ends.
     """
@@ -107,18 +108,23 @@ def url() -> str:
 
 
 class Backlog:
-    """The jobs of one family. Every method raises databases.NoDatabase where the database does not answer."""
+    """The jobs of one family. Every method raises databases.NoDatabase where the database does not answer.
 
-    def __init__(self, address: str, family: str, clock: Clock = time.time) -> None:
+    Who shares a PostgreSQL may be on many machines, and its clock is the one for all; SQLite's file is on one machine, which has a clock.
+    """
+
+    def __init__(self, address: str, family: str, clock: Clock | None = None) -> None:
         self.engine, self.family, self.clock = databases.migrated(address, MIGRATIONS), family, clock
+        self._weighed, self._results = -WEIGHED, 0
         if self.engine.dialect.name == "sqlite":
+            self.clock = clock or time.time
             _read_beside_writing(self.engine)
         with databases.reading(self.engine) as connection:
             self.name = str(connection.execute(sa.select(BACKLOGS.c.name)).scalar_one())
 
     def add(self, task: str, files: Sequence[bytes], owner: str | None = None) -> Job:
         """Take a job in: one of no files is one picture to make. Raises Full, with the numbers."""
-        size, now = sum(map(len, files)), self.clock()
+        size, now = sum(map(len, files)), self._now()
         row = {"id": uuid.uuid4().hex, "family": self.family, "task": task, "owner": owner, "state": QUEUED, "size": size}
         counted = {"pictures": len(files) or 1, "done": 0, "tries": 0, "created": now, "due": now}
         with databases.writing(self.engine) as connection:
@@ -130,12 +136,23 @@ class Backlog:
 
     def _room(self, connection: Connection, size: int) -> None:
         asked = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_ROW.size), 0)).where(self._in(*OPEN))
-        jobs, taken = connection.execute(asked).one()
-        if jobs >= MOST or (jobs and (int(taken) + size) / 1e6 > MEGABYTES):
+        jobs, files = connection.execute(asked).one()
+        results = self._kept(connection)
+        taken = int(files) + results
+        if jobs >= MOST or (taken and (taken + size) / 1e6 > MEGABYTES):
             raise Full(
-                f"{jobs:,} jobs of {int(taken) / 1e6:,.0f} MB wait; at most {MOST:,} of {MEGABYTES:,} MB may. "
+                f"{jobs:,} jobs of {int(files) / 1e6:,.0f} MB wait, "
+                f"and {results / 1e6:,.0f} MB of results are kept for {KEPT / 3600:g} hours; "
+                f"at most {MOST:,} jobs may wait, and all together may take {MEGABYTES:,} MB. "
                 "Send it again when some are done; another worker (`make worker`) makes them faster."
             )
+
+    def _kept(self, connection: Connection) -> int:
+        """What all results take, in bytes, as it was not long ago."""
+        if time.monotonic() - self._weighed >= WEIGHED:
+            asked = sa.select(sa.func.coalesce(sa.func.sum(_ROW.size), 0)).where(self._in(DONE))
+            self._weighed, self._results = time.monotonic(), int(connection.execute(asked).scalar_one())
+        return self._results
 
     def find(self, id: str) -> Job | None:
         """The job of this id, of this family."""
@@ -176,7 +193,7 @@ class Backlog:
                 return []
         with databases.writing(self.engine) as connection:
             ids = list(connection.execute(asked.with_for_update(skip_locked=True)).scalars())
-            connection.execute(JOBS.update().where(_ROW.id.in_(ids)).values(handed=self.clock()))
+            connection.execute(JOBS.update().where(_ROW.id.in_(ids)).values(handed=self._now()))
         return ids
 
     def take_back(self, ids: Sequence[str]) -> None:
@@ -185,8 +202,8 @@ class Backlog:
             connection.execute(JOBS.update().where(_ROW.id.in_(ids) & self._in(QUEUED)).values(handed=None))
 
     def missed(self, seconds: float) -> int:
-        """How many were handed over `seconds` ago and still wait, while the broker holds no id: they are handed over again."""
-        lost = self._due() & (_ROW.handed < self.clock() - seconds)
+        """How many were handed over `seconds` ago and still wait: they are handed over again. An id that comes twice does no harm."""
+        lost = self._due() & (_ROW.handed < self._now() - seconds)
         with databases.reading(self.engine) as connection:
             if connection.execute(sa.select(_ROW.id).where(lost).limit(1)).first() is None:
                 return 0
@@ -197,8 +214,8 @@ class Backlog:
 
     def take(self, id: str, worker: str) -> Job | None:
         """Begin a try of this job, with a lease of one's own. None: it is not to be worked on, or not yet."""
-        now = self.clock()
-        begun = {"state": RUNNING, "tries": _ROW.tries + 1, "done": 0, "lease": uuid.uuid4().hex, "worker": worker, "until": now + LEASE}
+        until = self._now() + LEASE
+        begun = {"state": RUNNING, "tries": _ROW.tries + 1, "done": 0, "lease": uuid.uuid4().hex, "worker": worker, "until": until}
         with databases.writing(self.engine) as connection:
             row = connection.execute(JOBS.update().where(self._due() & (_ROW.id == id)).values(**begun).returning(*JOBS.c)).first()
         return Job(*row) if row else None
@@ -212,15 +229,15 @@ class Backlog:
 
     def hold(self, job: Job, done: int | None = None) -> bool:
         """The lease for longer, and how many pictures are done. False: it is somebody else's now, or the job is final."""
-        told = {"until": self.clock() + LEASE, **({} if done is None else {"done": done})}
+        told = {"until": self._now() + LEASE, **({} if done is None else {"done": done})}
         with databases.writing(self.engine) as connection:
             return bool(connection.execute(JOBS.update().where(_held(job)).values(**told)).rowcount)
 
     def finish(self, job: Job, result: Any) -> bool:
         """The one result, where the lease is still this one's."""
-        content = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        content = written(result)
         with databases.writing(self.engine) as connection:
-            ended = self._end(connection, _held(job), DONE, done=job.pictures, reason=None)
+            ended = self._end(connection, _held(job), DONE, done=job.pictures, reason=None, size=len(content.encode()))
             if ended:
                 connection.execute(RESULTS.insert().values(job=job.number, content=content))
         return ended
@@ -231,47 +248,63 @@ class Backlog:
             if job.tries >= TRIES:
                 return self._end(connection, _held(job), FAILED, reason=f"Set aside after {job.tries} tries. {reason}")
             told = f"Try {job.tries} of {TRIES} failed, and another follows. {reason}"
-            waits = {"state": QUEUED, "due": self.clock() + BACKOFF * 2 ** (job.tries - 1), "handed": None, "lease": None, "until": None}
+            waits = {"state": QUEUED, "due": self._now() + BACKOFF * 2 ** (job.tries - 1), "handed": None, "lease": None, "until": None}
             return bool(connection.execute(JOBS.update().where(_held(job)).values(**waits, reason=told)).rowcount)
 
     def give_back(self, job: Job) -> None:
         """Its worker is told to end: another goes on at once, and this was no try."""
-        waits = {"state": QUEUED, "due": self.clock(), "handed": None, "lease": None, "until": None}
+        waits = {"state": QUEUED, "due": self._now(), "handed": None, "lease": None, "until": None}
         with databases.writing(self.engine) as connection:
             connection.execute(JOBS.update().where(_held(job)).values(**waits, tries=_ROW.tries - 1))
 
     def lost(self, gone: Callable[[str], bool]) -> int:
         """How many jobs were at a worker that is gone, or silent for longer than its lease: as if they had failed there."""
         with databases.reading(self.engine) as connection:
+            now = float(connection.execute(sa.select(self._now())).scalar_one())
             running = [Job(*row) for row in connection.execute(sa.select(JOBS).where(self._in(RUNNING)))]
-        late = [job for job in running if (job.until or 0) < self.clock() or gone(job.worker or "")]
+        late = [job for job in running if (job.until or 0) < now or gone(job.worker or "")]
         return sum(self.again(job, "The worker that was at it has died, or was silent for too long.") for job in late)
 
     def sweep(self) -> None:
         """Forget results that are a day old, and jobs that are a week old."""
-        now = self.clock()
-        old = sa.select(_ROW.number).where(_ROW.finished < now - KEPT)
+        now = self._now()
+        old = _ROW.finished < now - KEPT
         with databases.writing(self.engine) as connection:
-            connection.execute(RESULTS.delete().where(RESULTS.c.job.in_(old)))
+            connection.execute(RESULTS.delete().where(RESULTS.c.job.in_(sa.select(_ROW.number).where(old))))
+            connection.execute(JOBS.update().where(old & (_ROW.size > 0)).values(size=0))
             connection.execute(JOBS.delete().where(_ROW.finished < now - REMEMBERED))
 
     def kept(self, job: Job) -> bool:
         """Is it not so old that its result is swept?"""
-        return job.finished is None or job.finished >= self.clock() - KEPT
+        if job.finished is None:
+            return True
+        with databases.reading(self.engine) as connection:
+            return bool(job.finished >= connection.execute(sa.select(self._now())).scalar_one() - KEPT)
+
+    def _now(self) -> sa.ColumnElement[float]:
+        """Seconds since 1970, for a statement: one moment for all rows of it."""
+        if self.clock:
+            return sa.literal(self.clock())
+        return sa.cast(sa.extract("epoch", sa.func.statement_timestamp()), sa.Double)
 
     def _in(self, *states: str) -> sa.ColumnElement[bool]:
         return (_ROW.family == self.family) & _ROW.state.in_(states)
 
     def _due(self) -> sa.ColumnElement[bool]:
-        return self._in(QUEUED) & (_ROW.due <= self.clock())
+        return self._in(QUEUED) & (_ROW.due <= self._now())
 
     def _end(self, connection: Connection, which: sa.ColumnElement[bool], state: str, **more: Any) -> bool:
         """Make it final, and forget its files: nobody needs them any more."""
-        values = {"state": state, "finished": self.clock(), "lease": None, "until": None, **more}
+        values = {"state": state, "finished": self._now(), "lease": None, "until": None, "size": 0, **more}
         ended = connection.execute(JOBS.update().where(which).values(**values).returning(_ROW.number)).scalar()
         if ended is not None:
             connection.execute(FILES.delete().where(FILES.c.job == ended))
         return ended is not None
+
+
+def written(result: Any) -> str:
+    """A result as it is kept: JSON. Raises ValueError for what is no number."""
+    return json.dumps(result, ensure_ascii=False, allow_nan=False)
 
 
 def _held(job: Job) -> sa.ColumnElement[bool]:
