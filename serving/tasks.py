@@ -21,7 +21,7 @@ WORDS, SIZE, GREY, INK = "Hello World", (320, 96), 192, 32
 SEPIA = np.array(
     [[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]], np.float32
 )  # rows R, G, B, as CSS's filter has them
-SIDE = 4096  # pixels: a larger picture is reduced
+SIDE = 2048  # pixels: a larger picture is reduced; as PNG in base64 it takes 17 MB at worst
 ROWS = 256  # pixels that are coloured at once
 
 

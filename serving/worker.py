@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from celery import Celery, signals
@@ -31,6 +31,7 @@ logger = logging.getLogger("atelier.serving")
 BEAT = 1.0  # seconds between two looks at the job and at the service
 TOLD = 10.0  # seconds between two words to the database that the worker lives
 STUCK = 600.0  # seconds for one picture: a worker that takes longer is ended, and the job is tried again
+MEGABYTES = 20.0  # of a job's results, as they are kept
 FAREWELL = 30  # beats for the job at work, once the service has ended
 
 
@@ -46,6 +47,7 @@ class Bench:
         self.limits, self.tasks = configs.serving(jobs.family), tasks.known(jobs.family)
         self.name = places.myself()
         self.job: Job | None = None
+        self.left: list[Job] = []
         self._moved = self._said = 0.0
         self._champion: Champion | None = None
         self._runner = asyncio.Runner()
@@ -61,7 +63,10 @@ class Bench:
         return self._champion.served
 
     def work(self, id: str) -> None:
-        """Do the job of this id, if it is still to be done. Raises Reject where the database is away: the broker keeps the id."""
+        """Do the job of this id, if it is still to be done. Raises Reject where the database is away: the broker keeps the id.
+
+        A job that was begun then is `left`: beat() gives it back, as nobody else may take it while its lease lasts.
+        """
         try:
             if job := self.jobs.take(id, self.name):
                 with self._at(job):
@@ -77,31 +82,36 @@ class Bench:
         self.job = job
         try:
             yield
+        except NoDatabase:
+            self.left.append(job)
+            raise
         finally:
             self.job = None
 
     def _try(self, job: Job) -> None:
         try:
             results = self._results(job)
+            ended = results is not None and self.jobs.finish(job, {"results": results})
+            logger.info("job", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries, "ended": ended}})
         except NoDatabase:
             raise
         except Exception as error:
             logger.exception("a job failed", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries}})
             self.jobs.again(job, _reason(error, job))
-        else:
-            ended = results is not None and self.jobs.finish(job, {"results": results})
-            logger.info("job", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries, "ended": ended}})
 
     def _results(self, job: Job) -> list[Any] | None:
         """Of all pictures, in order; None where the job is not ours any more: cancelled, somebody else's, or given back."""
         results: list[Any] = []
+        room = MEGABYTES * 1e6
         while len(results) < job.pictures:
             if results and self.leaving():
                 self.jobs.give_back(job)
                 return None
             if results and not self.jobs.hold(job, len(results)):
                 return None
-            results.append(self._result(job, self.jobs.file(job, len(results)) or b""))
+            result, taken = _fitting(self._result(job, self.jobs.file(job, len(results)) or b""), room)
+            results.append(result)
+            room -= taken
             self._moved = time.monotonic()
         return results
 
@@ -118,7 +128,8 @@ class Bench:
         return state.should_stop is not None
 
     def beat(self) -> None:
-        """Say that the worker lives, as long as it gets on with its job; one that is stuck ends."""
+        """Say that the worker lives, as long as it gets on with its job; one that is stuck ends. Give back what was left."""
+        self._give_back()
         now, job = time.monotonic(), self.job
         if job is None:
             return
@@ -128,6 +139,12 @@ class Bench:
         if now - self._said > TOLD:
             self._said = now
             self.jobs.hold(job)
+
+    def _give_back(self) -> None:
+        with suppress(NoDatabase):
+            while self.left:
+                self.jobs.give_back(self.left[0])
+                self.left.pop(0)
 
 
 class Patient(Consumer):
@@ -144,6 +161,18 @@ class Patient(Consumer):
         conn.ensure_connection(absent, None, BEAT, 0, callback=state.maybe_shutdown)
         self.first_connection_attempt, self.broker_connection_retry_attempt = False, 0
         return conn
+
+
+def _fitting(result: Any, room: float) -> tuple[Any, int]:
+    """The result and the bytes that it takes; where it has no room, the problem of that, which takes next to nothing."""
+    size = len(backlog.written(result).encode())
+    if size <= room:
+        return result, size
+    words = (
+        f"The result of this picture takes {size / 1e6:.1f} MB, and those of a job at most {MEGABYTES:g} MB together; "
+        f"{room / 1e6:.1f} MB are left. Send it in a job of its own, or smaller."
+    )
+    return {"problem": problems.problem(Refusal(413, "result too large", words))}, 0
 
 
 def _reason(error: Exception, job: Job) -> str:
