@@ -16,6 +16,7 @@ from serving.ocr.gate import Gate
 
 PATH = "/desk"
 FOLDER = stores.ROOT / "desk"  # what was uploaded, and what is shown of it
+SAMPLES = "samples"  # in it: Gradio gives out no file from elsewhere
 KEPT = 3600.0  # seconds that a file of it is
 SWEPT = 60.0  # seconds between two looks at how old they are
 
@@ -50,13 +51,14 @@ def _gate(app: FastAPI) -> Gate:
     folder, limit = FOLDER.absolute(), app.state.limits.limit_mb
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_TEMP_DIR": str(folder)}
-    gradio = import_module("serving.ocr.components").application(Asking(app.state), samples.written(folder / "samples"), PATH, limit)
+    gradio = import_module("serving.ocr.components").application(Asking(app.state), samples.written(folder / SAMPLES), PATH, limit)
     return Gate(gradio, folder, limit)
 
 
 def sweep(folder: Path, seconds: float) -> None:
-    """Take away files that are older, and folders that this leaves empty."""
-    for path in sorted(folder.rglob("*"), reverse=True):
+    """Take away files that are older, and folders that this leaves empty; the samples stay, for the page that names them is built once."""
+    found = (path for path in folder.rglob("*") if not path.is_relative_to(folder / SAMPLES))
+    for path in sorted(found, reverse=True):
         try:
             if path.is_file() and path.stat().st_mtime < time.time() - seconds:
                 path.unlink()

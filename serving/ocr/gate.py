@@ -80,9 +80,12 @@ class Gate:
         return body
 
     def _own(self, path: Any) -> None:
-        """Raise Refusal 403 for what is not a file in the folder: an address is none."""
-        if not isinstance(path, str) or "\0" in path or not Path(path).resolve().is_relative_to(self.folder):
+        """Raise Refusal 403 for what is not a whole path into the folder: `http://a/b.png?/../../` resolves into it, and is an address."""
+        if not isinstance(path, str) or "\0" in path or "://" in path or not self._within(Path(path)):
             raise Refusal(403, "not its file", f"{str(path)[:80]!r} is no file that was sent to this page. Upload it there.")
+
+    def _within(self, path: Path) -> bool:
+        return path.is_absolute() and path.resolve().is_relative_to(self.folder)
 
 
 def _paths(value: Any) -> Iterator[Any]:
