@@ -1,6 +1,7 @@
 """The page of ocr: pictures read at Gradio's desk in a real browser, corrected and flagged; no other place asked, no other file read."""
 
 import asyncio
+import hashlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import quote
 
 import html5lib
 import httpx
@@ -117,23 +119,30 @@ def test_what_the_page_does_not_need_is_not_there(tmp_path: Path, method: str, p
 
 FILES = [
     "/etc/hostname",
+    "kept/a.png",
     "https://example.com/a.png",
     "http://169.254.169.254/",
     "../outside",
     "{}/../outside",
     "file:///etc/hostname",
     "a\0b",
+    "http://evil.example/big.png?{}/a.png",
+    "http://evil.example/big.png?/../../../../{}/a.png",
+    "http%3A%2F%2Fevil.example/big.png?/../../../../{}/a.png",
+    "http:%2F%2Fevil.example/big.png%3F/../../../..{}/a.png",
+    "/x://evil.example/../../..{}/a.png",
 ]
 
 
 @pytest.mark.parametrize("name", [*FILES, None, 7, ["/etc/hostname"], {"path": "/etc/hostname"}], ids=str)
-def test_no_file_but_the_desks_own_is_named(tmp_path: Path, name: object) -> None:
+def test_no_file_but_the_desks_own_is_named(tmp_path: Path, name: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     named = name.format(tmp_path / "kept") if isinstance(name, str) and name != "{}" else name
     (tmp_path / "outside").touch()
     refused = passed(tmp_path / "kept", "POST", "/gradio_api/run/predict", question(named))
     assert (refused.status_code, refused.json()["reason"]) == (403, "not its file")
     if isinstance(named, str) and "\0" not in named:
-        assert passed(tmp_path / "kept", "GET", f"/gradio_api/file={named}").status_code == 403
+        assert passed(tmp_path / "kept", "GET", f"/gradio_api/file={quote(named, safe='')}").status_code == 403
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
@@ -189,10 +198,10 @@ STATES = {
 
 
 class Queue:
-    """A queue whose jobs are all as it is told, or that refuses."""
+    """A queue whose jobs are all as it is told, or that refuses; what is cancelled is as `cancelled` says."""
 
-    def __init__(self, told: dict[str, Any] | Refusal) -> None:
-        self.told = told
+    def __init__(self, told: dict[str, Any] | Refusal, cancelled: dict[str, Any] | Refusal | None = None) -> None:
+        self.told, self.cancelled = told, cancelled
 
     async def add(self, *_: object) -> dict[str, Any]:
         if isinstance(self.told, Refusal):
@@ -201,10 +210,20 @@ class Queue:
 
     look = add
 
+    async def cancel(self, *_: object) -> None:
+        if isinstance(self.cancelled, Refusal):
+            raise self.cancelled
+        assert self.cancelled
+        self.told = self.cancelled
+
 
 def asker(queue: Queue | None) -> Asking:
     state = SimpleNamespace(limits=configs.serving("ocr"), champion=SimpleNamespace(served=None), **({"queue": queue} if queue else {}))
     return Asking(cast(Any, state))
+
+
+def hash_(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture
@@ -215,9 +234,37 @@ def line(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("told", "step"), STATES.values(), ids=STATES)
 def test_how_far_a_job_is(line: Path, told: dict[str, Any], step: Step) -> None:
-    queued = asker(Queue(TOLD | told))
-    assert asyncio.run(queued.read(line, None)) == step
-    assert asyncio.run(queued.look("a" * 32, line, None)) == step
+    queued, seen = asker(Queue(TOLD | told)), hash_(line)
+    assert asyncio.run(queued.read(line, None)) == step._replace(seen=seen)
+    assert asyncio.run(queued.look("a" * 32, line, seen, None)) == step._replace(seen=seen)
+
+
+def test_a_service_that_is_away_for_a_while_is_asked_again(line: Path) -> None:
+    away = asker(Queue(Refusal(503, "no database", "It is away."), Refusal(503, "no database", "It is away.")))
+    step = Step("It is away.", "a" * 32, seen=hash_(line))
+    assert asyncio.run(away.look("a" * 32, line, hash_(line), None)) == step
+    assert asyncio.run(away.cancel("a" * 32, line, hash_(line), None)) == step
+    asyncio.run(away.drop("a" * 32, None))
+    gone = asker(Queue(Refusal(404, "unknown job", "There is no job.")))
+    assert asyncio.run(gone.look("a" * 32, line, hash_(line), None)) == Step(problem="There is no job.")
+
+
+def test_a_job_is_cancelled_and_one_that_is_done_already_is_told(line: Path) -> None:
+    waits, ended = TOLD | {"state": "queued", "position": 1}, TOLD | {"state": "cancelled"}
+    step = asyncio.run(asker(Queue(waits, ended)).cancel("a" * 32, line, hash_(line), None))
+    assert (step.problem, step.job) == ("The job is cancelled.", "")
+    times = dict.fromkeys(("created", "finished"), "2026-01-01T00:00:00+00:00")
+    done = TOLD | times | {"state": "done", "result": {"results": [answer(("TOTAL", [1, 2, 3, 4]))]}}
+    step = asyncio.run(asker(Queue(done, Refusal(409, "job final", "It is done."))).cancel("a" * 32, line, hash_(line), None))
+    assert step.answer == answer(("TOTAL", [1, 2, 3, 4]))
+
+
+def test_another_picture_than_was_read_has_no_answer_and_is_not_flagged(line: Path) -> None:
+    queued, seen = asker(Queue(TOLD | {"state": "running"})), hash_(line)
+    line.write_bytes(picture("total.png"))
+    assert asyncio.run(queued.look("a" * 32, line, seen, None)) == Step(problem=asking.SWAPPED)
+    with pytest.raises(Refusal, match="Another picture is shown"):
+        asyncio.run(queued.flag(line, seen, json.dumps(answer()), "TOTAL", None))
 
 
 def answer(*lines: tuple[str, list[int]]) -> dict[str, Any]:
@@ -244,7 +291,7 @@ def test_a_full_queue_is_said_and_nothing_is_read(line: Path) -> None:
 
 
 def test_a_picture_that_is_gone_is_said(tmp_path: Path) -> None:
-    assert asyncio.run(asker(None).read(tmp_path / "gone.png", None)).problem == asking.GONE.detail
+    assert asyncio.run(asker(None).read(tmp_path / "gone.png", None)).problem == asking.GONE
 
 
 PAPER = np.tile(np.arange(200, dtype=np.uint8)[:, None], (1, 100))  # each row has a grey of its own
@@ -277,20 +324,42 @@ def test_a_correction_that_fits_no_line_says_what_to_do(text: str, reason: str) 
 
 
 @pytest.mark.parametrize(
+    ("text", "rights"), [("\nB", [("", "A")]), ("A\n", [("", "B")]), ("\n", [("", "A"), ("", "B")]), ("\nA\nC\n", [("C", "B")])]
+)
+def test_a_line_at_either_end_is_corrected_to_nothing(text: str, rights: list[tuple[str, str]]) -> None:
+    flags = corrected(text, ("A", [0, 0, 200, 20]), ("B", [0, 40, 200, 20]))
+    assert [(flag.right, flag.wrong) for flag in flags] == rights
+
+
+@pytest.mark.parametrize("lines", [[("TOTAL", [0, 0, 200, 300])], []], ids=len)
+def test_one_line_that_was_not_corrected_is_not_kept(lines: list[tuple[str, list[int]]]) -> None:
+    with pytest.raises(Refusal, match="Nothing was corrected"):
+        corrected(answer(*lines)["text"], *lines)
+
+
+@pytest.mark.parametrize("box", [[0, 390, 200, 20], [500, 0, 10, 10], [-9, -9, 5, 5], [0, 0, -5, 10], [0, 0, 0, 0], [10**400] * 4], ids=len)
+def test_a_box_that_is_not_on_its_page_is_refused(box: list[int]) -> None:
+    with pytest.raises(Refusal, match="leaves its page, which is 200 x 400 pixels"):
+        corrected("A\nRIGHT", ("A", [0, 0, 200, 20]), ("B", box))
+
+
+@pytest.mark.parametrize(
     "given", ["", "{}", "[]", json.dumps(answer() | {"prediction_id": "x"}), json.dumps(answer() | {"model": {"digest": "x"}})]
 )
 def test_an_answer_that_is_none_of_the_page_is_refused(line: Path, given: str) -> None:
     with pytest.raises(Refusal, match="is no answer of this page"):
-        asyncio.run(asker(None).flag(line, given, "A", None))
+        asyncio.run(asker(None).flag(line, hash_(line), given, "A", None))
 
 
 def test_old_files_of_the_desk_are_taken_away(tmp_path: Path) -> None:
-    for name in ("old/a.png", "new/b.png"):
+    for name in ("old/a.png", "new/b.png", f"{desk.SAMPLES}/line.png"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
-    os.utime(tmp_path / "old/a.png", (time.time() - 100, time.time() - 100))
+    for name in ("old/a.png", f"{desk.SAMPLES}/line.png"):
+        os.utime(tmp_path / name, (time.time() - 100, time.time() - 100))
     desk.sweep(tmp_path, 50)
-    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")} == {"new/b.png", f"{desk.SAMPLES}/line.png"}
+    assert not (tmp_path / "old").exists()
 
 
 # A real service, where people sign in
@@ -330,7 +399,7 @@ def test_the_desk_says_nothing_of_other_places(ada: httpx.Client, service: Servi
     assert "googleapis" not in ada.get("/desk/theme.css").text
     config = json.loads(re.findall(r"window.gradio_config = (.*?);</script>", page.text, re.DOTALL)[0])
     assert (config["analytics_enabled"], config["run_history"], config["footer_links"], config["mcp_server"]) == (False, False, [], False)
-    assert [event["queue"] for event in config["dependencies"]] == [False] * 4  # each event is one request: any worker may answer
+    assert [event["queue"] for event in config["dependencies"]] == [False] * 6  # each event is one request: any worker may answer
     assert not list(Path(asking.__file__).parent.glob("*.pyi"))
     others = [found.raddr.ip for found in psutil.Process(service.process.pid).net_connections("tcp") if found.raddr]
     assert set(others) <= {"127.0.0.1"}
@@ -451,6 +520,26 @@ def test_an_example_is_read_and_paper_without_text_is_said_to_have_none(browser:
     assert browser.complaints() == []
 
 
+def test_another_picture_clears_what_was_read_of_the_one_before(browser: Browser, tmp_path: Path) -> None:
+    (path := tmp_path / "line.png").write_bytes(picture("line.png"))
+    chosen(browser, path)
+    read(browser)
+    assert text(browser)
+    one(browser, "#picture [aria-label='Remove Image']").click()
+    browser.until(lambda _: "is told here" in one(browser, "#told").text)
+    assert (text(browser), one(browser, "#flag").is_enabled()) == ("", False)
+    assert browser.complaints() == []
+
+
+def test_a_tiff_is_read_and_its_first_page_shown(browser: Browser, tmp_path: Path) -> None:
+    first, second = (Image.fromarray(samples.rendered(samples.SAMPLES[name])) for name in ("receipt.png", "line.png"))
+    first.save(path := tmp_path / "scan.tif", save_all=True, append_images=[second])
+    chosen(browser, path)
+    read(browser)
+    shown_ = browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#boxes img"))
+    browser.until(lambda _: shown_[0].get_property("naturalHeight") == 408)
+
+
 def test_what_is_no_picture_is_refused_in_words(browser: Browser, tmp_path: Path) -> None:
     one(browser, "#read").click()
     browser.until(lambda _: "There is no picture yet" in one(browser, "#told [role=alert]").text)
@@ -480,6 +569,9 @@ def test_a_job_that_waits_says_where_it_stands(browser: Browser, service: Servic
         waits = read(browser, "in the queue")
         assert not one(browser, "#read").is_enabled()
         assert browser.driver.find_elements(By.CSS_SELECTOR, "#told progress")
+        one(browser, "#cancel").click()
+        browser.until(lambda _: "The job is cancelled." in one(browser, "#told").text)
+        read(browser, "in the queue")
     finally:
         for worker in workers:
             worker.resume()

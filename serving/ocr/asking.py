@@ -1,9 +1,10 @@
 """What the page asks of the service: a picture to be read, by the jobs' queue or at once; how far it is; a correction to be kept."""
 
 import asyncio
+import hashlib
 import io
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -20,8 +21,11 @@ from serving.ocr.pages import Page
 from serving.problems import Refusal
 
 TASK = "read"  # of the queue
+FINAL = "job final"  # why the queue cancels no job
 ABSENT = "no database"  # why the queue takes no job, and none later; where it is full it says so
-GONE = Refusal(404, "picture gone", "The picture is gone: it is kept for an hour. Upload it again.")
+GONE = "The picture is gone: it is kept for an hour. Upload it again."
+SWAPPED = "Another picture is shown than the one that was read. Read this one first."
+UNCHANGED = "Nothing was corrected. Change the lines that are wrong, then flag."
 SHOWN_SIDE = 1000  # pixels of a page with its frames: a larger one is shown reduced
 LINE = 0.4  # of a picture's height that a line takes at least where the picture is of that line alone
 MARGIN = 2  # pixels around a line that is cut out
@@ -30,7 +34,8 @@ MARGIN = 2  # pixels around a line that is cut out
 class Step(NamedTuple):
     """How far a question is: its job while that waits or is at work, then the answer, or what is wrong with it.
 
-    `share` of a job is done, 0 to 1, or None while it waits; `page` is the picture's first, `scale` times as large as it was sent.
+    `share` of a job is done, 0 to 1, or None while it waits; `page` is the picture's first, `scale` times as large as it was sent;
+    `seen` is the SHA-256 of the picture that is read.
     """
 
     words: str = ""
@@ -40,6 +45,7 @@ class Step(NamedTuple):
     page: Image.Image | None = None
     scale: float = 1.0
     problem: str = ""
+    seen: str = ""
 
 
 class Row(BaseModel):
@@ -84,16 +90,32 @@ class Asking:
         try:
             content = await _content(path)
             queue: Queue | None = getattr(self.state, "queue", None)
-            return await (self._queued(queue, content, user) if queue else self._at_once(content, ""))
+            step = await (self._queued(queue, content, user) if queue else self._at_once(content, ""))
+            return step._replace(seen=_hash(content))
         except Refusal as refusal:
             return Step(problem=refusal.detail)
 
-    async def look(self, job: str, path: Path | None, user: str | None) -> Step:
-        """How far a job is, or its answer."""
+    async def look(self, job: str, path: Path, seen: str, user: str | None) -> Step:
+        """How far the job of a picture that was `seen` is, or its answer. A service that is away for a while is asked again."""
         try:
-            return await self._step(await self.state.queue.look(job, user), await _content(path) if path else None)
+            content = await _content(path, seen)
+            return (await self._step(await self.state.queue.look(job, user), content))._replace(seen=seen)
         except Refusal as refusal:
-            return Step(problem=refusal.detail)
+            return Step(refusal.detail, job, seen=seen) if refusal.status >= 500 else Step(problem=refusal.detail)
+
+    async def cancel(self, job: str, path: Path, seen: str, user: str | None) -> Step:
+        """End a job, and say so, or give its answer where it is done already."""
+        try:
+            await self.state.queue.cancel(job, user)
+        except Refusal as refusal:
+            if refusal.reason != FINAL:
+                return Step(refusal.detail, job, seen=seen) if refusal.status >= 500 else Step(problem=refusal.detail)
+        return await self.look(job, path, seen, user)
+
+    async def drop(self, job: str, user: str | None) -> None:
+        """End a job whose answer nobody waits for; where that cannot be it is worked on for nothing."""
+        with suppress(Refusal):
+            await self.state.queue.cancel(job, user)
 
     async def _queued(self, queue: Queue, content: bytes, user: str | None) -> Step:
         """Begin a job; read at once where its database is away."""
@@ -138,9 +160,9 @@ class Asking:
                     break
         return found
 
-    async def flag(self, path: Path, answer: str, text: str, user: str | None) -> str:
-        """Keep what was corrected of an answer as JSON, and say what was kept. Raises Refusal."""
-        given, content, served = _given(answer), await _content(path), self.state.champion.served
+    async def flag(self, path: Path, seen: str, answer: str, text: str, user: str | None) -> str:
+        """Keep what was corrected of an answer as JSON to the picture that was `seen`, and say what was kept. Raises Refusal."""
+        given, content, served = _given(answer), await _content(path, seen), self.state.champion.served
         about = {"user": user, "prediction_id": given.prediction_id, "digest": given.model.digest}
         flags = corrected(content, await self._pages(content, self.state.limits.limit_pages), given, text)
         for flag in flags:
@@ -157,11 +179,19 @@ def _given(answer: str) -> Given:
         raise Refusal(422, "no answer", "What is to be corrected is no answer of this page. Read the picture again.") from None
 
 
-async def _content(path: Path) -> bytes:
+async def _content(path: Path, seen: str = "") -> bytes:
+    """The picture. Raises Refusal where it is gone, or not the one that was `seen`."""
     try:
-        return await asyncio.to_thread(path.read_bytes)
+        content = await asyncio.to_thread(path.read_bytes)
     except OSError:
-        raise GONE from None
+        raise Refusal(404, "picture gone", GONE) from None
+    if seen and _hash(content) != seen:
+        raise Refusal(409, "another picture", SWAPPED)
+    return content
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def waiting(told: dict[str, Any]) -> str:
@@ -186,24 +216,42 @@ def lasted(told: dict[str, Any]) -> float:
 
 def corrected(content: bytes, sheets: list[Page], answer: Given, text: str) -> list[Flag]:
     """The picture as it came where it is of one line, else each line that was corrected, cut out. Raises Refusal 422."""
-    found, rows = answer.lines, text.strip("\n").split("\n")
+    found = answer.lines
+    rows = typed(text, len(found))
     if len(rows) == len(sheets) == 1 and (not found or (len(found) == 1 and found[0].box[3] >= LINE * sheets[0].size[1])):
+        if rows[0].strip() == answer.text.strip():
+            raise Refusal(422, "nothing corrected", UNCHANGED)
         return [Flag(cut(sheets[0]) if tiffs.is_tiff(content) else content, rows[0], answer.text)]
     if len(rows) != len(found):
         words = f"The text has {len(rows)} lines, and {len(found)} were found. Keep a line for each: an empty one where nothing stands."
         raise Refusal(422, "other lines", words)
     changed = [(line, row) for line, row in zip(found, rows, strict=True) if row.strip() != line.text.strip()]
     if not changed:
-        raise Refusal(422, "nothing corrected", "Nothing was corrected. Change the lines that are wrong, then flag.")
+        raise Refusal(422, "nothing corrected", UNCHANGED)
     if changed[-1][0].page > len(sheets):
-        raise GONE
+        raise Refusal(404, "picture gone", GONE)
     return [Flag(cut(sheets[line.page - 1], line.box), row, line.text) for line, row in changed]
 
 
+def typed(text: str, lines: int) -> list[str]:
+    """The rows of a text, one for each of so many lines; an empty first or last one is left out where it is one too many."""
+    rows = text.split("\n")
+    return rows if len(rows) == lines else text.strip("\n").split("\n")
+
+
+def within(box: list[int], size: tuple[int, int]) -> bool:
+    """Is a box on its page of (width, height)?"""
+    x, y, width, height = box
+    return 0 <= x < x + width <= size[0] and 0 <= y < y + height <= size[1]
+
+
 def cut(page: Page, box: list[int] | None = None) -> bytes:
-    """A page as PNG, or one line of it."""
+    """A page as PNG, or one line of it. Raises Refusal 422 of a box that is not on the page."""
     picture, stream = Image.fromarray(page.grey), io.BytesIO()
     if box:
+        if not within(box, page.size):
+            words = f"The box {str(box)[:80]} leaves its page, which is {page.size[0]} x {page.size[1]} pixels. Read the picture again."
+            raise Refusal(422, "bad box", words)
         x, y, width, height = (side * picture.width / page.size[0] for side in box)
         right, bottom = min(picture.width, x + width + MARGIN), min(picture.height, y + height + MARGIN)
         picture = picture.crop((max(0, round(x) - MARGIN), max(0, round(y) - MARGIN), round(right), round(bottom)))

@@ -20,7 +20,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from serving import pages
-from serving.ocr.asking import Asking, Step
+from serving.ocr.asking import GONE, Asking, Step
 from serving.problems import Refusal
 
 STYLE = Path(__file__).with_name("desk.css")
@@ -76,29 +76,32 @@ def page(asking: Asking, samples: Sequence[str]) -> gr.Blocks:
     with gr.Blocks(title="ocr", analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(equal_height=False):
             with gr.Column():
-                picture, read = _asked(samples)
+                picture, read, cancel = _asked(samples)
             with gr.Column():
                 answered = _answered()
         told, text, boxes, came, flag, flagged = answered
-        job, answer = (gr.Textbox(visible="hidden", elem_id=name) for name in ("job", "answer"))
+        job, seen, answer = (gr.Textbox(visible="hidden", elem_id=name) for name in ("job", "seen", "answer"))
         timer = gr.Timer(TICK, active=False)
-        shown = [told, text, boxes, came, job, answer, timer, read, flag, flagged]
+        shown = [told, text, boxes, came, job, seen, answer, timer, read, cancel, flag, flagged]
         read.click(_reading(asking), [picture], shown, show_progress="minimal", show_progress_on=told, **EVENT)
-        timer.tick(_looking(asking), [job, picture], shown, show_progress="hidden", **EVENT)
-        flag.click(_flagging(asking), [picture, answer, text], [flagged], show_progress="hidden", **EVENT)
+        timer.tick(_looking(asking), [job, seen, picture], shown, show_progress="hidden", **EVENT)
+        cancel.click(_cancelling(asking), [job, seen, picture], shown, show_progress="hidden", **EVENT)
+        picture.change(_clearing(asking), [job], shown, show_progress="hidden", **EVENT)
+        flag.click(_flagging(asking), [picture, seen, answer, text], [flagged], show_progress="hidden", **EVENT)
     return blocks
 
 
-def _asked(samples: Sequence[str]) -> tuple[gr.Image, gr.Button]:
-    """A picture to be read."""
+def _asked(samples: Sequence[str]) -> tuple[gr.Image, gr.Button, gr.Button]:
+    """A picture to be read, and what ends that."""
     named: dict[str, Any] = {"label": "Picture of a line or a page", "alt_text": "The picture to be read", "elem_id": "picture"}
     camera = gr.WebcamOptions(mirror=False, constraints=CAMERA)
     picture = gr.Image(
         webcam_options=camera, sources=["upload", "webcam", "clipboard"], type="filepath", image_mode=None, height=340, buttons=[], **named
     )
     read = gr.Button("Read", variant="primary", elem_id="read")
+    cancel = gr.Button("Cancel", visible=False, elem_id="cancel")
     gr.Examples([*samples], picture, label="Or one of these", api_visibility="private", elem_id="samples")
-    return picture, read
+    return picture, read, cancel
 
 
 def _answered() -> tuple[gr.Markdown, gr.Textbox, gr.AnnotatedImage, gr.Markdown, gr.Button, gr.Markdown]:
@@ -124,20 +127,42 @@ def _reading(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
 
 
 def _looking(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
-    async def looking(job: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+    async def looking(job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
         """How far the job is."""
-        return _shown(await asking.look(job, Path(picture["path"]) if picture else None, _user(request)))
+        if picture is None:
+            return _shown(Step(problem=GONE))
+        return _shown(await asking.look(job, Path(picture["path"]), seen, _user(request)))
 
     return looking
 
 
+def _cancelling(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
+    async def cancelling(job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        """End the job."""
+        if picture is None:
+            return _shown(Step(problem=GONE))
+        return _shown(await asking.cancel(job, Path(picture["path"]), seen, _user(request)))
+
+    return cancelling
+
+
+def _clearing(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
+    async def clearing(job: str, request: gr.Request) -> list[Any]:
+        """Another picture, or none: what was read of the one before is no answer to it."""
+        if job:
+            await asking.drop(job, _user(request))
+        return _shown(Step())
+
+    return clearing
+
+
 def _flagging(asking: Asking) -> Callable[..., Awaitable[str]]:
-    async def flagging(picture: dict[str, Any] | None, answer: str, text: str, request: gr.Request) -> str:
+    async def flagging(picture: dict[str, Any] | None, seen: str, answer: str, text: str, request: gr.Request) -> str:
         """Keep the picture with the text as it was corrected."""
-        if picture is None or not answer:
+        if picture is None or not (seen and answer):
             return _rendered(problem="The picture is gone. Upload it again, and read it.")
         try:
-            return _rendered(kept=await asking.flag(Path(picture["path"]), answer, text, _user(request)))
+            return _rendered(kept=await asking.flag(Path(picture["path"]), seen, answer, text, _user(request)))
         except Refusal as refusal:
             return _rendered(problem=refusal.detail)
 
@@ -150,11 +175,11 @@ def _user(request: gr.Request) -> str | None:
 
 
 def _shown(step: Step) -> list[Any]:
-    """told, text, boxes, came, job, answer, timer, read, flag, flagged."""
+    """told, text, boxes, came, job, seen, answer, timer, read, cancel, flag, flagged."""
     answer, busy = step.answer, bool(step.job)
     text, kept = (answer["text"], json.dumps(answer)) if answer else ("", "")
-    buttons = [gr.update(interactive=not busy), gr.update(interactive=answer is not None)]
-    return [_told(step), text, _boxes(step), _origin(step), step.job, kept, gr.update(active=busy), *buttons, ""]
+    buttons = [gr.update(interactive=not busy), gr.update(visible=busy), gr.update(interactive=answer is not None)]
+    return [_told(step), text, _boxes(step), _origin(step), step.job, step.seen, kept, gr.update(active=busy), *buttons, ""]
 
 
 def _boxes(step: Step) -> Any:
