@@ -5,8 +5,11 @@ import io
 import os
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import kombu
@@ -19,7 +22,8 @@ from celery.exceptions import Reject
 from celery.worker import state
 from PIL import Image
 
-from serving import backlog, broker, crew, databases, jobs, places, tasks, worker
+from serving import __main__ as served
+from serving import backlog, broker, crew, databases, jobs, keeper, places, tasks, worker
 from serving.backlog import Backlog, Full, Job
 from serving.problems import Refusal
 from serving.tasks import Task
@@ -178,6 +182,36 @@ def test_a_full_backlog_takes_no_more_until_something_is_done(
     store.add("sepia", [b"cc"])
 
 
+def test_results_that_are_kept_take_room_until_they_are_swept(store: Backlog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backlog, "MEGABYTES", 1e-4)
+    monkeypatch.setattr(backlog, "WEIGHED", 0)
+    job = store.add("hello", [])
+    store.finish(taken(store, job), "é" * 40)
+    assert row(store, job).size == 82
+    store.cancel(store.add("sepia", [b"0" * 18]))
+    with pytest.raises(Full, match=r"^0 jobs of .* results are kept for 24 hours"):
+        store.add("sepia", [b"0" * 19])
+    clock.now += backlog.KEPT + 1
+    store.sweep()
+    store.add("sepia", [b"0" * 19])
+
+
+def test_machines_that_share_a_database_go_by_its_clock(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = Backlog(postgres, FAMILY)
+    monkeypatch.setattr(backlog, "time", SimpleNamespace(time=lambda: 0.0, monotonic=time.monotonic))
+    wrong = Backlog(postgres, FAMILY)
+    job = wrong.add("hello", [])
+    assert abs(job.created - time.time()) < 3600
+    assert true.hand() == [job.id]
+    held = taken(wrong, job)
+    assert true.lost(lambda _: False) == 0
+    assert true.finish(held, {"results": []})
+    assert wrong.kept(row(wrong, job))
+    true.sweep()
+    wrong.sweep()
+    assert wrong.result(job) == {"results": []}
+
+
 def test_the_position_counts_what_is_queued_before(store: Backlog) -> None:
     first, second, third = (store.add("hello", []) for _ in range(3))
     assert [store.before(job) for job in (first, second, third)] == [0, 1, 2]
@@ -216,6 +250,95 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert places.gone(f"{places.here()}:{2**22 + 1}:1.00")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="psutil's own time is compared elsewhere")
+def test_a_clock_that_is_set_makes_nobody_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = places.myself()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 1.0)
+    assert not places.gone(name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="psutil reads it elsewhere")
+def test_a_process_of_any_name_is_known(tmp_path: Path) -> None:
+    program = tmp_path / "a) S 1 (b 2"
+    program.symlink_to("/bin/cat")
+    with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
+        name = places.named(process.pid)
+        assert int(name.rpartition(":")[2]) >= int(places.myself().rpartition(":")[2]), "ticks, since which it runs"
+        assert not places.gone(name)
+        process.kill()
+        process.wait()
+        assert places.gone(name)
+
+
+@pytest.mark.parametrize(("words", "wanted"), [([], "3"), (["--jobs", "2"], "2"), (["--jobs", "0"], "0")])
+def test_the_number_of_workers_is_the_environments_unless_it_is_given(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], wanted: str
+) -> None:
+    assert serving_with(monkeypatch, words) == wanted
+
+
+def test_a_bad_number_of_workers_is_named_where_it_was_given(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        serving_with(monkeypatch, ["--jobs", "-1"])
+    assert "BadSize: --jobs (make serve jobs=...)='-1' is no number" in capsys.readouterr().err
+
+
+def serving_with(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> str:
+    """JOBS_WORKERS as a service sees it that is begun with these words where it was 3."""
+    seen: list[str] = []
+    monkeypatch.setattr(os, "environ", dict(os.environ) | {"JOBS_WORKERS": "3"})
+    monkeypatch.setattr(sys, "argv", ["serving", "--family", FAMILY, *words])
+    monkeypatch.setattr(served, "_serve", lambda *_: seen.append(os.environ["JOBS_WORKERS"]))
+    served.main()
+    return seen[0]
+
+
+# The keeper, in this process
+
+
+class Holding:
+    """A broker that takes every id, and says how many it holds."""
+
+    away = None
+
+    def __init__(self, held: int) -> None:
+        self.held, self.given = held, list[str]()
+
+    def hand(self, ids: list[str]) -> list[str]:
+        self.given += ids
+        return []
+
+    def waiting(self) -> int:
+        return self.held
+
+
+def test_jobs_that_come_all_the_time_keep_nobody_from_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY)
+    looks: list[int] = []
+    monkeypatch.setattr(store, "lost", lambda _: looks.append(1))
+    kept = keeper.Keeper(store, Holding(0))  # type: ignore[arg-type]
+    kept.turn(woken=True)
+    monkeypatch.setattr(keeper, "INTERVAL", 1e9)
+    kept.turn(woken=True)
+    assert len(looks) == 1
+    monkeypatch.setattr(keeper, "INTERVAL", 0)
+    kept.turn(woken=True)
+    assert len(looks) == 2
+
+
+@pytest.mark.parametrize(
+    ("held", "waited", "times"), [(0, 4, 1), (0, 6, 2), (3, 599, 1), (3, 601, 2), (backlog.MOST, 601, 2), (backlog.MOST + 1, 601, 1)]
+)
+def test_an_id_that_got_lost_is_handed_over_again(tmp_path: Path, clock: Clock, held: int, waited: int, times: int) -> None:
+    store, node = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY, clock), Holding(held)
+    kept = keeper.Keeper(store, node)  # type: ignore[arg-type]
+    job = store.add("hello", [])
+    kept.look()
+    clock.now += waited
+    kept.look()
+    assert node.given == [job.id] * times
+
+
 class Idle(NamedTuple):
     """A desk without a model."""
 
@@ -239,6 +362,11 @@ def test_sepia_is_brown_of_the_same_size() -> None:
     assert (picture.mode, picture.size) == ("RGB", (64, 48))
     red, green, blue = picture.getpixel((32, 24))  # type: ignore[misc]
     assert red > green > blue > 0
+
+
+def test_a_large_picture_is_reduced_before_it_is_sepia() -> None:
+    picture = opened(tasks.sepia(encoded(Image.new("L", (3000, 1500))), Idle(jobs.configs.serving(FAMILY))))
+    assert picture.size == (tasks.SIDE, tasks.SIDE // 2)
 
 
 def test_sepia_refuses_what_is_no_picture() -> None:
@@ -313,14 +441,50 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(bench: worker.Bench) ->
 
 
 def test_an_id_goes_back_to_the_broker_while_the_database_is_away(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object) -> None:
-        raise databases.NoDatabase("away")
-
     monkeypatch.setattr(bench.jobs, "take", away)
     monkeypatch.setattr(worker, "BEAT", 0)
     with pytest.raises(Reject) as caught:
         bench.work("1")
     assert caught.value.requeue
+
+
+def away(*_: object) -> None:
+    raise databases.NoDatabase("away")
+
+
+@pytest.mark.parametrize("at", ["file", "hold", "finish"])
+def test_a_job_at_which_the_database_went_away_is_given_back(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    monkeypatch.setattr(worker, "BEAT", 0)
+    with monkeypatch.context() as broken, pytest.raises(Reject):
+        broken.setattr(bench.jobs, at, away)
+        broken.setattr(bench.jobs, "give_back", away)
+        worked(bench, lambda *_: {}, b"one", b"two")
+        bench.beat()
+    (job,) = bench.left
+    assert row(bench.jobs, job).state == "running"
+    bench.beat()
+    waiting = row(bench.jobs, job)
+    assert (waiting.state, waiting.tries, waiting.handed, bench.left) == ("queued", 0, None, [])
+    bench.work(job.id)
+    assert row(bench.jobs, job).state == "done"
+
+
+def test_what_goes_wrong_at_the_end_of_a_job_is_a_try(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr(bench.jobs, "finish", full)
+    job = worked(bench, lambda *_: {}, b"one")
+    assert (job.state, job.tries) == ("queued", 1)
+    assert "RuntimeError" in str(job.reason)
+
+
+def test_a_result_that_is_too_large_is_a_problem_of_its_picture(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "MEGABYTES", 1e-4)
+    job = worked(bench, lambda file, _: {"seen": file.decode()}, b"1" * 50, b"2" * 50, b"3")
+    first, second, third = bench.jobs.result(job)["results"]
+    assert (first, third) == ({"seen": "1" * 50}, {"seen": "3"})
+    assert (second["problem"]["status"], second["problem"]["reason"]) == (413, "result too large")
 
 
 def test_a_worker_says_that_it_lives_while_it_gets_on(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
