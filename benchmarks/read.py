@@ -57,7 +57,7 @@ def peer(folder: Path) -> Read:
 
     network = model.build(Model.model_construct(**manifests.read(folder)["config"]["model"])).eval()  # checked when it was trained
     network.load_state_dict(load_file(folder / "native/network.safetensors"))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     return lambda batch: network.read(torch.from_numpy(batch))
 
 
