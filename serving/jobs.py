@@ -159,7 +159,7 @@ def mount(app: FastAPI, family: str, kinds: Sequence[str] = bodies.KINDS) -> Non
         """Take a job in: one or many pictures, which are worked on when their turn comes. The answer has the job's id."""
         queue: Queue = app.state.queue
         task = chosen(request, queue.tasks)
-        files = await _files(request, queue, kinds) if queue.tasks[task].takes else []
+        files = await _files(request, queue, kinds) if queue.tasks[task].takes else _nothing(request, task)
         told = await queue.add(task, files, _user(request))
         return JSONResponse(told, 202, {"Location": f"jobs/{told['id']}"})
 
@@ -199,6 +199,13 @@ def chosen(request: Request, known: dict[str, Task]) -> str:
     if name not in known:
         raise Refusal(422, "bad task", f"task={name[: queries.SHOWN]!r} is not known. Choose one of: {', '.join(known)}.")
     return name
+
+
+def _nothing(request: Request, task: str) -> list[bytes]:
+    """No files. Raises Refusal 422 for a body, which this task would not look at."""
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        raise Refusal(422, "unwanted body", f"task={task} takes no picture. Send it without a body.")
+    return []
 
 
 async def _files(request: Request, queue: Queue, kinds: Sequence[str]) -> list[bytes]:

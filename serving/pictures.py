@@ -13,6 +13,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a walk over all pixels, and need not hold more than 30 bytes
 LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 500_000, 12  # within all three a picture is decoded in a few milliseconds
 INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megabyte each, unpacked with its header
+EXIF, PARTS = b"Exif\0\0", 3  # of a JPEG: each may be 64 KB, of which Pillow 12 makes hundreds of megabytes while it opens them
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
 
 
@@ -21,6 +22,9 @@ def opened(content: bytes, limit_megapixels: float, also: str = "") -> Image.Ima
 
     `also` names what else the service reads.
     """
+    if content[:2] == b"\xff\xd8" and (parts := content.count(EXIF)) > PARTS:
+        words = f"The JPEG picture has {parts} parts of EXIF; at most {PARTS} are read. Save it again, without its metadata."
+        raise Refusal(422, "too much EXIF", words)
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own bomb check names neither size nor remedy; the one below is stricter
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
