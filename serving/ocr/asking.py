@@ -131,7 +131,7 @@ class Asking:
         answer = await answers.answered(Body(False, content), self.state.champion.served, self.state.limits)
         return await self._told(answer, content, f"Read in {(time.perf_counter() - begun) * 1000:.0f} ms{how or '.'}")
 
-    async def _step(self, told: dict[str, Any], content: bytes | None) -> Step:
+    async def _step(self, told: dict[str, Any], content: bytes) -> Step:
         """A job in words, or its answer."""
         if told["state"] == backlog.DONE:
             return await self._done(told, content)
@@ -139,14 +139,14 @@ class Asking:
             return Step(problem=f"The job is {told['state']}. {told['reason'] or ''}".strip())
         return Step(waiting(told), told["id"], None if told["state"] == backlog.QUEUED else share(told))
 
-    async def _done(self, told: dict[str, Any], content: bytes | None) -> Step:
+    async def _done(self, told: dict[str, Any], content: bytes) -> Step:
         result = told["result"]["results"][0]
         if "problem" in result:
             return Step(problem=result["problem"]["detail"])
         return await self._told(result, content, f"Read by the queue in {lasted(told):.1f} s.")
 
-    async def _told(self, answer: dict[str, Any], content: bytes | None, words: str) -> Step:
-        if content is None or not answer["lines"]:
+    async def _told(self, answer: dict[str, Any], content: bytes, words: str) -> Step:
+        if not answer["lines"]:
             return Step(words, answer=answer)
         page, scale = shown((await self._pages(content, most=1))[0])
         return Step(words, answer=answer, page=page, scale=scale)
