@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from pipelines import errors
-from serving import authority, databases, passwords, users
+from pipelines import databases, errors
+from serving import authority, passwords, users
 from serving.users import Users
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects import postgresql, sqlite
 
-from serving import databases
+from pipelines import databases
 from serving.users import METADATA, Clock, normal
 
 NAME_MOST = 10  # wrong passwords for one name; this one is refused already

@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import stores
-from serving import databases, passwords, tokens
+from pipelines import databases, stores
+from serving import passwords, tokens
 from serving.attempts import PAUSE, Attempts, Locked
 from serving.sessions import Renewal, Sessions
 from serving.tokens import Claims, Tokens, Unaccepted

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from pipelines import stores
-from serving import databases
+from pipelines import databases, stores
 from serving.users import Clock
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "jobs"

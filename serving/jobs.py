@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
 from pipelines.configs import Serving
+from pipelines.databases import NoDatabase
 from serving import backlog, bodies, broker, crew, dataurls, endpoints, problems, queries, tasks
 from serving.backlog import Backlog, Full, Job
 from serving.crew import Crew
-from serving.databases import NoDatabase
 from serving.keeper import Keeper
 from serving.problems import Refusal
 from serving.tasks import Task

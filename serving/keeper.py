@@ -6,10 +6,10 @@ import time
 
 from prometheus_client import Gauge
 
+from pipelines.databases import NoDatabase
 from serving import places
 from serving.backlog import MOST, Backlog
 from serving.broker import Broker
-from serving.databases import NoDatabase
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 1.0  # seconds between two looks

@@ -7,7 +7,7 @@ from enum import Enum
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Row
 
-from serving import databases
+from pipelines import databases
 from serving.users import SESSIONS, USERS, Clock, User, revoke
 
 GRACE = 10  # seconds in which a browser's other requests may still carry the cookie before

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
-from serving import databases, passwords
+from pipelines import databases
+from serving import passwords
 
 Clock = Callable[[], float]  # seconds since 1970
 NAME = re.compile(r"\w[\w.@+-]{0,63}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from serving.databases import NoDatabase
+from pipelines.databases import NoDatabase
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")

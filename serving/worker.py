@@ -21,10 +21,10 @@ from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from pipelines import configs, errors, families
+from pipelines.databases import NoDatabase
 from serving import backlog, broker, champion, places, problems, tasks, telemetry
 from serving.backlog import Backlog, Job
 from serving.champion import Champion, Served
-from serving.databases import NoDatabase
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")

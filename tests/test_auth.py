@@ -23,8 +23,8 @@ import sqlalchemy as sa
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from pipelines import configs
-from serving import attempts, auth, databases, endpoints, guard, signing, telemetry, tokens, waiting
+from pipelines import configs, databases
+from serving import attempts, auth, endpoints, guard, signing, telemetry, tokens, waiting
 from serving.authority import Authority
 from serving.limits import Limited
 from tests.forms import encoded, seven

@@ -16,8 +16,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import event, inspect
 
+from pipelines import databases
 from pipelines.families.gravures.parts import lenses
-from serving import databases
 from serving.gravures import catalogue
 from serving.gravures.catalogue import BadCatalogue, BadSearch, Catalogue, Unknown
 from serving.gravures.tables import Base

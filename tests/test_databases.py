@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from serving import databases
+from pipelines import databases
 from tests.conftest import ROOT
 from tests.postgres import QUOTED, Cluster
 from tests.services import free_port
@@ -30,7 +30,7 @@ revision, down_revision = "0002", "0001"
 def upgrade():
     op.add_column("books", sa.Column("pages", sa.Integer))
 """
-MIGRATE = "import sys; from pathlib import Path; from serving import databases; databases.migrated(sys.argv[1], Path(sys.argv[2]))"
+MIGRATE = "import sys; from pathlib import Path; from pipelines import databases; databases.migrated(sys.argv[1], Path(sys.argv[2]))"
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_a_newer_database_is_refused(url: str, folder: Path) -> None:
 def test_writers_take_turns(url: str, folder: Path) -> None:
     """Each reads, then writes what it read and one more: without the lock at the start SQLite refuses all but one."""
     script = """
-import sys; from sqlalchemy import text; from serving import databases
+import sys; from sqlalchemy import text; from pipelines import databases
 made = databases.engine(sys.argv[1])
 for _ in range(20):
     with databases.writing(made) as connection:

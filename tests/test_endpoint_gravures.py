@@ -15,11 +15,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageOps
 
 from pipelines import folders
+from pipelines.databases import NoDatabase
 from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Convention
 from serving import bodies, problems
-from serving.databases import NoDatabase
 from serving.gravures import answers, shelf
 from serving.problems import Refusal
 from tests import asked, engravers

@@ -22,8 +22,9 @@ from celery.exceptions import Reject
 from celery.worker import state
 from PIL import Image
 
+from pipelines import databases
 from serving import __main__ as served
-from serving import backlog, broker, crew, databases, jobs, keeper, places, tasks, worker
+from serving import backlog, broker, crew, jobs, keeper, places, tasks, worker
 from serving.backlog import Backlog, Full, Job
 from serving.problems import Refusal
 from serving.tasks import Task

@@ -10,7 +10,8 @@ import argon2
 import pytest
 import sqlalchemy as sa
 
-from serving import attempts, databases, passwords, tokens, users
+from pipelines import databases
+from serving import attempts, passwords, tokens, users
 from serving.attempts import Locked
 from serving.authority import Authority, Granted, WrongPassword
 from serving.tokens import Unaccepted

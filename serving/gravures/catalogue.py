@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, distinct, func, insert, or_, select, update
 
-from pipelines import folders
-from serving import databases
+from pipelines import databases, folders
 from serving.gravures.tables import Base, Brought, Engraving, Lens, Mark, Tag
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "catalogue"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from serving.databases import NoDatabase
+from pipelines.databases import NoDatabase
 from serving.gravures import catalogue
 from serving.gravures.catalogue import Catalogue
 from serving.gravures.shown import Pictures
