@@ -1,7 +1,9 @@
-"""registry/<family>.jsonl: every decision that changed the champion, append-only, each line chained to the one before.
+"""registry/<family>.jsonl: every decision ever made, append-only, each line chained to the one before.
 
 The append is the commit point of a promotion; everything else (MLflow, the model store, the pointer that services
-follow, champion.json) is rebuilt from here.
+follow, champion.json) is rebuilt from here. `event` says what was decided: "promote" and "rollback" change the
+champion; "refuse" (the gate stayed closed) and "challenge" (a challenger was set or taken away) do not. `version` is
+what stands after the line: null where nothing does.
 """
 
 import itertools
@@ -15,6 +17,7 @@ from typing import Any
 from pipelines import folders
 
 ROOT = Path("registry")
+CHANGE = ("promote", "rollback")  # events that change the champion
 Line = dict[str, Any]
 
 
@@ -70,32 +73,45 @@ def _parsed(text: bytes) -> Line:
 
 
 def append(family: str, event: str, key: str, facts: dict[str, Any], after: str | None) -> Line:
-    """Commit a decision that was made looking at head `after`; the same key again returns the line it already has.
+    """Commit a decision that was made looking at head `after`; the same event and key again return the line they already have.
 
-    `facts` are the line's own; version numbers of promotions are given here, in order. One writer at a time.
-    Raises Overtaken when another decision came first.
+    `facts` are the line's own; `version` is given here, a new one to a promotion, but for a rollback, which names its own.
+    One writer at a time. Raises Overtaken when the champion has changed since; what changed nothing is in nobody's way.
     """
     ROOT.mkdir(exist_ok=True)
     with folders.locked(ROOT / ".lock"):
         lines = read(family)
-        known = next((line for line in lines if line["key"] == key), None)
-        if not known and _head(lines) != after:
+        known = next((line for line in lines if (line["event"], line["key"]) == (event, key)), None)
+        if not known and _overtaken(lines, after):
             raise Overtaken(f"{path(family)} has grown to line {len(lines)} while this was being decided. Decide again: `make promote`.")
         return known or _written(path(family), _next(family, event, key, facts, lines))
 
 
+def _overtaken(lines: list[Line], after: str | None) -> bool:
+    """Has the champion changed since `after` was the last line, or is there no such line any more?"""
+    heads = [None, *(line["hash"] for line in lines)]
+    return after not in heads or bool(decisions(lines[heads.index(after) :]))
+
+
 def _next(family: str, event: str, key: str, facts: dict[str, Any], lines: list[Line]) -> Line:
+    standing = champion(lines)
     line = {
         "seq": len(lines) + 1,
         "previous": lines[-1]["hash"] if lines else None,
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": _time(lines),
         "event": event,
         "family": family,
-        "version": len(versions(lines)) + 1,
+        "version": len(versions(lines)) + 1 if event == "promote" else standing and standing["version"],
         "key": key,
         **facts,
     }
     return {**line, "hash": folders.hash_of(line)}
+
+
+def _time(lines: list[Line]) -> str:
+    """Now, in UTC; where the clock has jumped back, the time of the line before: `seq` is the order, and time never goes against it."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return max(now, lines[-1]["time"]) if lines else now
 
 
 def _written(file: Path, line: Line) -> Line:
@@ -116,9 +132,20 @@ def versions(lines: list[Line]) -> dict[int, Line]:
     return {line["version"]: line for line in lines if line["event"] == "promote"}
 
 
+def decisions(lines: list[Line]) -> list[Line]:
+    """Those that changed the champion, oldest first: promotions and rollbacks."""
+    return [line for line in lines if line["event"] in CHANGE]
+
+
+def decision(lines: list[Line]) -> Line | None:
+    """The one by which the champion stands: a promotion or a rollback, whatever was refused or challenged since."""
+    return next(reversed(decisions(lines)), None)
+
+
 def champion(lines: list[Line]) -> Line | None:
-    """The promotion that stands: that of the last line's version."""
-    return versions(lines)[lines[-1]["version"]] if lines else None
+    """The promotion that stands: that of the last decision's version."""
+    last = decision(lines)
+    return versions(lines)[last["version"]] if last else None
 
 
 def version(family: str, number: int) -> Line:
@@ -131,18 +158,15 @@ def version(family: str, number: int) -> Line:
 
 
 def head(family: str) -> str | None:
-    """The hash of the last line: names the state of all decisions."""
-    return _head(read(family))
-
-
-def _head(lines: list[Line]) -> str | None:
+    """The hash of the last line: names the state of the whole ledger. What stands is named by decision()."""
+    lines = read(family)
     return lines[-1]["hash"] if lines else None
 
 
 def rolled_back(lines: list[Line]) -> dict[str, int]:
     """{digest: version} of what somebody rolled back from and nobody has brought back."""
     gone: dict[str, int] = {}
-    for before, line in itertools.pairwise(lines):
+    for before, line in itertools.pairwise(decisions(lines)):
         if line["event"] == "rollback":
             gone[before["digest"]] = before["version"]
             gone.pop(line["digest"], None)

@@ -29,7 +29,7 @@ def reconcile(family: str) -> None:
     with folders.locked(tracking.ROOT / f".{family}.lock"):
         candidate_runs(store, family)
         runs = {number: _run(store, line) for number, line in ledger.versions(lines).items()}
-        if lines:
+        if ledger.decisions(lines):
             _register(store, family, lines, runs)
             _serve(family, lines, runs)
         folders.write_json(STAMPS / f"{family}.json", {"head": ledger.head(family)})
@@ -169,7 +169,7 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
     except outputs.NotHere as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
-    about = {"promotion": line, "decision": lines[-1], "card": _data_card(line), "released": not _trained_here(line)}
+    about = {"promotion": line, "decision": ledger.decision(lines), "card": _data_card(line), "released": not _trained_here(line)}
     stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
     stores.say_released(family)
 

@@ -47,13 +47,15 @@ def settle(family: str) -> None:
 
 
 def _settled(family: str) -> bool:
-    """Was the pointer written for the ledger's last line, and does the store hold what it names, undamaged?"""
-    head = ledger.head(family)
+    """Was the pointer written for the decision that stands, and does the store hold what it names, undamaged?"""
+    stands = ledger.decision(ledger.read(family))
     try:
         pointer = stores.pointed(family)
     except stores.NoChampion:
         return False
-    return pointer.get("decision", {}).get("hash") == head and stores.holds(pointer["tag"], pointer["model"]["digest"])
+    return pointer.get("decision", {}).get("hash") == (stands and stands["hash"]) and stores.holds(
+        pointer["tag"], pointer["model"]["digest"]
+    )
 
 
 class Champion:

@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from pipelines import ledger
-from tests.conftest import environment
+from pipelines import families, ledger
+from tests.conftest import ROOT, environment
 
 
 def append(event: str, key: str, facts: dict[str, object]) -> dict[str, object]:
@@ -38,6 +39,57 @@ def test_the_same_decision_never_makes_a_second_line() -> None:
     first = append("promote", "a", FACTS)
     assert append("promote", "a", {**FACTS, "digest": "other"}) == first
     assert len(ledger.read("digits")) == 1
+
+
+def test_what_is_refused_or_challenged_changes_nothing_that_stands() -> None:
+    """`version` is what stands after a line; a new version is a promotion's alone."""
+    assert append("refuse", "a", FACTS)["version"] is None
+    assert ledger.champion(ledger.read("digits")) is None
+    one, two = (append("promote", key, {**FACTS, "digest": key}) for key in "ab")
+    back = append("rollback", "c", {**FACTS, "digest": "a", "version": 1})
+    later = [append(event, "d", {**FACTS, "digest": "other"}) for event in ("refuse", "challenge")]
+    lines = ledger.read("digits")
+    assert [line["seq"] for line in later] == [5, 6]
+    assert [line["version"] for line in lines] == [None, 1, 2, 1, 1, 1]
+    assert ledger.decisions(lines) == [one, two, back]
+    assert (ledger.decision(lines), ledger.champion(lines), ledger.versions(lines)) == (back, one, {1: one, 2: two})
+    assert ledger.rolled_back(lines) == {"b": 2}
+
+
+@pytest.mark.parametrize("event", ["refuse", "challenge"])
+def test_the_same_refusal_makes_one_line_and_bars_no_promotion(event: str) -> None:
+    first = append(event, "a", FACTS)
+    assert append(event, "a", {**FACTS, "figures": "measured again"}) == first
+    assert append("promote", "a", FACTS)["version"] == 1
+    assert append(event, "a", FACTS) == first
+    assert [line["event"] for line in ledger.read("digits")] == [event, "promote"]
+
+
+@pytest.mark.parametrize("event", ["refuse", "challenge"])
+def test_what_changes_no_champion_overtakes_nobody(event: str) -> None:
+    seen = str(append("promote", "a", FACTS)["hash"])
+    append(event, "b", FACTS)
+    assert ledger.append("digits", "promote", "c", FACTS, after=seen)["version"] == 2
+    with pytest.raises(ledger.Overtaken):
+        ledger.append("digits", event, "d", FACTS, after=seen)
+
+
+def test_a_clock_that_jumps_back_never_turns_the_order_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line says the time of the one before until the clock has caught up."""
+    hours = iter([10, 8, 9, 11])
+    monkeypatch.setattr(ledger.time, "gmtime", lambda: time.struct_time((2026, 11, 1, next(hours), 0, 0, 6, 305, 0)))
+    times = [append("promote", key, FACTS)["time"] for key in "abcd"]
+    assert times == [f"2026-11-01T{hour}:00:00Z" for hour in (10, 10, 10, 11)]
+    assert [line["key"] for line in ledger.read("digits")] == list("abcd")
+
+
+@pytest.mark.parametrize("family", families.names())
+def test_the_ledgers_of_the_project_are_whole(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    lines = ledger.read(family)
+    standing = ledger.champion(lines)
+    assert standing
+    assert ledger.decisions(lines)[-1]["version"] == standing["version"]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
