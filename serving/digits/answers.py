@@ -69,6 +69,16 @@ def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]
     return {"prediction": ranking[0]["digit"], "confidence": ranking[0]["confidence"], "ranking": ranking, **signature(served)}
 
 
+def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Do two models say the same digit of one picture?"""
+    return bool(answer["prediction"] == other["prediction"])
+
+
+def confidence(answer: dict[str, Any]) -> float | None:
+    """How sure the model is of it."""
+    return float(answer["confidence"])
+
+
 def told(answer: dict[str, Any]) -> str:
     """An answer as a person reads it: the ranking as bars, and where it comes from."""
     rows = [f"  {rank['digit']}  {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["ranking"]]

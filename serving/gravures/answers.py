@@ -209,6 +209,16 @@ async def verre(word: str, served: Served, shelf: Shelf) -> dict[str, Any]:
     return {**lens, "picture": address, "picture_note": note, "model": served.pointer["model"]}
 
 
+def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Do two models find the same engraving nearest to one picture?"""
+    return bool(answer["matches"][0]["engraving"] == other["matches"][0]["engraving"])
+
+
+def confidence(answer: dict[str, Any]) -> float | None:
+    """How similar the nearest engraving is."""
+    return float(answer["matches"][0]["similarity"])
+
+
 def told(answer: dict[str, Any]) -> str:
     """An answer as a person reads it: the engravings, how similar they are, which lenses bear them, and where it comes from."""
     best, wide = answer["matches"][0], max(len(match["engraving"]) for match in answer["matches"])

@@ -72,6 +72,16 @@ def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]
     }
 
 
+def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Do two models say the same class of one picture?"""
+    return bool(answer["prediction"] == other["prediction"])
+
+
+def confidence(answer: dict[str, Any]) -> float | None:
+    """How sure the model is of it."""
+    return float(answer["confidence"])
+
+
 def told(answer: dict[str, Any]) -> str:
     """An answer as a person reads it: the ranking as bars, and where it comes from."""
     rows = [

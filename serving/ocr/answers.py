@@ -82,6 +82,16 @@ def together(lines: list[dict[str, Any]]) -> dict[str, Any]:
     return {"text": "\n".join(line["text"] for line in lines), "confidence": round(sure, 4), "lines": lines}
 
 
+def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Do two models read the same text in one file?"""
+    return bool(answer["text"] == other["text"])
+
+
+def confidence(answer: dict[str, Any]) -> float | None:
+    """How sure the model is of the text; None where there is none."""
+    return float(answer["confidence"]) if answer["text"] else None
+
+
 def told(answer: dict[str, Any]) -> str:
     """An answer as a person reads it: what it says, line by line, how sure that is, and where the answer comes from."""
     if not answer["lines"]:

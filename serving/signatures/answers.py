@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.datastructures import QueryParams
 
+from pipelines import boxes
 from pipelines.configs import Serving
 from serving import bodies, dataurls, documents, queries
 from serving.bodies import Body
@@ -20,6 +21,7 @@ from serving.signatures.pages import Page
 
 KINDS = (*bodies.KINDS, "application/pdf")
 NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+SAME = 0.5  # intersection over union of two boxes of one signature
 
 Pixels = Annotated[float, Field(ge=0)]
 Box = Annotated[list[Pixels], Field(min_length=4, max_length=4, description="x, y, w, h in pixels; x and y are the top left corner")]
@@ -116,6 +118,40 @@ def answer(found: list[dict[str, Any]], served: Served, document: bool) -> dict[
     together = {key: [one for page in found for one in page[key]] for key in ("prediction", "scores")}
     counted = {"success": True, "prediction": together["prediction"], "count": len(together["scores"]), "scores": together["scores"]}
     return {**counted, **({"pages": found} if document else {}), **signature(served)}
+
+
+def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Do two models find the same signatures in one file: on each page as many, each in the place of one of the other's?"""
+    return answer["count"] == other["count"] and all(
+        len(ours) == len(theirs) and _paired(ours, theirs) for ours, theirs in zip(_boxed(answer), _boxed(other), strict=True)
+    )
+
+
+def _boxed(answer: dict[str, Any]) -> list[list[list[float]]]:
+    return [page["prediction"] for page in answer.get("pages") or [answer]]
+
+
+def _paired(ours: list[list[float]], theirs: list[list[float]]) -> bool:
+    """Can each box have one of its own among the others, at SAME or more? Paths are augmented, as Kuhn does (1955)."""
+    close, pairs = boxes.iou(ours, theirs) >= SAME, dict[int, int]()
+    return all(_placed(row, close, pairs, set()) for row in range(len(ours)))
+
+
+def _placed(row: int, close: NDArray[np.bool_], pairs: dict[int, int], tried: set[int]) -> bool:
+    """Give a row a column {column: row} that is close to it; whoever has that already is given another."""
+    for column in np.flatnonzero(close[row]).tolist():
+        if column in tried:
+            continue
+        tried.add(column)
+        if column not in pairs or _placed(pairs[column], close, pairs, tried):
+            pairs[column] = row
+            return True
+    return False
+
+
+def confidence(answer: dict[str, Any]) -> float | None:
+    """How sure the model is of its signatures, on average; None where it finds none."""
+    return float(np.mean(answer["scores"])) if answer["scores"] else None
 
 
 def told(answer: dict[str, Any]) -> str:
