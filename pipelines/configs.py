@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from pipelines import errors, families
 
@@ -22,6 +22,13 @@ class Page(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Shadowed(Page):
+    """What a candidate must have shown as challenger, beside the champion's answers: so many of them, and the share that agreed."""
+
+    agreement: float = Field(default=0, ge=0, le=1)
+    samples: int = Field(default=1, gt=0)
+
+
 class Gate(Page):
     """What a challenger must show to become champion, of the family's headline metric on the validation split."""
 
@@ -30,12 +37,28 @@ class Gate(Page):
     confidence: float = Field(gt=0, lt=1)
     size_mb: float = Field(gt=0)
     latency: Literal["realtime", "interactive", "patient"]
+    shadow: Shadowed | None = None
+
+    @model_serializer(mode="wrap")
+    def _asked(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `shadow` where it is not asked for: decisions that were made before there was one keep their keys."""
+        asked: dict[str, Any] = dump(self)
+        return {key: value for key, value in asked.items() if key != "shadow" or value is not None}
+
+
+class Predictions(Page):
+    """What is recorded of answers: which share of them, for how many days (null: for good), and whether with what was sent."""
+
+    share: float = Field(default=1.0, ge=0, le=1)
+    days: float | None = Field(default=30, gt=0)
+    inputs: bool = False
 
 
 class Serving(Page):
     """Limits of the endpoint: megabytes of a body, megapixels of a picture, seconds of a request, requests at work, pictures in a batch.
 
-    `limit_pages` and `runtime` are of families that read documents, or can answer by more than one runtime.
+    `limit_pages` and `runtime` are of families that read documents, or can answer by more than one runtime; `shadow` is the share of
+    the requests that a challenger is given too.
     """
 
     limit_mb: float = Field(gt=0)
@@ -43,6 +66,8 @@ class Serving(Page):
     limit_seconds: float = Field(gt=0)
     queue: int = Field(gt=0)
     batch: int = Field(gt=0)
+    predictions: Predictions = Predictions()
+    shadow: float = Field(default=0.1, ge=0, le=1)
     limit_pages: int = Field(default=1, gt=0)
     runtime: Literal["onnxruntime", "opencv", "openvino"] | None = None
 
