@@ -44,6 +44,12 @@ def schema(challenger: dict[str, Any], champion: dict[str, Any]) -> Condition:
     )
 
 
+def returned(family: str, rolled_back: int | None) -> list[Condition]:
+    """Asked only of what somebody rolled back from: only somebody brings it back. `rolled_back` is its version, or None."""
+    words = f"it was version {rolled_back} and was rolled back; `make rollback family={family} to={rolled_back}` brings it back"
+    return [Condition("returned", False, words)] if rolled_back else []
+
+
 def gain(gate: Gate, headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, seed: int) -> Condition:
     """Paired bootstrap over the same examples: the share of resamples in which the challenger gains more than asked."""
     gains = resampled(headline, challenger, champion, seed)

@@ -1,4 +1,4 @@
-"""The best candidate against the champion: decide, say why, commit to the ledger when the gate opens."""
+"""The best candidate against the champion: decide, say why, commit the promotion or the refusal to the ledger."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def promote(cfg: Config) -> dict[str, Any]:
         registry.candidate_runs(tracking.client(), cfg.family)
         decision["words"] += " This is an experiment: it decides but never promotes."
     else:
-        if decision["open"]:
+        if not _stands(decision["digest"], lines):
             decision["version"] = commit(cfg, board[0], decision, lines)["version"]
         registry.reconcile(cfg.family)
     show(board, headline(cfg), decision)
@@ -70,11 +70,16 @@ def _report(family: str, candidate: str) -> Report | None:
 
 
 def decide(cfg: Config, challenger: Report, lines: list[Line]) -> dict[str, Any]:
-    """The decision, its key, and each condition in words."""
-    standing = ledger.champion(lines)
-    key = folders.hash_of([challenger["digest"], standing and standing["digest"], cfg.gate.model_dump(), challenger["data"]])
+    """The decision, its key, and each condition in words.
+
+    The key is of the candidate, the decision by which the champion stands, gate and data. What grows by itself, such as a
+    shadow's samples, is no part of it: each look would be another decision.
+    """
+    standing, stands_by = ledger.champion(lines), ledger.decision(lines)
+    key = folders.hash_of([challenger["digest"], stands_by and stands_by["hash"], cfg.gate.model_dump(), challenger["data"]])
     asked = gate.conditions(cfg.gate, headline(cfg), challenger) + (_against(cfg, challenger, standing) if standing else [])
-    opens, words = _verdict(cfg.family, challenger, lines, asked)
+    asked += gate.returned(cfg.family, ledger.rolled_back(lines).get(challenger["digest"]))
+    opens, words = _verdict(challenger, lines, asked)
     return {
         "family": cfg.family,
         "candidate": challenger["candidate"],
@@ -88,20 +93,20 @@ def decide(cfg: Config, challenger: Report, lines: list[Line]) -> dict[str, Any]
     }
 
 
-def _verdict(family: str, challenger: Report, lines: list[Line], asked: list[Condition]) -> tuple[bool, str]:
-    name, digest, standing = challenger["candidate"], challenger["digest"], ledger.champion(lines)
+def _verdict(challenger: Report, lines: list[Line], asked: list[Condition]) -> tuple[bool, str]:
+    name, standing = challenger["candidate"], ledger.champion(lines)
     failed = [condition.words for condition in asked if not condition.holds]
-    rolled_back = ledger.rolled_back(lines).get(digest)
-    if standing and standing["digest"] == digest:
+    if standing and _stands(challenger["digest"], lines):
         return False, f"{name} is the champion already: version {standing['version']}."
-    if rolled_back:
-        return (
-            False,
-            f"{name} was version {rolled_back} and was rolled back. `make rollback family={family} to={rolled_back}` brings it back.",
-        )
     if failed:
         return False, f"The gate stays closed for {name}: {'; '.join(failed)}."
     return True, f"The gate opens for {name}: {'; '.join(condition.words for condition in asked)}."
+
+
+def _stands(digest: str, lines: list[Line]) -> bool:
+    """Is this model the champion already? Then there is nothing to commit."""
+    standing = ledger.champion(lines)
+    return standing is not None and bool(standing["digest"] == digest)
 
 
 def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]:
@@ -122,10 +127,22 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
 
 
 def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: list[Line]) -> Line:
-    """Append the promotion to the ledger: from here on it stands, whatever happens to this process."""
+    """Append the promotion, or the refusal, to the ledger: from here on it stands, whatever happens to this process.
+
+    A model that the same conditions refuse again, against the same champion, makes no second line, whatever its figures.
+    """
+    asked = sorted(decision["conditions"], key=lambda condition: bool(condition["holds"]))  # those that failed come first
+    failed = [condition["name"] for condition in asked if not condition["holds"]]
+    event, key = ("refuse", folders.hash_of([decision["key"], sorted(failed)])) if failed else ("promote", decision["key"])
+    facts = {**_facts(cfg, challenger), "reasons": [condition["words"] for condition in asked]}
+    return ledger.append(cfg.family, event, key, facts, after=lines[-1]["hash"] if lines else None)
+
+
+def _facts(cfg: Config, challenger: Report) -> dict[str, Any]:
+    """What a line says of the model that it is about."""
     folder = Path("models", challenger["candidate"])
     manifest, record = manifests.verified(folder), records.read(folder)
-    facts = {
+    return {
         "candidate": challenger["candidate"],
         "digest": manifest["digest"],
         "dvc": outputs.hash_of(folder),
@@ -136,9 +153,7 @@ def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: lis
         "run": record["key"],
         "started": record["started"],
         "figures": {key: challenger[key] for key in ("valid", "test", "examples", "seconds", "hardware")},
-        "reasons": [condition["words"] for condition in decision["conditions"]],
     }
-    return ledger.append(cfg.family, "promote", decision["key"], facts, after=lines[-1]["hash"] if lines else None)
 
 
 def show(board: list[Report], metric: str, decision: dict[str, Any]) -> None:

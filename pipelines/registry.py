@@ -198,8 +198,8 @@ def champion_report(line: Line) -> dict[str, Any]:
     return {**{key: line[key] for key in ("family", "candidate", "version", "digest")}, **line["figures"]}
 
 
-def rollback(family: str, to: int | None) -> Line:
-    """One more line in the ledger: another version stands again. Without `to`, the one before the standing one.
+def rollback(family: str, to: int | None, why: str | None = None) -> Line:
+    """One more line in the ledger: another version stands again, and why. Without `to`, the one before the standing one.
 
     Raises UnknownVersion, or outputs.NotHere when its files are not on this machine: then nothing is changed.
     """
@@ -212,7 +212,7 @@ def rollback(family: str, to: int | None) -> Line:
         )
     served(target)
     facts = {key: target[key] for key in ("version", "candidate", "digest", "data")}
-    reasons = [f"rolled back from version {standing['version'] if standing else None} by {getpass.getuser()}"]
+    reasons = [f"rolled back from version {standing['version'] if standing else None} by {getpass.getuser()}", *([why] if why else [])]
     key = folders.hash_of(["rollback", lines[-1]["hash"], target["version"]])
     line = ledger.append(family, "rollback", key, {**facts, "reasons": reasons}, after=lines[-1]["hash"])
     reconcile(family)
@@ -231,15 +231,16 @@ def warn(words: str) -> None:
 
 
 def main() -> None:
-    """`reconcile [--family NAME]` or `rollback --family NAME [--to N]`."""
+    """`reconcile [--family NAME]` or `rollback --family NAME [--to N] [--why WORDS]`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("verb", choices=["reconcile", "rollback"])
     parser.add_argument("--family", default=None)
     parser.add_argument("--to", type=int, default=None)
+    parser.add_argument("--why", default=None)
     asked = parser.parse_args()
     with errors.printed_once():
         if asked.verb == "rollback":
-            line = rollback(asked.family, asked.to)
+            line = rollback(asked.family, asked.to, asked.why)
             print(f"{asked.family}: version {line['version']} ({line['candidate']}) stands again; services follow within a second.")
             return
         for family in [asked.family] if asked.family else families.names():

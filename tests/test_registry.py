@@ -1,5 +1,6 @@
 """The ledger is the truth; MLflow, the store and the pointer are made to follow it, whatever is deleted, moved or killed."""
 
+import getpass
 import json
 import os
 import shutil
@@ -117,8 +118,9 @@ def test_a_version_made_by_hand_does_not_shift_the_numbers(two_versions: dict[st
 
 
 def test_rollback_is_one_more_line_and_stays(two_versions: dict[str, Any]) -> None:
-    line = registry.rollback("digits", None)
+    line = registry.rollback("digits", None, "it takes 7 for 1")
     assert (line["seq"], line["version"], line["event"]) == (3, 1, "rollback")
+    assert line["reasons"] == [f"rolled back from version 2 by {getpass.getuser()}", "it takes 7 for 1"]
     assert state()["champion"] == state()["pointer"]["version"] == 1
     again = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))
     assert not again["open"]
@@ -163,7 +165,10 @@ def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: d
 def test_rolled_back_stays_rolled_back_whatever_the_gate_says(two_versions: dict[str, Any]) -> None:
     registry.rollback("digits", None)
     decision = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.size_mb=24"]))
-    assert (decision["open"], len(ledger.read("digits"))) == (False, 3)
+    assert (decision["open"], decision["version"]) == (False, 1)
+    refused = ledger.read("digits")[3]
+    assert (refused["event"], refused["version"], refused["digest"]) == ("refuse", 1, two_versions["served"])
+    assert "make rollback family=digits to=2" in refused["reasons"][0]
 
 
 def test_a_model_trained_anew_is_not_promoted_on_old_figures(project: Path) -> None:

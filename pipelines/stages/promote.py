@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pipelines import ledger
+
 EXPERIMENT = "DVC_EXP_NAME"  # set by `dvc exp run`
 CODE = ("pipelines/gate.py", "pipelines/promotion.py")
 
@@ -27,7 +29,10 @@ def inputs(family: str, run: str) -> str:
 
 
 def unchanged(family: str, run: str) -> bool:
-    """Was this very decision made, and has all that follows from it been done?"""
+    """Was this very decision made, and has all that follows from the ledger been done on this machine?
+
+    The decision may have come with git: then it is the ledger that this machine has yet to follow.
+    """
     decision, stamp, pointer = (
         Path(*parts)
         for parts in (
@@ -36,9 +41,11 @@ def unchanged(family: str, run: str) -> bool:
             (".store", "champions", f"{family}.json"),
         )
     )
-    if EXPERIMENT in os.environ or not (decision.exists() and stamp.exists() and pointer.exists()):
+    if EXPERIMENT in os.environ or not (decision.exists() and stamp.exists()):
         return False
-    return bool(json.loads(decision.read_text()).get("inputs") == inputs(family, run))
+    decided, followed = json.loads(decision.read_text()), json.loads(stamp.read_text())
+    served = pointer.exists() or decided.get("version") is None
+    return bool(served and decided.get("inputs") == inputs(family, run) and followed["head"] == ledger.head(family))
 
 
 def main() -> None:
