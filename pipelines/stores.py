@@ -10,6 +10,7 @@ from pipelines import folders, manifests
 
 ROOT = Path(".store")
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
+CHAMPIONS, CHALLENGERS = "champions", "challengers"  # what a pointer names
 Pointer = dict[str, Any]
 
 
@@ -21,15 +22,23 @@ class NotStored(LookupError):
     """A model that the store does not hold, or holds damaged."""
 
 
-def put(folder: Path, version: int) -> str:
-    """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays."""
+def put(folder: Path, version: int | None) -> str:
+    """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays.
+
+    `version` is None of a challenger, which has none.
+    """
     manifest = manifests.verified(folder)
     bentoml = _bentoml()
-    tag = f"{manifest['family']}:v{version}-{manifest['digest'][:12]}"
+    tag = tagged(manifest["family"], version, manifest["digest"])
     if not holds(tag, manifest["digest"]):
         with bentoml.models.create(tag, labels={"digest": manifest["digest"]}, _model_store=_models()) as model:
             _copy(folder, Path(model.path), manifest)
     return tag
+
+
+def tagged(family: str, version: int | None, digest: str) -> str:
+    """The name of a model in the store: digits:v3-0123456789ab, or digits:c-0123456789ab of a challenger."""
+    return f"{family}:{'c' if version is None else f'v{version}'}-{digest[:12]}"
 
 
 def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
@@ -82,28 +91,28 @@ def _bentoml() -> Any:
     return bentoml
 
 
-def pointer_path(family: str) -> Path:
-    return ROOT / "champions" / f"{family}.json"
+def pointer_path(family: str, role: str = CHAMPIONS) -> Path:
+    return ROOT / role / f"{family}.json"
 
 
-def point(family: str, pointer: Pointer) -> None:
+def point(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
     """Move what services follow, atomically.
 
     {"tag", "model": what every answer carries, "promotion" and "decision": the ledger's lines that made this version and
     that it stands by, "card": the data card or None, "released": whether this machine has only the released files}
     """
     try:
-        moved = pointed(family) != pointer
+        moved = pointed(family, role) != pointer
     except NoChampion:
         moved = True
     if moved:
-        folders.write_json(pointer_path(family), pointer)
+        folders.write_json(pointer_path(family, role), pointer)
 
 
-def pointed(family: str) -> Pointer:
+def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
     """The pointer. Raises NoChampion with the remedy."""
     try:
-        pointer: Pointer = json.loads(pointer_path(family).read_text())
+        pointer: Pointer = json.loads(pointer_path(family, role).read_text())
     except (FileNotFoundError, ValueError):
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     return pointer
