@@ -1,0 +1,54 @@
+"""SHA256SUMS of a folder that nothing else vouches for, in the form that `sha256sum -c` reads; the first line vouches for the others."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from pipelines import folders
+
+SUMS = "SHA256SUMS"
+LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+class BrokenSums(ValueError):
+    """A SHA256SUMS that is not as it was written."""
+
+
+def read(folder: Path) -> dict[str, str]:
+    """{name: SHA-256}; empty where the folder has no SHA256SUMS. Raises BrokenSums."""
+    path = folder / SUMS
+    if not path.exists():
+        return {}
+    content = path.read_bytes()
+    first, _, rest = content.partition(b"\n")
+    found = [LINE.fullmatch(line) for line in rest.decode(errors="replace").splitlines()]
+    if first.decode(errors="replace") != _own(rest) or None in found:
+        raise BrokenSums(f"{path} is not as it was written: its first line is not the SHA-256 of the others.")
+    return {line[2]: line[1] for line in found if line}
+
+
+def complete(folder: Path, *made: str) -> None:
+    """Add the files that SHA256SUMS does not list yet, and note those anew that the caller has just `made`; what is listed stays.
+
+    So a file that changed by itself does not become right by being listed again. Raises BrokenSums.
+    """
+    known = read(folder)
+    there = {path.relative_to(folder).as_posix(): path for path in files(folder) if path.name != SUMS}
+    new = {name: folders.sha256(path) for name, path in there.items() if name not in known or name in made}
+    if new:
+        write(folder, known | new)
+
+
+def write(folder: Path, listed: dict[str, str]) -> None:
+    """SHA256SUMS with these lines, whole or not at all."""
+    rest = "".join(f"{digest}  {name}\n" for name, digest in sorted(listed.items()))
+    folders.write(folder / SUMS, f"{_own(rest.encode())}\n{rest}")
+
+
+def _own(rest: bytes) -> str:
+    return f"# {hashlib.sha256(rest).hexdigest()}"
+
+
+def files(folder: Path) -> list[Path]:
+    """Every file below a folder, without drafts under way (`.name.draft-1`)."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))

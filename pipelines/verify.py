@@ -1,0 +1,99 @@
+"""`make verify [family=digits]`: every byte that this project keeps, held against what vouches for it; what is broken, and its repair.
+
+Read are DVC's cache, data/, models/, the model store, released/, the ledgers and the prediction store. Exit 1 when anything is broken.
+"""
+
+import argparse
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import errors, families, hashing, witnesses
+from pipelines.witnesses import UNLISTED, Fault, Item
+
+
+class Verified(NamedTuple):
+    """What was found: the faults, how much was read, and the files that nobody vouches for."""
+
+    faults: list[Fault]
+    files: int
+    bytes: int
+    seconds: float
+    unknown: list[Path]
+
+
+def verify(family: str | None = None) -> Verified:
+    """Read everything, or everything of one family. Raises UnknownFamily."""
+    names = [families.known(family)] if family else families.names()
+    begun = time.monotonic()
+    found = list(witnesses.everything(names, whole=family is None))
+    items = [one for one in found if isinstance(one, Item)]
+    faults = [one for one in found if isinstance(one, Fault)] + differing(items)
+    known = {item.path for item in items if item.expected is not None}
+    size = sum(path.stat().st_size for path in known if path.is_file())
+    unknown = sorted({item.path for item in items} - known)
+    return Verified(sorted(set(faults)), len(known), size, time.monotonic() - begun, unknown)
+
+
+def differing(items: Iterable[Item]) -> list[Fault]:
+    """The files that are not what is expected of them, each with its repair: a good copy on this machine comes first."""
+    wanted = [item for item in items if item.expected is not None]
+    hashes = hashing.hashes([hashing.Wanted(item.path, item.algorithm) for item in wanted])
+    found = {item: hashes[hashing.Wanted(item.path, item.algorithm)] for item in wanted}
+    copies = {(item.algorithm, digest): item.path for item, digest in found.items() if digest and digest == item.expected}
+    return [Fault(item.path, _words(item, digest), _repair(item, copies)) for item, digest in found.items() if digest != item.expected]
+
+
+def _words(item: Item, digest: str | None) -> str:
+    if item.expected == UNLISTED:
+        return f"should not be there: {item.witness} does not name it"
+    if digest is None:
+        return f"is missing: {item.witness} names it"
+    return f"is altered: its {item.algorithm} is {digest[:12]}, {item.witness} says {(item.expected or '')[:12]}"
+
+
+def _repair(item: Item, copies: dict[tuple[str, str], Path]) -> str:
+    copy, path = copies.get((item.algorithm, item.expected or UNLISTED)), shlex.quote(str(item.path))
+    if copy:
+        return f"cp -f {shlex.quote(str(copy))} {path}"
+    return f"rm -f {path} && git checkout HEAD -- {path}" if item.expected and _committed(item) else item.repair
+
+
+def _committed(item: Item) -> bool:
+    """Does git's last commit hold just what is expected?"""
+    import hashlib
+
+    shown = subprocess.run(["git", "show", f"HEAD:./{item.path}"], capture_output=True, check=False)
+    return shown.returncode == 0 and item.algorithm != hashing.GIT and hashlib.new(item.algorithm, shown.stdout).hexdigest() == item.expected
+
+
+def main() -> None:
+    """Verify, show, and exit 1 when anything is broken."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--family", default=None)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        found = verify(asked.family)
+        show(found)
+    sys.exit(bool(found.faults))
+
+
+def show(found: Verified) -> None:
+    rate = found.bytes / 1e6 / found.seconds if found.seconds else 0
+    print(f"{found.files} files, {found.bytes / 1e6:.1f} MB, read in {found.seconds:.2f} s ({rate:.0f} MB/s): {len(found.faults)} broken.")
+    for fault in found.faults:
+        print(f"{fault.path} {fault.words}\n    {fault.repair}")
+    if found.unknown:
+        print(f"Nobody vouches for {len(found.unknown)} files, such as {found.unknown[0]}.")
+
+
+if __name__ == "__main__":
+    main()
