@@ -14,7 +14,7 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import cards, errors, families, folders, ledger, manifests, outputs, stores, tracking
+from pipelines import cards, challenges, errors, families, folders, ledger, manifests, outputs, stores, tracking
 from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
@@ -32,6 +32,7 @@ def reconcile(family: str) -> None:
         if ledger.decisions(lines):
             _register(store, family, lines, runs)
             _serve(family, lines, runs)
+        challenges.follow(family, lines, whole)
         folders.write_json(STAMPS / f"{family}.json", {"head": ledger.head(family)})
 
 
