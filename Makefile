@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -12,7 +12,7 @@ PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
 FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
-ifneq ($(filter train promote serve worker predict bento release rollback load,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote serve worker predict bento release rollback challenge load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -89,6 +89,10 @@ release: .venv/with-serve ## family=digits: the champion's served files to relea
 
 rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to))
+
+challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: answers beside the champion, unseen, to be compared
+	@python -m pipelines.challenges --family $(family) $(if $(share),--share '$(share)') \
+	  --candidate '$(call given,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
 
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
 	@python -m pipelines.storage put $(call moved,make store-put dataset=letters from=letters.tar) \
