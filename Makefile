@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce history store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -12,7 +12,7 @@ PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
 FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
-ifneq ($(filter train promote serve worker predict bento release rollback challenge load,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote serve worker predict bento release rollback challenge history load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -87,8 +87,20 @@ lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or a
 release: .venv/with-serve ## family=digits: the champion's served files to released/, for git
 	@python -m pipelines.releases --family $(family)
 
-rollback: .venv/with-serve ## family=digits [to=1]: an earlier version stands again
-	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to))
+rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an earlier version stands again
+	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to)) $(if $(why),--why "$$why")
+
+history: .venv/with-serve ## family=digits [at=2026-11-01 or at=2026-11-01T12:00, json=yes]: every decision, or what served then, and why
+	@python -m pipelines.history --family $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
+
+rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, runs, versions, aliases and pointers of every version of the ledgers; nothing is trained
+	@python -m pipelines.rebuild $(if $(remote),--remote '$(remote)')
+
+push: .venv/with-serve ## [remote=store]: what dvc.lock and the ledgers need, also of older versions, to a DVC remote
+	@python -m pipelines.remotes push $(if $(remote),--remote '$(remote)')
+
+gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from a remote that is named, what neither dvc.lock nor a ledger needs
+	@python -m pipelines.remotes gc $(if $(remote),--remote '$(remote)')
 
 challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: answers beside the champion, unseen, to be compared
 	@python -m pipelines.challenges --family $(family) $(if $(share),--share '$(share)') \

@@ -1,15 +1,18 @@
-"""DVC's outputs by their hash: what dvc.lock says, and what the cache holds."""
+"""DVC's outputs by their hash: what dvc.lock says, what the cache holds, and what is held beside it for the ledger."""
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 LOCK = Path("dvc.lock")
+CONFIG = (Path(".dvc/config"), Path(".dvc/config.local"))
 
 
 class NotHere(FileNotFoundError):
@@ -22,32 +25,100 @@ class BrokenCache(ValueError):
 
 def hash_of(path: Path) -> str | None:
     """The DVC hash of an output in dvc.lock, such as "1f…c2.dir"; None where the lock does not hold it."""
-    stages = (yaml.safe_load(LOCK.read_text()) or {}).get("stages", {}) if LOCK.exists() else {}
+    if not LOCK.exists():
+        return None
+    now = LOCK.stat()
+    return _locked(LOCK.absolute(), now.st_ino, now.st_mtime_ns, now.st_size).get(path.as_posix())
+
+
+@lru_cache(maxsize=1)
+def _locked(lock: Path, *_: int) -> dict[str, str]:
+    """{path of an output: its hash}, parsed once for each state of the lock: it grows to thousands of lines."""
+    stages = (yaml.load(lock.read_text(), yaml.CSafeLoader) or {}).get("stages", {})
     outs: list[dict[str, Any]] = [out for stage in stages.values() for out in stage.get("outs", [])]
-    return next((out["md5"] for out in outs if out["path"] == path.as_posix()), None)
+    return {out["path"]: out["md5"] for out in outs}
 
 
 def restore(name: str, out: Path) -> None:
     """Copy a folder out of DVC's cache into the empty folder `out`, checking each file. Raises NotHere or BrokenCache."""
-    for entry in json.loads(_cached(name).read_text()):
+    for entry in listing(name):
         target = out / entry["relpath"]
         if Path(entry["relpath"]).is_absolute() or ".." in Path(entry["relpath"]).parts:
             raise BrokenCache(f"{name} lists {entry['relpath']!r}, which leads outside its folder. Do not use this cache.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_cached(entry["md5"]), target)
+        shutil.copyfile(cached(entry["md5"]), target)
 
 
-def _cached(name: str) -> Path:
-    """The file that the cache holds under this MD5."""
-    path = cache() / name[:2] / name[2:]
-    if not path.is_file():
-        raise NotHere(f"{name} is not in DVC's cache. Fetch it from a remote with `dvc fetch --all-commits`, or train again.")
-    if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() != name.removesuffix(".dir"):
-        raise BrokenCache(f"{path} is damaged: its MD5 is not its name. Delete it and fetch it again with `dvc fetch --all-commits`.")
+def listing(name: str) -> list[dict[str, str]]:
+    """[{"relpath", "md5"}] of a folder's files, by DVC's own list of them. Raises NotHere or BrokenCache."""
+    entries: list[dict[str, str]] = json.loads(cached(name).read_text())
+    return entries
+
+
+def cached(name: str) -> Path:
+    """The file that the cache holds under this MD5, checked; what a garbage collection took of it is put back. Raises as restore()."""
+    path = place(name)
+    if not path.is_file() and not put_back(name):
+        raise NotHere(f"{name} is not in DVC's cache. Fetch it from a DVC remote with `make rebuild`, or train again.")
+    if not sound(path, name):
+        raise BrokenCache(f"{path} is damaged: its MD5 is not its name. Delete it and fetch it again with `make rebuild`.")
     return path
 
 
+def sound(path: Path, name: str) -> bool:
+    """Has this file the MD5 that DVC names it by?"""
+    with path.open("rb") as handle:
+        found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    return found == name.removesuffix(".dir")
+
+
+def put_back(name: str) -> bool:
+    """Link what is held under this MD5 into the cache again. A held file that is damaged is forgotten."""
+    path, held = place(name), held_place(name)
+    if not held.is_file():
+        return False
+    if not sound(held, name):
+        held.unlink(missing_ok=True)
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _link(held, path)
+    return True
+
+
+def hold(name: str) -> None:
+    """Give what the cache holds under this MD5 a second name, where no garbage collection looks. It takes no room. Raises OSError."""
+    path, held = place(name), held_place(name)
+    if held.exists() and held.samefile(path):
+        return
+    held.unlink(missing_ok=True)
+    held.parent.mkdir(parents=True, exist_ok=True)
+    _link(path, held)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link; another process may have been faster."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return
+
+
+def place(name: str) -> Path:
+    """Where the cache keeps the file of this MD5."""
+    return cache() / name[:2] / name[2:]
+
+
+def held_place(name: str) -> Path:
+    """Its second name: beside the cache's files, so that both are on one disk, and flat, so that DVC takes it for none of its own."""
+    return cache().parents[1] / "held" / name
+
+
 def cache() -> Path:
-    """The folder of DVC's cache, as the project's own configuration says."""
+    """The folder of DVC's cache. DVC itself is asked only where a configuration speaks of a cache: it takes a second to answer."""
+    from dvc import dirs
+
+    shared = [Path(folder, "config") for folder in (dirs.global_config_dir(), dirs.system_config_dir())]
+    if not any(page.is_file() and "cache" in page.read_text() for page in (*CONFIG, *shared)):
+        return Path(".dvc", "cache", "files", "md5")
     found = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
     return Path(found.stdout.strip() or ".dvc/cache") / "files" / "md5"

@@ -14,26 +14,28 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import cards, challenges, errors, families, folders, ledger, manifests, outputs, stores, tracking
+from pipelines import cards, challenges, errors, families, folders, held, ledger, manifests, outputs, stores, tracking
 from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
-STAMPS = Path("mlruns", "reconciled")
 RELEASED = Path("released")
 
 
 def reconcile(family: str) -> None:
     """Make everything that shows or serves this family follow its ledger."""
     lines = ledger.read(families.known(family))
+    for found in ledger.witnesses(family):
+        warn(f"{found.path}: {found.words}. {found.repair}")
     store = tracking.client()
     with folders.locked(tracking.ROOT / f".{family}.lock"):
+        held.keep(lines)
         candidate_runs(store, family)
         runs = {number: _run(store, line) for number, line in ledger.versions(lines).items()}
         if ledger.decisions(lines):
             _register(store, family, lines, runs)
             _serve(family, lines, runs)
         challenges.follow(family, lines, whole)
-        folders.write_json(STAMPS / f"{family}.json", {"head": ledger.head(family)})
+        folders.write_json(ledger.STAMPS / f"{family}.json", {"head": ledger.head(family)})
 
 
 def candidate_runs(store: MlflowClient, family: str) -> None:
@@ -68,6 +70,9 @@ def _run(store: MlflowClient, line: Line) -> Run:
         folder = whole(line)
     except outputs.NotHere:
         return tracking.remembered(store, line)
+    except outputs.BrokenCache as damage:
+        warn(f"Version {line['version']} of {line['family']} is shown by what the ledger knows of it: {damage}")
+        return tracking.remembered(store, line)
     return tracking.project(store, folder, line["figures"], _card(line["family"], line["data"]))
 
 
@@ -90,7 +95,7 @@ def served(line: Line) -> Path:
         return stores.location(tag)
     try:
         return whole(line)
-    except outputs.NotHere:
+    except (outputs.NotHere, outputs.BrokenCache):
         if (released / manifests.MANIFEST).exists() and manifests.read(released)["digest"] == line["digest"]:
             return released
         raise
@@ -167,7 +172,7 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
     folders.write_json(Path("reports", family, "champion.json"), champion_report(line))
     try:
         tag = stores.put(served(line), line["version"])
-    except outputs.NotHere as absence:
+    except (outputs.NotHere, outputs.BrokenCache) as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
     about = {"promotion": line, "decision": ledger.decision(lines), "card": _data_card(line), "released": not _trained_here(line)}

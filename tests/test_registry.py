@@ -208,7 +208,7 @@ def test_a_champion_that_is_nowhere_closes_the_gate(two_versions: dict[str, Any]
     decision = promoted("digits-rmsprop", 3, 0.9)
     assert not decision["open"]
     assert "version 2, the champion to beat, is not here" in decision["words"]
-    assert "dvc fetch" in decision["words"]
+    assert "make rebuild" in decision["words"]
 
 
 def test_two_promotions_at_once_make_one_version(project: Path) -> None:

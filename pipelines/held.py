@@ -1,0 +1,50 @@
+"""What the ledger's versions need of DVC's cache, held there: no garbage collection takes it, and it costs no room.
+
+`dvc gc` keeps what dvc.lock names, which of a family is one model a candidate and one data set; the ledger names older ones too.
+"""
+
+import sys
+from collections.abc import Iterator
+
+from pipelines import outputs
+from pipelines.ledger import Line
+
+
+def names(lines: list[Line]) -> list[str]:
+    """The DVC hashes of all model and data folders that these lines promoted, each once."""
+    found = [line.get(key) for line in lines if line["event"] == "promote" for key in ("dvc", "data_dvc")]
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def keep(lines: list[Line]) -> None:
+    """Hold every cached file that these lines name, and put back what a garbage collection has taken."""
+    for name in names(lines):
+        try:
+            for each in files(name):
+                if outputs.place(each).is_file() or outputs.put_back(each):
+                    outputs.hold(each)
+        except OSError as fault:
+            words = "`dvc gc` may take it: use `make gc`, or keep it on a DVC remote with `make push`."
+            print(f"WARNING: {name} cannot be held beside DVC's cache ({fault}). {words}", file=sys.stderr)
+
+
+def files(name: str) -> Iterator[str]:
+    """The MD5 names of a folder's list and, where that is here and sound, of its files."""
+    yield name
+    try:
+        yield from dict.fromkeys(entry["md5"] for entry in outputs.listing(name))
+    except (outputs.NotHere, outputs.BrokenCache):
+        return
+
+
+def lacking(name: str) -> list[str]:
+    """The files of a folder that the cache does not hold, or holds damaged, every one read; empty where it is whole."""
+    return [each for each in files(name) if not whole(each)]
+
+
+def whole(name: str) -> bool:
+    """Is this one file in the cache, undamaged?"""
+    try:
+        return outputs.cached(name).is_file()
+    except (outputs.NotHere, outputs.BrokenCache):
+        return False

@@ -1,0 +1,124 @@
+"""The registry again, from git and DVC alone: runs, versions, aliases and pointers of every ledger version that is still held."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import cards, errors, families, held, ledger, manifests, outputs, registry, remotes, tracking
+from pipelines.ledger import Line
+
+WHOLE, RELEASED, NOT_HELD = "whole", "served files only", "not held"
+
+
+@dataclass(frozen=True)
+class Back:
+    """A version as it came back: MLflow's number, aliases and run, and what of its model and data is on this machine."""
+
+    family: str
+    version: str
+    alias: str
+    candidate: str
+    digest: str
+    run: str
+    model: str
+    data: str
+
+    @property
+    def held(self) -> bool:
+        """Is there all that it was trained from and all that it is?"""
+        return self.model == self.data == WHOLE
+
+
+def rebuild(names: list[str], remote: str | None = None) -> list[Back]:
+    """Fetch what the ledgers of these families name and the cache lacks, make everything follow the ledgers, and look at what there is.
+
+    Nothing is trained. Raises AlteredLedger.
+    """
+    lines = {family: ledger.read(family) for family in names}
+    _fetch([name for found in lines.values() for name in held.names(found)], remote)
+    for family in names:
+        registry.reconcile(family)
+    store = tracking.client()
+    return [_back(store, line) for found in lines.values() for line in ledger.versions(found).values()]
+
+
+def _fetch(named: list[str], remote: str | None) -> None:
+    lacking = [name for name in named if held.lacking(name)]
+    if not lacking:
+        return
+    try:
+        remotes.fetch(lacking, remote)
+    except remotes.NoRemote as absence:
+        registry.warn(f"{len(lacking)} folders that the ledgers name are not in DVC's cache and nothing can be fetched: {absence}")
+
+
+def _back(store: MlflowClient, line: Line) -> Back:
+    """What MLflow shows of a version and what this machine has of it."""
+    family, number = line["family"], str(line["version"])
+    shown = store.get_model_version(family, number)
+    alias = ", ".join(shown.aliases)
+    digest = shown.tags["atelier.digest"]
+    return Back(family, number, alias, line["candidate"], digest, str(shown.run_id), _model(line, digest), _data(line))
+
+
+def _model(line: Line, digest: str) -> str:
+    """ "whole" where every served file of the folder gives this digest."""
+    try:
+        manifest = manifests.verified(registry.whole(line))
+    except outputs.NotHere:
+        return RELEASED if _released(line) else NOT_HELD
+    except (outputs.BrokenCache, manifests.BrokenModel) as fault:
+        return f"broken: {fault}"
+    return WHOLE if manifest["digest"] == line["digest"] == digest else f"broken: its digest is {manifest['digest'][:12]}"
+
+
+def _released(line: Line) -> bool:
+    try:
+        return registry.served(line).exists()
+    except (outputs.NotHere, outputs.BrokenCache):
+        return False
+
+
+def _data(line: Line) -> str:
+    """ "whole" where the cache has it, file by file, or data/ still is it."""
+    folder = Path("data", line["family"])
+    if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == line["data"]:
+        return WHOLE
+    return NOT_HELD if line["data_dvc"] is None or held.lacking(line["data_dvc"]) else WHOLE
+
+
+def show(found: list[Back]) -> None:
+    """What came back, as a table; then what did not, with the remedy."""
+    table = Table("family", "version", "alias", "candidate", "digest", "run", "model", "data")
+    for back in found:
+        run, digest = back.run[:8], back.digest[:12]
+        table.add_row(back.family, back.version, back.alias, back.candidate, digest, run, back.model, back.data)
+    Console(width=max(120, Console().width)).print(table, highlight=False)
+    left = [back for back in found if not back.held]
+    print(f"{len(found)} versions and their runs follow the ledgers again; {len(found) - len(left)} are held whole. Nothing was trained.")
+    for back in left:
+        print(f"{back.family} version {back.version}: model {back.model}, data {back.data}.")
+    if left:
+        print(
+            "What is not held is in no cache and on no remote known here: `make push` where it is held, then `make rebuild` again."
+        )
+
+
+def main() -> None:
+    """Rebuild every family; exit 1 where a version of a ledger is not held whole."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--remote", default=None)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        found = rebuild(families.names(), asked.remote)
+        show(found)
+    sys.exit(not all(back.held for back in found))
+
+
+if __name__ == "__main__":
+    main()

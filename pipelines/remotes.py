@@ -1,0 +1,164 @@
+"""DVC's remotes by DVC's own API: what the ledgers name is sent there, also of older versions, and fetched from there.
+
+DVC's word that something has been transferred is not taken: it counts a damaged file and trusts its memory of the remote. What is
+on a remote is asked of the remote, what has come is read, and a folder is named by its list, which is sent last.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import errors, families, held, ledger, outputs
+from pipelines.ledger import Line
+
+SENT, THERE = "sent", "there already"
+
+
+class NoRemote(LookupError):
+    """There is no DVC remote, or it does not answer."""
+
+
+class UnknownFiles(LookupError):
+    """A folder whose list of files is nowhere, so that nobody can say which files of a remote are its own."""
+
+
+@contextmanager
+def _project() -> Iterator[Any]:
+    """DVC's view of this project, locked against its other commands. Raises NoRemote in place of DVC's own errors."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            yield repo
+    except (DvcException, ConnectionError) as fault:
+        raise NoRemote(f"DVC: {fault}. A folder will do: `dvc remote add -d store /path/to/folder`; then `make push`.") from fault
+
+
+def _infos(names: Iterable[str]) -> set[Any]:
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    return {HashInfo("md5", name) for name in names}
+
+
+def _transfer(repo: Any, source: Any, target: Any, names: Iterable[str]) -> None:
+    from dvc_data.hashfile.transfer import transfer
+
+    with repo.lock:
+        transfer(source, target, _infos(names), verify=target is repo.cache.local, cache_odb=repo.cache.local)
+
+
+def push(names: list[str], remote: str | None = None) -> dict[str, str]:
+    """Send these folders to a remote, those of dvc.lock too; {name: "sent", "there already" or why it is not there}.
+
+    Each file is read before it is sent; a folder of which one is in neither place is not sent. Raises NoRemote.
+    """
+    with _project() as repo:
+        there = repo.cloud.get_remote_odb(remote, "push")
+        wanted = {name: list(held.files(name)) for name in names}
+        known = set(there.oids_exist(_flat(wanted)))
+        gaps = {name: [each for each in files if each not in known and not held.whole(each)] for name, files in wanted.items()}
+        _transfer(repo, repo.cache.local, there, _flat({name: wanted[name] for name in names if not gaps[name]}))
+        repo.push(remote=remote)
+        now = set(there.oids_exist(_flat(wanted)))
+    return {name: _state(wanted[name], gaps[name], known, now) for name in names}
+
+
+def _flat(files: dict[str, list[str]]) -> list[str]:
+    return list({each for found in files.values() for each in found})
+
+
+def _state(files: list[str], gaps: list[str], before: set[str], now: set[str]) -> str:
+    if gaps:
+        return f"not sent: {', '.join(gaps[:2])} is neither here, whole, nor there"
+    if not now.issuperset(files):
+        return "not sent: the remote did not take it"
+    return THERE if before.issuperset(files) else SENT
+
+
+def fetch(names: list[str], remote: str | None = None) -> None:
+    """Bring what the cache lacks of these folders from a remote, each file checked. What the remote lacks stays away. Raises NoRemote."""
+    with _project() as repo:
+        there = repo.cloud.get_remote_odb(remote, "fetch")
+        _fetch(repo, there, [name for name in names if not held.whole(name)])
+        _fetch(repo, there, [each for name in names for each in held.lacking(name)])
+
+
+def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
+    """Damaged files make way for those that the remote holds."""
+    found = there.oids_exist(lacking)
+    for name in found:
+        outputs.place(name).unlink(missing_ok=True)
+    _transfer(repo, there, repo.cache.local, found)
+
+
+def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
+    """Remove what neither dvc.lock nor these folders need from the cache and, where one is named, from a remote: {place: files removed}.
+
+    Raises NoRemote, or UnknownFiles before anything is removed there.
+    """
+    from dvc_data.hashfile.db import get_index
+    from dvc_data.hashfile.gc import gc
+
+    with _project() as repo:
+        places = {"cache": repo.cache.local}
+        if remote:
+            places[remote] = repo.cloud.get_remote_odb(remote, "gc")
+            _listed(repo, places[remote], names)
+        used = _infos(each for name in names for each in held.files(name))
+        with repo.lock:
+            used |= {info for found in repo.used_objs(force=not remote).values() for info in found}
+            removed = {place: gc(store, used) for place, store in places.items()}
+        if remote:
+            get_index(places[remote]).clear()
+    return removed
+
+
+def _listed(repo: Any, there: Any, names: list[str]) -> None:
+    """Have the lists of all these folders here: whatever they do not name would be removed."""
+    _fetch(repo, there, [name for name in names if not held.whole(name)])
+    unknown = [name for name in names if not held.whole(name)]
+    if unknown:
+        raise UnknownFiles(f"{', '.join(unknown)}: neither here nor on the remote is the list of its files. Nothing was removed.")
+
+
+def show(lines: list[Line], states: dict[str, str]) -> None:
+    """Which version's folders went, as a table."""
+    table = Table("family", "version", "candidate", "model", "data")
+    for line in lines:
+        told = [states.get(str(line.get(key)), "trained without DVC") for key in ("dvc", "data_dvc")]
+        table.add_row(line["family"], str(line["version"]), line["candidate"], *told)
+    Console(width=max(110, Console().width)).print(table, highlight=False)
+
+
+def main() -> None:
+    """`push [--remote NAME]`: what dvc.lock and the ledgers need, to a remote. `gc [--remote NAME]`: remove what neither needs."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("verb", choices=["push", "gc"])
+    parser.add_argument("--remote", default=None)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        lines = [line for family in families.names() for line in ledger.versions(ledger.read(family)).values()]
+        held.keep(lines)
+        if asked.verb == "push":
+            pushed(lines, asked.remote)
+        else:
+            for place, count in collect(held.names(lines), asked.remote).items():
+                print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
+
+
+def pushed(lines: list[Line], remote: str | None) -> None:
+    """Send, tell, and end with 1 where the remote does not have every version."""
+    states = push(held.names(lines), remote)
+    show(lines, states)
+    left = [state for state in states.values() if state not in {SENT, THERE}]
+    if left:
+        raise SystemExit(f"{len(left)} of {len(states)} folders are not on the remote. Push from the machine that has trained them.")
+
+
+if __name__ == "__main__":
+    main()
