@@ -1,5 +1,6 @@
 """May the challenger replace the champion? Each condition is answered with its figures, in words."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.configs import Gate
+from pipelines.configs import Gate, Shadowed
 
 LATENCY_MS = {"realtime": 2.0, "interactive": 100.0, "patient": float("inf")}
 RESAMPLES = 2000
+WIDTH = 1.959964  # standard errors of a 95 % interval
 Outcomes = dict[str, NDArray[Any]]
 
 
@@ -48,6 +50,32 @@ def returned(family: str, rolled_back: int | None) -> list[Condition]:
     """Asked only of what somebody rolled back from: only somebody brings it back. `rolled_back` is its version, or None."""
     words = f"it was version {rolled_back} and was rolled back; `make rollback family={family} to={rolled_back}` brings it back"
     return [Condition("returned", False, words)] if rolled_back else []
+
+
+def shadow(asked: Shadowed, found: dict[str, Any], champion: int, family: str, candidate: str) -> Condition:
+    """The challenger has answered beside this champion often enough, and agreed: `found` is the prediction store's agreement()."""
+    samples, agreement = int(found["samples"]), float(found["agreement"] or 0.0)
+    enough = samples >= asked.samples
+    low, high = interval(round(agreement * samples), samples)
+    share = f" ({agreement:.1%}, 95 % interval {low:.1%} to {high:.1%})" if samples else ""
+    words = (
+        f"agreed with version {champion} in {round(agreement * samples)} of {samples} answers beside it{share}, "
+        f"at least {asked.agreement:.1%} of {asked.samples} or more are asked"
+    )
+    more = (
+        f"; `make challenge family={family} candidate={candidate} share=1` brings more, while `make serve family={family}` answers "
+        "(where that is another machine, PREDICTIONS_URL names one store for both)"
+    )
+    return Condition("shadow", enough and agreement >= asked.agreement, words + ("" if enough else more))
+
+
+def interval(agreed: int, samples: int) -> tuple[float, float]:
+    """The 95 % interval of a share by its score (Wilson 1927); 0 to 1 where there are no samples."""
+    if not samples:
+        return 0.0, 1.0
+    share, z = agreed / samples, WIDTH**2 / samples
+    middle, half = share + z / 2, WIDTH * math.sqrt((share * (1 - share) + z / 4) / samples)
+    return max(0.0, (middle - half) / (1 + z)), min(1.0, (middle + half) / (1 + z))
 
 
 def gain(gate: Gate, headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, seed: int) -> Condition:
