@@ -6,7 +6,6 @@ requests is counted in the prediction store, for each pair of digests. `candidat
 
 import argparse
 import getpass
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,6 @@ from pipelines import configs, errors, families, folders, gate, ledger, manifest
 from pipelines.ledger import Line
 
 NONE = "none"
-WIDTH = 1.959964  # standard errors of a 95 % interval
 
 
 class BadChallenge(ValueError):
@@ -139,15 +137,6 @@ def _fits(candidate: str, manifest: manifests.Manifest, champion: Line) -> None:
     fits = gate.schema(manifest, {**served, "version": champion["version"]})
     if not fits.holds:
         raise BadChallenge(f"{candidate} cannot be held against the champion: {fits.words}.")
-
-
-def interval(agreed: int, samples: int) -> tuple[float, float]:
-    """The 95 % interval of a share by Wilson's score (1927): 0 to 1 where there are no samples."""
-    if not samples:
-        return 0.0, 1.0
-    share, z = agreed / samples, WIDTH**2 / samples
-    middle, half = share + z / 2, WIDTH * math.sqrt(share * (1 - share) / samples + z / (4 * samples))
-    return max(0.0, (middle - half) / (1 + z)), min(1.0, (middle + half) / (1 + z))
 
 
 def main() -> None:
