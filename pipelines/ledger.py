@@ -9,16 +9,32 @@ what stands after the line: null where nothing does.
 import itertools
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines import folders
 
 ROOT = Path("registry")
 CHANGE = ("promote", "rollback")  # events that change the champion
+STAMPS = Path("mlruns", "reconciled")  # <family>.json: the head that everything was last made to follow
+WITNESSES = {  # what else names lines of a ledger: file -> where in it a line, or the hash of one, stands
+    ".store/champions/{family}.json": ("promotion", "decision"),
+    ".store/challengers/{family}.json": ("promotion", "decision"),
+    f"{STAMPS}/{{family}}.json": ("head",),
+    "released/{family}/release.json": ("hash",),
+}
 Line = dict[str, Any]
+
+
+class Contradiction(NamedTuple):
+    """A file that does not fit its ledger, what is wrong, and the command that puts it right."""
+
+    path: Path
+    words: str
+    repair: str
 
 
 class AlteredLedger(ValueError):
@@ -55,9 +71,12 @@ def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
     for number, text in enumerate(raw, 1):
         line = _parsed(text)
         own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
-        if line.get("hash") != own or line.get("previous") != previous or line.get("seq") != number:
+        fault = None if line.get("hash") == own else "is not what was written: its hash does not fit"
+        if line.get("previous") != previous or line.get("seq") != number:
+            fault = fault or f"does not follow line {number - 1}: it was written as line {line.get('seq')}, lines were dropped or moved"
+        if fault:
             raise AlteredLedger(
-                f"{file}, line {number}, is not what was written: its hash or its link to line {number - 1} does not fit. "
+                f"{file}, line {number}, {fault}. "
                 f"Put the file back with `git checkout {file}`; decisions are added with `make promote` and `make rollback` only."
             )
         previous = own
@@ -171,3 +190,57 @@ def rolled_back(lines: list[Line]) -> dict[str, int]:
             gone[before["digest"]] = before["version"]
             gone.pop(line["digest"], None)
     return gone
+
+
+def witnesses(family: str) -> list[Contradiction]:
+    """What the rest of the project says against this ledger: git's last commit, pointers, stamp and release. Empty where all agree.
+
+    The chain finds any line that was altered, dropped or moved, but not that the last ones are gone: whoever saw them does.
+    Raises AlteredLedger where the chain itself does not hold.
+    """
+    lines = read(family)
+    named = [*_against_git(family, lines)]
+    for pattern, keys in WITNESSES.items():
+        named += _against(Path(pattern.format(family=family)), keys, family, lines)
+    return named
+
+
+def _against_git(family: str, lines: list[Line]) -> Iterator[Contradiction]:
+    """What is committed is the beginning of the ledger, or all of it."""
+    for number, was in enumerate(_committed(family), 1):
+        if len(lines) < number or was.get("hash") != lines[number - 1]["hash"]:
+            words = f"line {number} of git's last commit, {_told(was)}, is gone or another"
+            yield Contradiction(path(family), words, f"git checkout {path(family)}")
+            return
+
+
+def _committed(family: str) -> list[Line]:
+    """The ledger's lines in git's last commit; none where there is no git, no commit, or no such file in it."""
+    words = ["git", "show", f"HEAD:./{path(family).as_posix()}"]
+    found = subprocess.run(words, capture_output=True, check=False)
+    return [_parsed(text) for text in found.stdout.splitlines()] if found.returncode == 0 else []
+
+
+def _against(place: Path, keys: tuple[str, ...], family: str, lines: list[Line]) -> Iterator[Contradiction]:
+    known, told = {line["hash"] for line in lines}, _parsed(place.read_bytes()) if place.exists() else {}
+    for key in keys:
+        named = told.get(key) or {}
+        lost = named if isinstance(named, dict) else {"hash": named}
+        if lost.get("hash") and lost["hash"] not in known:
+            words = f"names the line {_told(lost)}, which {path(family)} does not hold"
+            yield Contradiction(place, words, _repair(place, key, lost, family, lines))
+
+
+def _told(line: Line) -> str:
+    """A line in words; of some only the hash is known."""
+    more = f" ({line['event']} at {line['time']}, version {line['version']})" if "seq" in line else ""
+    return f"{str(line.get('hash'))[:12]}{more}"
+
+
+def _repair(place: Path, key: str, lost: Line, family: str, lines: list[Line]) -> str:
+    """The lost line itself, where the witness holds it and it is the very next one; else git's history."""
+    follow = f"(Where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`.)"
+    if "seq" in lost and lost["previous"] == (lines[-1]["hash"] if lines else None):
+        code = f"import json; print(json.dumps(json.load(open('{place}'))['{key}']))"
+        return f'python -c "{code}" >> {path(family)} {follow}'
+    return f"git log --all --oneline -S{lost['hash']} -- {path(family)} names the commit that holds it. {follow}"

@@ -33,14 +33,8 @@ def unchanged(family: str, run: str) -> bool:
 
     The decision may have come with git: then it is the ledger that this machine has yet to follow.
     """
-    decision, stamp, pointer = (
-        Path(*parts)
-        for parts in (
-            ("reports", family, "promotion.json"),
-            ("mlruns", "reconciled", f"{family}.json"),
-            (".store", "champions", f"{family}.json"),
-        )
-    )
+    decision, pointer = Path("reports", family, "promotion.json"), Path(".store", "champions", f"{family}.json")
+    stamp = ledger.STAMPS / f"{family}.json"
     if EXPERIMENT in os.environ or not (decision.exists() and stamp.exists()):
         return False
     decided, followed = json.loads(decision.read_text()), json.loads(stamp.read_text())
