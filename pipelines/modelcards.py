@@ -1,0 +1,139 @@
+"""The model card of a version: what it is for, its limits, figures, data, training, lineage and licences; Markdown as Hugging Face has it.
+
+It follows from the ledger's line, the data card and the room's `card.md`, so that a version has the same card on every machine.
+Source of the front matter and its `model-index`: https://huggingface.co/docs/hub/model-cards
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pipelines import cards, families, folders, wording
+from pipelines.ledger import Line
+from pipelines.wording import Figure
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+HERE = Path(__file__).parent
+README, TEMPLATE, PROSE = "README.md", "modelcard.md.j2", "card.md"
+FENCE = re.compile(r"\A---\n(.*?)^---\n+", re.DOTALL | re.MULTILINE)
+SPLITS = ("test", "valid")
+Card = dict[str, Any]
+
+
+def text(line: Line, card: Card | None) -> str:
+    """The card of the promotion in this ledger line; `card` is that of its data, where it is at hand."""
+    own, prose = parted((HERE / "families" / families.known(line["family"]) / PROSE).read_text())
+    test, valid = (wording.figures(line["figures"][split]) for split in SPLITS)
+    facts = {"line": line, "card": card, "test": test, "valid": valid, "names": [*(test | valid)], "prose": prose.strip()}
+    return f"---\n{_yaml(front(line, card, own))}---\n\n{_template().render(facts)}"
+
+
+def front(line: Line, card: Card | None, own: Mapping[str, Any]) -> dict[str, Any]:
+    """What Hugging Face reads of a card, as plain values; `own` is what the room says of its task."""
+    name, tested = f"{line['family']}-v{line['version']}", list(wording.figures(line["figures"]["test"]))
+    return {
+        **own,
+        "tags": [line["family"], "atelier", *own.get("tags", [])],
+        "library_name": "onnx",
+        "license": "other",
+        "license_name": "licences-of-the-data",
+        "license_link": README,
+        "metrics": tested,
+        "model-index": [{"name": name, "results": [_result(line, card, own, split) for split in SPLITS]}],
+    }
+
+
+def _result(line: Line, card: Card | None, own: Mapping[str, Any], split: str) -> dict[str, Any]:
+    """The figures of one split, each with its interval where it has one."""
+    data = card["name"] if card else line["family"]
+    found = wording.figures(line["figures"][split]).items()
+    return {
+        "task": {"type": own["pipeline_tag"]},
+        "dataset": {"type": data, "name": data, "split": split, "revision": line["data"]},
+        "metrics": [{"type": name, "value": figure.value, "name": wording.called(name), **_bounds(figure)} for name, figure in found],
+    }
+
+
+def _bounds(figure: Figure) -> dict[str, Any]:
+    return {} if figure.low is None else {"args": {"interval": [figure.low, figure.high], "confidence": 0.95}}
+
+
+def _yaml(values: dict[str, Any]) -> str:
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(  # noqa: S701  (Markdown: what is not ours passes through `literal`)
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"literal": literal, "share": share, "interval": interval, "hash": named}
+    environment.filters |= {"called": wording.called, "duration": wording.duration}
+    environment.globals |= {"sources": wording.sources, "hardware": wording.hardware}
+    return environment.get_template(TEMPLATE)
+
+
+def literal(value: object) -> str:
+    """Text on one line in which Markdown finds nothing to do."""
+    return re.sub(r"([\\`*_\[\]<>|~&#!])", r"\\\1", " ".join(str(value).split()))
+
+
+def share(figure: Figure | None) -> str:
+    """Fractions as in reports/, with four places."""
+    return f"{figure.value:.4f}" if figure else ""
+
+
+def interval(figure: Figure | None) -> str:
+    return f"{figure.low:.4f} to {figure.high:.4f}" if figure and figure.low is not None else ""
+
+
+def named(value: str | None) -> str:
+    """A hash, or that there is none."""
+    return f"`{value}`" if value else "not recorded"
+
+
+def parted(markdown: str) -> tuple[dict[str, Any], str]:
+    """A card's front matter and what follows it."""
+    fenced = FENCE.match(markdown)
+    return (yaml.safe_load(fenced[1]), markdown[fenced.end() :]) if fenced else ({}, markdown)
+
+
+def sections(markdown: str) -> dict[str, str]:
+    """{heading of the second level: what stands below it}."""
+    _, body = parted(markdown)
+    found = re.split(r"^## (.+)\n", body, flags=re.MULTILINE)
+    return {title: below.strip() for title, below in zip(found[1::2], found[2::2], strict=True)}
+
+
+def keep(folder: Path, line: Line, data: Path | None) -> None:
+    """README.md and croissant.json beside the served files. Without `data`, the packed folder or a release, what is there already stays."""
+    if data is None and (folder / README).exists():
+        return
+    _write(folder / README, text(line, cards.read(data) if data else None))
+    if data and (data / cards.CROISSANT).exists() and data != folder:
+        _write(folder / cards.CROISSANT, (data / cards.CROISSANT).read_text())
+
+
+def _write(path: Path, words: str) -> None:
+    if not path.exists() or path.read_text() != words:
+        folders.write(path, words)
+
+
+def show(store: "MlflowClient", version: "ModelVersion", line: Line, data: Path | None) -> None:
+    """The card in MLflow: README.md and croissant.json with the run, then as the version's description."""
+    whole = text(line, cards.read(data) if data else None)
+    words = parted(whole)[1]
+    if version.description == words or (data is None and (version.description or "").startswith("# ")):
+        return
+    store.log_text(version.run_id, whole, README)
+    if data and (data / cards.CROISSANT).exists():
+        store.log_artifact(version.run_id, str(data / cards.CROISSANT), "data")
+    store.update_model_version(version.name, version.version, words)

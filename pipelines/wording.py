@@ -1,0 +1,82 @@
+"""What a promotion and a data card hold, in a person's words: metrics, intervals, seconds, machines, sources."""
+
+import re
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
+
+NAMES = {  # metrics whose short name says little
+    "nll": "negative log-likelihood",
+    "map50": "mAP at IoU 0.5",
+    "map50_95": "mAP at IoU 0.5 to 0.95",
+    "map30": "mAP at IoU 0.3",
+    "f1": "F1",
+    "f1_30": "F1 at IoU 0.3",
+    "count_accuracy": "pages with the right count",
+    "signed_precision": "precision of \u201csigned\u201d",
+    "signed_recall": "recall of \u201csigned\u201d",
+}
+PLACES = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
+GALLERIES = {  # what the right class was looked for among
+    "five": ", five drawings a class",
+    "official": ", official pictures",
+    "unseen": ", classes never seen",
+    "unseen_five": ", classes never seen, five drawings each",
+}
+
+
+class Figure(NamedTuple):
+    """A metric on one split; `low` and `high` are its 95 % interval, or None."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class Source(NamedTuple):
+    """Files of a data card that share name, licence and citation."""
+
+    name: str
+    licence: str
+    citation: str
+    files: list[dict[str, Any]]
+
+
+def figures(metrics: Mapping[str, float]) -> dict[str, Figure]:
+    """{metric: Figure}, those with an interval first; `m_low` and `m_high` become the interval of `m`."""
+    bounds = {f"{name}{end}" for name in metrics for end in ("_low", "_high")}
+    found = {name: Figure(value, metrics.get(f"{name}_low"), metrics.get(f"{name}_high")) for name, value in metrics.items()}
+    return dict(sorted(((name, figure) for name, figure in found.items() if name not in bounds), key=lambda item: item[1].low is None))
+
+
+def sources(listed: Iterable[dict[str, Any]]) -> list[Source]:
+    """The sources of a data card, files of one origin together."""
+
+    def shared(source: dict[str, Any]) -> tuple[str, str, str]:
+        return (str(source.get("source") or ""), str(source.get("licence") or ""), str(source.get("citation") or ""))
+
+    return [Source(*key, files=list(files)) for key, files in groupby(listed, key=shared)]
+
+
+def called(metric: str) -> str:
+    """calibration_error -> calibration error, five_top10 -> top-10, five drawings a class"""
+    if (place := PLACES.fullmatch(metric)) and (place[1] is None or place[1] in GALLERIES):
+        return (f"top-{place[2]}" if place[2] else "mean average precision") + GALLERIES.get(place[1] or "", "")
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def duration(seconds: float) -> str:
+    """543.6 -> 9 min 4 s"""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def hardware(machine: Mapping[str, Any]) -> str:
+    """{"cores": 2, "cpu": "AMD EPYC", "gpu": [], "memory_gb": 25} -> 2 cores of AMD EPYC, 25 GB, no GPU"""
+    cards = ", ".join(map(str, machine.get("gpu") or [])) or "no GPU"
+    return f"{machine.get('cores', '?')} cores of {machine.get('cpu', 'an unnamed processor')}, {machine.get('memory_gb', '?')} GB, {cards}"
+
+
+def address(text: object) -> bool:
+    """Is this a web address that a link may lead to? `javascript:` is none."""
+    return str(text).startswith(("https://", "http://"))
