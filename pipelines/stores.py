@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, manifests
+from pipelines import folders, manifests, probes
 
 ROOT = Path(".store")
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
@@ -25,7 +25,7 @@ class NotStored(LookupError):
 def put(folder: Path, version: int | None) -> str:
     """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays.
 
-    `version` is None of a challenger, which has none.
+    Beside it lies its stored example, of the folder, or made here. `version` is None of a challenger, which has none.
     """
     manifest = manifests.verified(folder)
     bentoml = _bentoml()
@@ -33,6 +33,9 @@ def put(folder: Path, version: int | None) -> str:
     if not holds(tag, manifest["digest"]):
         with bentoml.models.create(tag, labels={"digest": manifest["digest"]}, _model_store=_models()) as model:
             _copy(folder, Path(model.path), manifest)
+            probes.bring(folder, Path(model.path))
+    if not exampled(tag):
+        probes.bring(folder, folder_of(tag))
     return tag
 
 
@@ -54,8 +57,18 @@ def holds(tag: str, digest: str) -> bool:
     except NotStored:
         return False
     except manifests.BrokenModel:
-        shutil.rmtree(_models_folder() / tag.replace(":", "/"))
+        shutil.rmtree(folder_of(tag))
         return False
+
+
+def exampled(tag: str) -> bool:
+    """Has a stored model its example beside it?"""
+    return (folder_of(tag) / probes.EXAMPLE).is_file()
+
+
+def folder_of(tag: str) -> Path:
+    """Where a model is, or would be."""
+    return _models_folder() / tag.replace(":", "/")
 
 
 def location(tag: str) -> Path:

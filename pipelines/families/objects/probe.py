@@ -1,0 +1,23 @@
+"""The example that is stored beside each model: a drawn arrow, and the probabilities that the model gives it."""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from pipelines.families.objects.picture import Convention
+
+TOLERANCE = 1e-3  # of a probability
+PAPER, INK = (120, 170, 220), (60, 40, 30)
+ARROW = [(8, 26), (32, 26), (32, 12), (56, 32), (32, 52), (32, 38), (8, 38)]
+
+
+def example(convention: Convention) -> NDArray[np.uint8]:
+    """A dark arrow before something like a sky, brought: [1, side, side, 3]."""
+    paper = Image.new("RGB", (64, 64), PAPER)
+    ImageDraw.Draw(paper).polygon(ARROW, fill=INK)
+    return convention.from_rgb(np.asarray(paper))[None]
+
+
+def kept(answer: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Of an answer [1, labels]: its probabilities."""
+    return {"probabilities": answer[0]}
