@@ -14,7 +14,7 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import cards, challenges, errors, families, folders, held, ledger, manifests, outputs, stores, tracking
+from pipelines import cards, challenges, errors, families, folders, held, ledger, manifests, modelcards, outputs, stores, tracking
 from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
@@ -22,12 +22,12 @@ RELEASED = Path("released")
 
 
 def reconcile(family: str) -> None:
-    """Make everything that shows or serves this family follow its ledger."""
-    lines = ledger.read(families.known(family))
-    for found in ledger.witnesses(family):
+    """Make everything that shows or serves this family follow its ledger, as it stands once nobody else is at it."""
+    for found in ledger.witnesses(families.known(family)):
         warn(f"{found.path}: {found.words}. {found.repair}")
     store = tracking.client()
     with folders.locked(tracking.ROOT / f".{family}.lock"):
+        lines = ledger.read(family)
         held.keep(lines)
         candidate_runs(store, family)
         runs = {number: _run(store, line) for number, line in ledger.versions(lines).items()}
@@ -35,7 +35,7 @@ def reconcile(family: str) -> None:
             _register(store, family, lines, runs)
             _serve(family, lines, runs)
         challenges.follow(family, lines, whole)
-        folders.write_json(ledger.STAMPS / f"{family}.json", {"head": ledger.head(family)})
+        folders.write_json(ledger.STAMPS / f"{family}.json", {"head": lines[-1]["hash"] if lines else None})
 
 
 def candidate_runs(store: MlflowClient, family: str) -> None:
@@ -125,6 +125,9 @@ def _register(store: MlflowClient, family: str, lines: list[Line], runs: dict[in
         warn(f"MLflow's versions of {family} were not the ledger's and are made again. Versions are added with `make promote` only.")
         store.delete_registered_model(family)
         _completed(store, family, promoted, runs)
+    for version in _versions(store, family):
+        line = promoted[int(version.version)]
+        modelcards.show(store, version, line, _described(line))
     _point_alias(store, family, ledger.champion(lines))
 
 
@@ -148,8 +151,8 @@ def _versions(store: MlflowClient, family: str) -> list[ModelVersion]:
 
 def _create(store: MlflowClient, line: Line, run: Run) -> int:
     tags = {"atelier.digest": line["digest"], "atelier.data": line["data"], "candidate": line["candidate"]}
-    place, reasons = f"{run.info.artifact_uri}/model", "\n".join(line["reasons"])
-    return int(store.create_model_version(line["family"], place, run.info.run_id, tags=tags, description=reasons).version)
+    place = f"{run.info.artifact_uri}/model"
+    return int(store.create_model_version(line["family"], place, run.info.run_id, tags=tags).version)
 
 
 def _point_alias(store: MlflowClient, family: str, line: Line | None) -> None:
@@ -175,6 +178,7 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
     except (outputs.NotHere, outputs.BrokenCache) as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
+    modelcards.keep(stores.location(tag), line, _described(line))
     about = {"promotion": line, "decision": ledger.decision(lines), "card": _data_card(line), "released": not _trained_here(line)}
     stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
     stores.say_released(family)
@@ -182,8 +186,14 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
 
 def _data_card(line: Line) -> dict[str, Any] | None:
     """The card of the data that this promotion was trained on, where data/ or a release holds it."""
+    folder = _described(line)
+    return cards.read(folder) if folder else None
+
+
+def _described(line: Line) -> Path | None:
+    """The folder with that card: data/, or a release."""
     found = _card(line["family"], line["data"])
-    return cards.read(found["data"].parent) if found else None
+    return found["data"].parent if found else None
 
 
 def _trained_here(line: Line) -> bool:

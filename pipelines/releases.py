@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, errors, families, folders, ledger, manifests, registry
+from pipelines import cards, errors, families, folders, ledger, manifests, modelcards, registry
 
 ROOT = registry.RELEASED
 LIMIT_MB = 50
@@ -33,7 +33,8 @@ def release(family: str) -> dict[str, Any]:
         for name in [*manifests.served(manifest), manifests.MANIFEST]:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, out / name)
-        folders.write_json(out / cards.CARD, cards.read(registry.data(line)))
+        folders.write_json(out / cards.CARD, cards.read(data := registry.data(line)))
+        modelcards.keep(out, line, data)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
         folders.write_json(out / RELEASE, facts)
     return facts
