@@ -87,7 +87,7 @@ def all_of(family: str, lines: list[Line]) -> Table:
         table.add_column(name, no_wrap=True)
     table.add_column("why")
     for line in lines:
-        event = Text(WORDS.get(line["event"], line["event"]), COLOURS.get(line["event"], ""))
+        event = Text(WORDS.get(line["event"]) or str(line["event"]), COLOURS.get(line["event"], ""))
         model = f"{line.get('candidate') or 'none'}\n{str(line.get('digest') or '')[:12]}"
         stands = str(line["version"] or "nothing")
         table.add_row(str(line["seq"]), line["time"], event, model, stands, Text("\n".join(why(line))))

@@ -22,7 +22,7 @@ CHANGE = ("promote", "rollback")  # events that change the champion
 STAMPS = Path("mlruns", "reconciled")  # <family>.json: the head that everything was last made to follow
 WITNESSES = {  # what else names lines of a ledger: file -> where in it a line, or the hash of one, stands
     ".store/champions/{family}.json": ("promotion", "decision"),
-    ".store/challengers/{family}.json": ("promotion", "decision"),
+    ".store/challengers/{family}.json": ("challenge",),
     f"{STAMPS}/{{family}}.json": ("head",),
     "released/{family}/release.json": ("hash",),
 }
@@ -198,20 +198,9 @@ def witnesses(family: str) -> list[Contradiction]:
     The chain finds any line that was altered, dropped or moved, but not that the last ones are gone: whoever saw them does.
     Raises AlteredLedger where the chain itself does not hold.
     """
+    committed, named = _committed(family), [*_named(family)]  # before the ledger is read: a line is written before it is named
     lines = read(family)
-    named = [*_against_git(family, lines)]
-    for pattern, keys in WITNESSES.items():
-        named += _against(Path(pattern.format(family=family)), keys, family, lines)
-    return named
-
-
-def _against_git(family: str, lines: list[Line]) -> Iterator[Contradiction]:
-    """What is committed is the beginning of the ledger, or all of it."""
-    for number, was in enumerate(_committed(family), 1):
-        if len(lines) < number or was.get("hash") != lines[number - 1]["hash"]:
-            words = f"line {number} of git's last commit, {_told(was)}, is gone or another"
-            yield Contradiction(path(family), words, f"git checkout {path(family)}")
-            return
+    return [*_against_git(family, committed, lines), *_against(family, named, lines)]
 
 
 def _committed(family: str) -> list[Line]:
@@ -221,12 +210,32 @@ def _committed(family: str) -> list[Line]:
     return [_parsed(text) for text in found.stdout.splitlines()] if found.returncode == 0 else []
 
 
-def _against(place: Path, keys: tuple[str, ...], family: str, lines: list[Line]) -> Iterator[Contradiction]:
-    known, told = {line["hash"] for line in lines}, _parsed(place.read_bytes()) if place.exists() else {}
-    for key in keys:
-        named = told.get(key) or {}
-        lost = named if isinstance(named, dict) else {"hash": named}
-        if lost.get("hash") and lost["hash"] not in known:
+def _named(family: str) -> Iterator[tuple[Path, str, Line]]:
+    """(file, key, line) for every line that another file names; of some the hash alone."""
+    for pattern, keys in WITNESSES.items():
+        place = Path(pattern.format(family=family))
+        try:
+            told = _parsed(place.read_bytes())
+        except FileNotFoundError:
+            continue
+        for key in keys:
+            named = told.get(key)
+            yield place, key, named if isinstance(named, dict) else {"hash": named}
+
+
+def _against_git(family: str, committed: list[Line], lines: list[Line]) -> Iterator[Contradiction]:
+    """What is committed is the beginning of the ledger, or all of it."""
+    for number, was in enumerate(committed, 1):
+        if len(lines) < number or was.get("hash") != lines[number - 1]["hash"]:
+            words = f"line {number} of git's last commit, {_told(was)}, is gone or another"
+            yield Contradiction(path(family), words, f"git checkout {path(family)}")
+            return
+
+
+def _against(family: str, named: list[tuple[Path, str, Line]], lines: list[Line]) -> Iterator[Contradiction]:
+    known = {None, *(line["hash"] for line in lines)}
+    for place, key, lost in named:
+        if lost.get("hash") not in known:
             words = f"names the line {_told(lost)}, which {path(family)} does not hold"
             yield Contradiction(place, words, _repair(place, key, lost, family, lines))
 
