@@ -3,8 +3,9 @@
 `sqlite:///.store/users.db` is a file of the project, `postgresql://name:password@host/database` a server. A password is never shown.
 """
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,21 @@ WAITING = 30  # seconds for another writer of a SQLite file
 MIGRATING = 0x41_54_45_4C  # PostgreSQL's advisory lock of a migration: any number that all of our processes name
 
 
+REASONS = {  # {reason: (names of errors, by their beginning; the remedy)}
+    "locked": (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another process writes it, and is not done. Wait for it, or look for one that hangs."),
+    "disk full": (("SQLITE_FULL", "DiskFull", "ENOSPC", "EDQUOT", "EFBIG"), "Free some space."),
+    "read-only": (("SQLITE_READONLY", "SQLITE_PERM", "ReadOnlySqlTransaction", "EROFS", "EACCES", "EPERM"), "May this user write it?"),
+    "disk error": (("SQLITE_IOERR",), "Is there space left on its disk, and is the disk well?"),
+    "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB"), "Take the file away, or put back a copy of it."),
+}
+
+
 class NoDatabase(ConnectionError):
-    """A database that cannot be reached, opened or read."""
+    """A database that cannot be reached, opened, read or written; `reason` says in a word or two why, and is one of REASONS or "away"."""
+
+    def __init__(self, words: str, reason: str = "away") -> None:
+        super().__init__(words)
+        self.reason = reason
 
 
 class BadUrl(ValueError):
@@ -79,6 +93,21 @@ def _file(address: URL) -> Engine:
     return made
 
 
+def each(made: Engine, prepare: Callable[[Any], None]) -> None:
+    """Have every connection that is opened prepared, as the driver's own."""
+    event.listen(made, "connect", lambda connection, _: prepare(connection))
+
+
+def read_beside_writing(made: Engine) -> None:
+    """SQLite's write-ahead log, which the file remembers: who reads waits for nobody, and a commit is one write to the disk."""
+    with reaching(made.url):
+        connection = made.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """A transaction that reads and then writes: SQLite takes its one writer's lock at the start, and waits for it. Raises NoDatabase."""
@@ -100,25 +129,33 @@ def reaching(address: URL) -> Iterator[None]:
         yield
     except DBAPIError as error:
         if error.orig is not None and _outer(error.orig):
-            raise NoDatabase(_unreached(address, error.orig)) from None
+            raise _unreached(address, error.orig) from None
         raise
     except OSError as error:
-        raise NoDatabase(_unreached(address, error)) from None
+        raise _unreached(address, error) from None
 
 
 def _outer(fault: BaseException) -> bool:
     """Is this the server's, the network's or the file's fault, not the statement's? SQLite says the bare DatabaseError of a broken file."""
-    return any(kind.__name__ == "OperationalError" for kind in type(fault).__mro__) or type(fault).__name__ == "DatabaseError"
+    known = {"OperationalError", "ReadOnlySqlTransaction"}
+    return any(kind.__name__ in known for kind in type(fault).__mro__) or type(fault).__name__ == "DatabaseError"
 
 
-def _unreached(address: URL, error: BaseException) -> str:
-    reason = " ".join(str(error).split())
+def _unreached(address: URL, error: BaseException) -> NoDatabase:
+    words, reason = " ".join(str(error).split()), _reason(error)
     if address.password:
-        reason = reason.replace(str(address.password), "***")
-    remedy = (
-        "Look at the name and the password in its URL." if "authentication failed" in reason else "Is it there, and may this user write it?"
-    )
-    return f"The database {shown(address)} does not answer: {reason.rstrip('.?')}. {remedy}"
+        words = words.replace(str(address.password), "***")
+    remedy = REASONS[reason][1] if reason in REASONS else "Is it there, and may this user write it?"
+    if "authentication failed" in words:
+        remedy = "Look at the name and the password in its URL."
+    return NoDatabase(f"The database {shown(address)} does not answer: {words.rstrip('.?')}. {remedy}", reason)
+
+
+def _reason(error: BaseException) -> str:
+    """SQLite's own name of an error, the system's, or PostgreSQL's, in a word that is known here."""
+    number = getattr(error, "errno", None)
+    name = getattr(error, "sqlite_errorname", None) or (errno.errorcode.get(number, "") if number else type(error).__name__)
+    return next((reason for reason, (names, _) in REASONS.items() if name.startswith(names)), "away")
 
 
 def migrated(url: str, folder: Path) -> Engine:
@@ -128,11 +165,16 @@ def migrated(url: str, folder: Path) -> Engine:
     share a database. One process migrates at a time; the others wait, and find it done. Raises BadUrl, NoDatabase or NewerDatabase.
     """
     made = engine(url)
+    migrate(made, folder)
+    return made
+
+
+def migrate(made: Engine, folder: Path) -> None:
+    """Bring the tables of a database that is open already to where the newest migration leaves them, as migrated() does."""
     with writing(made) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
         _upgrade(connection, folder)
-    return made
 
 
 def _upgrade(connection: Connection, folder: Path) -> None:

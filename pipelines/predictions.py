@@ -1,0 +1,291 @@
+"""Predictions: every answer that was given, by its id, with what it was given for and by which model; in SQL.
+
+SQLite in .store/predictions.db, or PostgreSQL at PREDICTIONS_URL. Each row carries the SHA-256 of its own values, so that one that was
+changed is found.
+"""
+# ruff: noqa: S608  (what is put together into statements are names that stand here; values are always bound)
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines import folders, stores
+
+if TYPE_CHECKING:  # SQLAlchemy takes a fifth of a second: who only asks where predictions are need not wait
+    from sqlalchemy import Connection, Engine
+
+MIGRATIONS = Path(__file__).parent / "migrations" / "predictions"
+DIGITS = 6  # of a fraction: what SQLite, PostgreSQL and JSON all give back as it was
+AT_ONCE = 1000  # rows that are deleted, or read, in one go
+PATIENCE_MS = 2000  # for another writer of a SQLite file
+KINDS = {  # {table: {column: type}}, beside `number`, the order in which rows came, and `hash`
+    "predictions": {
+        "id": "text",
+        "family": "text",
+        "time": "text",
+        "version": "integer",
+        "digest": "text",
+        "input": "text",
+        "output": "text",
+        "milliseconds": "double precision",
+    },
+    "comparisons": {
+        "id": "text",
+        "family": "text",
+        "time": "text",
+        "champion": "text",
+        "challenger": "text",
+        "agrees": "boolean",
+        "confidence": "double precision",
+        "milliseconds": "double precision",
+        "champion_milliseconds": "double precision",
+    },
+}
+Row = dict[str, Any]
+"""Of `predictions`: `id` (32 hexadecimal digits, the answer's prediction_id), `family`, `time` (UTC, "2026-11-20T22:49:53Z"), `version`
+and `digest` of the model, `input` (SHA-256 of what was sent: the file, or the JSON), `output` (the answer, the very JSON that was
+answered), `milliseconds` from the body to the answer. Of `comparisons`: `id` of the prediction, `champion` and `challenger` (digests),
+whether the challenger `agrees`, its `confidence` (or None) and `milliseconds`, beside the champion's."""
+
+
+def url() -> str:
+    """Where predictions are recorded."""
+    return os.environ.get("PREDICTIONS_URL") or f"sqlite:///{stores.ROOT}/predictions.db"
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as times are stored: UTC, such as 2026-11-20T22:49:53Z."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+class Store:
+    """Predictions of all families. Nothing is opened before it is asked for, and nothing is made before something is added.
+
+    Every method raises databases.NoDatabase where the database does not answer, BadUrl for an address of no known kind; writing
+    raises NewerDatabase too.
+    """
+
+    def __init__(self, address: str | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.address, self.clock = address or url(), clock
+
+    @property
+    def place(self) -> str:
+        """The address as a person may see it. Raises BadUrl."""
+        from pipelines import databases
+
+        return databases.shown(databases.parsed(self.address))
+
+    # Writing
+
+    def add(self, rows: Sequence[Row], inputs: Mapping[str, bytes] | None = None) -> None:
+        """Keep predictions, and what was sent by its SHA-256, all of it or nothing; one that is there already stays as it is."""
+        from pipelines import databases
+
+        with databases.writing(self._written) as connection:
+            _insert(connection, "predictions", rows)
+            _insert_inputs(connection, inputs or {})
+
+    def compare(self, rows: Sequence[Row]) -> None:
+        """Keep comparisons, all or none; there is one of each prediction with each challenger."""
+        from pipelines import databases
+
+        with databases.writing(self._written) as connection:
+            _insert(connection, "comparisons", rows)
+
+    def prune(self, family: str, days: float) -> int:
+        """Forget what is older than so many days, and inputs that nothing names any more; how many predictions that were.
+
+        A row is old when its time says so and no row before it is younger: a clock that was wrong for a while makes none old too
+        soon. One that was written in the future stays until then.
+        """
+        now = self.clock()
+        asked = {"family": family, "limit": moment(now - days * 86_400), "now": moment(now)}
+        pruned = self._pruned("predictions", asked)
+        self._pruned("comparisons", asked)
+        if pruned:
+            self._execute("DELETE FROM inputs WHERE NOT EXISTS (SELECT 1 FROM predictions WHERE predictions.input = inputs.sha256)", {})
+        return pruned
+
+    def _pruned(self, table: str, asked: Row) -> int:
+        """A thousand at a time: others write in between."""
+        young = f"SELECT min(number) FROM {table} WHERE family = :family AND time BETWEEN :limit AND :now"
+        old = f"family = :family AND time < :limit AND number < coalesce(({young}), number + 1)"
+        chosen = f"SELECT number FROM {table} WHERE {old} ORDER BY number LIMIT {AT_ONCE}"
+        pruned = gone = self._execute(f"DELETE FROM {table} WHERE number IN ({chosen})", asked)
+        while gone == AT_ONCE:
+            pruned += (gone := self._execute(f"DELETE FROM {table} WHERE number IN ({chosen})", asked))
+        return pruned
+
+    def _execute(self, words: str, values: Row) -> int:
+        from sqlalchemy import text
+
+        from pipelines import databases
+
+        with databases.writing(self._written) as connection:
+            return int(connection.execute(text(words), values).rowcount)
+
+    # Reading
+
+    def find(self, id: str) -> Row | None:
+        """The prediction of this id, its `hash` too; None where it was not recorded, or is not kept any more."""
+        return next(self._rows("predictions", "WHERE id = :id", {"id": id}), None)
+
+    def rows(self, family: str | None = None) -> Iterator[Row]:
+        """The predictions of a family, or of all, in the order in which they were recorded."""
+        return self._rows("predictions", "WHERE family = :family" if family else "", {"family": family} if family else {})
+
+    def comparisons(self, family: str) -> Iterator[Row]:
+        """The comparisons of a family, in the order in which they were recorded."""
+        return self._rows("comparisons", "WHERE family = :family", {"family": family})
+
+    def input(self, sha256: str) -> bytes | None:
+        """What was sent, where it is kept."""
+        return next((content for _, content in self._inputs("WHERE sha256 = :sha256", {"sha256": sha256})), None)
+
+    def agreement(self, family: str, champion: str, challenger: str) -> Row:
+        """How a challenger's answers compare with the champion's, digests both.
+
+        {"samples", "agreement": share of them, "champion_ms" and "challenger_ms": means, "confidence": the challenger's mean}; all
+        but `samples` None where there is no sample, `confidence` also where no answer has one.
+        """
+        figures = ("avg(CASE WHEN agrees THEN 1.0 ELSE 0.0 END)", "avg(champion_milliseconds)", "avg(milliseconds)", "avg(confidence)")
+        pair = "family = :family AND champion = :champion AND challenger = :challenger"
+        words = f"SELECT count(*), {', '.join(figures)} FROM comparisons WHERE {pair}"
+        asked = {"family": family, "champion": champion, "challenger": challenger}
+        samples, *means = next(self._selected(words, asked), (0, None, None, None, None))
+        told = (None if mean is None else float(mean) for mean in means)
+        return {"samples": int(samples), **dict(zip(("agreement", "champion_ms", "challenger_ms", "confidence"), told, strict=True))}
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """(id, words) of every row that is not what was written; the id is "" where the database as a whole is broken."""
+        from pipelines import databases
+
+        try:
+            yield from self._broken()
+            for table in KINDS:
+                yield from ((row["id"], f"{table}: {_altered(table, row)}") for row in self._rows(table) if _altered(table, row))
+            for sha256, content in self._inputs():
+                if hashlib.sha256(content).hexdigest() != sha256:
+                    yield sha256, f"inputs: what was sent has another hash than {sha256[:12]}"
+        except databases.NoDatabase as fault:
+            yield "", str(fault)
+
+    def _broken(self) -> Iterator[tuple[str, str]]:
+        """What SQLite itself finds wrong with its file."""
+        if self.address.startswith("sqlite"):
+            yield from (("", f"{self.place}: {words}") for (words,) in self._selected("PRAGMA integrity_check", {}) if words != "ok")
+
+    def _rows(self, table: str, which: str = "", asked: Row | None = None) -> Iterator[Row]:
+        names = [*KINDS[table], "hash"]
+        for values in self._selected(f"SELECT {', '.join(names)} FROM {table} {which} ORDER BY number", asked or {}):
+            row = dict(zip(names, values, strict=True))
+            yield row | ({"agrees": bool(row["agrees"])} if "agrees" in row else {})  # SQLite has 0 and 1
+
+    def _inputs(self, which: str = "", asked: Row | None = None) -> Iterator[tuple[str, bytes]]:
+        found = self._selected(f"SELECT sha256, content FROM inputs {which} ORDER BY sha256", asked or {})
+        return ((sha256, bytes(content)) for sha256, content in found)
+
+    def _selected(self, words: str, asked: Row) -> Iterator[Any]:
+        """Rows as they come; none where nothing was ever recorded."""
+        from sqlalchemy import text
+
+        with self._read() as connection:
+            if connection is not None:
+                yield from connection.execution_options(yield_per=AT_ONCE).execute(text(words), asked)
+
+    @contextmanager
+    def _read(self) -> Iterator["Connection | None"]:
+        from sqlalchemy import inspect
+
+        from pipelines import databases
+
+        engine = self._engine
+        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+            yield None
+            return
+        with databases.reading(engine) as connection:
+            yield connection if inspect(connection).has_table("comparisons") else None
+
+    # The database
+
+    @cached_property
+    def _engine(self) -> "Engine":
+        from pipelines import databases
+
+        made = databases.engine(self.address)
+        if made.dialect.name == "sqlite":
+            databases.each(made, _prepared)
+        return made
+
+    @cached_property
+    def _written(self) -> "Engine":
+        """The same, once its tables are there."""
+        from pipelines import databases
+
+        databases.migrate(self._engine, MIGRATIONS)
+        if self._engine.dialect.name == "sqlite":
+            databases.read_beside_writing(self._engine)
+        return self._engine
+
+    def close(self) -> None:
+        """Let go of all connections: a SQLite file then is whole by itself, without its write-ahead log."""
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
+
+
+def _prepared(connection: Any) -> None:
+    """A connection to SQLite: a commit survives the end of the process, and need not wait for the disk. Text that is none is read."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    connection.text_factory = lambda content: content.decode(errors="replace")
+
+
+def signed(table: str, row: Row) -> Row:
+    """The row as it is kept: its values as all databases give them back, and their hash. Raises KeyError where one is missing."""
+    kept = {name: _kept(kind, row[name]) for name, kind in KINDS[table].items()}
+    return {**kept, "hash": folders.hash_of(kept)}
+
+
+def _kept(kind: str, value: Any) -> Any:
+    return round(float(value), DIGITS) if kind == "double precision" and value is not None else value
+
+
+def _altered(table: str, row: Row) -> str:
+    """What is wrong with a row that was read; nothing where it is as it was written."""
+    own = folders.hash_of({name: row[name] for name in KINDS[table]})
+    return "" if own == row["hash"] else f"row {row['id']} is not what was written: its hash does not fit"
+
+
+def _insert(connection: "Connection", table: str, rows: Iterable[Row]) -> None:
+    """All rows in one statement, as JSON: row by row the interpreter is given back each time, and waited for under load."""
+    from sqlalchemy import text
+
+    words = folders.canonical([signed(table, row) for row in rows])
+    connection.execute(text(_insertion(connection.dialect.name, table)), {"rows": words})
+
+
+def _insertion(dialect: str, table: str) -> str:
+    kinds = {**KINDS[table], "hash": "text"}
+    names = ", ".join(kinds)
+    if dialect == "sqlite":
+        values = ", ".join(f"json_extract(value, '$.{name}')" for name in kinds)
+        given = f"SELECT {values} FROM json_each(:rows) WHERE true"
+    else:
+        typed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
+        given = f"SELECT {names} FROM json_to_recordset(CAST(:rows AS json)) AS given({typed})"
+    return f"INSERT INTO {table} ({names}) {given} ON CONFLICT DO NOTHING"
+
+
+def _insert_inputs(connection: "Connection", inputs: Mapping[str, bytes]) -> None:
+    from sqlalchemy import text
+
+    if inputs:
+        places = ", ".join(f"(:sha{number}, :content{number})" for number in range(len(inputs)))
+        values = {f"sha{number}": sha256 for number, sha256 in enumerate(inputs)}
+        values |= {f"content{number}": content for number, content in enumerate(inputs.values())}  # type: ignore[misc]
+        connection.execute(text(f"INSERT INTO inputs (sha256, content) VALUES {places} ON CONFLICT DO NOTHING"), values)
