@@ -30,7 +30,10 @@ def reconcile(family: str) -> None:
         lines = ledger.read(family)
         held.keep(lines)
         candidate_runs(store, family)
-        runs = {number: _run(store, line) for number, line in ledger.versions(lines).items()}
+        runs = {
+            number: tracking.linked(store, _run(store, line), line["dvc"], line["data_dvc"])
+            for number, line in ledger.versions(lines).items()
+        }
         if ledger.decisions(lines):
             _register(store, family, lines, runs)
             _serve(family, lines, runs)
@@ -47,7 +50,8 @@ def candidate_runs(store: MlflowClient, family: str) -> None:
             current = report if report and report["digest"] == manifest["digest"] else None
             reports = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
             shown = {name: place for name, place in reports.items() if current and place.exists()}
-            tracking.project(store, folder, current, {**shown, **_card(family, manifest["data"])})
+            run = tracking.project(store, folder, current, {**shown, **_card(family, manifest["data"])})
+            tracking.linked(store, run, outputs.hash_of(folder), _data_dvc(family, manifest["data"]))
 
 
 def _report(family: str, candidate: str) -> dict[str, Any] | None:
@@ -59,6 +63,12 @@ def _card(family: str, data_hash: str) -> dict[str, Path]:
     """{"data": the data card} where data/ still holds this data, or a release does."""
     places = [Path("data", family, cards.CARD), RELEASED / family / cards.CARD]
     return next(({"data": place} for place in places if place.exists() and cards.read(place.parent)["hash"] == data_hash), {})
+
+
+def _data_dvc(family: str, data_hash: str) -> str | None:
+    """The DVC hash of data/<family> where that still holds this data."""
+    folder = Path("data", family)
+    return outputs.hash_of(folder) if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == data_hash else None
 
 
 def _run(store: MlflowClient, line: Line) -> Run:

@@ -19,6 +19,7 @@ from pipelines.trainings import Epoch, Training
 
 ROOT = Path("mlruns")
 KEY, DONE = "atelier.key", "atelier.complete"
+DVC, DATA_DVC = "atelier.dvc", "atelier.data_dvc"
 SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page then opens on training, not on traces
 SAMPLED = 5  # seconds between two looks at the machine's load
 
@@ -136,6 +137,14 @@ def project(store: MlflowClient, folder: Path, report: dict[str, Any] | None, sh
     if run.info.end_time is None:
         store.set_terminated(run.info.run_id, "FINISHED", int((record["started"] + record["seconds"]["train"]) * 1000))
     return store.get_run(run.info.run_id)
+
+
+def linked(store: MlflowClient, run: Run, dvc: str | None, data_dvc: str | None) -> Run:
+    """The run, its tags naming what DVC keeps of it: model folder and data, such as "1f…c2.dir", where that is known."""
+    wanted = {tag: value for tag, value in {DVC: dvc, DATA_DVC: data_dvc}.items() if value and run.data.tags.get(tag) != value}
+    if wanted:
+        store.log_batch(run.info.run_id, tags=[RunTag(tag, value) for tag, value in wanted.items()])
+    return store.get_run(run.info.run_id) if wanted else run
 
 
 def remembered(store: MlflowClient, line: dict[str, Any]) -> Run:
