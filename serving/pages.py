@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from pipelines.wording import Figure, address, called, duration, figures, hardware, sources
+from serving import modelcards
 
 HERE = Path(__file__).parent
 ASSETS = (".css", ".js", ".svg")
@@ -45,16 +46,19 @@ class Assets(StaticFiles):
 
 
 def mount(app: FastAPI, family: str, question: str) -> None:
-    """Add `/` and `/static`. The page shows `app.state.champion` as it stands when it is asked for."""
+    """Add `/`, the model card and `/static`. The page shows `app.state.champion` as it stands when it is asked for."""
     template = environment().get_template(f"{family}/page.html")
+    modelcards.mount(app, environment(), HEADERS)
     app.mount("/static", Assets(directory=HERE / "page"), name="static")
 
     @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def front(request: Request) -> HTMLResponse:
-        pointer = request.app.state.champion.served.pointer
+        champion = request.app.state.champion
         user = getattr(request.state, "user", None)  # where nobody need sign in, there is none
-        page = template.render(pointer, family=family, question=question, address=request.base_url, user=user)
+        facts = {"family": family, "question": question, "address": request.base_url, "user": user, "refused": champion.refused}
+        pointer = champion.served.pointer
+        page = template.render(pointer, **facts, **modelcards.shown(pointer))
         return HTMLResponse(page, headers=HEADERS)
 
 

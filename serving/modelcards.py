@@ -1,0 +1,85 @@
+"""The model card and the data's Croissant file that lie beside the served model: as a page, as they are, and in parts for `/`."""
+
+from functools import cache, lru_cache
+from typing import Any
+
+from fastapi import FastAPI
+from jinja2 import Environment
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from pipelines import cards, modelcards, stores
+from serving.problems import Refusal
+
+PARTS = ("Uses", "Out-of-scope uses", "Limits")  # of the card, on the page at `/`, which has figures and data already
+KINDS = {modelcards.README: "text/markdown", cards.CROISSANT: "application/ld+json"}
+
+
+def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> None:
+    """Add /card, /card.md and /data/croissant.json: those of `app.state.champion` as it stands when they are asked for."""
+    template = environment.get_template("page/card.html")
+
+    async def page(request: Request) -> HTMLResponse:
+        pointer = _pointer(request)
+        facts = {"model": pointer["model"], "body": rendered(modelcards.parted(_asked(pointer, modelcards.README))[1])}
+        return HTMLResponse(template.render(facts, croissant=beside(pointer, cards.CROISSANT)), headers=headers)
+
+    async def readme(request: Request) -> Response:
+        return _file(request, modelcards.README)
+
+    async def croissant(request: Request) -> Response:
+        return _file(request, cards.CROISSANT)
+
+    def _file(request: Request, name: str) -> Response:
+        return Response(_asked(_pointer(request), name), media_type=KINDS[name], headers=headers)
+
+    for path, answer in {"/card": page, "/card.md": readme, "/data/croissant.json": croissant}.items():
+        app.add_route(path, answer, methods=["GET"], include_in_schema=False)
+
+
+def shown(pointer: stores.Pointer) -> dict[str, Any]:
+    """What the page at `/` shows: "told", {heading: HTML}, empty where there is no card, and "croissant", None where there is none."""
+    card = beside(pointer, modelcards.README)
+    return {"told": _parts(card) if card else {}, "croissant": beside(pointer, cards.CROISSANT)}
+
+
+@lru_cache(maxsize=4)
+def _parts(card: str) -> dict[str, Markup]:
+    found = modelcards.sections(card)
+    return {title: rendered(found[title]) for title in PARTS if title in found}
+
+
+def beside(pointer: stores.Pointer, name: str) -> str | None:
+    """A text file beside the model in the store, or None."""
+    try:
+        return (stores.folder_of(pointer["tag"]) / name).read_text()
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=4)
+def rendered(markdown: str) -> Markup:
+    """Markdown as HTML without scripts, styles and pictures: tags in it are text, links lead to web addresses alone."""
+    return Markup(_reader().render(markdown))  # noqa: S704  (markdown-it has escaped it)
+
+
+@cache
+def _reader() -> MarkdownIt:
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    reader.add_render_rule("table_open", lambda *_: '<div class="wide">\n<table>\n')
+    reader.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
+    return reader
+
+
+def _pointer(request: Request) -> Any:
+    return request.app.state.champion.served.pointer
+
+
+def _asked(pointer: stores.Pointer, name: str) -> str:
+    """That file, or Refusal 404 with the remedy."""
+    if (found := beside(pointer, name)) is None:
+        words = f"{name} of version {pointer['model']['version']} is not on this machine. `make ui` writes it where the data are."
+        raise Refusal(404, "no card", words)
+    return found
