@@ -209,6 +209,13 @@ async def verre(word: str, served: Served, shelf: Shelf) -> dict[str, Any]:
     return {**lens, "picture": address, "picture_note": note, "model": served.pointer["model"]}
 
 
+async def compared(body: Body, served: Served, limits: Serving, _: int = K) -> dict[str, Any]:
+    """Of matched() what agrees() and confidence() look at: a challenger's catalogue is not in the database, which is the champion's."""
+    embedding = await served.batches.answer(await read(body, served, limits))
+    nearest = served.predictor.nearest(embedding, 1)[0]
+    return {"matches": [{"engraving": nearest.engraving, "similarity": round(nearest.similarity, 4)}]}
+
+
 def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
     """Do two models find the same engraving nearest to one picture?"""
     return bool(answer["matches"][0]["engraving"] == other["matches"][0]["engraving"])
