@@ -131,6 +131,14 @@ def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
     return pointer
 
 
+def challenger(family: str) -> Pointer | None:
+    """{"tag", "model": whence its answers would come, but for a version, "challenge": the ledger's line}; None where nobody challenges."""
+    try:
+        return pointed(family, CHALLENGERS)
+    except NoChampion:
+        return None
+
+
 def say_released(family: str) -> None:
     """Say so where the champion was not trained on this machine."""
     pointer = pointed(family)
