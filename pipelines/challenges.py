@@ -49,14 +49,6 @@ def _stored(line: Line, whole: Callable[[Line], Path]) -> str:
     return tag if stores.holds(tag, line["digest"]) else stores.put(whole(line), None)
 
 
-def pointed(family: str) -> stores.Pointer | None:
-    """{"tag", "model": whence its answers would come, without a version, "challenge": the ledger's line}; None where nobody challenges."""
-    try:
-        return stores.pointed(family, stores.CHALLENGERS)
-    except stores.NoChampion:
-        return None
-
-
 def challenge(family: str, candidate: str, share: float | None = None) -> Line | None:
     """Let a candidate, or nobody, challenge the champion; the line of the ledger, or None where nobody did and nobody does.
 
