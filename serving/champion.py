@@ -1,20 +1,23 @@
-"""The model that is served: loaded, verified, warmed, and swapped when the pointer moves."""
+"""The model that is served: loaded and verified, held against its stored example, and swapped when the pointer moves."""
 
 import logging
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, families, ledger, stores
+from pipelines import configs, families, ledger, manifests, modelsigning, probes, stores
 from serving import telemetry
 from serving.batches import Batches
 
 logger = logging.getLogger("atelier.serving")
-INTERVAL = 1.0  # seconds between two looks at the pointer
+INTERVAL = 0.2  # seconds between two looks at the pointer
+AGAIN = 30.0  # seconds after which a version that was refused is tried again
+Stamp = tuple[int, int, int] | None  # inode, bytes, nanoseconds
 
 
 class Origin(BaseModel):
@@ -36,6 +39,15 @@ class Served(NamedTuple):
     batches: Batches
 
 
+class Refused(NamedTuple):
+    """A version that the pointer names, and that does not serve: why, its files when it was tried, and when that was (monotonic)."""
+
+    pointer: stores.Pointer
+    why: str
+    files: list[Stamp]
+    tried: float
+
+
 def settle(family: str) -> None:
     """Bring store and pointer up to date with the ledger. Where they are, MLflow is not loaded: it takes seconds. Raises NoChampion."""
     if _settled(families.known(family)):
@@ -47,27 +59,27 @@ def settle(family: str) -> None:
 
 
 def _settled(family: str) -> bool:
-    """Was the pointer written for the decision that stands, and does the store hold what it names, undamaged?"""
+    """Was the pointer written for the decision that stands, and does the store hold what it names, undamaged, with its example?"""
     stands = ledger.decision(ledger.read(family))
     try:
         pointer = stores.pointed(family)
     except stores.NoChampion:
         return False
-    return pointer.get("decision", {}).get("hash") == (stands and stands["hash"]) and stores.holds(
-        pointer["tag"], pointer["model"]["digest"]
-    )
+    follows = pointer.get("decision", {}).get("hash") == (stands and stands["hash"])
+    return follows and stores.holds(pointer["tag"], pointer["model"]["digest"]) and stores.exampled(pointer["tag"])
 
 
 class Champion:
-    """The champion of a family, followed live. Raises NoChampion or BrokenModel at the start, with the remedy.
+    """The champion of a family, followed live. Raises at the start what stands in the way of it, with the remedy (see `loaded`).
 
     `beside(predictor)` does what a family needs done before a model stands, such as bringing what it serves into a database.
     """
 
     def __init__(self, family: str, beside: Callable[[Any], object] | None = None) -> None:
         self.family, self._beside = family, beside
-        self._served = self._loaded()
-        self._refused: stores.Pointer | None = None
+        self._refused: Refused | None = None
+        self._read: tuple[Stamp, stores.Pointer] = None, {}
+        self._served = self._loaded(self._pointed())
 
     def follow(self) -> None:
         """Watch the pointer from a thread of its own, as long as the process lives."""
@@ -77,14 +89,11 @@ class Champion:
     def served(self) -> Served:
         return self._served
 
-    def _loaded(self) -> Served:
-        pointer = stores.pointed(self.family)
-        predictor = families.part(self.family, "predict").Predictor(stores.location(pointer["tag"]))
-        predictor.warm()
-        if self._beside:
-            self._beside(predictor)
-        telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
-        return Served(predictor, pointer, Batches(predictor.predict, configs.serving(self.family).batch, self.family))
+    @property
+    def refused(self) -> dict[str, Any] | None:
+        """The version that the pointer names and that does not serve, and why: {"version", "why"}; None where it serves."""
+        refused = self._refused
+        return {"version": refused.pointer.get("model", {}).get("version"), "why": refused.why} if refused else None
 
     def _watch(self) -> None:
         while True:
@@ -92,26 +101,100 @@ class Champion:
             self.look()
 
     def look(self) -> None:
-        """Swap when the pointer has moved; a new model that does not load, or none, leaves the old one in place, and is logged once."""
-        pointer = self._pointed()
+        """Swap when the pointer has moved. A version that does not load, or answers its stored example otherwise, is refused, and the
+        old one serves on; it is tried again when its files have changed, and every now and then: a database may be back.
+        """
+        try:
+            pointer = self._pointed()
+        except stores.NoChampion as absence:
+            return self._refuse({}, absence)
         if pointer == self._served.pointer:
             self._refused = None
-        if pointer in (self._served.pointer, self._refused):
-            return
+        elif self._untried(pointer):
+            self._try(pointer)
+
+    def _try(self, pointer: stores.Pointer) -> None:
+        begun = time.monotonic()
         try:
-            self._served = self._loaded()
-            logger.info("%s now serves version %s", self.family, self._served.pointer["model"]["version"])
-        except Exception:
-            self._refused = pointer
+            self._served = self._loaded(pointer)
+        except Exception as fault:
+            return self._refuse(pointer, fault)
+        self._refused = None
+        seconds = round(time.monotonic() - begun, 3)
+        logger.info("%s now serves version %s", self.family, pointer["model"]["version"], extra={"facts": {"seconds": seconds}})
+
+    def _loaded(self, pointer: stores.Pointer) -> Served:
+        served = loaded(self.family, pointer, self._beside)
+        telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
+        return served
+
+    def _refuse(self, pointer: stores.Pointer, fault: Exception) -> None:
+        """Keep why for whoever asks; the log has it once, however often it is tried."""
+        known, why = self._refused, _why(fault)
+        self._refused = Refused(pointer, why, _files(pointer), time.monotonic())
+        if known is None or (known.pointer, known.why) != (pointer, why):
             standing = self._served.pointer["model"]["version"]
-            logger.exception("%s keeps serving version %s: the new one does not load", self.family, standing)
+            logger.error("%s keeps serving version %s: the new one does not serve: %s", self.family, standing, why, exc_info=fault)
+
+    def _untried(self, pointer: stores.Pointer) -> bool:
+        """Is this worth a try: not refused, or refused with other files, or long ago?"""
+        refused = self._refused
+        if refused is None or refused.pointer != pointer:
+            return True
+        return refused.files != _files(pointer) or time.monotonic() - refused.tried > AGAIN
 
     def _pointed(self) -> stores.Pointer:
-        """The pointer, or an empty one where there is none."""
-        try:
-            return stores.pointed(self.family)
-        except stores.NoChampion:
-            return {}
+        """The pointer, read again when its file is another one. Raises NoChampion."""
+        stamp = _stamp(stores.pointer_path(self.family))
+        if stamp is None or stamp != self._read[0]:
+            self._read = stamp, stores.pointed(self.family)
+        return self._read[1]
+
+
+def loaded(family: str, pointer: stores.Pointer, beside: Callable[[Any], object] | None = None) -> Served:
+    """What a pointer names, once it has answered its stored example, and is warm by that.
+
+    Raises NotStored, BrokenModel, NotAsExpected, Unsigned or BadSignature where signatures are asked for, or what `beside` raises.
+    """
+    folder = stores.location(pointer["tag"])
+    modelsigning.check(folder)
+    predictor = families.part(family, "predict").Predictor(folder)
+    _same(predictor.manifest["digest"], pointer)
+    probes.check(predictor, folder)
+    if beside:
+        beside(predictor)
+    return Served(predictor, pointer, Batches(predictor.predict, configs.serving(family).batch, family))
+
+
+def _same(digest: str, pointer: stores.Pointer) -> None:
+    """What is answered must be what the answer names. Raises BrokenModel."""
+    if digest != pointer["model"]["digest"]:
+        raise manifests.BrokenModel(
+            f"{pointer['tag']} in the model store has the digest {digest[:12]}, and the pointer names {pointer['model']['digest'][:12]}. "
+            f"`make serve family={pointer['model']['family']}` mends both."
+        )
+
+
+def _why(fault: Exception) -> str:
+    """In one line, without this machine's paths; of what is not ours with its kind."""
+    ours = type(fault).__module__.partition(".")[0] in {"pipelines", "serving"}
+    words = " ".join((str(fault) if ours else f"{type(fault).__name__}: {fault}").split())
+    return words.replace(f"{Path.cwd()}/", "")
+
+
+def _files(pointer: stores.Pointer) -> list[Stamp]:
+    """Of the model that a pointer names: another one when it was put there again, or its example was."""
+    folder = stores.folder_of(pointer.get("tag", ""))
+    return [_stamp(folder / name) for name in (manifests.MANIFEST, probes.EXAMPLE)]
+
+
+def _stamp(path: Path) -> Stamp:
+    """Another one when a file is replaced or written; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def signature(served: Served) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines import configs
-from serving import auth, telemetry
+from serving import auth, health, telemetry
 from serving.limits import Limited
 
 METRICS = "/metrics"
-PROBES = frozenset({"/livez", "/healthz", "/readyz", METRICS})  # these stay BentoML's
+PROBES = frozenset({"/livez", "/healthz", health.READY, METRICS})  # these stay BentoML's, but for /readyz: health.Ready answers it
 
 
 class Direct(bentoml.Service):
@@ -21,7 +21,7 @@ class Direct(bentoml.Service):
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         telemetry.log_as_json()
-        behind: ASGIApp = super().to_asgi(is_main)
+        behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
         inner: ASGIApp = Limited(self.inner.app, configs.serving(self.name))
         if not auth.required():
             return _routed(telemetry.Telemetry(inner, self.name), behind, PROBES)

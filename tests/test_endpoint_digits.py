@@ -132,7 +132,7 @@ def test_another_method_is_a_problem_too(service: Service, method: str) -> None:
 
 
 def test_health_says_which_model_answers(service: Service) -> None:
-    assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"]}
+    assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"], "refused": None}
 
 
 @pytest.mark.parametrize("path", ["/", "/health"])

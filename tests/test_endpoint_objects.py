@@ -331,7 +331,7 @@ def test_another_method_is_a_problem_too(service: Service, method: str, path: st
 
 
 def test_health_says_which_model_answers(service: Service) -> None:
-    assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"]}
+    assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"], "refused": None}
 
 
 def test_an_object_that_is_another_is_flagged_by_its_class(service: Service) -> None:
