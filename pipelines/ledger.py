@@ -167,6 +167,15 @@ def champion(lines: list[Line]) -> Line | None:
     return versions(lines)[last["version"]] if last else None
 
 
+def challenger(lines: list[Line]) -> Line | None:
+    """The challenge that stands: the last one, unless it was taken away (it has no share), or its model has become champion since."""
+    last = next((line for line in reversed(lines) if line["event"] == "challenge"), None)
+    if last is None or not last["share"]:
+        return None
+    crowned = any(line["digest"] == last["digest"] for line in decisions(lines[last["seq"] :]))
+    return None if crowned else last
+
+
 def version(family: str, number: int) -> Line:
     """The line that promoted a version. Raises UnknownVersion naming the ones there are."""
     known = versions(read(family))
