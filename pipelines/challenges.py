@@ -21,18 +21,9 @@ class BadChallenge(ValueError):
     """A challenger that cannot stand beside this champion, or a share that is none."""
 
 
-def standing(lines: list[Line]) -> Line | None:
-    """The challenge that stands: the last one, unless it was ended or its model has become the champion since."""
-    at = next((line["seq"] for line in reversed(lines) if line["event"] == "challenge"), 0)
-    if not at or not lines[at - 1]["share"]:
-        return None
-    crowned = any(line["digest"] == lines[at - 1]["digest"] for line in ledger.decisions(lines[at:]))
-    return None if crowned else lines[at - 1]
-
-
 def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> None:
     """Bring the challenger into the store and point at it, or take the pointer away; `whole` finds a line's model folder."""
-    line = standing(lines)
+    line = ledger.challenger(lines)
     if line is None:
         return stores.pointer_path(family, stores.CHALLENGERS).unlink(missing_ok=True)
     try:
@@ -58,7 +49,7 @@ def challenge(family: str, candidate: str, share: float | None = None) -> Line |
     if candidate == NONE:
         return _ended(family, lines)
     facts = _facts(family, candidate, _share(family, share), lines)
-    before = standing(lines)
+    before = ledger.challenger(lines)
     if before and (before["digest"], before["share"]) == (facts["digest"], facts["share"]):
         return _followed(before)
     return _written(family, facts, lines)
@@ -66,7 +57,7 @@ def challenge(family: str, candidate: str, share: float | None = None) -> Line |
 
 def _ended(family: str, lines: list[Line]) -> Line | None:
     """A challenge with no share: the challenger is given nothing more."""
-    before = standing(lines)
+    before = ledger.challenger(lines)
     if before is None:
         return None
     named = {key: before[key] for key in ("candidate", "digest", "dvc", "data", "commit", "run")}
