@@ -59,13 +59,15 @@ def settle(family: str) -> None:
 
 
 def _settled(family: str) -> bool:
-    """Was the pointer written for the decision that stands, and does the store hold what it names, undamaged, with its example?"""
-    stands = ledger.decision(ledger.read(family))
+    """Do the pointers follow the ledger, and does the store hold what the champion's names, undamaged, with its example?"""
+    lines = ledger.read(family)
+    stands = ledger.decision(lines)
     try:
         pointer = stores.pointed(family)
     except stores.NoChampion:
         return False
-    follows = pointer.get("decision", {}).get("hash") == (stands and stands["hash"])
+    challenged = (stores.challenger(family) or {}).get("challenge") == ledger.challenger(lines)
+    follows = challenged and pointer.get("decision", {}).get("hash") == (stands and stands["hash"])
     return follows and stores.holds(pointer["tag"], pointer["model"]["digest"]) and stores.exampled(pointer["tag"])
 
 
