@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, families, folders, gate, ledger, manifests, outputs, records, registry, tracking
+from pipelines import cards, families, folders, gate, ledger, manifests, outputs, predictions, records, registry, tracking
 from pipelines.configs import Config
 from pipelines.gate import Condition
 from pipelines.ledger import Line
@@ -123,7 +123,15 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
     if not fits.holds:
         return [fits]
     pair = [scoring.outcomes(predict.Predictor(folder), valid) for folder in (model, champion)]
-    return [fits, gate.gain(cfg.gate, scoring.headline, pair[0], pair[1], cfg.seed)]
+    return [fits, gate.gain(cfg.gate, scoring.headline, pair[0], pair[1], cfg.seed), *_shown(cfg, challenger, standing)]
+
+
+def _shown(cfg: Config, challenger: Report, standing: Line) -> list[Condition]:
+    """Where the gate asks for it: how the candidate has answered beside the champion. Raises NoDatabase."""
+    if cfg.gate.shadow is None:
+        return []
+    found = predictions.Store().agreement(cfg.family, standing["digest"], challenger["digest"])
+    return [gate.shadow(cfg.gate.shadow, found, standing["version"], cfg.family, challenger["candidate"])]
 
 
 def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: list[Line]) -> Line:
