@@ -25,7 +25,28 @@ def inputs(family: str, run: str) -> str:
     digest = hashlib.sha256()
     for path in [*reports, *pages, *others]:
         digest.update(f"{path}\0".encode() + (path.read_bytes() if path.exists() else b"absent"))
+    digest.update(shown(family, reports) if any(map(_asks, pages)) else b"")
     return digest.hexdigest()
+
+
+def _asks(page: Path) -> bool:
+    """Does a page's gate ask what a candidate has shown as challenger?"""
+    import yaml
+
+    found = yaml.safe_load(page.read_text()) if page.exists() else None
+    return bool(((found or {}).get("gate") or {}).get("shadow"))
+
+
+def shown(family: str, reports: list[Path]) -> bytes:
+    """Names what the candidates have shown beside the champion: the prediction store grows by itself."""
+    from pipelines import databases, predictions
+
+    champion, store = ledger.champion(ledger.read(family)), predictions.Store()
+    digests = [json.loads(report.read_text())["digest"] for report in reports] if champion else []
+    try:
+        return json.dumps([store.agreement(family, champion["digest"], digest) for digest in digests if champion]).encode()
+    except databases.NoDatabase:
+        return b"unknown"  # deciding says so
 
 
 def unchanged(family: str, run: str) -> bool:
