@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pipelines import configs, errors, families
 from serving.bodies import Body
 from serving.champion import Champion, settle
 from serving.problems import Refusal
+from serving.recording import Recorder
 
 
 class NoPicture(ValueError):
@@ -18,13 +20,16 @@ class NoPicture(ValueError):
 
 
 def ask(family: str, image: Path) -> dict[str, object]:
-    """The answer that the endpoint would give to this picture. Raises NoPicture, NoChampion or Refusal."""
+    """The answer that the endpoint would give to this picture, recorded as there. Raises NoPicture, NoChampion, BadUrl or Refusal."""
     if not image.is_file():
         raise NoPicture(f"{image} is not a file. Name a picture: make predict family={family} image=my_picture.png")
     answers = import_module(f"serving.{families.known(family)}.answers")
     settle(family)
-    served = Champion(family).served
-    answer: dict[str, object] = asyncio.run(answers.answered(Body(False, image.read_bytes()), served, configs.serving(family)))
+    served, limits, content = Champion(family).served, configs.serving(family), image.read_bytes()
+    recorder, begun = Recorder(family, limits.predictions), time.perf_counter()
+    answer: dict[str, object] = asyncio.run(answers.answered(Body(False, content), served, limits))
+    recorder.note(content, answer, time.perf_counter() - begun)
+    recorder.end()
     return answer
 
 

@@ -1,30 +1,52 @@
-"""The application around a family's endpoint: health, the page, one shape of errors, the API reference; its champion and its answers."""
+"""The application around a family's endpoint: health, the page, one shape of errors, the API reference; its champion and its answers.
+
+given() is the one place that all answers of a service pass on their way out, whatever they are asked by.
+"""
 
 import gc
 import inspect
-from collections.abc import Callable, Coroutine
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
+import bentoml
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from PIL import Image
-from pydantic import BaseModel
+from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
-from serving import auth, flagging, pages, problems
-from serving.champion import Champion, Origin, Served
+from serving import auth, flagging, health, pages, problems, recording
+from serving.bodies import Body
+from serving.champion import Champion, Served
+from serving.recording import Recorder
+
+Answer = dict[str, Any]
+Ask = Callable[..., Awaitable[Any]]
+"""(body, served, limits, *words) -> an answer, as a family's answers.py has it; of many bodies as many. Raises Refusal."""
 
 PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 
 
-class Health(BaseModel):
-    """The service answers, and with this model."""
+class Given(NamedTuple):
+    """An answer, and its JSON."""
 
-    status: str
-    model: Origin
+    answer: Answer
+    text: bytes
+
+
+class Endpoint:
+    """What every service's class has: its application, and an end at which what waits is written."""
+
+    app: FastAPI
+
+    @bentoml.on_shutdown
+    def end(self) -> None:
+        """Write the predictions that wait."""
+        self.app.state.recorder.end()
 
 
 class Plain(APIRoute):
@@ -41,12 +63,7 @@ def application(title: str, question: str) -> FastAPI:
     app = FastAPIOffline(title=title, summary=question, redoc_url=None, favicon_url="static/icon.svg")
     app.router.route_class = Plain
     problems.handle(app)
-
-    @app.head("/health", include_in_schema=False)
-    @app.get("/health", response_model=Health)
-    async def health(request: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok", "model": request.app.state.champion.served.pointer["model"]})
-
+    health.mount(app)
     auth.mount(app)
     flagging.mount(app, title)
     pages.mount(app, title, question)
@@ -54,32 +71,77 @@ def application(title: str, question: str) -> FastAPI:
 
 
 def start(app: FastAPI, family: str, beside: Callable[[Any], object] | None = None) -> None:
-    """Give the application its champion, loaded and followed, and its limits; `beside` is done before a model stands."""
+    """Give the application its champion, loaded and followed, its limits and its recorder; `beside` is done before a model stands.
+
+    Raises NoChampion, BrokenModel or BadUrl.
+    """
     app.state.limits = configs.serving(family)
+    app.state.recorder = Recorder(family, app.state.limits.predictions)
     app.state.champion = Champion(family, beside)
     app.state.champion.follow()
+    app.state.recorder.follow()
     Image.preinit()
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not walk through it while requests wait (docs/decisions.md)
 
 
-def signed(request: Request, answer: dict[str, Any]) -> JSONResponse:
-    """An answer as JSON; its id and version stand in the log beside the request's."""
+async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Given:
+    """The answer to one body, noted for the record, and `compared` with a challenger's where there is one. Raises Refusal.
+
+    `words` are what `ask` is told besides: values of JSON, as the challenger is told them too.
+    """
+    begun = time.perf_counter()
+    answer = await ask(body, served, state.limits, *words)
+    seconds = time.perf_counter() - begun
+    text = _noted(state, body, answer, seconds)
+    if compared:
+        _offered(state, body, served, answer, seconds, words)
+    return Given(answer, text)
+
+
+def _noted(state: State, body: Body, answer: Answer, seconds: float) -> bytes:
+    """The answer as it goes out; the recorder has it."""
+    text = recording.rendered(answer)
+    state.recorder.note(body.content, answer, seconds, text)
+    return text
+
+
+def _offered(state: State, body: Body, served: Served, answer: Answer, seconds: float, words: Sequence[Any] = ()) -> None:
+    if (shadow := getattr(state, "shadow", None)) is not None:
+        shadow.offer(body, served, answer, seconds, words)
+
+
+async def answered(request: Request, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Response:
+    """given() as JSON; its id and version stand in the log beside the request's. Raises Refusal."""
+    found = await given(request.app.state, ask, body, served, *words, compared=compared)
+    _signed(request, found.answer)
+    return Response(found.text, media_type="application/json")
+
+
+def _signed(request: Request, answer: Answer) -> None:
     request.state.prediction_id, request.state.version = answer["prediction_id"], answer["model"]["version"]
-    return JSONResponse(answer)
 
 
-def signed_picture(request: Request, png: bytes, answer: dict[str, Any]) -> Response:
+def signed_picture(request: Request, png: bytes, answer: Answer) -> Response:
     """An answer drawn as PNG: its id, count and version stand in the head, and in the log beside the request's."""
-    request.state.prediction_id, request.state.version = answer["prediction_id"], answer["model"]["version"]
+    _signed(request, answer)
     told = {"X-Prediction-Id": answer["prediction_id"], "X-Count": str(answer["count"]), "X-Model-Version": str(answer["model"]["version"])}
     return Response(png, media_type="image/png", headers=told)
 
 
-def signed_many(request: Request, results: list[dict[str, Any]], served: Served) -> JSONResponse:
-    """Answers and problems of one request as JSON, and where they come from; the log has their ids, reasons and version."""
-    model = served.pointer["model"]
-    request.state.prediction_ids = [result["prediction_id"] for result in results if result["success"]]
+async def answered_many(request: Request, ask: Ask, sent: Sequence[Body], served: Served) -> Response:
+    """An answer or a problem for each body of one request, and where they come from; the log has their ids, reasons and version.
+
+    `ask` takes all bodies at once; each answer is noted with what its body was, and with the seconds that all took together.
+    """
+    state, model, begun = request.app.state, served.pointer["model"], time.perf_counter()
+    results = await ask(sent, served, state.limits)
+    seconds = time.perf_counter() - begun
+    right = [(body, result) for body, result in zip(sent, results, strict=True) if result["success"]]
+    for body, result in right:
+        _noted(state, body, result, seconds)
+        _offered(state, body, served, result, seconds)
+    request.state.prediction_ids = [result["prediction_id"] for _, result in right]
     request.state.refusals = [result["problem"]["reason"] for result in results if not result["success"]]
     request.state.version = model["version"]
     return JSONResponse({"results": results, "model": model})

@@ -26,6 +26,7 @@ from serving import backlog, broker, champion, places, problems, tasks, telemetr
 from serving.backlog import Backlog, Job
 from serving.champion import Champion, Served
 from serving.problems import Refusal
+from serving.recording import Recorder
 
 logger = logging.getLogger("atelier.serving")
 BEAT = 1.0  # seconds between two looks at the job and at the service
@@ -46,6 +47,7 @@ class Bench:
         self.jobs, self.family, self._settled = jobs, jobs.family, settled
         self.limits, self.tasks = configs.serving(jobs.family), tasks.known(jobs.family)
         self.name = places.myself()
+        self.recorder = Recorder(jobs.family, self.limits.predictions)
         self.job: Job | None = None
         self.left: list[Job] = []
         self._moved = self._said = 0.0
@@ -116,11 +118,15 @@ class Bench:
         return results
 
     def _result(self, job: Job, file: bytes) -> Any:
+        begun = time.perf_counter()
         try:
             found = self.tasks[job.task].work(file, self)
-            return self._runner.run(found) if inspect.iscoroutine(found) else found
+            result = self._runner.run(found) if inspect.iscoroutine(found) else found
         except Refusal as refusal:
             return {"problem": problems.problem(refusal)}
+        if "prediction_id" in result:
+            self.recorder.note(file, result, time.perf_counter() - begun)
+        return result
 
     @staticmethod
     def leaving() -> bool:
@@ -234,7 +240,9 @@ def main() -> None:
         bench = Bench(jobs, settled=bool(asked.parent))
         worker = consuming(broker.application(jobs), bench)
         threading.Thread(target=watch, args=(bench, asked.parent), daemon=True, name="beat").start()
+        bench.recorder.follow()
         worker.start()
+        bench.recorder.end()
         raise SystemExit(worker.exitcode)
 
 

@@ -2,7 +2,7 @@
 
 import bentoml
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from serving import bodies, endpoints, problems
 from serving.digits import answers
@@ -17,15 +17,15 @@ app = endpoints.application("digits", "Which digit is on this picture?")
     responses=problems.documented(400, 408, 413, 415, 422, 503),
     openapi_extra=bodies.described(answers.Pixels),
 )
-async def predict(request: Request) -> JSONResponse:
+async def predict(request: Request) -> Response:
     """Rank the ten digits for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb)
-    return endpoints.signed(request, await answers.answered(body, served, limits))
+    return await endpoints.answered(request, answers.answered, body, served)
 
 
 @bentoml.service(service_class=Direct, name="digits", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
-class Digits:
+class Digits(endpoints.Endpoint):
     """One picture of a digit, or 28 x 28 numbers, in; the ranking of all ten out."""
 
     app = app

@@ -1,11 +1,15 @@
 """Which engraving does this look like, and which lenses bear it? `make serve family=gravures`"""
 
+from typing import Any
+
 import bentoml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from pipelines.configs import Serving
 from serving import bodies, endpoints, problems
 from serving.bodies import Body
+from serving.champion import Served
 from serving.direct import Direct
 from serving.gravures import answers, shown
 from serving.gravures.shelf import Shelf, looked
@@ -15,18 +19,21 @@ POST = problems.documented(400, 408, 413, 415, 422, 503)
 
 
 @app.post("/match", response_model=answers.Matches, responses=POST, openapi_extra=answers.described("k"))
-async def match(request: Request) -> JSONResponse:
+async def match(request: Request) -> Response:
     """The engravings most like a picture, classes and pictures of the catalogue, with the lenses that bear them."""
-    state, body = app.state, await _read(request)
-    served, k = state.champion.served, answers.many(request.query_params)
-    return endpoints.signed(request, await answers.matched(body, served, state.limits, state.shelf, k))
+    body = await _read(request)
+    return await endpoints.answered(request, _matched, body, app.state.champion.served, answers.many(request.query_params))
+
+
+async def _matched(body: Body, served: Served, limits: Serving, k: int) -> dict[str, Any]:
+    return await answers.matched(body, served, limits, app.state.shelf, k)
 
 
 @app.post("/embedding", response_model=answers.Embedding, responses=POST, openapi_extra=answers.described())
-async def embedding(request: Request) -> JSONResponse:
+async def embedding(request: Request) -> Response:
     """A picture as 256 numbers: engravings that are alike have similar ones, of the same version of the model."""
     body = await _read(request)
-    return endpoints.signed(request, await answers.embedded(body, app.state.champion.served, app.state.limits))
+    return await endpoints.answered(request, answers.embedded, body, app.state.champion.served, compared=False)
 
 
 async def _read(request: Request) -> Body:
@@ -75,7 +82,7 @@ async def picture(request: Request) -> Response:
 
 
 @bentoml.service(service_class=Direct, name="gravures", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
-class Gravures:
+class Gravures(endpoints.Endpoint):
     """A drawing in, the engravings most like it and their lenses out; and lenses by what is engraved."""
 
     app = app

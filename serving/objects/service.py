@@ -1,14 +1,16 @@
 """Which of ten things is on this picture? `make serve family=objects`"""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import bentoml
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
+from pipelines.configs import Serving
 from serving import bodies, endpoints, problems
 from serving.bodies import Body
 from serving.champion import Served
@@ -25,11 +27,11 @@ app = endpoints.application("objects", "What is on this picture?")
     responses=problems.documented(400, 408, 413, 415, 422, 503),
     openapi_extra=bodies.described(),
 )
-async def predict(request: Request) -> JSONResponse:
+async def predict(request: Request) -> Response:
     """The three likeliest classes for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, bodies.PICTURES)
-    return endpoints.signed(request, await answers.answered(body, served, limits))
+    return await endpoints.answered(request, answers.answered, body, served)
 
 
 @app.post(
@@ -38,17 +40,22 @@ async def predict(request: Request) -> JSONResponse:
     responses=problems.documented(400, 408, 413, 415, 422, 503),
     openapi_extra=bodies.described_many(answers.MOST),
 )
-async def predict_batch(request: Request) -> JSONResponse:
+async def predict_batch(request: Request) -> Response:
     """The same for up to 64 pictures, together as large as one body may be, in order; a broken one has its own problem in its place."""
     served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
-    pictures = [await _read(body, served) for body in sent]  # one by one, so that another request's picture need not wait for them all
-    return endpoints.signed_many(request, await asyncio.gather(*(_answered(picture, served) for picture in pictures)), served)
+    return await endpoints.answered_many(request, _each, sent, served)
 
 
-async def _read(body: Body, served: Served) -> NDArray[np.uint8] | Refusal:
+async def _each(sent: Sequence[Body], served: Served, limits: Serving) -> list[dict[str, Any]]:
+    """An answer or a problem for each picture."""
+    pictures = [await _read(body, served, limits) for body in sent]  # one by one: another request's need not wait for them all
+    return await asyncio.gather(*(_answered(picture, served) for picture in pictures))
+
+
+async def _read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8] | Refusal:
     """A picture, read aside: many are heavy, however light each is; or why it is none."""
     try:
-        return await bodies.aside(answers.read, body, served, app.state.limits)
+        return await bodies.aside(answers.read, body, served, limits)
     except Refusal as refusal:
         return refusal
 
@@ -60,7 +67,7 @@ async def _answered(picture: NDArray[np.uint8] | Refusal, served: Served) -> dic
 
 
 @bentoml.service(service_class=Direct, name="objects", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
-class Objects:
+class Objects(endpoints.Endpoint):
     """One picture in, the likeliest classes out; or up to 64 of them."""
 
     app = app

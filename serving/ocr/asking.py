@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import State
 
-from serving import backlog, flagging
+from serving import backlog, endpoints, flagging
 from serving.bodies import Body
 from serving.jobs import Queue
 from serving.ocr import answers, pages, tiffs
@@ -128,7 +128,7 @@ class Asking:
 
     async def _at_once(self, content: bytes, how: str) -> Step:
         begun = time.perf_counter()
-        answer = await answers.answered(Body(False, content), self.state.champion.served, self.state.limits)
+        answer = (await endpoints.given(self.state, answers.answered, Body(False, content), self.state.champion.served)).answer
         return await self._told(answer, content, f"Read in {(time.perf_counter() - begun) * 1000:.0f} ms{how or '.'}")
 
     async def _step(self, told: dict[str, Any], content: bytes) -> Step:

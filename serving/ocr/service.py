@@ -2,7 +2,7 @@
 
 import bentoml
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 
 from serving import bodies, endpoints, jobs, problems
 from serving.direct import Direct
@@ -20,15 +20,15 @@ jobs.mount(app, "ocr", answers.KINDS)
     responses=problems.documented(400, 408, 413, 415, 422, 503),
     openapi_extra=answers.described(),
 )
-async def predict(request: Request) -> JSONResponse:
+async def predict(request: Request) -> Response:
     """The text of a picture, line by line; of a TIFF page after page."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, answers.KINDS, json_mb=limits.limit_mb)
-    return endpoints.signed(request, await answers.answered(body, served, limits))
+    return await endpoints.answered(request, answers.answered, body, served)
 
 
 @bentoml.service(service_class=Direct, name="ocr", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
-class Ocr:
+class Ocr(endpoints.Endpoint):
     """A picture in, its text out."""
 
     app = app

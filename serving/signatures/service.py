@@ -23,8 +23,8 @@ async def predict(request: Request) -> Response:
     served, limits = app.state.champion.served, app.state.limits
     file, asked = await _read(request)
     if not asked.draw:
-        return endpoints.signed(request, await answers.answered(file, served, limits, asked.page))
-    answer = await answers.answered(file, served, limits, asked.page or 1)
+        return await endpoints.answered(request, answers.answered, file, served, asked.page)
+    answer = (await endpoints.given(app.state, answers.answered, file, served, asked.page or 1)).answer
     return endpoints.signed_picture(request, await pages.drawn(file, limits, asked.page or 1, answer["prediction"]), answer)
 
 
@@ -48,7 +48,7 @@ async def _read(request: Request, draw: bool = True) -> tuple[Body, answers.Aske
 
 
 @bentoml.service(service_class=Direct, name="signatures", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
-class Signatures:
+class Signatures(endpoints.Endpoint):
     """A page or a PDF in, the boxes of its signatures out."""
 
     app = app
