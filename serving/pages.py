@@ -3,6 +3,7 @@
 A family's `serving/<family>/page.html` says which parts of `serving/page/` it uses. Nothing is loaded from elsewhere.
 """
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def mount(app: FastAPI, family: str, question: str) -> None:
         champion = request.app.state.champion
         user = getattr(request.state, "user", None)  # where nobody need sign in, there is none
         facts = {"family": family, "question": question, "address": request.base_url, "user": user, "refused": champion.refused}
+        facts |= {"shadow": await asyncio.to_thread(request.app.state.shadow.standing)}
         pointer = champion.served.pointer
         page = template.render(pointer, **facts, **modelcards.shown(pointer))
         return HTMLResponse(page, headers=HEADERS)
@@ -68,7 +70,7 @@ def environment() -> Environment:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {filter.__name__: filter for filter in (called, percent, interval, plain, day, moment, duration, address)}
-    environment.globals |= {"figures": figures, "sources": sources, "hardware": hardware}
+    environment.globals |= {"figures": figures, "sources": sources, "hardware": hardware, "figure": Figure}
     return environment
 
 
