@@ -15,7 +15,7 @@ from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import archives, cards, configs, lineage, sources
+from pipelines import archives, cards, configs, ingested, sources
 from pipelines.families.ocr import data, embedded, examples
 from pipelines.families.ocr.parts import transcribed
 from pipelines.families.ocr.parts.transcribed import BadLines, BadTable
@@ -143,7 +143,7 @@ def test_the_card_says_what_was_found_and_what_was_passed_over(folder: Path, tmp
     (source,) = cards.read(tmp_path / "out")["sources"]
     assert source["sha256"] == archives.fingerprint(folder)
     assert (source["licence"], card["description"]) == (page().data.licence, page().data.description)
-    assert "MIT" in lineage._source(source)
+    assert "MIT" in ingested.checked(source)
     assert card["groups"] == {split: len(found) for split, found in groups(tmp_path / "out").items()}
     assert card["classes"] == {split: data.lengths(line.text for line in lines) for split, lines in parts.items()}
     assert sum(card["classes"]["train"].values()) == card["classes"]["train"]["9 to 16"] == card["counts"]["train"]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import archives, cards, configs, labelled, labels, lineage, outputs, sources
+from pipelines import archives, cards, configs, ingested, labelled, labels, outputs, sources
 from pipelines.families.signatures import data, embedded, examples
 from pipelines.stages import look
 
@@ -311,15 +311,15 @@ def test_a_bad_label_in_the_store_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 def test_lineage_checks_folders_and_stores(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = pack(tmp_path / "a")["sources"]
-    assert "CC0" in lineage._source(source)
+    assert "CC0" in ingested.checked(source)
     add(folder, LETTERS)
     with pytest.raises(ValueError, match="holds other files than were ingested"):
-        lineage._source(source)
+        ingested.checked(source)
     kept = {"kind": "mongo", "path": "tobacco", "url": "mongo:tobacco", "sha256": "f" * 64, "licence": "CC0"}
     monkeypatch.delenv("MONGO_URL", raising=False)
     with pytest.raises(outputs.NotHere, match="MONGO_URL"):
-        lineage._source(kept)
+        ingested.checked(kept)
     stored(monkeypatch, [])
-    assert "mongo:tobacco" in lineage._source(kept)
+    assert "mongo:tobacco" in ingested.checked(kept)
     with pytest.raises(ValueError, match="holds other files"):
-        lineage._source({**kept, "sha256": "0" * 64})
+        ingested.checked({**kept, "sha256": "0" * 64})

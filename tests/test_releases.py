@@ -1,5 +1,6 @@
 """A clone that has trained nothing serves what was released, and says so."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def released(request: pytest.FixtureRequest, project: Path) -> Path:
 
 def test_a_release_holds_what_is_served_and_nothing_else(released: Path) -> None:
     there = {str(path.relative_to(released)) for path in released.rglob("*") if path.is_file()}
-    assert there == {"model.onnx", "model.json", "card.json", "release.json"}
+    assert there == {"model.onnx", "model.json", "example.npz", "card.json", "README.md", "croissant.json", "release.json"}
+    named = json.loads((released / "release.json").read_text())["files"]
+    assert named == {name: folders.sha256(released / name) for name in there - {"release.json"}}
     assert manifests.verified(released)["digest"] == ledger.version("digits", 1)["digest"]
 
 
@@ -39,7 +42,7 @@ def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: py
     registry.reconcile(family)
     assert "this machine has not trained it" in capsys.readouterr().out
     assert manifests.verified(stores.location(stores.pointed(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
-    found = {link.name: link.status for link in lineage.walk(f"{family}@champion")}
+    found = {link.name: link.status for link in lineage.flat(lineage.walk(f"{family}@champion"))}
     assert lineage.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
     assert (found["served files"], found["run"], found["model folder"], found["data"]) == ("ok", "ok", "not here", "not here")
 
