@@ -23,6 +23,7 @@ from serving import auth, flagging, health, pages, problems, recording
 from serving.bodies import Body
 from serving.champion import Champion, Served
 from serving.recording import Recorder
+from serving.shadow import Shadow
 
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
@@ -45,7 +46,8 @@ class Endpoint:
 
     @bentoml.on_shutdown
     def end(self) -> None:
-        """Write the predictions that wait."""
+        """End the challenger; write the comparisons and the predictions that wait."""
+        self.app.state.shadow.close()
         self.app.state.recorder.end()
 
 
@@ -71,7 +73,7 @@ def application(title: str, question: str) -> FastAPI:
 
 
 def start(app: FastAPI, family: str, beside: Callable[[Any], object] | None = None) -> None:
-    """Give the application its champion, loaded and followed, its limits and its recorder; `beside` is done before a model stands.
+    """Give the application its champion, loaded and followed, its limits, recorder and shadow; `beside` is done before a model stands.
 
     Raises NoChampion, BrokenModel or BadUrl.
     """
@@ -80,6 +82,8 @@ def start(app: FastAPI, family: str, beside: Callable[[Any], object] | None = No
     app.state.champion = Champion(family, beside)
     app.state.champion.follow()
     app.state.recorder.follow()
+    app.state.shadow = Shadow(app.state.champion)
+    app.state.shadow.follow()
     Image.preinit()
     gc.collect()
     gc.freeze()  # what is loaded now stays: the collector need not walk through it while requests wait (docs/decisions.md)
@@ -95,7 +99,7 @@ async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any,
     seconds = time.perf_counter() - begun
     text = _noted(state, body, answer, seconds)
     if compared:
-        _offered(state, body, served, answer, seconds, words)
+        state.shadow.offer(body, served, answer, seconds, words)
     return Given(answer, text)
 
 
@@ -104,11 +108,6 @@ def _noted(state: State, body: Body, answer: Answer, seconds: float) -> bytes:
     text = recording.rendered(answer)
     state.recorder.note(body.content, answer, seconds, text)
     return text
-
-
-def _offered(state: State, body: Body, served: Served, answer: Answer, seconds: float, words: Sequence[Any] = ()) -> None:
-    if (shadow := getattr(state, "shadow", None)) is not None:
-        shadow.offer(body, served, answer, seconds, words)
 
 
 async def answered(request: Request, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Response:
@@ -140,7 +139,7 @@ async def answered_many(request: Request, ask: Ask, sent: Sequence[Body], served
     right = [(body, result) for body, result in zip(sent, results, strict=True) if result["success"]]
     for body, result in right:
         _noted(state, body, result, seconds)
-        _offered(state, body, served, result, seconds)
+        state.shadow.offer(body, served, result, seconds)
     request.state.prediction_ids = [result["prediction_id"] for _, result in right]
     request.state.refusals = [result["problem"]["reason"] for result in results if not result["success"]]
     request.state.version = model["version"]
