@@ -20,7 +20,22 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines import cards, challenges, copies, errors, families, folders, ingested, ledger, manifests, outputs, records, runs, stores
+from pipelines import (
+    cards,
+    challenges,
+    copies,
+    errors,
+    families,
+    folders,
+    ingested,
+    ledger,
+    manifests,
+    outputs,
+    predictions,
+    records,
+    runs,
+    stores,
+)
 from pipelines.copies import Copy
 from pipelines.ledger import Line
 
@@ -86,7 +101,37 @@ def _from_answer(of: str, files: bool) -> Link | None:
     if not isinstance(model.get("version"), int):
         raise UnknownPlace(f"{of} names no version: {model.get('version')!r} is not a number. Start from {FORMS}.")
     line = ledger.version(families.known(str(model.get("family"))), model["version"])
-    return _link("answer", lambda: _answered(model, line), [_training(line, files)])
+    recorded = _recorded(found) if isinstance(found.get("prediction_id"), str) else []
+    return _link("answer", lambda: _answered(model, line), [*recorded, _training(line, files)])
+
+
+def _recorded(answer: dict[str, Any]) -> list[Link]:
+    """What the prediction store has of an answer."""
+    return [_link("prediction", lambda: _same_answer(answer)), _link("input", lambda: _input(_prediction(answer["prediction_id"])))]
+
+
+def _same_answer(answer: dict[str, Any]) -> tuple[str, Facts]:
+    row = _prediction(answer["prediction_id"])
+    if json.loads(row["output"]) != answer:
+        raise ValueError(f"prediction {row['id']} was recorded with another answer than this one")
+    return _row(row)
+
+
+def _from_prediction(of: str, files: bool) -> Link | None:
+    """A prediction_id whose answer was recorded."""
+    row = predictions.Store().find(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
+    if row is None:
+        return None
+    line = ledger.version(families.known(row["family"]), row["version"])
+    return _link("prediction", lambda: _predicted(row, line), [_link("input", lambda: _input(row)), _training(line, files)])
+
+
+def _prediction(id: str) -> predictions.Row:
+    row = predictions.Store().find(id)
+    if row is None:
+        words = "a share of the answers is recorded, and for so many days, as `serving.predictions` on the family's page says"
+        raise outputs.NotHere(f"{id} is not in the prediction store {predictions.Store().place}: {words}.")
+    return row
 
 
 def _from_version(of: str, files: bool) -> Link | None:
@@ -105,7 +150,7 @@ def _champion(family: str) -> Line:
 
 
 def _challenger(family: str) -> Line:
-    line = challenges.standing(ledger.read(family))
+    line = ledger.challenger(ledger.read(family))
     if line is None:
         raise UnknownPlace(f"{family} has no challenger. `make challenge family={family} candidate=...` sets one.")
     run = runs.of_training(family, line["run"])
@@ -120,8 +165,6 @@ def _from_run(of: str, files: bool) -> Link | None:
     """An MLflow run: of a promoted training, or of any that has left a model."""
     if not re.fullmatch(r"[0-9a-f]{32}", of):
         return None
-    for family in () if runs.DATABASE.exists() else families.names():
-        _follow(family)
     run = runs.found(of)
     return _training(_of_run(run), files) if run and runs.DIGEST in run.tags else None
 
@@ -215,7 +258,7 @@ def _unknown(of: str, files: bool) -> Link | None:
     )
 
 
-STARTS = (_from_answer, _from_folder, _from_version, _from_run, _from_dvc, _unknown)
+STARTS = (_from_answer, _from_folder, _from_version, _from_run, _from_prediction, _from_dvc, _unknown)
 
 
 # The tree of a training, whether it was promoted (`line` is the ledger's) or not (it has no `version` then).
@@ -301,6 +344,31 @@ def _answered(answer: dict[str, Any], line: Line) -> tuple[str, Facts]:
     if differing:
         raise ValueError(f"the answer's {', '.join(differing)} is not that of version {line['version']} in the ledger")
     return f"given by {line['family']} version {line['version']}, digest {line['digest'][:12]}", answer
+
+
+def _predicted(row: predictions.Row, line: Line) -> tuple[str, Facts]:
+    _answered(json.loads(row["output"])["model"], line)
+    if row["digest"] != line["digest"]:
+        raise ValueError(f"its row names digest {row['digest'][:12]}, which is not that of version {line['version']} in the ledger")
+    return _row(row)
+
+
+def _row(row: predictions.Row) -> tuple[str, Facts]:
+    """A recorded answer, if its row is as it was written."""
+    if predictions.signed("predictions", row)["hash"] != row["hash"]:
+        raise ValueError(f"row {row['id']} is not what was written: its hash does not fit")
+    words = f"{row['id']}, recorded {row['time']}, answered in {row['milliseconds']:.0f} ms by {row['family']}@v{row['version']}"
+    return f"{words}; the row is as it was written", {**row, "output": json.loads(row["output"])}
+
+
+def _input(row: predictions.Row) -> tuple[str, Facts]:
+    content = predictions.Store().input(row["input"])
+    if content is None:
+        how = f"`serving.predictions.inputs: true` in conf/family/{row['family']}.yaml keeps what is sent from then on"
+        raise outputs.NotHere(f"SHA-256 {row['input']}; what was sent was not kept: {how}.")
+    if hashlib.sha256(content).hexdigest() != row["input"]:
+        raise ValueError(f"what is kept as {row['input'][:12]} has another SHA-256")
+    return f"SHA-256 {row['input']}, {len(content):,} bytes, kept", {"sha256": row["input"], "bytes": len(content)}
 
 
 def _decision(line: Line) -> tuple[str, Facts]:
