@@ -22,7 +22,6 @@ from rich.tree import Tree
 
 from pipelines import (
     cards,
-    challenges,
     copies,
     errors,
     families,
