@@ -41,8 +41,8 @@ def hashes(wanted: Collection[Wanted]) -> dict[Wanted, str | None]:
     order = sorted(one.values(), key=lambda file: there[file].st_size, reverse=True)
     total = sum(there[file].st_size for file in order)
     with _bar(total) as bar, ThreadPoolExecutor(devices.cores()) as pool:
-        found = dict(zip(order, pool.map(partial(_hash, partial(_step, bar, Lock())), order), strict=True))
-    return {file: found[one[named[file]]] if file in named else None for file in wanted}
+        read = dict(zip(order, pool.map(partial(_hash, partial(_step, bar, Lock())), order), strict=True))
+    return {file: read[one[named[file]]] if file in named else None for file in wanted}
 
 
 def _bar(total: int) -> "tqdm[None]":

@@ -121,6 +121,12 @@ class Store:
             pruned += (gone := self._execute(f"DELETE FROM {table} WHERE number IN ({chosen})", asked))
         return pruned
 
+    def forget(self, name: str) -> int:
+        """Forget the rows of this id, or what was sent by this SHA-256, such as faults() names; how many there were."""
+        named = {"name": name}
+        rows = sum(self._execute(f"DELETE FROM {table} WHERE id = :name", named) for table in KINDS)
+        return rows + self._execute("DELETE FROM inputs WHERE sha256 = :name", named)
+
     def _execute(self, words: str, values: Row) -> int:
         from sqlalchemy import text
 

@@ -14,7 +14,22 @@ from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from pipelines import cards, challenges, errors, families, folders, held, ledger, manifests, modelcards, outputs, stores, tracking
+from pipelines import (
+    cards,
+    challenges,
+    errors,
+    families,
+    folders,
+    held,
+    ledger,
+    manifests,
+    modelcards,
+    modelsigning,
+    outputs,
+    stores,
+    sums,
+    tracking,
+)
 from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
@@ -189,6 +204,8 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
     modelcards.keep(stores.location(tag), line, _described(line))
+    sums.complete(stores.location(tag), *((modelcards.README, cards.CROISSANT) if _described(line) else ()))
+    modelsigning.lay(stores.location(tag))
     about = {"promotion": line, "decision": ledger.decision(lines), "card": _data_card(line), "released": not _trained_here(line)}
     stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
     stores.say_released(family)

@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, errors, families, folders, ledger, manifests, modelcards, registry
+from pipelines import cards, errors, families, folders, ledger, manifests, modelcards, modelsigning, probes, registry, sums, witnesses
 
 ROOT = registry.RELEASED
 LIMIT_MB = 50
-RELEASE = "release.json"
+RELEASE = witnesses.RELEASE
 
 
 class TooLarge(ValueError):
@@ -21,7 +21,10 @@ class NothingToRelease(LookupError):
 
 
 def release(family: str) -> dict[str, Any]:
-    """Copy the champion's served files, manifest and data card to released/<family>/. Raises TooLarge or NothingToRelease."""
+    """Copy what the champion serves, its card, example and signature to released/<family>/; release.json, written last, names every file.
+
+    Raises TooLarge or NothingToRelease.
+    """
     line = ledger.champion(ledger.read(families.known(family)))
     if line is None:
         raise NothingToRelease(f"{family} has no champion to release. Train one with `make train family={family}`.")
@@ -35,8 +38,11 @@ def release(family: str) -> dict[str, Any]:
             shutil.copyfile(source / name, out / name)
         folders.write_json(out / cards.CARD, cards.read(data := registry.data(line)))
         modelcards.keep(out, line, data)
+        probes.bring(source, out)
+        modelsigning.copy(manifest, out)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
-        folders.write_json(out / RELEASE, facts)
+        listed = {path.relative_to(out).as_posix(): folders.sha256(path) for path in sums.files(out)}
+        folders.write_json(out / RELEASE, {**facts, "files": listed})
     return facts
 
 

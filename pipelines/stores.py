@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, manifests, probes
+from pipelines import folders, manifests, probes, sums
 
 ROOT = Path(".store")
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
@@ -36,6 +36,8 @@ def put(folder: Path, version: int | None) -> str:
             probes.bring(folder, Path(model.path))
     if not exampled(tag):
         probes.bring(folder, folder_of(tag))
+        sums.complete(folder_of(tag), probes.EXAMPLE)
+    sums.complete(folder_of(tag))
     return tag
 
 
@@ -51,14 +53,16 @@ def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
 
 
 def holds(tag: str, digest: str) -> bool:
-    """Is this very model in the store, undamaged? A damaged or half-copied one is removed."""
+    """Is this very model in the store, undamaged? A damaged or half-copied one is removed, and another one under its name."""
     try:
-        return bool(manifests.verified(location(tag))["digest"] == digest)
+        if manifests.verified(location(tag))["digest"] == digest:
+            return True
     except NotStored:
         return False
     except manifests.BrokenModel:
-        shutil.rmtree(folder_of(tag))
-        return False
+        pass
+    shutil.rmtree(folder_of(tag))
+    return False
 
 
 def exampled(tag: str) -> bool:
@@ -126,7 +130,8 @@ def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
     """The pointer. Raises NoChampion with the remedy."""
     try:
         pointer: Pointer = json.loads(pointer_path(family, role).read_text())
-    except (FileNotFoundError, ValueError):
+        _ = pointer["tag"], pointer["model"]["digest"]
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     return pointer
 

@@ -30,9 +30,12 @@ def read(folder: Path) -> dict[str, str]:
 def complete(folder: Path, *made: str) -> None:
     """Add the files that SHA256SUMS does not list yet, and note those anew that the caller has just `made`; what is listed stays.
 
-    So a file that changed by itself does not become right by being listed again. Raises BrokenSums.
+    So a file that changed by itself does not become right by being listed again; nor does a SHA256SUMS that is broken.
     """
-    known = read(folder)
+    try:
+        known = read(folder)
+    except BrokenSums:
+        return
     there = {path.relative_to(folder).as_posix(): path for path in files(folder) if path.name != SUMS}
     new = {name: folders.sha256(path) for name, path in there.items() if name not in known or name in made}
     if new:

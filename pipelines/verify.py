@@ -4,19 +4,17 @@ Read are DVC's cache, data/, models/, the model store, released/, the ledgers an
 """
 
 import argparse
+import hashlib
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
-
-from pipelines import errors, families, hashing, witnesses
+from pipelines import consistency, errors, families, hashing, predictions, witnesses
 from pipelines.witnesses import UNLISTED, Fault, Item
 
 
@@ -34,9 +32,11 @@ def verify(family: str | None = None) -> Verified:
     """Read everything, or everything of one family. Raises UnknownFamily."""
     names = [families.known(family)] if family else families.names()
     begun = time.monotonic()
-    found = list(witnesses.everything(names, whole=family is None))
-    items = [one for one in found if isinstance(one, Item)]
-    faults = [one for one in found if isinstance(one, Fault)] + differing(items)
+    with ThreadPoolExecutor(1) as aside:
+        others = aside.submit(lambda: [*consistency.predictions(), *(fault for name in names for fault in consistency.faults(name))])
+        found = list(witnesses.everything(names, whole=family is None))
+        items = [one for one in found if isinstance(one, Item)]
+        faults = [one for one in found if isinstance(one, Fault)] + differing(items) + others.result()
     known = {item.path for item in items if item.expected is not None}
     size = sum(path.stat().st_size for path in known if path.is_file())
     unknown = sorted({item.path for item in items} - known)
@@ -69,30 +69,37 @@ def _repair(item: Item, copies: dict[tuple[str, str], Path]) -> str:
 
 def _committed(item: Item) -> bool:
     """Does git's last commit hold just what is expected?"""
-    import hashlib
 
     shown = subprocess.run(["git", "show", f"HEAD:./{item.path}"], capture_output=True, check=False)
-    return shown.returncode == 0 and item.algorithm != hashing.GIT and hashlib.new(item.algorithm, shown.stdout).hexdigest() == item.expected
+    return (
+        shown.returncode == 0 and item.algorithm != hashing.GIT and hashlib.new(item.algorithm, shown.stdout).hexdigest() == item.expected
+    )
 
 
 def main() -> None:
     """Verify, show, and exit 1 when anything is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", default=None)
+    parser.add_argument("--forget", metavar="ID", help="a prediction, or what was sent, that is not what was recorded")
     asked = parser.parse_args()
     with errors.printed_once():
+        if asked.forget:
+            print(f"{predictions.Store().forget(asked.forget)} rows forgotten.")
+            return
         found = verify(asked.family)
         show(found)
     sys.exit(bool(found.faults))
 
 
 def show(found: Verified) -> None:
-    rate = found.bytes / 1e6 / found.seconds if found.seconds else 0
-    print(f"{found.files} files, {found.bytes / 1e6:.1f} MB, read in {found.seconds:.2f} s ({rate:.0f} MB/s): {len(found.faults)} broken.")
+    """The faults, each with its repair on a line of its own; then how much was read, and the first fault once more."""
     for fault in found.faults:
-        print(f"{fault.path} {fault.words}\n    {fault.repair}")
+        print(f"BROKEN {fault.path} {fault.words}\n    repair: {fault.repair}")
     if found.unknown:
-        print(f"Nobody vouches for {len(found.unknown)} files, such as {found.unknown[0]}.")
+        print(f"{len(found.unknown)} files have no witness yet and are not checked, such as {found.unknown[0]}.")
+    size = found.bytes / 1e6
+    print(f"{found.files:,} files, {size:,.1f} MB, read in {found.seconds:.2f} s ({size / max(found.seconds, 1e-9):,.0f} MB/s): ", end="")
+    print(f"{len(found.faults)} broken, the first is {found.faults[0].path}." if found.faults else "all as it was written.")
 
 
 if __name__ == "__main__":

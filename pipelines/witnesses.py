@@ -192,7 +192,9 @@ def _named(folder: Path) -> tuple[str, dict[str, str]]:
     manifest = manifests.read(folder)
     if manifests.digest(manifest) != manifest["digest"]:
         raise ValueError(f"the digest in {manifests.MANIFEST} does not follow from it")
-    return manifests.MANIFEST, {name: entry["sha256"] for name, entry in manifest["files"].items() if (folder / name).exists() or entry["served"]}
+    return manifests.MANIFEST, {
+        name: entry["sha256"] for name, entry in manifest["files"].items() if (folder / name).exists() or entry["served"]
+    }
 
 
 def stored(family: str) -> Found:
@@ -251,8 +253,7 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
         yield from described(folder, repair)
         return
     for path in committed.keys() | set(sums.files(folder)):
-        back = f"git checkout HEAD -- {path}" if path in committed else None
-        yield Item(path, hashing.GIT, committed.get(path, UNLISTED), "git's last commit", _removed(path, back))
+        yield Item(path, hashing.GIT, committed.get(path), "git's last commit", _removed(path, f"git checkout HEAD -- {path}"))
 
 
 def in_git(*places: Path) -> dict[Path, str]:

@@ -1,0 +1,185 @@
+"""Ledgers, pointers, releases and signatures, held against each other: what is wrong with them, and the command that puts it right."""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from pipelines import folders, ledger, manifests, modelsigning, stores
+from pipelines import predictions as recorded
+from pipelines.witnesses import RELEASE, RELEASED, Fault, reconciling
+
+
+def faults(family: str) -> list[Fault]:
+    """Everything that contradicts the ledger of a family, or itself."""
+    return [*chain(decisions(family), pointers(family), release(family), signatures(family), trusted(family))]
+
+
+def decisions(family: str) -> Iterator[Fault]:
+    """The ledger: its chain, its bytes, and what git, the pointers and the release have seen of it."""
+    file = ledger.path(family)
+    content = file.read_bytes() if file.exists() else b""
+    if _whole(content) < len(content):
+        yield Fault(file, "is altered: a line of it is not what was written, or is not whole", _mending(file, content))
+        return
+    for found in ledger.witnesses(family):
+        yield Fault(found.path, found.words, found.repair)
+
+
+def _whole(content: bytes) -> int:
+    """How many bytes of a ledger are lines just as they were written, each linked to the one before."""
+    previous, size = None, 0
+    for number, text in enumerate(content.splitlines(keepends=True), 1):
+        line = _parsed(text)
+        own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
+        linked = (line.get("hash"), line.get("previous"), line.get("seq")) == (own, previous, number)
+        if not linked or (folders.canonical(line) + "\n").encode() != text:
+            return size
+        previous, size = own, size + len(text)
+    return size
+
+
+def _parsed(content: bytes | str) -> dict[str, Any]:
+    """A JSON object, or an empty one."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _mending(file: Path, content: bytes) -> str:
+    """A newline that an editor dropped; what git's last commit has, and then what this file has after it; else as much as is whole."""
+    name = shlex.quote(str(file))
+    if _whole(content + b"\n") == len(content) + 1:
+        return f"echo >> {name}"
+    shown = subprocess.run(["git", "show", f"HEAD:./{file}"], capture_output=True, check=False).stdout
+    spliced = shown + content[len(shown) :]
+    if shown and _whole(spliced) == len(spliced):
+        return f"{{ git show HEAD:./{name}; tail -c +{len(shown) + 1} {name}; }} > {name}.mended && mv {name}.mended {name}"
+    last = f"git checkout HEAD -- {name}" if len(shown) > _whole(content) else f"truncate -s {_whole(content)} {name}"
+    return f"cp {name} {name}.broken && {last}"
+
+
+def pointers(family: str) -> Iterator[Fault]:
+    """What services follow: written from lines that the ledger holds."""
+    lines = _lines(family)
+    for role in (stores.CHAMPIONS, stores.CHALLENGERS):
+        path = stores.pointer_path(family, role)
+        words = _astray(path, lines) if path.exists() and lines is not None else None
+        if words:
+            yield Fault(path, words, f"rm -f {path} && {reconciling(family)}")
+
+
+def _lines(family: str) -> list[ledger.Line] | None:
+    """None where the chain does not hold, which is told by itself."""
+    try:
+        return ledger.read(family)
+    except ledger.AlteredLedger:
+        return None
+
+
+def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
+    content = path.read_bytes()
+    pointer = _parsed(content)
+    if not _as_written(content):
+        return "is altered: it is not JSON as it was written"
+    named = [pointer[key] for key in ("promotion", "decision", "challenge") if key in pointer]
+    if not named or any(line not in lines for line in named):
+        return "is altered, or older than the ledger: it names a line that the ledger does not hold"
+    model, version = pointer.get("model", {}), named[0]["version"] if "promotion" in pointer else None
+    wanted = {key: named[0].get(key) for key in ("family", "digest", "data", "commit")} | {"version": version}
+    if any(model.get(key) != value for key, value in wanted.items()) or pointer.get("tag") != stores.tagged(
+        wanted["family"], version, wanted["digest"]
+    ):
+        return "is altered: it names another model than its line of the ledger"
+    return None
+
+
+def _as_written(content: bytes) -> bool:
+    """Is this JSON just as folders.write_json writes it?"""
+    return (json.dumps(_parsed(content), indent=2, ensure_ascii=False) + "\n").encode() == content
+
+
+def release(family: str) -> Iterator[Fault]:
+    """release.json: as it was written, of a line that the ledger holds, beside the very model of that line."""
+    folder = RELEASED / family
+    path = folder / RELEASE
+    if not path.exists():
+        return
+    words = _mistaken(folder, _parsed(path.read_bytes()), _lines(family) or [])
+    if words or not _as_written(path.read_bytes()):
+        yield Fault(path, words or "is altered: it is not JSON as it was written", f"rm -f {path} && make release family={family}")
+
+
+def _mistaken(folder: Path, facts: dict[str, Any], lines: list[ledger.Line]) -> str | None:
+    line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
+    if line is None:
+        return "names no line of the ledger" if lines else None
+    wrong = [key for key, value in facts.items() if key != "files" and line.get(key) != value]
+    if wrong:
+        return f"is altered: its {', '.join(wrong)} is not what line {line['seq']} of the ledger says"
+    found = _digest(folder)
+    return (
+        f"stands beside another model: {found and found[:12]}, not {line['digest'][:12]}" if found not in {None, line["digest"]} else None
+    )
+
+
+def _digest(folder: Path) -> str | None:
+    """What the manifest's files add up to; None where it cannot be read, which is told by itself."""
+    try:
+        return manifests.digest(manifests.read(folder))
+    except (manifests.BrokenModel, KeyError, TypeError):
+        return None
+
+
+def predictions() -> Iterator[Fault]:
+    """Rows of the prediction store that are not what was recorded. There is no other copy of them: the repair forgets them."""
+    store = recorded.Store()
+    place = Path(store.place.removeprefix("sqlite:///"))
+    for name, words in store.faults():
+        if name:
+            yield Fault(place, words, f"python -m pipelines.verify --forget {shlex.quote(name)}")
+        else:
+            yield Fault(place, words, f"mv {place} {place}.broken" if place.is_file() else "restore the database from a backup")
+
+
+def signatures(family: str) -> Iterator[Fault]:
+    """The signatures in git: as the last commit has them, or as the store and the release have them of the same model."""
+    copies = _signature_copies(family)
+    for path in sorted((modelsigning.ROOT / family).glob("*.sig")):
+        committed = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
+        known = {copy.read_bytes(): f"cp -f {copy} {path}" for copy in copies.get(path.stem, [])}
+        if committed.returncode == 0:
+            known[committed.stdout] = f"rm -f {path} && git checkout HEAD -- {path}"
+        if known and path.read_bytes() not in known:
+            yield Fault(path, "is altered: neither git nor the model beside which it lies has it so", next(iter(known.values())))
+
+
+def _signature_copies(family: str) -> dict[str, list[Path]]:
+    """{digest: the copies of its signature}."""
+    found: dict[str, list[Path]] = {}
+    for folder in _served_here(family):
+        if (copy := folder / modelsigning.SIGNATURE).is_file() and (digest := _digest(folder)):
+            found.setdefault(digest, []).append(copy)
+    return found
+
+
+def _served_here(family: str) -> list[Path]:
+    """The folders that a service could serve."""
+    return [path for path in (*sorted(stores.ROOT.joinpath("models", family).glob("*")), RELEASED / family) if path.is_dir()]
+
+
+def trusted(family: str) -> Iterator[Fault]:
+    """Where this machine asks for signatures: every model that it could serve has one. Raises BadKey."""
+    for folder in _served_here(family):
+        try:
+            modelsigning.check(folder)
+        except (modelsigning.Unsigned, modelsigning.BadSignature) as error:
+            again = f" && make release family={family}" if folder == RELEASED / family else ""
+            yield Fault(folder / modelsigning.SIGNATURE, str(error), f"make sign family={family}{again}")
+        except manifests.BrokenModel:  # which is told by itself
+            continue
