@@ -1,0 +1,367 @@
+"""The model under a running service changes: what was asked is answered, by the version it names; what is not fit to serve is refused."""
+
+import asyncio
+import gc
+import json
+import shutil
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines import configs, families, manifests, probes, stores
+from serving import champion, direct, health
+from serving.champion import Champion
+from tests.conftest import network
+from tests.forms import encoded, seven
+from tests.services import Service, make_serve, running, stored, until
+
+CONNECTIONS, MOVES = 32, 20
+FAMILIES = families.names()
+
+
+def put(version: int, family: str = "digits") -> stores.Pointer:
+    """A tiny model of this version in the store of the working directory, and a pointer to it."""
+    folder = Path(f"{family}-{version}")
+    if not folder.exists():
+        cfg = configs.compose([f"family={family}", f"candidate={families.candidates(family)[0]}"])
+        manifests.write(folder, cfg, "d" * 64, network(family, folder, seed=version))
+    manifest = manifests.read(folder)
+    origin = {"family": family, "version": version, "digest": manifest["digest"], "data": manifest["data"], "commit": None}
+    return {"tag": stores.put(folder, version), "model": {**origin, "run_id": f"run-{version}"}, "released": False}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def pointers(place: Path) -> dict[int, stores.Pointer]:
+    """Two versions of digits in the store; the first one stands."""
+    found = {version: put(version) for version in (1, 2)}
+    stores.point("digits", found[1])
+    return found
+
+
+# the stored example
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_stored_model_answers_its_example_and_no_other_one_does(place: Path, family: str) -> None:
+    first, other = (stores.location(put(version, family)["tag"]) for version in (1, 2))
+    predictor = families.part(family, "predict").Predictor(first)
+    probes.check(predictor, first)
+    shutil.copyfile(other / probes.EXAMPLE, first / probes.EXAMPLE)
+    with pytest.raises(probes.NotAsExpected, match=f"make rollback family={family}"):
+        probes.check(predictor, first)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_same_model_has_the_same_example_wherever_it_is_made(place: Path, family: str) -> None:
+    folder = stores.location(put(1, family)["tag"])
+    made = (folder / probes.EXAMPLE).read_bytes()
+    (folder / probes.EXAMPLE).unlink()
+    assert stores.exampled(put(1, family)["tag"])
+    assert (folder / probes.EXAMPLE).read_bytes() == made
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_released_champion_finds_something_in_its_example(family: str) -> None:
+    """So that a runtime that computes something else is noticed: an answer of nothing would be the same everywhere."""
+    folder = Path(__file__).parents[1] / "released" / family
+    room, predictor = families.part(family, "probe"), families.part(family, "predict").Predictor(folder)
+    kept = room.kept(predictor.predict(room.example(predictor.convention)))
+    found = {
+        "digits": lambda: predictor.labels[int(kept["probabilities"].argmax())] == 7,
+        "gravures": lambda: np.linalg.norm(kept["embedding"]) == pytest.approx(1, abs=1e-4),
+        "objects": lambda: kept["probabilities"].max() > 0.5,
+        "ocr": lambda: kept["text"][0].lower() == "total 12.50",
+        "signatures": lambda: len(kept["boxes"]) == 1 and kept["boxes"][0, 4] > 0.9,
+    }
+    assert found[family](), kept
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime", "opencv"])
+def test_every_runtime_of_signatures_answers_the_released_example(place: Path, runtime: str) -> None:
+    folder = shutil.copytree(Path(__file__).parents[1] / "released/signatures", place / "signatures")
+    probes.bring(folder, folder)
+    probes.check(families.part("signatures", "predict").Predictor(folder, runtime), folder)
+
+
+NUMBERS = np.array([0.25, 0.75], np.float32)
+TEXT = np.array(["Total"])
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "words"),
+    [
+        (NUMBERS, NUMBERS + 0.0009, ""),
+        (NUMBERS, NUMBERS + 0.0011, "off by 0.0011"),
+        (NUMBERS, np.append(NUMBERS, 0), r"shape \[2\], and had \[3\]"),
+        (NUMBERS * np.nan, NUMBERS, "off by nan"),
+        (NUMBERS[:0], NUMBERS[:0], ""),
+        (TEXT, TEXT, ""),
+        (TEXT, np.array(["TOtal"]), "'Total'.*'TOtal'"),
+        (None, TEXT, "not there"),
+        (TEXT, None, "is there"),
+    ],
+)
+def test_numbers_are_close_and_texts_are_equal(found: Any, expected: Any, words: str) -> None:
+    told = probes._difference(found, expected, 1e-3)
+    assert bool(told) == bool(words)
+    import re
+
+    assert re.search(words, told)
+
+
+# what is refused
+
+
+def truncated(folder: Path) -> None:
+    content = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(content[: len(content) // 2])
+
+
+def another(folder: Path) -> None:
+    """Another network, and a manifest that agrees with it: its example does not."""
+    cfg = configs.compose(["family=digits", "candidate=digits-adam"])
+    shutil.rmtree(folder / "native", ignore_errors=True)
+    manifests.write(folder, cfg, "d" * 64, network("digits", folder, seed=9))
+
+
+def without_example(folder: Path) -> None:
+    (folder / probes.EXAMPLE).unlink()
+
+
+def with_another_example(folder: Path) -> None:
+    shutil.copyfile(stores.location(put(1)["tag"]) / probes.EXAMPLE, folder / probes.EXAMPLE)
+
+
+def with_half_an_example(folder: Path) -> None:
+    (folder / probes.EXAMPLE).write_bytes((folder / probes.EXAMPLE).read_bytes()[:200])
+
+
+FAULTS: dict[Callable[[Path], None], str] = {
+    truncated: "model.onnx is missing or altered",
+    shutil.rmtree: "not in the model store",
+    another: "has the digest",
+    without_example: "cannot be read",
+    with_half_an_example: "cannot be read",
+    with_another_example: "does not answer its stored example",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
+    pointers: dict[int, stores.Pointer], caplog: pytest.LogCaptureFixture, fault: Callable[[Path], None]
+) -> None:
+    followed = Champion("digits")
+    folder = stores.location(pointers[2]["tag"])
+    fault(folder)
+    stores.point("digits", pointers[2])
+    for _ in range(3):
+        followed.look()
+    assert followed.served.pointer == pointers[1]
+    assert followed.refused and followed.refused["version"] == 2
+    assert FAULTS[fault] in followed.refused["why"]
+    assert str(Path.cwd()) not in followed.refused["why"]
+    assert caplog.text.count("digits keeps serving version 1") == 1
+
+    (folder / probes.EXAMPLE).unlink(missing_ok=True)  # as the refusal says
+    put(2)
+    followed.look()
+    assert (followed.served.pointer, followed.refused) == (pointers[2], None)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_service_does_not_start_with_what_is_not_fit_to_serve(pointers: dict[int, stores.Pointer], fault: Callable[[Path], None]) -> None:
+    fault(stores.location(pointers[1]["tag"])) if fault != with_another_example else shutil.copyfile(
+        stores.location(pointers[2]["tag"]) / probes.EXAMPLE, stores.location(pointers[1]["tag"]) / probes.EXAMPLE
+    )
+    with pytest.raises((manifests.BrokenModel, stores.NotStored, probes.NotAsExpected), match=FAULTS[fault]) as refused:
+        Champion("digits")
+    assert "make " in str(refused.value) or "Fetch the model again" in str(refused.value)
+
+
+def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers: dict[int, stores.Pointer]) -> None:
+    followed = Champion("digits")
+    for nonsense in ("", "{", "[1]", '{"tag": "digits:v1"}'):
+        stores.pointer_path("digits").write_text(nonsense)
+        followed.look()
+        assert followed.served.pointer == pointers[1]
+        assert followed.refused is not None, nonsense
+    stores.pointer_path("digits").unlink()
+    followed.look()
+    assert followed.refused and "has no champion" in followed.refused["why"]
+    stores.point("digits", pointers[1])
+    followed.look()
+    assert followed.refused is None
+
+
+def test_what_failed_for_another_reason_than_its_files_is_tried_again(
+    pointers: dict[int, stores.Pointer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away: list[str] = []
+
+    def beside(_: Any) -> None:
+        if away:
+            raise ConnectionError("the database is away")
+
+    followed = Champion("digits", beside)
+    away.append("yes")
+    stores.point("digits", pointers[2])
+    followed.look()
+    assert followed.refused == {"version": 2, "why": "ConnectionError: the database is away"}
+    away.clear()
+    followed.look()
+    assert followed.refused, "not before its time"
+    monkeypatch.setattr(champion, "AGAIN", 0.0)
+    followed.look()
+    assert followed.served.pointer == pointers[2]
+
+
+# the old one
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_old_model_is_freed_once_the_last_request_has_its_answer(place: Path, family: str) -> None:
+    both = {version: put(version, family) for version in (1, 2)}
+    stores.point(family, both[1])
+    followed = Champion(family)
+    request, old = followed.served, weakref.ref(followed.served.predictor)
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # nobody comes to pick up what holds itself
+    try:
+        stores.point(family, both[2])
+        followed.look()
+        assert followed.served.pointer == both[2]
+        assert old() is request.predictor
+        del request
+        assert old() is None
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str) -> None:
+    stores.point(family, put(1, family))
+    followed = Champion(family)
+    folder = stores.location(followed.served.pointer["tag"])
+    batch, _ = probes.read(folder)
+    before = families.part(family, "probe").kept(followed.served.predictor.predict(batch))
+    shutil.rmtree(folder)
+    followed.look()
+    after = families.part(family, "probe").kept(followed.served.predictor.predict(batch))
+    assert {name: array.tolist() for name, array in after.items()} == {name: array.tolist() for name, array in before.items()}
+    assert followed.refused is None
+
+
+# over HTTP
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("project")
+    with running(folder, {version: stored(folder, version) for version in (1, 2)}, make_serve("digits", "--workers", "2")) as service:
+        yield service
+
+
+def test_twenty_moves_under_load_lose_no_request_and_no_answer_is_another_versions(service: Service) -> None:
+    answers = asyncio.run(Load(service).moved())
+    expected = {version: probabilities(service, pointer) for version, pointer in service.pointers.items()}
+    assert {status for status, _ in answers} == {200}
+    for _, answer in answers:
+        ranks = {rank["digit"]: rank["confidence"] for rank in answer["ranking"]}
+        assert [ranks[digit] for digit in range(10)] == pytest.approx(expected[answer["model"]["version"]], abs=1e-4)
+        assert answer["model"] == service.pointers[answer["model"]["version"]]["model"]
+    assert max(np.abs(np.subtract(expected[1], expected[2]))) > 0.1
+
+
+def probabilities(service: Service, pointer: stores.Pointer) -> list[float]:
+    """What the model that a pointer names says of the seven."""
+    predictor = families.part("digits", "predict").Predictor(service.folder / stores.folder_of(pointer["tag"]).relative_to(Path.cwd()))
+    return predictor.predict(predictor.convention.from_grey(np.asarray(seven()))[None])[0].tolist()
+
+
+class Load:
+    """32 connections that ask for the same picture again and again, while the pointer is moved."""
+
+    def __init__(self, service: Service) -> None:
+        self.service, self.stopped = service, False
+        self.answers: list[tuple[int, dict[str, Any]]] = []
+        self.latest = [1] * CONNECTIONS
+        sent = service.client.build_request("POST", "/predict", files={"image": ("seven.png", encoded(seven()), "image/png")})
+        head = "".join(f"{name}: {value}\r\n" for name, value in sent.headers.items())
+        self.request = f"POST /predict HTTP/1.1\r\n{head}\r\n".encode() + sent.read()
+
+    async def moved(self) -> list[tuple[int, dict[str, Any]]]:
+        """Every answer that was given during the moves."""
+        asking = [asyncio.create_task(self._ask(number)) for number in range(CONNECTIONS)]
+        for move in range(MOVES):
+            version = 2 - move % 2
+            self.service.point(self.service.pointers[version])
+            async with asyncio.timeout(60):
+                while not self._follow(version, move // 2 + 1) and not any(task.done() for task in asking):
+                    await asyncio.sleep(0.02)
+        self.stopped = True
+        await asyncio.gather(*asking)
+        return self.answers
+
+    def _follow(self, version: int, times: int) -> bool:
+        """Has every connection an answer of this version, and do both workers serve it, now the so many-th time?"""
+        said = self.service.log().count(f'"digits now serves version {version}"')
+        return set(self.latest) == {version} and said == 2 * times
+
+    async def _ask(self, number: int) -> None:
+        reader, writer = await asyncio.open_connection(self.service.client.base_url.host, self.service.client.base_url.port)
+        while not self.stopped:
+            writer.write(self.request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            length = int(head.partition("content-length: ")[2].split()[0])
+            answer = json.loads(await reader.readexactly(length))
+            self.answers.append((int(head.split()[1]), answer))
+            self.latest[number] = answer.get("model", {}).get("version")
+        writer.close()
+        await writer.wait_closed()
+
+
+def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(service: Service) -> None:
+    def told(path: str, words: str) -> bool:
+        response = service.client.get(path)
+        assert response.status_code == 200
+        return words in response.text
+
+    before = service.client.get("/readyz").json()
+    other = next(pointer for pointer in service.pointers.values() if pointer["model"] != before["model"])
+    assert before == {"status": "ok", "model": before["model"], "refused": None}
+    example = service.folder / ".store/models" / other["tag"].replace(":", "/") / probes.EXAMPLE
+    kept = example.read_bytes()
+    example.write_bytes(kept[:100])
+    service.point(other)
+    assert until(lambda: told("/readyz", "cannot be read")), service.log()
+    for path in ("/readyz", "/health", "/"):
+        assert until(lambda path=path: told(path, "cannot be read")), path  # type: ignore[misc]
+    assert str(service.folder) not in service.client.get("/readyz").text
+    assert service.predict(files={"image": ("seven.png", encoded(seven()), "image/png")}).json()["model"] == before["model"]
+    example.write_bytes(kept)
+    assert until(lambda: all(service.client.get("/readyz").json()["model"] == other["model"] for _ in range(8))), service.log()
+    assert service.client.get("/readyz").json()["refused"] is None
+
+
+def test_a_service_that_has_no_model_yet_is_not_ready() -> None:
+    from fastapi import FastAPI
+    from starlette.testclient import TestClient
+
+    async def behind(*_: Any) -> None:
+        raise AssertionError("/readyz is answered before")
+
+    response = TestClient(health.Ready(FastAPI(), behind)).get("/readyz")
+    assert (response.status_code, response.json()) == (503, {"status": "starting", "model": None, "refused": None})
+    assert health.READY in direct.PROBES
