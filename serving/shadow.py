@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from prometheus_client import Counter, Gauge, Histogram, Summary
 
 from pipelines import gate, predictions, stores
-from pipelines.databases import NoDatabase
+from pipelines.databases import NewerDatabase, NoDatabase
 from serving import telemetry
 from serving.bodies import Body
 from serving.challenger import Asked, Challenger, Gone
@@ -98,7 +98,7 @@ class Shadow:
         if challenger := self._challenger:
             challenger.end()
         self._thread.join(LEAVING)
-        self._record.write()
+        self._record.end()
 
     # The thread
 
@@ -191,8 +191,9 @@ class _Record:
         self._store = predictions.Store()
         self._lock = threading.Lock()
         self._rows: list[predictions.Row] = []
-        self._written = -math.inf
-        self._told: tuple[float, tuple[str, str], predictions.Row] = (-math.inf, ("", ""), {})
+        self._written, self._fault = -math.inf, ""
+        self._told: tuple[str, str] | None = None  # champion and challenger, of whom more was written since /metrics was told
+        self._pair, self._found, self._asked = ("", ""), dict[str, Any](), -math.inf
 
     def add(self, sample: Sample, pointer: stores.Pointer, verdict: dict[str, Any]) -> None:
         challenger = pointer["model"]["digest"]
@@ -207,9 +208,11 @@ class _Record:
         self._rows.append({**row, **pair, **told})
 
     def write_in_time(self) -> None:
-        if time.monotonic() - self._written > WRITING:
+        if self._rows and time.monotonic() - self._written > WRITING:
             self._written = time.monotonic()
             self.write()
+        if self._told and time.monotonic() - self._asked > FRESH:
+            self._tell(self._told)
 
     def write(self) -> None:
         """What waits; where the database does not take it, it waits on, as long as it is not too much."""
@@ -218,14 +221,28 @@ class _Record:
             return
         try:
             self._store.compare(rows)
-            self._rows = []
-        except NoDatabase as absence:
+        except (NoDatabase, NewerDatabase) as absence:
             self._rows = rows[-KEPT:]
-            DROPPED.labels(self.family, "not recorded").inc(len(rows) - len(self._rows))
-            logger.warning("comparisons of %s wait to be recorded: %s", self.family, absence)
-            return
-        pair = rows[-1]["champion"], rows[-1]["challenger"]
-        found = self.figures(*pair)
+            self._lost(len(rows) - len(self._rows))
+            if str(absence) != self._fault:
+                logger.warning("comparisons of %s wait to be recorded, the last %d of them: %s", self.family, KEPT, absence)
+            self._fault = str(absence)
+        else:
+            self._rows, self._fault, self._told = [], "", (rows[-1]["champion"], rows[-1]["challenger"])
+
+    def end(self) -> None:
+        """Write what waits; what is left then is lost."""
+        self.write()
+        self._lost(len(self._rows))
+        self._store.close()
+
+    def _lost(self, count: int) -> None:
+        if count:
+            DROPPED.labels(self.family, "not recorded").inc(count)
+
+    def _tell(self, pair: tuple[str, str]) -> None:
+        """The store's figures at /metrics."""
+        found, self._told = self.figures(*pair), None
         if found["samples"]:
             SAMPLES.labels(self.family, pair[1][:12]).set(found["samples"])
             AGREEMENT.labels(self.family, pair[1][:12]).set(found["agreement"])
@@ -233,13 +250,12 @@ class _Record:
     def figures(self, champion: str, challenger: str) -> dict[str, Any]:
         """The store's agreement() and its 95 % interval, not older than FRESH; `samples` is None where the database does not answer."""
         with self._lock:
-            asked, pair, found = self._told
-            if pair != (champion, challenger) or time.monotonic() - asked > FRESH:
-                found = self._asked(champion, challenger)
-                self._told = time.monotonic(), (champion, challenger), found
-            return found
+            if self._pair != (champion, challenger) or time.monotonic() - self._asked > FRESH:
+                self._pair, self._found = (champion, challenger), self._figures(champion, challenger)
+                self._asked = time.monotonic()
+            return self._found
 
-    def _asked(self, champion: str, challenger: str) -> dict[str, Any]:
+    def _figures(self, champion: str, challenger: str) -> dict[str, Any]:
         try:
             found = self._store.agreement(self.family, champion, challenger)
         except NoDatabase as absence:
