@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce history store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -12,7 +12,7 @@ PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
 FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
-ifneq ($(filter train promote serve worker predict bento release rollback challenge history load,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -81,8 +81,8 @@ user-enable: .venv/with-serve ## name=ada: let in again
 user-remove: .venv/with-serve ## name=ada: signed out, and forgotten
 	@python -m serving.accounts remove --name '$(call given,name,make user-remove name=ada)'
 
-lineage: .venv/with-serve ## of=digits@champion: from a version, alias, run or answer back to the source files
-	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)'
+lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a version, alias, run, prediction, answer or folder back to the source files
+	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(if $(filter yes,$(json)),--json)
 
 release: .venv/with-serve ## family=digits: the champion's served files to released/, for git
 	@python -m pipelines.releases --family $(family)
@@ -92,6 +92,15 @@ rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an ea
 
 history: .venv/with-serve ## family=digits [at=2026-11-01 or at=2026-11-01T12:00, json=yes]: every decision, or what served then, and why
 	@python -m pipelines.history --family $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
+
+verify: .venv/with-serve ## [family=digits]: every byte that is kept, held against what vouches for it; what is broken, and its repair
+	@python -m pipelines.verify $(if $(family),--family '$(family)')
+
+keys: .venv/with-serve ## [to=.store/keys]: a pair of keys that sign models, for MODEL_SIGNING_KEY and MODEL_VERIFYING_KEY
+	@python -m pipelines.modelsigning keys $(if $(to),--to '$(to)')
+
+sign: .venv/with-serve ## family=digits: every version that is here signed with MODEL_SIGNING_KEY, into registry/signatures/ and beside the model
+	@python -m pipelines.modelsigning sign --family $(family)
 
 rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, runs, versions, aliases and pointers of every version of the ledgers; nothing is trained
 	@python -m pipelines.rebuild $(if $(remote),--remote '$(remote)')

@@ -287,7 +287,7 @@ def test_what_was_deleted_is_made_to_follow_again(champion: dict[str, Any], caps
     store.delete_registered_model_alias("digits", "champion")
     Path(".store/champions/digits.json").unlink()
     assert set(statuses("digits@champion").values()) == {lineage.OK}
-    assert store.get_model_version_by_alias("digits", "champion").version == "1"
+    assert store.get_model_version_by_alias("digits", "champion").version == 1
     assert stores.pointed("digits")["model"] == champion
     assert capsys.readouterr().out == ""
 
