@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, errors, families, folders, gate, ledger, manifests, outputs, records, stores
+from pipelines import configs, errors, families, folders, gate, ledger, manifests, modelsigning, outputs, records, stores
 from pipelines.ledger import Line
 
 NONE = "none"
@@ -37,7 +37,9 @@ def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> Non
 
 def _stored(line: Line, whole: Callable[[Line], Path]) -> str:
     tag = stores.tagged(line["family"], None, line["digest"])
-    return tag if stores.holds(tag, line["digest"]) else stores.put(whole(line), None)
+    stored = tag if stores.holds(tag, line["digest"]) else stores.put(whole(line), None)
+    modelsigning.lay(stores.location(stored))
+    return stored
 
 
 def challenge(family: str, candidate: str, share: float | None = None) -> Line | None:

@@ -170,7 +170,7 @@ def _signature_copies(family: str) -> dict[str, list[Path]]:
 
 def _served_here(family: str) -> list[Path]:
     """The folders that a service could serve."""
-    return [path for path in (*sorted(stores.ROOT.joinpath("models", family).glob("*")), RELEASED / family) if path.is_dir()]
+    return [*stores.kept(family), *([RELEASED / family] if (RELEASED / family).is_dir() else [])]
 
 
 def trusted(family: str) -> Iterator[Fault]:

@@ -245,7 +245,8 @@ def _against(family: str, named: list[tuple[Path, str, Line]], lines: list[Line]
     known = {None, *(line["hash"] for line in lines)}
     for place, key, lost in named:
         if lost.get("hash") not in known:
-            words = f"names the line {_told(lost)}, which {path(family)} does not hold"
+            other = f"(where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`)"
+            words = f"names the line {_told(lost)}, which {path(family)} does not hold {other}"
             yield Contradiction(place, words, _repair(place, key, lost, family, lines))
 
 
@@ -256,9 +257,8 @@ def _told(line: Line) -> str:
 
 
 def _repair(place: Path, key: str, lost: Line, family: str, lines: list[Line]) -> str:
-    """The lost line itself, where the witness holds it and it is the very next one; else git's history."""
-    follow = f"(Where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`.)"
+    """The command that adds the lost line, where the witness holds it and it is the very next one; else the one that finds its commit."""
     if "seq" in lost and lost["previous"] == (lines[-1]["hash"] if lines else None):
-        code = f"import json; print(json.dumps(json.load(open('{place}'))['{key}']))"
-        return f'python -c "{code}" >> {path(family)} {follow}'
-    return f"git log --all --oneline -S{lost['hash']} -- {path(family)} names the commit that holds it. {follow}"
+        code = f"import json; from pipelines import folders; print(folders.canonical(json.load(open('{place}'))['{key}']))"
+        return f'python -c "{code}" >> {path(family)}'
+    return f"git log --all --oneline -S{lost['hash']} -- {path(family)}"

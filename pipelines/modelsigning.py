@@ -176,14 +176,17 @@ def sign_all(family: str) -> Iterator[str]:
         raise BadKey(
             f"{SIGNING} is not set, so nothing can be signed. `make keys` makes a pair; then {SIGNING}=<the private one> make sign."
         )
-    from pipelines import outputs, registry  # it brings MLflow, which takes seconds
+    from pipelines import outputs, registry  # which brings MLflow, which takes seconds
 
     for number, line in ledger.versions(ledger.read(families.known(family))).items():
         try:
             yield f"{family} version {number}: {_signed_once(registry.served(line), key)}"
         except (outputs.NotHere, outputs.BrokenCache) as absence:
             yield f"{family} version {number}: not signed. {absence}"
-    registry.reconcile(family)
+    if challenger := stores.challenger(family):
+        yield f"{family}, its challenger: {_signed_once(stores.location(challenger['tag']), key)}"
+    for folder in stores.kept(family):
+        lay(folder)
 
 
 def _signed_once(folder: Path, key: Path) -> str:

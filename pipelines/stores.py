@@ -75,6 +75,11 @@ def folder_of(tag: str) -> Path:
     return _models_folder() / tag.replace(":", "/")
 
 
+def kept(family: str) -> list[Path]:
+    """The folders of every model of a family that is in the store."""
+    return sorted(path for path in Path(ROOT, "models", family).glob("*") if path.is_dir())
+
+
 def location(tag: str) -> Path:
     """The folder of a stored model. Raises NotStored, or BrokenModel when BentoML finds it incomplete."""
     bentoml = _bentoml()

@@ -199,7 +199,7 @@ def _named(folder: Path) -> tuple[str, dict[str, str]]:
 
 def stored(family: str) -> Found:
     """The models that are served here, by the SHA256SUMS beside each."""
-    for folder in sorted(path for path in stores.ROOT.joinpath("models", family).glob("*") if path.is_dir()):
+    for folder in stores.kept(family):
         repair = f"rm -rf {shlex.quote(str(folder))} && {reconciling(family)}"
         try:
             listed = sums.read(folder)

@@ -185,9 +185,9 @@ def _why(fault: Exception) -> str:
 
 
 def _files(pointer: stores.Pointer) -> list[Stamp]:
-    """Of the model that a pointer names: another one when it was put there again, or its example was."""
+    """Of the model that a pointer names: another one when it was put there again, or its example or signature was."""
     folder = stores.folder_of(pointer.get("tag", ""))
-    return [_stamp(folder / name) for name in (manifests.MANIFEST, probes.EXAMPLE)]
+    return [_stamp(folder / name) for name in (manifests.MANIFEST, probes.EXAMPLE, modelsigning.SIGNATURE)]
 
 
 def _stamp(path: Path) -> Stamp:
