@@ -75,7 +75,7 @@ def _template() -> Any:
     environment = Environment(  # noqa: S701  (Markdown: what is not ours passes through `literal`)
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"literal": literal, "share": share, "interval": interval, "hash": named}
+    environment.filters |= {"literal": literal, "share": share, "hash": named}
     environment.filters |= {"called": wording.called, "duration": wording.duration}
     environment.globals |= {"sources": wording.sources, "hardware": wording.hardware}
     return environment.get_template(TEMPLATE)
@@ -87,12 +87,10 @@ def literal(value: object) -> str:
 
 
 def share(figure: Figure | None) -> str:
-    """Fractions as in reports/, with four places."""
-    return f"{figure.value:.4f}" if figure else ""
-
-
-def interval(figure: Figure | None) -> str:
-    return f"{figure.low:.4f} to {figure.high:.4f}" if figure and figure.low is not None else ""
+    """0.9968 (0.9955 to 0.9977): fractions, as in reports/."""
+    if figure is None:
+        return ""
+    return f"{figure.value:.4f}" if figure.low is None else f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
 
 
 def named(value: str | None) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, Response
 from pipelines import cards, modelcards, stores
 from serving.problems import Refusal
 
-PARTS = ("Uses", "Out-of-scope uses", "Limits")  # of the card, on the page at `/`, which has figures and data already
+COLUMNS = (("Uses", "Out-of-scope uses"), ("Limits",))  # of the card, on the page at `/`, which has figures and data already
 KINDS = {modelcards.README: "text/markdown", cards.CROISSANT: "application/ld+json"}
 
 
@@ -40,15 +40,15 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
 
 
 def shown(pointer: stores.Pointer) -> dict[str, Any]:
-    """What the page at `/` shows: "told", {heading: HTML}, empty where there is no card, and "croissant", None where there is none."""
+    """What `/` shows: "told", a {heading: HTML} for each column, none where there is no card; "croissant", None where there is none."""
     card = beside(pointer, modelcards.README)
-    return {"told": _parts(card) if card else {}, "croissant": beside(pointer, cards.CROISSANT)}
+    return {"told": _columns(card) if card else [], "croissant": beside(pointer, cards.CROISSANT)}
 
 
 @lru_cache(maxsize=4)
-def _parts(card: str) -> dict[str, Markup]:
+def _columns(card: str) -> list[dict[str, Markup]]:
     found = modelcards.sections(card)
-    return {title: rendered(found[title]) for title in PARTS if title in found}
+    return [{title: rendered(found[title]) for title in column if title in found} for column in COLUMNS]
 
 
 def beside(pointer: stores.Pointer, name: str) -> str | None:
