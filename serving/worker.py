@@ -124,7 +124,7 @@ class Bench:
             result = self._runner.run(found) if inspect.iscoroutine(found) else found
         except Refusal as refusal:
             return {"problem": problems.problem(refusal)}
-        if "prediction_id" in result:
+        if isinstance(result, dict) and "prediction_id" in result:
             self.recorder.note(file, result, time.perf_counter() - begun)
         return result
 

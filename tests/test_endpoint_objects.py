@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -24,6 +24,8 @@ from serving.batches import Batches
 from serving.champion import Served
 from serving.objects import answers
 from serving.objects.answers import MOST
+from serving.recording import Recorder
+from serving.shadow import Shadow
 from tests import asked, corpus
 from tests.asked import PICTURE, WELCOME, assert_refused, form, raw
 from tests.forms import FORMS, STORED, drawing, encoded, turned
@@ -297,7 +299,7 @@ def made(version: int) -> Served:
 def test_a_batch_is_answered_by_the_version_that_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
     """The champion changes after the first picture was read."""
     monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "True")
-    module, champion, read = import_module("serving.objects.service"), SimpleNamespace(served=made(1)), answers.read
+    module, champion, read = import_module("serving.objects.service"), SimpleNamespace(served=made(1), family="objects"), answers.read
 
     def swapped(*words: Any) -> NDArray[np.uint8]:
         champion.served = made(2)
@@ -307,7 +309,8 @@ def test_a_batch_is_answered_by_the_version_that_it_began_with(monkeypatch: pyte
         async with httpx.AsyncClient(transport=httpx.ASGITransport(module.app), base_url="http://service") as client:
             return await client.post(BATCH, **images(FILES[:3]))
 
-    monkeypatch.setattr(module.app, "state", State({"champion": champion, "limits": configs.serving("objects")}))
+    beside = {"recorder": Recorder("objects", configs.Predictions(share=0)), "shadow": Shadow(cast(Any, champion))}
+    monkeypatch.setattr(module.app, "state", State({"champion": champion, "limits": configs.serving("objects"), **beside}))
     monkeypatch.setattr(answers, "read", swapped)
     said = asyncio.run(sent()).json()
     assert [part["model"]["version"] for part in (said, *said["results"])] == [1] * 4

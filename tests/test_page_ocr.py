@@ -29,6 +29,8 @@ from serving.ocr import asking, desk, gate, samples
 from serving.ocr.asking import Asking, Given, Step
 from serving.ocr.pages import Page
 from serving.problems import Refusal
+from serving.recording import Recorder
+from serving.shadow import Shadow
 from tests import browsers
 from tests.browsers import Browser, foreign, fresh, got, one
 from tests.forms import encoded
@@ -218,7 +220,9 @@ class Queue:
 
 
 def asker(queue: Queue | None) -> Asking:
-    state = SimpleNamespace(limits=configs.serving("ocr"), champion=SimpleNamespace(served=None), **({"queue": queue} if queue else {}))
+    champion = SimpleNamespace(served=None, family="ocr")
+    beside = {"recorder": Recorder("ocr", configs.Predictions(share=0)), "shadow": Shadow(cast(Any, champion))}
+    state = SimpleNamespace(limits=configs.serving("ocr"), champion=champion, **beside, **({"queue": queue} if queue else {}))
     return Asking(cast(Any, state))
 
 
