@@ -106,12 +106,9 @@ def test_without_its_data_card_a_card_says_so() -> None:
 
 @given(st.text(max_size=60))
 def test_whatever_a_data_card_says_is_read_as_it_is(text: str) -> None:
-    shown = served.rendered(f"x {modelcards.literal(text)}.")
+    shown, line = served.rendered(f"x {modelcards.literal(text)}."), " ".join(text.replace("\0", "\ufffd").split())
     assert re.search("<(?!/?p>)", shown) is None
-    assert (
-        html.unescape(shown.removeprefix("<p>").removesuffix("</p>\n")).split()
-        == f"x {' '.join(text.split())}.".replace("\0", "\ufffd").split()
-    )
+    assert html.unescape(shown.removeprefix("<p>").removesuffix("</p>\n")).split() == f"x {line}.".split()
 
 
 def test_a_hostile_data_card_stays_text() -> None:
