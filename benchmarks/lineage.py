@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from benchmarks import harness
 from pipelines import families, ledger, lineage
@@ -37,7 +38,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _walked(of: str) -> None:
-    with open(os.devnull, "w") as out, contextlib.redirect_stdout(out):
+    with Path(os.devnull).open("w") as out, contextlib.redirect_stdout(out):
         lineage.show(of, lineage.walk(of))
 
 
