@@ -142,11 +142,11 @@ class Shadow:
 
     def _refuse(self, why: str) -> None:
         """Ask the challenger nothing more, and say so; "" takes that back."""
-        self._refused = why
-        REFUSED.labels(self.family).set(bool(why))
         if why and not self._closed.is_set():
             self._end()
             logger.error("the challenger of %s is refused, and the champion answers alone: %s", self.family, why)
+        self._refused = why
+        REFUSED.labels(self.family).set(bool(why))
 
     def _end(self) -> None:
         self._share = 0.0
