@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +42,7 @@ from pipelines.ledger import Line
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
 COLOURS = {OK: "green", NOT_HERE: "yellow", BROKEN: "red"}
 RELEASED = Path("released")
+WIDTH, INDENT = 110, 32  # columns of the tree, and of what stands before the deepest row of it
 FORMS = (
     "digits@champion, digits@v2, the prediction_id of an answer, a file with an answer's JSON, an MLflow run id, "
     "a DVC hash (1f…c2.dir), models/<candidate> or data/<family>"
@@ -354,7 +356,7 @@ def _predicted(row: predictions.Row, line: Line) -> tuple[str, Facts]:
 
 def _row(row: predictions.Row) -> tuple[str, Facts]:
     """A recorded answer, if its row is as it was written."""
-    if predictions.signed("predictions", row)["hash"] != row["hash"]:
+    if predictions.altered(row):
         raise ValueError(f"row {row['id']} is not what was written: its hash does not fit")
     words = f"{row['id']}, recorded {row['time']}, answered in {row['milliseconds']:.0f} ms by {row['family']}@v{row['version']}"
     return f"{words}; the row is as it was written", {**row, "output": json.loads(row["output"])}
@@ -578,11 +580,16 @@ def show(of: str, root: Link) -> None:
     """The walk as a tree."""
     tree = Tree(Text(of, "bold"))
     _grow(tree, root)
-    Console(width=max(110, Console().width)).print(tree, highlight=False)
+    rows = [len(link.words) + INDENT for link in flat(root) if link.name == "file"]
+    Console(width=max([WIDTH, Console().width, *rows])).print(tree, highlight=False)
+
+
+def _label(link: Link) -> Text:
+    return Text.assemble((link.status, COLOURS[link.status]), "  ", (link.name, "bold"), "  ", link.words)
 
 
 def _grow(tree: Tree, link: Link) -> None:
-    branch = tree.add(Text.assemble((link.status, COLOURS[link.status]), "  ", (link.name, "bold"), "  ", link.words))
+    branch = tree.add(Text(link.words) if link.name == "file" else _label(link))
     for below in link.links:
         _grow(branch, below)
 
@@ -630,4 +637,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
     main()
