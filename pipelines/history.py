@@ -69,10 +69,10 @@ def span_of(at: str, lines: list[Line]) -> Span:
     """The span that a person means: a moment, or a day. Raises BadMoment for what is neither, or has not come yet."""
     try:
         moment = datetime.fromisoformat(at)
-    except ValueError:
+        first = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        last = first + timedelta(days=1, seconds=-1) if re.fullmatch(r"[\d-]+", at) else first
+    except (ValueError, OverflowError):
         raise BadMoment(f"at={at!r} is not a moment. Write it as one of: {FORMS}.") from None
-    first = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    last = first + timedelta(days=1, seconds=-1) if re.fullmatch(r"[\dW-]+", at) else first
     span = Span(first.strftime(TIME), last.strftime(TIME))
     now = max([datetime.now(UTC).strftime(TIME), *(line["time"] for line in lines[-1:])])
     if span.first > now:

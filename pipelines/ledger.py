@@ -243,8 +243,8 @@ def _against_git(family: str, committed: list[Line], lines: list[Line]) -> Itera
 
 def _against(family: str, named: list[tuple[Path, str, Line]], lines: list[Line]) -> Iterator[Contradiction]:
     known = {None, *(line["hash"] for line in lines)}
-    for place, key, lost in named:
-        if lost.get("hash") not in known:
+    for (place, name), (key, lost) in {(place, lost.get("hash")): (key, lost) for place, key, lost in named}.items():
+        if name not in known:
             other = f"(where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`)"
             words = f"names the line {_told(lost)}, which {path(family)} does not hold {other}"
             yield Contradiction(place, words, _repair(place, key, lost, family, lines))

@@ -77,7 +77,7 @@ def test_what_changes_no_champion_overtakes_nobody(event: str) -> None:
 def test_a_clock_that_jumps_back_never_turns_the_order_round(monkeypatch: pytest.MonkeyPatch) -> None:
     """The line says the time of the one before until the clock has caught up."""
     hours = iter([10, 8, 9, 11])
-    monkeypatch.setattr(ledger.time, "gmtime", lambda: time.struct_time((2026, 11, 1, next(hours), 0, 0, 6, 305, 0)))
+    monkeypatch.setattr(time, "gmtime", lambda: time.struct_time((2026, 11, 1, next(hours), 0, 0, 6, 305, 0)))
     times = [append("promote", key, FACTS)["time"] for key in "abcd"]
     assert times == [f"2026-11-01T{hour}:00:00Z" for hour in (10, 10, 10, 11)]
     assert [line["key"] for line in ledger.read("digits")] == list("abcd")
