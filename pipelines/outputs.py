@@ -114,11 +114,16 @@ def held_place(name: str) -> Path:
 
 
 def cache() -> Path:
-    """The folder of DVC's cache. DVC itself is asked only where a configuration speaks of a cache: it takes a second to answer."""
+    """The folder of DVC's cache, as the project's own configuration, the user's or the machine's says."""
     from dvc import dirs
 
     shared = [Path(folder, "config") for folder in (dirs.global_config_dir(), dirs.system_config_dir())]
-    if not any(page.is_file() and "cache" in page.read_text() for page in (*CONFIG, *shared)):
-        return Path(".dvc", "cache", "files", "md5")
+    pages = "".join(page.read_text() for page in (*CONFIG, *shared) if page.is_file())
+    return _configured(Path.cwd(), pages) if "cache" in pages else Path(".dvc", "cache", "files", "md5")
+
+
+@lru_cache(maxsize=1)
+def _configured(_: Path, __: str) -> Path:
+    """DVC itself is asked only where its configuration speaks of a cache, and once: it takes a second to answer."""
     found = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
     return Path(found.stdout.strip() or ".dvc/cache") / "files" / "md5"

@@ -5,7 +5,8 @@ on a remote is asked of the remote, what has come is read, and a folder is named
 """
 
 import argparse
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,17 +40,23 @@ def _project() -> Iterator[Any]:
         raise NoRemote(f"DVC: {fault}. A folder will do: `dvc remote add -d store /path/to/folder`; then `make push`.") from fault
 
 
-def _infos(names: Iterable[str]) -> set[Any]:
-    from dvc_data.hashfile.hash_info import HashInfo
+def _copied(source: Any, target: Any, names: list[str], verify: bool) -> None:
+    """Copy these files from one of DVC's stores to another: folders' lists last, so that a list that is there names files that are."""
+    from dvc.fs.callbacks import TqdmCallback
 
-    return {HashInfo("md5", name) for name in names}
+    for wanted in ([name for name in names if not _is_list(name)], list(filter(_is_list, names))):
+        if wanted:
+            paths = [source.oid_to_path(name) for name in wanted]
+            with TqdmCallback(desc=str(target.path), unit="file") as bar:
+                target.add(paths, source.fs, wanted, callback=bar, verify=verify, on_error=_failed)
 
 
-def _transfer(repo: Any, source: Any, target: Any, names: Iterable[str]) -> None:
-    from dvc_data.hashfile.transfer import transfer
+def _is_list(name: str) -> bool:
+    return name.endswith(".dir")
 
-    with repo.lock:
-        transfer(source, target, _infos(names), verify=target is repo.cache.local, cache_odb=repo.cache.local)
+
+def _failed(name: str, fault: BaseException) -> None:
+    print(f"WARNING: {name} was not copied: {fault}", file=sys.stderr)
 
 
 def push(names: list[str], remote: str | None = None) -> dict[str, str]:
@@ -62,7 +69,9 @@ def push(names: list[str], remote: str | None = None) -> dict[str, str]:
         wanted = {name: list(held.files(name)) for name in names}
         known = set(there.oids_exist(_flat(wanted)))
         gaps = {name: [each for each in files if each not in known and not held.whole(each)] for name, files in wanted.items()}
-        _transfer(repo, repo.cache.local, there, _flat({name: wanted[name] for name in names if not gaps[name]}))
+        ready = _flat({name: wanted[name] for name in names if not gaps[name]})
+        with repo.lock:
+            _copied(repo.cache.local, there, [each for each in ready if each not in known], verify=False)
         repo.push(remote=remote)
         now = set(there.oids_exist(_flat(wanted)))
     return {name: _state(wanted[name], gaps[name], known, now) for name in names}
@@ -90,10 +99,11 @@ def fetch(names: list[str], remote: str | None = None) -> None:
 
 def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
     """Damaged files make way for those that the remote holds."""
-    found = there.oids_exist(lacking)
-    for name in found:
-        outputs.place(name).unlink(missing_ok=True)
-    _transfer(repo, there, repo.cache.local, found)
+    found = list(there.oids_exist(lacking))
+    with repo.lock:
+        for name in found:
+            outputs.place(name).unlink(missing_ok=True)
+        _copied(there, repo.cache.local, found, verify=True)
 
 
 def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
@@ -103,13 +113,14 @@ def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
     """
     from dvc_data.hashfile.db import get_index
     from dvc_data.hashfile.gc import gc
+    from dvc_data.hashfile.hash_info import HashInfo
 
     with _project() as repo:
         places = {"cache": repo.cache.local}
         if remote:
             places[remote] = repo.cloud.get_remote_odb(remote, "gc")
             _listed(repo, places[remote], names)
-        used = _infos(each for name in names for each in held.files(name))
+        used = {HashInfo("md5", each) for name in names for each in held.files(name)}
         with repo.lock:
             used |= {info for found in repo.used_objs(force=not remote).values() for info in found}
             removed = {place: gc(store, used) for place, store in places.items()}

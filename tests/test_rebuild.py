@@ -1,0 +1,266 @@
+"""Two versions of one model folder, only the newer in dvc.lock: pushed, collected, cloned, fetched, and the same registry again."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines import configs, held, ledger, outputs, promotion, rebuild, registry, remotes, tracking
+from tests.conftest import embedded_data, environment, evaluate, tiny_model
+from tests.test_registry import WORDS, state
+
+IGNORED = ".store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n/reports/*/sheets/\nregistry/.lock\n"
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(words, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+
+
+def done(folder: Path, *words: str) -> str:
+    found = run(folder, *words)
+    assert found.returncode == 0, found.stdout + found.stderr
+    return found.stdout
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A repository with two versions of digits-adam, on a remote that is a folder, and what its registry showed."""
+    folder = tmp_path_factory.mktemp("pushed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        _begun(folder)
+        tracking.client()
+        shutil.copyfile("mlruns/mlflow.db", folder.with_name("empty.db"))  # made once: it takes seconds
+        for seed, accuracy in ((1, 0.5), (2, 0.6)):
+            _version(seed, accuracy)
+        shown = seen()
+        done(folder, "git", "add", "-A")
+        done(folder, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "two versions")
+        printed = done(folder, sys.executable, "-m", "pipelines.remotes", "push")
+        assert printed.count(" sent ") == 4, printed
+    return folder, shown
+
+
+def _begun(folder: Path) -> None:
+    """git, DVC, a remote, data, and a pipeline whose outputs are put there by hand."""
+    done(folder, "git", "init", "-q")
+    done(folder, "dvc", "init", "-q")
+    done(folder, "dvc", "remote", "add", "-q", "-d", "store", str(folder.with_name("remote")))
+    embedded_data()
+    outs = {"ingest": "data/digits", "train": "models/digits-adam"}
+    stages = {name: {"cmd": "false", "outs": [out]} for name, out in outs.items()}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    Path(".gitignore").write_text(IGNORED)
+
+
+def _version(seed: int, accuracy: float) -> None:
+    from dvc.repo import Repo
+
+    tiny_model("digits-adam", seed)
+    evaluate("digits-adam", accuracy)
+    with Repo() as repo:
+        repo.commit(force=True)
+    decision = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))
+    assert decision["open"], decision["words"]
+
+
+def seen() -> dict[str, Any]:
+    """All that must come back: the registry's state, every run's epochs, aliases, and the ledger to the byte."""
+    store = tracking.client()
+    runs = store.search_runs([tracking.experiment(store, "digits")])
+    epochs = {
+        run.data.tags[tracking.KEY]: [(point.step, point.value) for point in store.get_metric_history(run.info.run_id, "valid_accuracy")]
+        for run in runs
+    }
+    aliases = {name: int(number) for name, number in store.get_registered_model("digits").aliases.items()}
+    return {**state(), "epochs": epochs, "aliases": aliases, "ledger": ledger.path("digits").read_text()}
+
+
+@pytest.fixture
+def clone(pushed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What git has of the repository, with a remote of its own that holds the same, as the working directory."""
+    origin, _ = pushed
+    folder = tmp_path / "clone"
+    done(tmp_path, "git", "clone", "-q", str(origin), str(folder))
+    shutil.copytree(origin.with_name("remote"), tmp_path / "remote")
+    config = folder / ".dvc/config"
+    config.write_text(config.read_text().replace(str(origin.with_name("remote")), str(tmp_path / "remote")))
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    Path("mlruns").mkdir()
+    shutil.copyfile(origin.with_name("empty.db"), "mlruns/mlflow.db")
+    return folder
+
+
+@pytest.fixture
+def fetched(clone: Path) -> ledger.Line:
+    """A clone whose cache has all that the ledger names, and holds it; its older version."""
+    remotes.fetch(held.names(ledger.read("digits")))
+    held.keep(ledger.read("digits"))
+    return older()
+
+
+def older() -> ledger.Line:
+    return ledger.read("digits")[0]
+
+
+def onnx(line: ledger.Line) -> str:
+    """The MD5 of a version's own file, which no other version has."""
+    return next(entry["md5"] for entry in outputs.listing(line["dvc"]) if entry["relpath"] == "model.onnx")
+
+
+def on_remote(name: str) -> Path:
+    return Path("..", "remote", "files", "md5", name[:2], name[2:])
+
+
+def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pushed: tuple[Path, dict[str, Any]]) -> None:
+    done(clone, "dvc", "pull")
+    printed = done(clone, sys.executable, "-m", "pipelines.rebuild")
+    assert "2 versions and their runs follow the ledgers again; 2 are held whole." in printed
+    assert seen() == pushed[1]
+    assert registry.whole(older()).parent.name == "restored"
+    assert not Path(".checkpoints").exists()
+    assert done(clone, "git", "status", "--porcelain") == " M .dvc/config\n"  # this test's own
+
+
+def test_without_a_pull_too_every_version_comes_back(clone: Path, pushed: tuple[Path, dict[str, Any]]) -> None:
+    found = rebuild.rebuild(["digits"])
+    assert [(back.version, back.alias, back.model, back.data) for back in found] == [
+        ("1", "", rebuild.WHOLE, rebuild.WHOLE),
+        ("2", "champion", rebuild.WHOLE, rebuild.WHOLE),
+    ]
+    assert seen() == pushed[1]
+
+
+def lost(name: str) -> None:
+    on_remote(name).unlink()
+
+
+def damaged(name: str) -> None:
+    """As DVC protects it: it then believes the file without reading it."""
+    on_remote(name).chmod(0o644)
+    on_remote(name).write_bytes(b"damaged")
+    on_remote(name).chmod(0o444)
+
+
+@pytest.mark.parametrize("fault", [lost, damaged])
+@pytest.mark.parametrize("which", ["file", "list"])
+def test_what_the_remote_lacks_is_named_and_the_rest_comes_back(
+    clone: Path, pushed: tuple[Path, dict[str, Any]], capsys: pytest.CaptureFixture[str], fault: Any, which: str
+) -> None:
+    fault(str(older()["dvc"]) if which == "list" else pushed_onnx(pushed[0]))
+    found = rebuild.rebuild(["digits"])
+    assert [(back.model, back.data) for back in found] == [(rebuild.NOT_HELD, rebuild.WHOLE), (rebuild.WHOLE, rebuild.WHOLE)]
+    now, before = seen(), pushed[1]
+    assert {key: now[key] for key in ("versions", "aliases", "served", "pointer", "ledger")} == {
+        key: before[key] for key in ("versions", "aliases", "served", "pointer", "ledger")
+    }
+    assert [key for key, *_ in now["runs"]] == [key for key, *_ in before["runs"]]
+    rebuild.show(found)
+    printed = capsys.readouterr().out
+    assert "digits version 1: model not held, data whole." in printed
+    assert "make push" in printed
+
+
+def pushed_onnx(origin: Path) -> str:
+    """The MD5 of the older version's own file, by the cache of the repository that pushed it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(origin)
+        return onnx(older())
+
+
+def test_the_command_ends_with_1_where_a_version_is_not_held(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost(str(older()["data_dvc"]))
+    monkeypatch.setattr(sys, "argv", ["rebuild"])
+    with pytest.raises(SystemExit) as ended:
+        rebuild.main()
+    assert ended.value.code == 1
+
+
+def test_garbage_collection_takes_no_version_of_the_ledger(fetched: ledger.Line) -> None:
+    mine = onnx(fetched)
+    assert outputs.place(mine).stat().st_nlink == 2  # no room is taken
+    done(Path(), "dvc", "gc", "-w", "-f")
+    assert not outputs.place(mine).exists()
+    shutil.rmtree(".store", ignore_errors=True)
+    assert (registry.whole(fetched) / "model.onnx").is_file()
+    assert outputs.place(mine).stat().st_nlink == 2
+    assert [held.lacking(name) for name in held.names(ledger.read("digits"))] == [[], [], []]
+
+
+def test_what_is_held_and_damaged_is_not_put_back(fetched: ledger.Line) -> None:
+    mine = onnx(fetched)
+    outputs.place(mine).chmod(0o644)
+    outputs.place(mine).write_bytes(b"damaged")
+    with pytest.raises(outputs.BrokenCache, match="make rebuild"):
+        registry.whole(fetched)
+    outputs.place(mine).unlink()
+    with pytest.raises(outputs.NotHere, match="make rebuild"):
+        registry.whole(fetched)
+    assert not outputs.held_place(mine).exists()
+
+
+def test_a_damaged_file_of_the_cache_is_fetched_again(fetched: ledger.Line) -> None:
+    mine = onnx(fetched)
+    outputs.place(mine).chmod(0o644)
+    outputs.place(mine).write_bytes(b"damaged")
+    assert [back.model for back in rebuild.rebuild(["digits"])] == [rebuild.WHOLE] * 2
+    assert outputs.place(mine).samefile(outputs.held_place(mine))
+    assert outputs.sound(outputs.held_place(mine), mine)
+
+
+def test_what_is_pushed_again_is_what_the_remote_has_lost(fetched: ledger.Line) -> None:
+    names = held.names(ledger.read("digits"))
+    assert set(remotes.push(names).values()) == {remotes.THERE}
+    on_remote(onnx(fetched)).unlink()
+    assert remotes.push(names) == {name: remotes.SENT if name == fetched["dvc"] else remotes.THERE for name in names}
+    assert on_remote(onnx(fetched)).is_file()
+
+
+def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.Line, capsys: pytest.CaptureFixture[str]) -> None:
+    mine = onnx(fetched)
+    shutil.rmtree("../remote")
+    outputs.place(mine).unlink()
+    outputs.held_place(mine).unlink()
+    with pytest.raises(SystemExit, match="1 of 3 folders are not on the remote"):
+        remotes.pushed(list(ledger.versions(ledger.read("digits")).values()), None)
+    assert "not sent" in capsys.readouterr().out
+    assert not on_remote(str(fetched["dvc"])).exists()
+    assert on_remote(str(ledger.read("digits")[1]["dvc"])).is_file()
+
+
+def test_collecting_takes_what_nothing_names_and_leaves_every_version(fetched: ledger.Line) -> None:
+    for path in (outputs.place("0" * 32), on_remote("0" * 32)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("of an experiment")
+    assert remotes.collect(held.names(ledger.read("digits")), "store") == {"cache": 1, "store": 1}
+    assert on_remote(onnx(fetched)).is_file()
+    assert set(remotes.push(held.names(ledger.read("digits"))).values()) == {remotes.THERE}
+
+
+def test_nothing_is_collected_where_a_versions_files_are_unknown(clone: Path) -> None:
+    lost(str(older()["dvc"]))
+    there = sum(path.is_file() for path in Path("../remote").rglob("*"))
+    with pytest.raises(remotes.UnknownFiles, match="Nothing was removed"):
+        remotes.collect(held.names(ledger.read("digits")), "store")
+    assert sum(path.is_file() for path in Path("../remote").rglob("*")) == there
+
+
+@pytest.mark.parametrize("remote", [None, "elsewhere"])
+def test_without_a_remote_the_remedy_is_named(clone: Path, remote: str | None) -> None:
+    Path(".dvc/config").write_text("")
+    with pytest.raises(remotes.NoRemote, match="dvc remote add -d"):
+        remotes.push(held.names(ledger.read("digits")), remote)
+    found = rebuild.rebuild(["digits"], remote)
+    assert [(back.model, back.data) for back in found] == [(rebuild.NOT_HELD, rebuild.NOT_HELD)] * 2
+
+
+def test_a_cache_elsewhere_holds_its_own(fetched: ledger.Line, tmp_path: Path) -> None:
+    Path(".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/shared\n")
+    remotes.fetch([str(fetched["dvc"])])
+    held.keep([fetched])
+    assert outputs.place(onnx(fetched)).samefile(tmp_path / "shared/held" / onnx(fetched))
