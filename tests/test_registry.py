@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipelines import configs, ledger, manifests, outputs, promotion, registry, stores, tracking
-from tests.conftest import embedded_data, environment, evaluate, tiny_model
+from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 
@@ -221,62 +221,3 @@ def test_two_promotions_at_once_make_one_version(project: Path) -> None:
         assert process.returncode == 0 or "Overtaken" in words_said, words_said
     assert len(ledger.read("digits")) == 1
     assert state()["champion"] == 1
-
-
-STEPS = [
-    "ledger._written",
-    "registry.candidate_runs",
-    "tracking.create",
-    "tracking.log_history",
-    "tracking._log_scores",
-    "tracking._log_files",
-    "registry._register",
-    "registry._create",
-    "registry._point_alias",
-    "registry._serve",
-    "stores.put",
-    "stores.point",
-]
-KILLER = """
-import importlib, os, sys
-from pipelines import configs, promotion
-module, _, name = sys.argv[1].partition(".")
-module = importlib.import_module(f"pipelines.{module}")
-step = getattr(module, name)
-def killed(*args, **kwargs):
-    if sys.argv[2] == "after":
-        step(*args, **kwargs)
-    os._exit(9)
-setattr(module, name, killed)
-promotion.promote(configs.compose(sys.argv[3:]))
-"""
-
-
-@pytest.fixture(scope="session")
-def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one evaluated candidate, to be copied."""
-    folder = tmp_path_factory.mktemp("evaluated")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        embedded_data()
-        tiny_model("digits-adam", 1)
-        evaluate("digits-adam", 0.5)
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("step", "moment"), [*((step, "before") for step in STEPS), ("ledger._written", "after"), ("stores.point", "after")]
-)
-def test_promotion_killed_at_any_step_loses_and_doubles_nothing(
-    evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, moment: str
-) -> None:
-    shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    killed = subprocess.run([sys.executable, "-c", KILLER, step, moment, *WORDS], env=environment(), check=False, capture_output=True)
-    assert killed.returncode == 9, killed.stderr.decode()
-    decision = promotion.promote(configs.compose(WORDS))
-    registry.reconcile("digits")
-    assert len(ledger.read("digits")) == 1
-    assert (decision["version"], state()["champion"], state()["pointer"]["version"]) == (1, 1, 1)
-    assert len(state()["versions"]) == len(state()["runs"]) == 1
-    assert state()["runs"][0][2] == "FINISHED"
