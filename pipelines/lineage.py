@@ -128,10 +128,17 @@ def _from_prediction(of: str, files: bool) -> Link | None:
 
 
 def _prediction(id: str) -> predictions.Row:
-    row = predictions.Store().find(id)
+    """The recorded answer. Raises outputs.NotHere, also where the store does not answer."""
+    from pipelines import databases  # it brings SQLAlchemy
+
+    store = predictions.Store()
+    try:
+        row = store.find(id)
+    except databases.NoDatabase as fault:
+        raise outputs.NotHere(str(fault)) from fault
     if row is None:
         words = "a share of the answers is recorded, and for so many days, as `serving.predictions` on the family's page says"
-        raise outputs.NotHere(f"{id} is not in the prediction store {predictions.Store().place}: {words}.")
+        raise outputs.NotHere(f"{id} is not in the prediction store {store.place}: {words}.")
     return row
 
 
@@ -348,10 +355,11 @@ def _answered(answer: dict[str, Any], line: Line) -> tuple[str, Facts]:
 
 
 def _predicted(row: predictions.Row, line: Line) -> tuple[str, Facts]:
+    told = _row(row)
     _answered(json.loads(row["output"])["model"], line)
     if row["digest"] != line["digest"]:
         raise ValueError(f"its row names digest {row['digest'][:12]}, which is not that of version {line['version']} in the ledger")
-    return _row(row)
+    return told
 
 
 def _row(row: predictions.Row) -> tuple[str, Facts]:

@@ -266,6 +266,14 @@ def test_an_answer_that_was_not_recorded_is_not_here(champion: dict[str, Any]) -
     assert found["source"].status == lineage.OK
 
 
+def test_a_prediction_store_that_is_away_stops_no_walk(champion: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREDICTIONS_URL", "postgresql://127.0.0.1:1/nobody")
+    found = {link.name: link for link in links(written({"prediction_id": PREDICTION, "prediction": 7, "model": champion}))}
+    assert found["prediction"].status == lineage.NOT_HERE
+    assert "does not answer" in found["prediction"].words
+    assert found["source"].status == lineage.OK
+
+
 def test_an_altered_ledger_stops_the_walk(champion: dict[str, Any]) -> None:
     path = ledger.path("digits")
     path.write_text(path.read_text().replace("digits-adam", "digits-sgd"))
