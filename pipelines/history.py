@@ -121,7 +121,7 @@ def _told(family: str, at: str, period: dict[str, Any]) -> list[str]:
         *(f"  {reason}" for reason in why(line)),
         *([f"Ended by line {ended['seq']}: {'; '.join(why(ended))}."] if ended else []),
         *(f"Refused at {other['time']}, {other['candidate']}: {'; '.join(why(other)[:1])}." for other in period["refused"]),
-        *(f"Challenger at {other['time']}: {other.get('candidate') or 'none'}." for other in period["challenges"]),
+        *(f"Challenger at {other['time']}, {other['candidate']}: {'; '.join(why(other))}." for other in period["challenges"]),
         f"Walk back to the data: make lineage of={family}@v{period['version']}",
     ]
 
