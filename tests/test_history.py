@@ -68,7 +68,7 @@ def test_why_it_served_and_what_was_refused_beside_it(story: list[ledger.Line]) 
         "version 2 (sgd), from 2026-11-03T09:00:00Z until 2026-11-04T09:30:00Z, when version 1 was brought back.",
         "It stood by a rollback: rolled back from version 2 by ada; it takes 7 for 1 [sic].",
         "Refused at 2026-11-04T09:30:00Z, sgd: it was version 2 and was rolled back.",
-        "Challenger at 2026-11-03T10:00:00Z: rmsprop.",
+        "Challenger at 2026-11-03T10:00:00Z, rmsprop: given 10 % of the requests.",
         "version 3 (rmsprop), from 2026-11-04T09:30:00Z, and still stands.",
         "make lineage of=digits@v3",
     ):
