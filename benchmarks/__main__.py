@@ -23,6 +23,7 @@ NAMES = (
     "gravures",
     "lines",
     "queue",
+    "swap",
     "lineage",
 )
 

@@ -1,0 +1,127 @@
+"""What a swap costs who asks: a service whose pointer moves again and again, and the same one when it is left alone."""
+
+import io
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from benchmarks import example, harness, models, services
+from pipelines import families, manifests, probes, stores
+
+ROUNDS, SECONDS, WORKERS = 5, 5, 2
+LONGEST = 30.0  # seconds that a worker may take to follow; then the benchmark stops
+
+
+def measure() -> Iterator[harness.Row]:
+    """Every family: two workers, 32 connections; the pointer moves as soon as both workers have followed the last move."""
+    for family in families.names():
+        yield from compared(family)
+
+
+def compared(family: str, rounds: int = ROUNDS, seconds: int = SECONDS) -> Iterator[harness.Row]:
+    """p99 and requests a second with moves (ours) and without (peer); seconds from the pointer to the last worker; memory."""
+    with _service(family) as (service, mover):
+        sides = {"moved": partial(_moved, service, mover, seconds), "alone": partial(service.load, seconds)}
+        service.load(seconds)
+        before = service.memory_mb()  # of a service that has answered, and has not swapped yet
+        found = harness.in_turn(sides, rounds)
+        memory = {"ours": round(service.memory_mb()), "peer": round(before)}
+    more: harness.Row = {
+        "moves": sum(len(line["followed"]) for line in found["moved"]),
+        "failed": {"ours": sum(line["failed"] for line in found["moved"]), "peer": sum(line["failed"] for line in found["alone"])},
+        "memory_mb": memory,
+        "connections": services.CONNECTIONS,
+        "workers": WORKERS,
+    }
+    for key, unit, better in (("p99", "ms", "less"), ("rps", "requests/s", "more")):
+        sides_found = [[line[key] for line in found[side]] for side in ("moved", "alone")]
+        yield harness.row(f"{key} while versions are swapped: {family}, left alone", unit, better, *sides_found, **more)  # type: ignore[arg-type]
+    seconds_each = [second for line in found["moved"] for second in line["followed"]]
+    yield harness.row(f"swap: pointer to the last worker: {family}", "s", "less", seconds_each, **more)
+
+
+@contextmanager
+def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
+    """The champion twice in a store of its own, as versions 1 and 2, and a service that follows the pointer between them."""
+    folder = models.served(family).absolute()
+    with tempfile.TemporaryDirectory() as room, chdir(room):
+        pointers = [_put(folder, version) for version in (1, 2)]
+        stores.point(family, pointers[0])
+        words = ["-m", "serving", "--family", family, "--workers", str(WORKERS), "--port", "{port}"]
+        log = Path(room, "log")
+        service = services.Service(services.Side([sys.executable, *words], _request(pointers[0])), log)
+        try:
+            yield service, Mover(pointers, log)
+        finally:
+            service.stop()
+
+
+def _request(pointer: stores.Pointer) -> services.Request:
+    """The picture of the model's stored example, as an upload."""
+    batch, _ = probes.read(stores.folder_of(pointer["tag"]))
+    stream = io.BytesIO()
+    Image.fromarray(batch[0]).save(stream, "PNG")
+    return services.upload("example.png", "image/png", stream.getvalue(), example.PATHS.get(pointer["model"]["family"], "/predict"))
+
+
+def _put(folder: Path, version: int) -> stores.Pointer:
+    manifest = manifests.read(folder)
+    origin = {key: manifest[key] for key in ("family", "digest", "data")}
+    return {"tag": stores.put(folder, version), "model": {**origin, "version": version, "commit": None, "run_id": ""}, "released": False}
+
+
+class Mover:
+    """Moves the pointer, and reads in the service's log when each worker had followed."""
+
+    def __init__(self, pointers: list[stores.Pointer], log: Path) -> None:
+        self.pointers, self.log = pointers, log.open()
+        self.stands = 0
+
+    def until(self, over: threading.Event) -> list[float]:
+        """Move again and again, until it is `over`; the seconds that each move took."""
+        found = []
+        while not over.is_set():
+            found.append(self._move())
+        return found
+
+    def _move(self) -> float:
+        self.stands = 1 - self.stands
+        pointer = self.pointers[self.stands]
+        self.log.seek(0, 2)
+        begun, deadline = time.time(), time.monotonic() + LONGEST
+        stores.point(pointer["model"]["family"], pointer)
+        told: list[str] = []
+        while len(told) < WORKERS:
+            if time.monotonic() > deadline:
+                raise harness.Stopped(f"{len(told)} of {WORKERS} workers followed the pointer in {LONGEST:g} s.")
+            time.sleep(0.01)
+            told += [line for line in self.log.readlines() if "now serves version" in line]
+        return max(_seconds(line) for line in told) - begun
+
+
+def _seconds(line: str) -> float:
+    """When a line was logged, in seconds since 1970."""
+    return datetime.fromisoformat(json.loads(line)["time"]).astimezone(UTC).timestamp()
+
+
+def _moved(service: services.Service, mover: Mover, seconds: int) -> dict[str, Any]:
+    """wrk's figures while the pointer moves, and how long each move took: {..., "followed": [s]}."""
+    over, followed = threading.Event(), []
+    thread = threading.Thread(target=lambda: followed.extend(mover.until(over)))
+    thread.start()
+    try:
+        figures: dict[str, Any] = service.load(seconds)
+    finally:
+        over.set()
+        thread.join()
+    return {**figures, "followed": followed}
