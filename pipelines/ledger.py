@@ -102,7 +102,8 @@ def append(family: str, event: str, key: str, facts: dict[str, Any], after: str 
         lines = read(family)
         known = next((line for line in lines if (line["event"], line["key"]) == (event, key)), None)
         if not known and _overtaken(lines, after):
-            raise Overtaken(f"{path(family)} has grown to line {len(lines)} while this was being decided. Decide again: `make promote`.")
+            words = f"the champion of {family} has changed while this was being decided: {path(family)} has grown to line {len(lines)}"
+            raise Overtaken(f"{words}. See `make history family={family}`, then decide again: `make promote` or `make rollback`.")
         return known or _written(path(family), _next(family, event, key, facts, lines))
 
 

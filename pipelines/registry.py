@@ -39,7 +39,7 @@ RELEASED = Path("released")
 def reconcile(family: str) -> None:
     """Make everything that shows or serves this family follow its ledger, as it stands once nobody else is at it."""
     for found in ledger.witnesses(families.known(family)):
-        warn(f"{found.path}: {found.words}. {found.repair}")
+        warn(f"{found.path}: {found.words}. To put it right: `{found.repair}`. Till then everything follows the ledger as it is.")
     store = tracking.client()
     with folders.locked(tracking.ROOT / f".{family}.lock"):
         lines = ledger.read(family)
