@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import harness
-from pipelines import families, ledger, lineage
+from pipelines import families, ledger, lineage, trail
 
 ROUNDS = 5
 
@@ -26,7 +26,7 @@ def measure() -> list[harness.Row]:
 def _family(of: str) -> Iterator[harness.Row]:
     sides = {"walk": lambda: _timed(lambda: _walked(of)), "command": lambda: _timed(lambda: _commanded(of))}
     found = harness.in_turn(sides, ROUNDS)
-    links = dict(Counter(link.status for link in lineage.flat(lineage.walk(of))))
+    links = dict(Counter(link.status for link in trail.flat(lineage.walk(of))))
     for name, seconds in found.items():
         yield harness.row(f"lineage of {of}, {name}", "s", "less", seconds, links=links)
 

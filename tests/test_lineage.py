@@ -16,7 +16,22 @@ import pytest
 import yaml
 
 from benchmarks import models
-from pipelines import archives, configs, copies, folders, ingested, ledger, lineage, outputs, predictions, promotion, runs, stores, tracking
+from pipelines import (
+    archives,
+    configs,
+    copies,
+    folders,
+    ingested,
+    ledger,
+    lineage,
+    outputs,
+    predictions,
+    promotion,
+    runs,
+    stores,
+    tracking,
+    trail,
+)
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -58,11 +73,12 @@ def _kept_by_dvc(*outs: str) -> None:
 
 
 def _recorded() -> None:
-    answer = {"prediction_id": PREDICTION, "prediction": 7, "model": stores.pointed("digits")["model"]}
-    named = {"id": PREDICTION, "family": "digits", "version": 1, "digest": answer["model"]["digest"]}
-    facts = {"time": "2026-11-20T22:49:53Z", "input": hashlib.sha256(SENT).hexdigest(), "output": json.dumps(answer), "milliseconds": 1.5}
+    model, sha256 = stores.pointed("digits")["model"], hashlib.sha256(SENT).hexdigest()
+    answer = {"prediction_id": PREDICTION, "prediction": 7, "model": model}
+    named = {"id": PREDICTION, "family": "digits", "version": 1, "digest": model["digest"]}
+    facts = {"time": "2026-11-20T22:49:53Z", "input": sha256, "output": json.dumps(answer), "milliseconds": 1.5}
     store = predictions.Store()
-    store.add([{**named, **facts}], {facts["input"]: SENT})
+    store.add([{**named, **facts}], {sha256: SENT})
     store.close()
 
 
@@ -77,8 +93,8 @@ def champion(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
     return model
 
 
-def links(of: str, files: bool = False) -> list[lineage.Link]:
-    return list(lineage.flat(lineage.walk(of, files)))
+def links(of: str, files: bool = False) -> list[trail.Link]:
+    return list(trail.flat(lineage.walk(of, files)))
 
 
 def statuses(of: str) -> dict[str, str]:
@@ -108,7 +124,7 @@ STARTS: dict[str, Callable[[dict[str, Any]], str]] = {
 @pytest.mark.parametrize("start", STARTS)
 def test_every_start_leads_to_the_same_source(champion: dict[str, Any], start: str) -> None:
     found = links(STARTS[start](champion))
-    assert {link.status for link in found} == {lineage.OK}
+    assert {link.status for link in found} == {trail.OK}
     assert {"decision", "served files", "run", "model folder", "configuration", "commit", "code", "data"} <= {link.name for link in found}
     assert found[-1].name == "source"
     assert "digits.csv.gz" in found[-1].words
@@ -125,7 +141,7 @@ NEVER: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("start", NEVER)
 def test_what_was_never_promoted_leads_there_too(champion: dict[str, Any], start: str) -> None:
     found = links(NEVER[start]())
-    assert {link.status for link in found} == {lineage.OK}
+    assert {link.status for link in found} == {trail.OK}
     assert "digits-sgd: never promoted" in found[0].words
     assert "digits.csv.gz" in found[-1].words
 
@@ -138,7 +154,7 @@ def test_a_data_folder_names_what_rests_on_it_and_what_it_is_from(champion: dict
     assert version.words.startswith("digits@v1: digits-adam")
     assert "digits-sgd, never promoted" in run.words
     assert "digits.csv.gz" in source.words
-    assert {link.status for link in lineage.flat(root)} == {lineage.OK}
+    assert {link.status for link in trail.flat(root)} == {trail.OK}
 
 
 @pytest.mark.parametrize(
@@ -234,7 +250,7 @@ def test_models_and_data_are_read_in_the_cache(champion: dict[str, Any]) -> None
     shutil.rmtree("data")
     before = sum(1 for _ in Path.cwd().rglob("*"))
     found = links("digits@v1")
-    assert {link.status for link in found} == {lineage.OK}
+    assert {link.status for link in found} == {trail.OK}
     assert sum("DVC's cache" in link.words for link in found) == 2
     assert sum(1 for _ in Path.cwd().rglob("*")) == before
 
@@ -245,7 +261,7 @@ def test_a_damaged_cache_is_broken(champion: dict[str, Any]) -> None:
     weights = copies.of_cache(line["dvc"]).files["native/weights"]
     weights.chmod(0o644)
     weights.write_bytes(b"altered")
-    assert statuses("digits@v1")["model folder"] == lineage.BROKEN
+    assert statuses("digits@v1")["model folder"] == trail.BROKEN
 
 
 def test_what_is_elsewhere_is_listed_as_not_here(champion: dict[str, Any]) -> None:
@@ -253,25 +269,25 @@ def test_what_is_elsewhere_is_listed_as_not_here(champion: dict[str, Any]) -> No
         shutil.rmtree(name)
     _sql(".store/predictions.db", "DELETE FROM inputs")
     found = {link.name: link for link in links(PREDICTION)}
-    assert found["served files"].status == lineage.OK
+    assert found["served files"].status == trail.OK
     absent = ["input", "model folder", "code", "data", "source"]
-    assert {found[name].status for name in absent} == {lineage.NOT_HERE}
+    assert {found[name].status for name in absent} == {trail.NOT_HERE}
     assert all("`" in found[name].words for name in absent)
 
 
 def test_an_answer_that_was_not_recorded_is_not_here(champion: dict[str, Any]) -> None:
     found = {link.name: link for link in links(written({"prediction_id": "e" * 32, "model": champion}))}
-    assert found["prediction"].status == lineage.NOT_HERE
+    assert found["prediction"].status == trail.NOT_HERE
     assert "serving.predictions" in found["prediction"].words
-    assert found["source"].status == lineage.OK
+    assert found["source"].status == trail.OK
 
 
 def test_a_prediction_store_that_is_away_stops_no_walk(champion: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREDICTIONS_URL", "postgresql://127.0.0.1:1/nobody")
     found = {link.name: link for link in links(written({"prediction_id": PREDICTION, "prediction": 7, "model": champion}))}
-    assert found["prediction"].status == lineage.NOT_HERE
+    assert found["prediction"].status == trail.NOT_HERE
     assert "does not answer" in found["prediction"].words
-    assert found["source"].status == lineage.OK
+    assert found["source"].status == trail.OK
 
 
 def test_an_altered_ledger_stops_the_walk(champion: dict[str, Any]) -> None:
@@ -294,7 +310,7 @@ def test_what_was_deleted_is_made_to_follow_again(champion: dict[str, Any], caps
     store = tracking.client()
     store.delete_registered_model_alias("digits", "champion")
     Path(".store/champions/digits.json").unlink()
-    assert set(statuses("digits@champion").values()) == {lineage.OK}
+    assert set(statuses("digits@champion").values()) == {trail.OK}
     assert store.get_model_version_by_alias("digits", "champion").version == 1
     assert stores.pointed("digits")["model"] == champion
     assert capsys.readouterr().out == ""
@@ -339,7 +355,7 @@ def test_the_files_inside_a_source_are_told_one_by_one(tmp_path: Path, monkeypat
     path = tmp_path / "source"
     if kind != "folder":
         path = tmp_path / f"source.{kind}"
-        with tarfile.open(path, f"w:{'xz' if kind.endswith('xz') else ''}") as archive:
+        with tarfile.open(path, "w:xz") if kind == "tar.xz" else tarfile.open(path, "w") as archive:
             archive.add(tmp_path / "source", "source")
     monkeypatch.setenv("DATA_MIRROR", str(tmp_path))
     source = {"kind": "folder", "path": path.name, "sha256": archives.fingerprint(path), "bytes": archives.size(path), "licence": "CC0"}
@@ -347,5 +363,5 @@ def test_the_files_inside_a_source_are_told_one_by_one(tmp_path: Path, monkeypat
     wanted = {(f"{prefix}{name}", len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()}
     assert set(ingested.files(source)) == wanted
     assert ("5 files" in ingested.checked(source)) == (kind != "tar.xz")
-    link = lineage._source(source, files=True)
+    link = trail.source(source, files=True)
     assert {below.words for below in link.links} == {f"{sha256}  {name}" for name, _, sha256 in wanted}

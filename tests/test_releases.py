@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, families, folders, ledger, lineage, manifests, promotion, registry, releases, stores
+from pipelines import configs, families, folders, ledger, lineage, manifests, promotion, registry, releases, stores, trail
 from tests.conftest import embedded_data, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -42,8 +42,8 @@ def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: py
     registry.reconcile(family)
     assert "this machine has not trained it" in capsys.readouterr().out
     assert manifests.verified(stores.location(stores.pointed(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
-    found = {link.name: link.status for link in lineage.flat(lineage.walk(f"{family}@champion"))}
-    assert lineage.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
+    found = {link.name: link.status for link in trail.flat(lineage.walk(f"{family}@champion"))}
+    assert trail.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
     assert (found["served files"], found["run"], found["model folder"], found["data"]) == ("ok", "ok", "not here", "not here")
 
 
