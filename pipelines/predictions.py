@@ -202,7 +202,7 @@ class Store:
 
     def _inputs(self, which: str = "", asked: Row | None = None) -> Iterator[tuple[str, bytes]]:
         found = self._selected(f"SELECT sha256, content FROM inputs {which} ORDER BY sha256", asked or {})
-        return ((sha256, bytes(content)) for sha256, content in found)
+        return ((sha256, content if isinstance(content, bytes) else b"") for sha256, content in found)  # a flipped bit makes text of it
 
     def _selected(self, words: str, asked: Row) -> Iterator[Any]:
         """Rows as they come; none where nothing was ever recorded."""
@@ -287,7 +287,10 @@ _AS_JSON: dict[str, Callable[[Any], str]] = {  # by the types of columns; json.d
 
 def altered(row: Row, table: str = "predictions") -> bool:
     """Is a row that was read not what was written? Its values have another hash than it says."""
-    return bool(folders.hash_of({name: row[name] for name in KINDS[table]}) != row["hash"])
+    try:
+        return bool(folders.hash_of({name: row[name] for name in KINDS[table]}) != row["hash"])
+    except (TypeError, ValueError):  # a value of another type, or no number: none that was written
+        return True
 
 
 def _insert(connection: "Connection", table: str, rows: Iterable[Row]) -> None:
