@@ -11,6 +11,8 @@ from pipelines import folders, manifests, probes, sums
 ROOT = Path(".store")
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
 CHAMPIONS, CHALLENGERS = "champions", "challengers"  # what a pointer names
+SUM = "sum"  # in a pointer's file: the hash of the rest of it
+STANDS = "SERVING_STANDS"  # the variable that names the file where the workers of one service keep the pointer that they serve
 Pointer = dict[str, Any]
 
 
@@ -128,7 +130,7 @@ def point(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
     except NoChampion:
         moved = True
     if moved:
-        folders.write_json(pointer_path(family, role), pointer)
+        folders.write_json(pointer_path(family, role), {**pointer, SUM: folders.hash_of(pointer)})
 
 
 def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
@@ -136,6 +138,7 @@ def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
     try:
         pointer: Pointer = json.loads(pointer_path(family, role).read_text())
         _ = pointer["tag"], pointer["model"]["digest"]
+        pointer.pop(SUM, None)
     except (FileNotFoundError, ValueError, LookupError, TypeError):
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     return pointer

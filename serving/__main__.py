@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import tempfile
+from pathlib import Path
 
 import uvicorn
 
@@ -23,6 +24,7 @@ def main() -> None:
     asked = parser.parse_args()
     with errors.printed_once(), tempfile.TemporaryDirectory() as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
+        os.environ[stores.STANDS] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
             os.environ["JOBS_WORKERS"] = str(crew.number("--jobs (make serve jobs=...)", asked.jobs))
         _serve(families.known(asked.family), asked.host, asked.port, asked.workers)

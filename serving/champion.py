@@ -1,16 +1,19 @@
 """The model that is served: loaded and verified, held against its stored example, and swapped when the pointer moves."""
 
+import json
 import logging
+import os
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, families, ledger, manifests, modelsigning, probes, stores
+from pipelines import configs, families, folders, ledger, manifests, modelsigning, probes, stores
 from serving import telemetry
 from serving.batches import Batches
 
@@ -81,7 +84,7 @@ class Champion:
         self.family, self._beside = family, beside
         self._refused: Refused | None = None
         self._read: tuple[Stamp, stores.Pointer] = None, {}
-        self._served = self._loaded(self._pointed())
+        self._served = self._first()
 
     def follow(self) -> None:
         """Watch the pointer from a thread of its own, as long as the process lives."""
@@ -96,6 +99,17 @@ class Champion:
         """The version that the pointer names and that does not serve, and why: {"version", "why"}; None where it serves."""
         refused = self._refused
         return {"version": refused.pointer.get("model", {}).get("version"), "why": refused.why} if refused else None
+
+    def _first(self) -> Served:
+        """What the pointer names; a worker that begins anew beside others takes what they serve where that is refused."""
+        try:
+            return self._loaded(self._pointed())
+        except Exception as fault:
+            if (stands := _standing()) is None:
+                raise
+            self._served = self._loaded(stands)
+            self._refuse(self._read[1], fault)
+            return self._served
 
     def _watch(self) -> None:
         while True:
@@ -128,6 +142,7 @@ class Champion:
     def _loaded(self, pointer: stores.Pointer) -> Served:
         served = loaded(self.family, pointer, self._beside)
         telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
+        _note(pointer)
         return served
 
     def _refuse(self, pointer: stores.Pointer, fault: Exception) -> None:
@@ -175,6 +190,22 @@ def _same(digest: str, pointer: stores.Pointer) -> None:
             f"{pointer['tag']} in the model store has the digest {digest[:12]}, and the pointer names {pointer['model']['digest'][:12]}. "
             f"`make serve family={pointer['model']['family']}` mends both."
         )
+
+
+def _standing() -> stores.Pointer | None:
+    """What the workers of this service serve, where one has begun before."""
+    try:
+        pointer: stores.Pointer = json.loads(Path(os.environ[stores.STANDS]).read_text())
+    except (KeyError, OSError, ValueError):
+        return None
+    return pointer
+
+
+def _note(pointer: stores.Pointer) -> None:
+    """Leave word of what is served to a worker that begins after this one; where the disk is full, without."""
+    if place := os.environ.get(stores.STANDS):
+        with suppress(OSError):
+            folders.write_json(Path(place), pointer)
 
 
 def _why(fault: Exception) -> str:

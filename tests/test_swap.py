@@ -3,13 +3,16 @@
 import asyncio
 import gc
 import json
+import re
 import shutil
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
+import psutil
 import pytest
 
 from pipelines import configs, families, manifests, probes, stores
@@ -114,8 +117,6 @@ TEXT = np.array(["Total"])
 def test_numbers_are_close_and_texts_are_equal(found: Any, expected: Any, words: str) -> None:
     told = probes._difference(found, expected, 1e-3)
     assert bool(told) == bool(words)
-    import re
-
     assert re.search(words, told)
 
 
@@ -295,6 +296,7 @@ class Load:
 
     def __init__(self, service: Service) -> None:
         self.service, self.stopped = service, False
+        self.log, self.said = (service.folder / "log").open(), 0
         self.answers: list[tuple[int, dict[str, Any]]] = []
         self.latest = [1] * CONNECTIONS
         sent = service.client.build_request("POST", "/predict", files={"image": ("seven.png", encoded(seven()), "image/png")})
@@ -308,16 +310,16 @@ class Load:
             version = 2 - move % 2
             self.service.point(self.service.pointers[version])
             async with asyncio.timeout(60):
-                while not self._follow(version, move // 2 + 1) and not any(task.done() for task in asking):
+                while not self._follow(version, 2 * (move + 1)) and not any(task.done() for task in asking):
                     await asyncio.sleep(0.02)
         self.stopped = True
         await asyncio.gather(*asking)
         return self.answers
 
     def _follow(self, version: int, times: int) -> bool:
-        """Has every connection an answer of this version, and do both workers serve it, now the so many-th time?"""
-        said = self.service.log().count(f'"digits now serves version {version}"')
-        return set(self.latest) == {version} and said == 2 * times
+        """Has every connection an answer of this version, and have the workers followed so many times together?"""
+        self.said += sum("digits now serves version" in line for line in self.log.readlines())
+        return set(self.latest) == {version} and self.said == times
 
     async def _ask(self, number: int) -> None:
         reader, writer = await asyncio.open_connection(self.service.client.base_url.host, self.service.client.base_url.port)
@@ -350,9 +352,23 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
         assert until(lambda path=path: told(path, "cannot be read")), path  # type: ignore[misc]
     assert str(service.folder) not in service.client.get("/readyz").text
     assert service.predict(files={"image": ("seven.png", encoded(seven()), "image/png")}).json()["model"] == before["model"]
+
+    worker = workers(service)[0]
+    worker.kill()  # what begins anew serves what stood, too
+    worker.wait(60)
+    assert until(lambda: len(workers(service)) == 2), service.log()
+    assert until(lambda: service.log().count("Application startup complete") == 3), service.log()
+    for _ in range(8):
+        with httpx.Client(base_url=service.client.base_url) as client:
+            assert client.get("/readyz").json()["model"] == before["model"]
+
     example.write_bytes(kept)
     assert until(lambda: all(service.client.get("/readyz").json()["model"] == other["model"] for _ in range(8))), service.log()
     assert service.client.get("/readyz").json()["refused"] is None
+
+
+def workers(service: Service) -> list[psutil.Process]:
+    return [child for child in psutil.Process(service.process.pid).children() if "--multiprocessing-fork" in child.cmdline()]
 
 
 def test_a_service_that_has_no_model_yet_is_not_ready() -> None:
