@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import subprocess
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from pipelines import folders, ledger, manifests, modelsigning, stores
 from pipelines import predictions as recorded
-from pipelines.witnesses import RELEASE, RELEASED, Fault, reconciling
+from pipelines.witnesses import RELEASE, RELEASED, Fault, committed, reconciling, summed
 
 
 def faults(family: str) -> list[Fault]:
@@ -22,14 +21,14 @@ def decisions(family: str) -> Iterator[Fault]:
     """The ledger: its chain, its bytes, and what git, the pointers and the release have seen of it."""
     file = ledger.path(family)
     content = file.read_bytes() if file.exists() else b""
-    if _whole(content) < len(content):
+    if intact(content) < len(content):
         yield Fault(file, "is altered: a line of it is not what was written, or is not whole", _mending(file, content))
         return
     for found in ledger.witnesses(family):
         yield Fault(found.path, found.words, found.repair)
 
 
-def _whole(content: bytes) -> int:
+def intact(content: bytes) -> int:
     """How many bytes of a ledger are lines just as they were written, each linked to the one before."""
     previous, size = None, 0
     for number, text in enumerate(content.splitlines(keepends=True), 1):
@@ -54,13 +53,13 @@ def _parsed(content: bytes | str) -> dict[str, Any]:
 def _mending(file: Path, content: bytes) -> str:
     """A newline that an editor dropped; what git's last commit has, and then what this file has after it; else as much as is whole."""
     name = shlex.quote(str(file))
-    if _whole(content + b"\n") == len(content) + 1:
+    if intact(content + b"\n") == len(content) + 1:
         return f"echo >> {name}"
-    shown = subprocess.run(["git", "show", f"HEAD:./{file}"], capture_output=True, check=False).stdout
+    shown = committed(file)
     spliced = shown + content[len(shown) :]
-    if shown and _whole(spliced) == len(spliced):
+    if shown and intact(spliced) == len(spliced):
         return f"{{ git show HEAD:./{name}; tail -c +{len(shown) + 1} {name}; }} > {name}.mended && mv {name}.mended {name}"
-    last = f"git checkout HEAD -- {name}" if len(shown) > _whole(content) else f"truncate -s {_whole(content)} {name}"
+    last = f"git checkout HEAD -- {name}" if len(shown) > intact(content) else f"truncate -s {intact(content)} {name}"
     return f"cp {name} {name}.broken && {last}"
 
 
@@ -85,8 +84,8 @@ def _lines(family: str) -> list[ledger.Line] | None:
 def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
     content = path.read_bytes()
     pointer = _parsed(content)
-    if not _as_written(content):
-        return "is altered: it is not JSON as it was written"
+    if not _as_written(content) or not summed(pointer):
+        return "is altered: it is not what was written"
     named = [pointer[key] for key in ("promotion", "decision", "challenge") if key in pointer]
     if not named or any(line not in lines for line in named):
         return "is altered, or older than the ledger: it names a line that the ledger does not hold"
@@ -110,16 +109,21 @@ def release(family: str) -> Iterator[Fault]:
     path = folder / RELEASE
     if not path.exists():
         return
-    words = _mistaken(folder, _parsed(path.read_bytes()), _lines(family) or [])
-    if words or not _as_written(path.read_bytes()):
-        yield Fault(path, words or "is altered: it is not JSON as it was written", f"rm -f {path} && make release family={family}")
+    lines = _lines(family) or []
+    if words := _mistaken(folder, path.read_bytes(), lines):
+        again = f"make release family={family}" if _mistaken(folder, committed(path), lines) else f"git checkout HEAD -- {path}"
+        yield Fault(path, words, f"rm -f {path} && {again}")
 
 
-def _mistaken(folder: Path, facts: dict[str, Any], lines: list[ledger.Line]) -> str | None:
+def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | None:
+    """What is wrong with a release.json; None where it is as it should be."""
+    facts = _parsed(content)
+    if not facts or not _as_written(content) or not summed(facts):
+        return "is altered: it is not what was written"
     line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
     if line is None:
         return "names no line of the ledger" if lines else None
-    wrong = [key for key, value in facts.items() if key != "files" and line.get(key) != value]
+    wrong = [key for key, value in facts.items() if key not in {"files", stores.SUM} and line.get(key) != value]
     if wrong:
         return f"is altered: its {', '.join(wrong)} is not what line {line['seq']} of the ledger says"
     found = _digest(folder)
@@ -151,10 +155,9 @@ def signatures(family: str) -> Iterator[Fault]:
     """The signatures in git: as the last commit has them, or as the store and the release have them of the same model."""
     copies = _signature_copies(family)
     for path in sorted((modelsigning.ROOT / family).glob("*.sig")):
-        committed = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
         known = {copy.read_bytes(): f"cp -f {copy} {path}" for copy in copies.get(path.stem, [])}
-        if committed.returncode == 0:
-            known[committed.stdout] = f"rm -f {path} && git checkout HEAD -- {path}"
+        if shown := committed(path):
+            known[shown] = f"rm -f {path} && git checkout HEAD -- {path}"
         if known and path.read_bytes() not in known:
             yield Fault(path, "is altered: neither git nor the model beside which it lies has it so", next(iter(known.values())))
 

@@ -5,7 +5,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, errors, families, folders, ledger, manifests, modelcards, modelsigning, probes, registry, sums, witnesses
+from pipelines import (
+    cards,
+    errors,
+    families,
+    folders,
+    ledger,
+    manifests,
+    modelcards,
+    modelsigning,
+    probes,
+    registry,
+    stores,
+    sums,
+    witnesses,
+)
 
 ROOT = registry.RELEASED
 LIMIT_MB = 50
@@ -41,8 +55,8 @@ def release(family: str) -> dict[str, Any]:
         probes.bring(source, out)
         modelsigning.copy(manifest, out)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
-        listed = {path.relative_to(out).as_posix(): folders.sha256(path) for path in sums.files(out)}
-        folders.write_json(out / RELEASE, {**facts, "files": listed})
+        facts["files"] = {path.relative_to(out).as_posix(): folders.sha256(path) for path in sums.files(out)}
+        folders.write_json(out / RELEASE, {**facts, stores.SUM: folders.hash_of(facts)})
     return facts
 
 

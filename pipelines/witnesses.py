@@ -198,7 +198,10 @@ def _named(folder: Path) -> tuple[str, dict[str, str]]:
 
 
 def stored(family: str) -> Found:
-    """The models that are served here, by the SHA256SUMS beside each."""
+    """The models that are served here, by the SHA256SUMS beside each; and BentoML's word of which came last, which nobody asks for."""
+    latest = Path(stores.ROOT, "models", family, "latest")
+    if latest.is_file() and latest.read_bytes().decode(errors="replace") not in {folder.name for folder in stores.kept(family)}:
+        yield Fault(latest, "names no model that is in the store", _removed(latest, None))
     for folder in stores.kept(family):
         repair = f"rm -rf {shlex.quote(str(folder))} && {reconciling(family)}"
         try:
@@ -235,16 +238,27 @@ def released(family: str) -> Found:
     if not (folder / RELEASE).exists():
         return
     repair = f"make release family={family}"
-    try:
-        named = json.loads((folder / RELEASE).read_text()).get("files")
-    except (ValueError, AttributeError):
-        named = {}
+    named = _released_files(folder / RELEASE)
     if not named:
         yield from _committed(folder, in_git(folder), repair)
         return
     for path in {folder / name for name in named} | set(sums.files(folder)) - {folder / RELEASE}:
         expected = named.get(path.relative_to(folder).as_posix(), UNLISTED)
         yield Item(path, "sha256", expected, RELEASE, _removed(path, repair if expected else None))
+
+
+def _released_files(path: Path) -> dict[str, str]:
+    """{file: SHA-256} that a release names; empty for one of an earlier form, and for one that was altered."""
+    try:
+        facts = json.loads(path.read_text())
+        return dict(facts["files"]) if summed(facts) else {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def summed(facts: dict[str, Any]) -> bool:
+    """Is this what it was when its sum was taken? True also where none was."""
+    return facts.get(stores.SUM) in {None, folders.hash_of({key: value for key, value in facts.items() if key != stores.SUM})}
 
 
 def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
@@ -254,6 +268,15 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
         return
     for path in committed.keys() | set(sums.files(folder)):
         yield Item(path, hashing.GIT, committed.get(path), "git's last commit", _removed(path, f"git checkout HEAD -- {path}"))
+
+
+def committed(path: Path) -> bytes:
+    """What git's last commit holds of a file; nothing where there is no such file, no commit or no git."""
+    try:
+        done = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
+    except FileNotFoundError:
+        return b""
+    return done.stdout if done.returncode == 0 else b""
 
 
 def in_git(*places: Path) -> dict[Path, str]:

@@ -1,0 +1,327 @@
+"""One byte of any file that is kept is flipped: verify names the file, and the repair that it names puts it right."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines import (
+    configs,
+    consistency,
+    hashing,
+    held,
+    ledger,
+    modelsigning,
+    outputs,
+    predictions,
+    promotion,
+    registry,
+    releases,
+    stores,
+    sums,
+)
+from pipelines import verify as command
+from pipelines.verify import verify
+from tests.conftest import embedded_data, environment, evaluate, tiny_model
+from tests.test_registry import WORDS
+
+IGNORED = ".store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n/reports/*/sheets/\nregistry/.lock\n*.pem\n"
+RANDOM = random.Random(8)  # noqa: S311  (not for cryptography)
+ROW = {"id": "a" * 32, "family": "digits", "time": "2026-11-20T22:49:53Z", "version": 1, "digest": "d", "milliseconds": 1.5}
+SHEETS = "reports/digits/sheets/drawn"
+PLACES = (".dvc/cache", SHEETS, "data", "models", ".store/models", ".store/champions", ".store/restored", "released", "registry")
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=test", "-c", "user.email=test@localhost", *words], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with everything in it: git, DVC's cache and a record of a run, a signed and released version, a prediction."""
+    folder = tmp_path_factory.mktemp("kept") / "project"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("DVC_EXP_NAME", "DATA_MIRROR", "PREDICTIONS_URL", modelsigning.VERIFYING):
+            patch.delenv(name, raising=False)
+        private, _ = modelsigning.make_keys(folder)
+        patch.setenv(modelsigning.SIGNING, str(private))
+        _trained()
+        assert promotion.promote(configs.compose([*WORDS]))["open"]
+        releases.release("digits")
+        for name in held.names(ledger.read("digits")):
+            outputs.restore(name, _empty(Path(".store/restored", name)))
+        predictions.Store().add([{**ROW, "input": hashlib.sha256(b"sent").hexdigest(), "output": '{"prediction": 7}'}], {})
+        git("add", "-A")
+        git("commit", "-qm", "all")
+    return folder
+
+
+def _trained() -> None:
+    from dvc.repo import Repo
+
+    git("init", "-q")
+    Repo.init(".").close()
+    embedded_data()
+    tiny_model("digits-adam", 1)
+    outs = {"ingest": ["data/digits"], "train": ["models/digits-adam"]}
+    stages = {name: {"cmd": "false", "outs": paths} for name, paths in outs.items()}
+    drawn = {"cmd": f"mkdir -p {SHEETS} && cp .gitignore {SHEETS}/sheet", "deps": [".gitignore"], "outs": [SHEETS]}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {**stages, "draw": drawn}}))
+    Path(".gitignore").write_text(IGNORED)
+    with Repo() as repo:
+        repo.commit("ingest", force=True)
+        repo.commit("train", force=True)
+        repo.reproduce("draw")
+    evaluate("digits-adam", 0.5)
+
+
+def _empty(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def kept(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that project as the working directory."""
+    shutil.copytree(made, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    for name in ("DVC_EXP_NAME", "PREDICTIONS_URL", modelsigning.SIGNING, modelsigning.VERIFYING):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "project"
+
+
+def files() -> list[Path]:
+    return [path for place in PLACES for path in sums.files(Path(place))]
+
+
+def flip(path: Path, at: int | None = None) -> None:
+    """Another bit somewhere, as a disk that rots does it: size and time stay."""
+    content, times = bytearray(path.read_bytes()), path.stat()
+    at = RANDOM.randrange(len(content)) if at is None else at
+    content[at] ^= 1 << RANDOM.randrange(8)
+    path.chmod(0o644)
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def broken() -> list[str]:
+    return [str(fault.path) for fault in verify().faults]
+
+
+def test_what_is_as_it_was_written_is_said_to_be(kept: Path) -> None:
+    found = verify()
+    assert found.faults == [] and found.unknown == [], found
+    read = [path for path in files() if path.parts[0] != "registry" and "champions" not in path.parts and path.name != releases.RELEASE]
+    there = {path for path in read if path.name not in {sums.SUMS, "latest"} and "runs" not in path.parts}
+    assert found.files == len(there)
+    assert found.bytes == sum(path.stat().st_size for path in there)
+
+
+def test_a_flipped_byte_in_any_file_is_found_and_named(kept: Path) -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+    RANDOM.seed(seed)
+    assert len({path.parts[:3] for path in files()}) >= 12 and len(files()) > 50, files()
+    for path in files():
+        before = path.read_bytes()
+        for _ in range(2):
+            flip(path, before.index(b"cp") if "runs" in path.parts else None)  # of a run's record DVC's name covers all but the sizes
+            assert str(path) in broken(), f"{path}, seed {seed}"
+            path.write_bytes(before)
+
+
+REPAIRED = {
+    "the cache": lambda: outputs.place(outputs_of("models/digits-adam")["record.json"]),
+    "its list of a folder": lambda: outputs.place(str(outputs.hash_of(Path("data/digits")))),
+    "what is held": lambda: outputs.held_place(outputs_of("data/digits")["card.json"]),
+    "a record of a run": lambda: next(Path(".dvc/cache/runs").glob("*/*/*")),
+    "data": lambda: next(Path("data/digits").glob("*.npy")),
+    "a model folder": lambda: Path("models/digits-adam/history.jsonl"),
+    "a copy of the cache": lambda: next(Path(".store/restored").glob("*/record.json")),
+    "the store": lambda: stores.kept("digits")[0] / "model.onnx",
+    "the store's own file": lambda: stores.kept("digits")[0] / "model.yaml",
+    "a release": lambda: Path("released/digits/model.onnx"),
+    "a release's list": lambda: Path("released/digits/release.json"),
+    "a ledger": lambda: ledger.path("digits"),
+    "a signature": lambda: next(modelsigning.ROOT.glob("*/*.sig")),
+    "a pointer": lambda: stores.pointer_path("digits"),
+}
+
+
+def outputs_of(folder: str) -> dict[str, str]:
+    return {entry["relpath"]: entry["md5"] for entry in outputs.listing(str(outputs.hash_of(Path(folder))))}
+
+
+def repair() -> list[str]:
+    """Type every command that verify names, as it names it."""
+    typed = [fault.repair for fault in verify().faults]
+    for words in dict.fromkeys(typed):
+        shell, _, ours = words.partition(" && python -m pipelines.registry ")
+        done = subprocess.run(["bash", "-c", shell], env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        if ours:  # the same command, without waiting for Python and MLflow again
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(sys, "argv", ["registry", *ours.split()])
+                registry.main()
+    return typed
+
+
+@pytest.mark.parametrize("place", REPAIRED)
+def test_the_repair_that_is_named_puts_it_right(kept: Path, place: str) -> None:
+    path = REPAIRED[place]()
+    before = path.read_bytes()
+    flip(path, before.index(b"cp") if place == "a record of a run" else None)
+    assert str(path) in broken()
+    typed = repair()
+    assert verify().faults == [], typed
+    assert not path.exists() if place in {"a record of a run"} else path.read_bytes() == before or place in {"the store's own file"}
+
+
+@pytest.mark.parametrize("place", ["data", "a model folder", "the store", "a release", "a copy of the cache"])
+def test_what_is_missing_comes_back(kept: Path, place: str) -> None:
+    path = REPAIRED[place]()
+    before = path.read_bytes()
+    path.unlink()
+    assert [str(path), "missing"] == [broken()[0], verify().faults[0].words.split()[1].rstrip(":")]
+    repair()
+    assert path.read_bytes() == before and verify().faults == []
+
+
+def test_without_another_copy_dvc_brings_it_back(kept: Path) -> None:
+    """The list of data/ is lost beside its files: they are all as they were, so that DVC can write it again."""
+    shutil.rmtree(".store/restored")
+    shutil.rmtree(outputs.held_place(""))
+    path = REPAIRED["its list of a folder"]()
+    before = path.read_bytes()
+    flip(path)
+    assert [fault.repair for fault in verify().faults] == [f"rm -f {path} && dvc commit --force data/digits"]
+    repair()
+    assert path.read_bytes() == before and verify().faults == []
+
+
+def test_what_is_not_here_is_not_broken(kept: Path) -> None:
+    for place in ("models", "data", ".store/restored"):
+        shutil.rmtree(place)
+    assert verify().faults == []
+
+
+def test_a_file_that_nobody_names_is_told(kept: Path) -> None:
+    strays = [Path("models/digits-adam/stray"), Path("released/digits/stray"), stores.kept("digits")[0] / "stray"]
+    for stray in strays:
+        stray.write_text("stray")
+    faults = {fault.path: fault for fault in verify().faults}
+    assert set(faults) == set(strays)
+    assert all("should not be there" in fault.words for fault in faults.values())
+
+
+def test_a_folder_that_dvc_does_not_know_is_held_against_itself(kept: Path) -> None:
+    Path("dvc.lock").unlink()
+    unknown = {path.name for path in verify().unknown}
+    assert unknown == {"card.json", "croissant.json", "model.json", "record.json", "history.jsonl"}
+    flip(Path("models/digits-adam/native/weights"))
+    assert broken() == ["models/digits-adam/native/weights"]
+
+
+def test_a_release_of_an_earlier_form_is_held_against_git(kept: Path) -> None:
+    place = Path("released/digits/release.json")
+    facts = json.loads(place.read_text())
+    place.write_text(json.dumps({key: value for key, value in facts.items() if key not in {"files", stores.SUM}}, indent=2) + "\n")
+    git("commit", "-qam", "as it was")
+    assert verify().faults == []
+    for path in sums.files(Path("released")):
+        before = path.read_bytes()
+        flip(path)
+        assert broken() == [str(path)]
+        repair()
+        assert path.read_bytes() == before
+    assert verify().faults == []
+
+
+def test_every_bit_of_a_ledger_counts(kept: Path) -> None:
+    """Also where JSON would read the same: 1e-05 and 1E-05, a blank, a line that is not ended."""
+    content = ledger.path("digits").read_bytes()
+    assert consistency.intact(content) == len(content)
+    for at in range(len(content)):
+        for bit in (1, 1 << RANDOM.randrange(1, 8)):
+            altered = content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :]
+            assert consistency.intact(altered) < len(content), at
+
+
+def test_a_decision_that_git_does_not_have_yet_outlives_the_repair(kept: Path) -> None:
+    head = ledger.read("digits")[-1]
+    facts = {"digest": head["digest"], "candidate": "digits-adam", "data": head["data"], "reasons": ["below"]}
+    ledger.append("digits", "refuse", "again", facts, after=head["hash"])
+    before = ledger.path("digits").read_bytes()
+    flip(ledger.path("digits"), at=100)
+    repair()
+    assert ledger.path("digits").read_bytes() == before and verify().faults == []
+
+
+def test_a_prediction_that_was_changed_is_named_and_forgotten(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with sqlite3.connect(".store/predictions.db") as database:
+        database.execute("UPDATE predictions SET output = '{\"prediction\": 1}'")
+    database.close()
+    (fault,) = verify().faults
+    assert str(fault.path) == ".store/predictions.db" and "not what was written" in fault.words
+    assert fault.repair == f"python -m pipelines.verify --forget {ROW['id']}"
+    repair()
+    assert verify().faults == [] and predictions.Store().find(str(ROW["id"])) is None
+
+
+def test_the_command_ends_with_the_first_broken_file(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["verify", "--family", "digits"])
+    with pytest.raises(SystemExit, match="0"):
+        command.main()
+    assert capsys.readouterr().out.endswith("all as it was written.\n")
+    flip(Path("models/digits-adam/record.json"))
+    with pytest.raises(SystemExit, match="1"):
+        command.main()
+    printed = capsys.readouterr().out.splitlines()
+    assert "1 broken, the first is models/digits-adam/record.json." in printed[-1]
+    assert printed[1].startswith("    repair: cp -f ")
+
+
+def test_another_family_is_left_out(kept: Path) -> None:
+    flip(Path("models/digits-adam/record.json"))
+    assert verify("objects").faults == []
+    assert len(verify("digits").faults) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, hashing.BLOCK - 1, hashing.BLOCK, 3 * hashing.BLOCK + 7])
+def test_a_hash_is_that_of_the_file(tmp_path: Path, size: int) -> None:
+    path, link = tmp_path / "file", tmp_path / "link"
+    content = RANDOM.randbytes(size)
+    path.write_bytes(content)
+    link.hardlink_to(path)
+    asked = [hashing.Wanted(place, name) for place in (path, link) for name in ("md5", "sha256", hashing.GIT)]
+    found = hashing.hashes([*asked, hashing.Wanted(tmp_path / "none", "md5"), hashing.Wanted(tmp_path, "md5")])
+    named = subprocess.run(["git", "hash-object", str(path)], capture_output=True, text=True, check=True).stdout.strip()
+    wanted = {
+        "md5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        hashing.GIT: named,
+    }
+    assert {file: found[file] for file in asked} == {file: wanted[file.algorithm] for file in asked}
+    assert found[hashing.Wanted(tmp_path / "none", "md5")] is None and found[hashing.Wanted(tmp_path, "md5")] is None
+
+
+def test_sums_are_read_by_sha256sum_too(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Path(tmp_path, name).write_text(name)
+    sums.complete(tmp_path)
+    subprocess.run(["sha256sum", "-c", "--strict", sums.SUMS], cwd=tmp_path, check=True, capture_output=True)
+    Path(tmp_path, "a").write_text("changed by itself")
+    Path(tmp_path, "b").write_text("made anew")
+    sums.complete(tmp_path, "b")
+    assert sums.read(tmp_path) == {name: hashlib.sha256(words).hexdigest() for name, words in (("a", b"a"), ("b", b"made anew"))}
