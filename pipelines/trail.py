@@ -262,8 +262,8 @@ def sources(line: Line, files: bool) -> Iterator[Link]:
     except (OSError, ValueError) as absence:
         yield Link("source", NOT_HERE if isinstance(absence, outputs.NotHere) else BROKEN, str(absence), {}, [])
         return
-    for source in card["sources"]:
-        yield source(source, files)
+    for named in card["sources"]:
+        yield source(named, files)
 
 
 def source(named: ingested.Source, files: bool) -> Link:
