@@ -13,7 +13,7 @@ FILES = sorted(path.relative_to(ROOT) for room in ("pipelines", "serving") for p
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 FRAMEWORKS = {"tensorflow", "keras", "torch", "torchvision"}
 PARTS = "parts"  # of a room: modules that belong to it alone; a stage that needs one depends on all
-FURNITURE = {"settings", "embedded", "data", "examples", "picture", "model", "fit", "predict", "score"}
+FURNITURE = {"settings", "embedded", "data", "examples", "picture", "probe", "model", "fit", "predict", "score"}
 
 
 def room(path: Path) -> str:
