@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from pipelines import configs, families, manifests, stores
+from pipelines import configs, families, manifests, predictions, stores
 from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]
@@ -52,6 +52,14 @@ class Service(NamedTuple):
     def point(self, pointer: stores.Pointer) -> None:
         with chdir(self.folder):
             stores.point(self.family, pointer)
+
+    def recorded(self, id: str) -> predictions.Row:
+        """The row of an answer, once it is in the service's store; it is as it was written."""
+        store, found = predictions.Store(f"sqlite:///{self.folder}/.store/predictions.db"), list[predictions.Row]()
+        assert until(lambda: bool(found.extend(filter(None, [store.find(id)])) or found)), self.log()
+        store.close()
+        assert not predictions.altered(found[0])
+        return found[0]
 
     def log(self) -> str:
         return (self.folder / "log").read_text()

@@ -1,5 +1,6 @@
 """`make predict`: one answer without a server, as a person reads it."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import configs, families, promotion, registry
+from pipelines import configs, families, predictions, promotion, registry
 from serving import ask as command
 from serving.champion import Origin
 from tests import papers
@@ -52,6 +53,8 @@ def test_the_answer_and_the_origin_are_printed(project: Path, family: str) -> No
     promotion.promote(configs.compose([f"family={family}", *WORDS]))
     Path("picture").write_bytes(picture(family))
     printed = ask("--image", "picture", family=family).stdout
+    (row,) = predictions.Store().rows(family)
+    assert (row["version"], row["input"]) == (1, hashlib.sha256(Path("picture").read_bytes()).hexdigest())
     said = re.match(BEGINS[family], printed)
     assert said, printed
     assert sum("%" in line for line in printed.splitlines()) == RANKS.get(family, int((said.groups() or "0")[0]))

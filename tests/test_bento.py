@@ -14,7 +14,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from pipelines import configs, families, promotion, stores
+from pipelines import configs, families, predictions, promotion, stores
 from serving import bento, requirements
 from tests import papers
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
@@ -205,12 +205,15 @@ def client(away: Path) -> Iterator[httpx.Client]:
 
 
 @EMPTY
-def test_the_bento_answers_in_an_empty_environment(packed: Packed, client: httpx.Client) -> None:
+def test_the_bento_answers_in_an_empty_environment_and_records_that(packed: Packed, client: httpx.Client, away: Path) -> None:
     sent = [encoded(seven()), *([papers.letter([(100, 600, 200, 60)])] if packed.family == "signatures" else [])]
     for content in sent:
         response = client.post("/predict", files={"image": ("seven", content)})
         assert response.status_code == 200, response.text
         assert response.json()["model"] == stores.pointed(packed.family)["model"]
+        kept = predictions.Store(f"sqlite:///{away}/bento/src/.store/predictions.db")
+        assert until(lambda: kept.find(response.json()["prediction_id"]) is not None)  # noqa: B023 (asked at once)
+        kept.close()
 
 
 @EMPTY

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -349,6 +350,14 @@ def test_the_id_the_reason_and_the_version_are_in_the_log(service: Service) -> N
     lines = {line["request_id"]: line for line in (json.loads(line) for line in service.log().splitlines() if "engraving-1" in line)}
     assert lines["engraving-17"]["prediction_id"] == response.json()["prediction_id"]
     assert (lines["engraving-17"]["version"], lines["engraving-18"]["refusal"]) == (1, "bad query")
+
+
+@pytest.mark.parametrize("path", ["/match?k=2", "/embedding"])
+def test_an_answer_is_recorded_as_it_was_given(service: Service, path: str) -> None:
+    response = service.predict(path, **form(image=PICTURE))
+    row = service.recorded(response.json()["prediction_id"])
+    assert (row["family"], row["version"], row["output"]) == ("gravures", 1, response.text)
+    assert row["input"] == hashlib.sha256(PICTURE).hexdigest()
 
 
 def test_many_at_once_are_answered_as_each_alone(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The endpoint of objects over real HTTP: one picture or many, in any form that people send, and what is refused."""
 
 import asyncio
+import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Sequence
@@ -222,6 +223,15 @@ BROKEN = {
     "truncated": (PICTURE[: len(PICTURE) // 2], 422, ("truncated", "whole file")),
     "huge": (asked.header(20_000, 20_000), 413, ("20000 x 20000", "25 megapixels")),
 }
+
+
+def test_each_answer_of_a_batch_is_recorded_as_it_was_given(service: Service) -> None:
+    sent = [FILES[0], b"no picture", FILES[1]]
+    results = service.predict(BATCH, **images(sent)).json()["results"]
+    rows = {place: service.recorded(results[place]["prediction_id"]) for place in (0, 2)}
+    for place, row in rows.items():
+        assert json.loads(row["output"]) == results[place]
+        assert (row["version"], row["input"]) == (1, hashlib.sha256(sent[place]).hexdigest())
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -1,6 +1,7 @@
 """The endpoint of ocr over real HTTP: a line, a page and a TIFF in any form that people send, and what is refused."""
 
 import base64
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -233,6 +234,14 @@ def test_the_id_and_the_version_are_in_the_log(service: Service) -> None:
     assert until(lambda: "receipt-17" in service.log())
     line = next(json.loads(line) for line in service.log().splitlines() if "receipt-17" in line)
     assert (line["status"], line["version"], line["prediction_id"]) == (200, 1, response.json()["prediction_id"])
+
+
+@pytest.mark.parametrize("way", [form(image=LINE), wrapped(LINE)], ids=["picture", "json"])
+def test_an_answer_is_recorded_as_it_was_given(service: Service, way: dict[str, Any]) -> None:
+    response = service.predict(**way)
+    row = service.recorded(response.json()["prediction_id"])
+    assert (row["family"], row["version"], row["output"]) == ("ocr", 1, response.text)
+    assert row["input"] == hashlib.sha256(LINE if "files" in way else response.request.content).hexdigest()
 
 
 def test_many_at_once_are_answered_as_each_alone(service: Service) -> None:

@@ -1,6 +1,7 @@
 """The endpoint of signatures over real HTTP: a page in any form that people send, a PDF page by page, and what is refused."""
 
 import base64
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -287,6 +288,14 @@ def test_the_id_the_reason_and_the_version_are_in_the_log(service: Service) -> N
     assert until(lambda: "letter-17" in service.log())
     line = next(json.loads(line) for line in service.log().splitlines() if "letter-17" in line)
     assert (line["status"], line["version"], line["prediction_id"]) == (200, 1, response.headers["x-prediction-id"])
+
+
+def test_an_answer_is_recorded_as_it_was_given_also_where_it_is_drawn(service: Service) -> None:
+    told, drawn = service.predict(**form(image=THREE)), service.predict("/predict?draw=true&page=2", **form(image=THREE))
+    rows = [service.recorded(id) for id in (told.json()["prediction_id"], drawn.headers["x-prediction-id"])]
+    assert [(row["family"], row["version"], row["input"]) for row in rows] == [("signatures", 1, hashlib.sha256(THREE).hexdigest())] * 2
+    assert rows[0]["output"] == told.text
+    assert [page["page"] for page in json.loads(rows[1]["output"])["pages"]] == [2]
 
 
 def test_many_at_once_are_answered_as_each_alone(service: Service) -> None:

@@ -1,7 +1,9 @@
 """The queue: the backlog in SQLite and PostgreSQL, and a service with workers over the embedded broker and over a real RabbitMQ."""
 
 import base64
+import hashlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -22,7 +24,7 @@ from celery.exceptions import Reject
 from celery.worker import state
 from PIL import Image
 
-from pipelines import databases
+from pipelines import databases, predictions
 from serving import __main__ as served
 from serving import backlog, broker, crew, jobs, keeper, places, tasks, worker
 from serving.backlog import Backlog, Full, Job
@@ -391,6 +393,17 @@ def worked(bench: worker.Bench, work: Callable[[bytes, Any], Any], *files: bytes
     job = bench.jobs.add("sepia", files)
     bench.work(job.id)
     return row(bench.jobs, job)
+
+
+def test_an_answer_of_the_queue_is_recorded_and_what_is_none_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREDICTIONS_URL", f"sqlite:///{tmp_path}/predictions.db")
+    bench = worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+    answer = {"text": "TOTAL", "prediction_id": "7" * 32, "model": {"version": 3, "digest": "b" * 64}}
+    worked(bench, lambda file, _: answer if file == b"line" else {"picture": file.decode()}, b"line", b"picture")
+    bench.recorder.end()
+    (row,) = predictions.Store().rows(FAMILY)
+    assert (json.loads(row["output"]), row["version"], row["input"]) == (answer, 3, hashlib.sha256(b"line").hexdigest())
+    assert row["milliseconds"] > 0
 
 
 def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(bench: worker.Bench) -> None:
