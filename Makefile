@@ -41,6 +41,7 @@ lint: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## style and t
 lock: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
+train: export PYTHONHASHSEED := 0# tf2onnx names nodes in the order of a set: with another order the same weights have another digest
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
 	@dvc repro promote@$(family)
 
@@ -114,6 +115,9 @@ gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from a remo
 challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: answers beside the champion, unseen, to be compared
 	@python -m pipelines.challenges --family $(family) $(if $(share),--share '$(share)') \
 	  --candidate '$(call given,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
+
+reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; do the digests agree?
+	@python -m pipelines.reproduce '$(call given,of,make reproduce of=digits@champion)'
 
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
 	@python -m pipelines.storage put $(call moved,make store-put dataset=letters from=letters.tar) \

@@ -6,13 +6,14 @@
 import sys
 from collections.abc import Iterator
 
-from pipelines import outputs
+from pipelines import ledger, outputs
 from pipelines.ledger import Line
 
 
 def names(lines: list[Line]) -> list[str]:
-    """The DVC hashes of all model and data folders that these lines promoted, each once."""
-    found = [line.get(key) for line in lines if line["event"] == "promote" for key in ("dvc", "data_dvc")]
+    """The DVC hashes of the model and data folders that a ledger needs, of every version and of the challenger, each once."""
+    needed = [*ledger.versions(lines).values(), *filter(None, [ledger.challenger(lines)])]
+    found = [line.get(key) for line in needed for key in ("dvc", "data_dvc")]
     return list(dict.fromkeys(name for name in found if name))
 
 

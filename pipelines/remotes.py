@@ -146,29 +146,33 @@ def show(lines: list[Line], states: dict[str, str]) -> None:
     Console(width=max(110, Console().width)).print(table, highlight=False)
 
 
-def main() -> None:
-    """`push [--remote NAME]`: what dvc.lock and the ledgers need, to a remote. `gc [--remote NAME]`: remove what neither needs."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("verb", choices=["push", "gc"])
-    parser.add_argument("--remote", default=None)
-    asked = parser.parse_args()
-    with errors.printed_once():
-        lines = [line for family in families.names() for line in ledger.versions(ledger.read(family)).values()]
-        held.keep(lines)
-        if asked.verb == "push":
-            pushed(lines, asked.remote)
-        else:
-            for place, count in collect(held.names(lines), asked.remote).items():
-                print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
-
-
-def pushed(lines: list[Line], remote: str | None) -> None:
+def pushed(ledgers: list[list[Line]], remote: str | None) -> None:
     """Send, tell, and end with 1 where the remote does not have every version."""
-    states = push(held.names(lines), remote)
-    show(lines, states)
+    states = push([name for lines in ledgers for name in held.names(lines)], remote)
+    show([line for lines in ledgers for line in ledger.versions(lines).values()], states)
     left = [state for state in states.values() if state not in {SENT, THERE}]
     if left:
         raise SystemExit(f"{len(left)} of {len(states)} folders are not on the remote. Push from the machine that has trained them.")
+
+
+def collected(ledgers: list[list[Line]], remote: str | None) -> None:
+    """Remove, and tell."""
+    for place, count in collect([name for lines in ledgers for name in held.names(lines)], remote).items():
+        print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
+
+
+def main() -> None:
+    """`push [--remote NAME]`: what dvc.lock and the ledgers need, to a remote. `gc [--remote NAME]`: remove what neither needs."""
+    verbs = {"push": pushed, "gc": collected}
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("verb", choices=verbs)
+    parser.add_argument("--remote", default=None)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        ledgers = [ledger.read(family) for family in families.names()]
+        for lines in ledgers:
+            held.keep(lines)
+        verbs[asked.verb](ledgers, asked.remote)
 
 
 if __name__ == "__main__":

@@ -227,7 +227,7 @@ def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.L
     outputs.place(mine).unlink()
     outputs.held_place(mine).unlink()
     with pytest.raises(SystemExit, match="1 of 3 folders are not on the remote"):
-        remotes.pushed(list(ledger.versions(ledger.read("digits")).values()), None)
+        remotes.pushed([ledger.read("digits")], None)
     assert "not sent" in capsys.readouterr().out
     assert not on_remote(str(fetched["dvc"])).exists()
     assert on_remote(str(ledger.read("digits")[1]["dvc"])).is_file()

@@ -1,0 +1,207 @@
+"""`make reproduce of=digits@champion`: train a version again from its manifest and record, and say how near that comes.
+
+It happens in .store/reproduced/, with the code of the record's commit, a copy of the data and the manifest's whole configuration;
+of the project itself nothing changes. A training that was killed goes on where it was when the same command is given again.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import cards, errors, families, folders, ledger, manifests, records, registry, stores, tracking
+from pipelines.ledger import Line
+
+FORMS = "digits@champion or digits@v1"
+CODE = ("pipelines", "conf")
+COMPOSED = "import json, sys; from pipelines import configs; print(json.dumps(configs.compose(sys.argv[1:]).recipe()))"
+
+
+class UnknownVersion(LookupError):
+    """Not a version of a ledger."""
+
+
+class NotReproducible(ValueError):
+    """A training that cannot be done again as it was: other data, another configuration, or code that fails."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A version and its second training: both manifests' digests, metrics and records, and how the code and its choices differ."""
+
+    line: Line
+    folder: Path
+    digest: str
+    figures: dict[str, dict[str, float]]
+    record: dict[str, Any]
+    again: dict[str, Any]
+    code: str
+    added: list[str]
+
+    @property
+    def agrees(self) -> bool:
+        return bool(self.digest == self.line["digest"])
+
+    @property
+    def apart(self) -> list[tuple[str, str, float, float]]:
+        """(split, metric, then, now) of every metric that both have."""
+        then = self.line["figures"]
+        return [
+            (split, metric, value, self.figures[split][metric])
+            for split in ("valid", "test")
+            for metric, value in then[split].items()
+            if metric in self.figures[split]
+        ]
+
+
+def reproduce(of: str) -> Finding:
+    """Train and evaluate a version again. Raises UnknownVersion, NotReproducible, or outputs.NotHere with the remedy."""
+    line = version(of)
+    model = registry.whole(line)
+    manifest, record = manifests.verified(model), records.read(model)
+    place = stores.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
+    with folders.locked(place.with_suffix(".lock")):
+        code = _code(line["commit"], record["code"], place)
+        _data(line, place / "data" / line["family"])
+        added = _configured(manifest["config"], place)
+        for stage in ("train", "evaluate"):
+            _run(place, stage, manifest["config"])
+        again = place / "models" / line["candidate"]
+        report = json.loads((place / "reports" / line["family"] / "candidates" / f"{line['candidate']}.json").read_text())
+        digest = manifests.verified(again)["digest"]
+        figures = {split: report[split] for split in ("valid", "test")}
+        return Finding(line, again, digest, figures, record, records.read(again), code, added)
+
+
+def version(of: str) -> Line:
+    """The promotion that `of` names. Raises UnknownVersion, or ledger.UnknownVersion naming those there are."""
+    found = re.fullmatch(r"(\w+)@(champion|v?(\d+))", of)
+    if not found:
+        raise UnknownVersion(f"of={of!r} is not a version. Say {FORMS}.")
+    family = families.known(found[1])
+    line = ledger.version(family, int(found[3])) if found[3] else ledger.champion(ledger.read(family))
+    if line is None:
+        raise UnknownVersion(f"{family} has no champion yet. Train one with `make train family={family}`.")
+    return line
+
+
+def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
+    """Put the commit's code there, or the present one where the commit is not in this clone; say which, and what differs."""
+    archive = subprocess.run(["git", "archive", str(commit), "--", *CODE], capture_output=True, check=False)
+    for name in CODE:
+        shutil.rmtree(place / name, ignore_errors=True)
+    if archive.returncode == 0:
+        with tarfile.open(fileobj=BytesIO(archive.stdout)) as packed:
+            packed.extractall(place, filter="data")
+        words = f"commit {commit}"
+    else:
+        for name in CODE:
+            shutil.copytree(records.ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        words = f"the present code, for commit {commit} is not in this clone" if commit else "the present code: it was trained outside git"
+    other = [name for name, sha256 in recorded.items() if not (place / name).is_file() or folders.sha256(place / name) != sha256]
+    return f"{words}; not as it was then: {', '.join(other)}" if other else f"{words}; all {len(recorded)} modules as they were then"
+
+
+def _data(line: Line, folder: Path) -> None:
+    """A copy of the data that the version was trained on, each file checked."""
+    with folders.replacing(folder) as out:
+        shutil.copytree(registry.data(line), out, dirs_exist_ok=True)
+        card = cards.read(out)
+        wrong = [name for name, sha256 in card["files"].items() if not (out / name).is_file() or folders.sha256(out / name) != sha256]
+        if wrong or folders.hash_of(card["files"]) != line["data"]:
+            raise NotReproducible(
+                f"{', '.join(wrong) or cards.CARD} is not the data of {line['family']} version {line['version']}. "
+                f"`dvc checkout --force data/{line['family']}`, or `make rebuild`, brings it back."
+            )
+
+
+def _configured(config: dict[str, Any], place: Path) -> list[str]:
+    """Lay the manifest's whole configuration over the pages, and hold what comes of it against the manifest; what the code has added."""
+    page = {key: value for key, value in config.items() if key not in {"family", "candidate"}}
+    folders.write(place / "conf/run" / f"{config['run']}.yaml", "# @package _global_\n" + yaml.safe_dump(page, sort_keys=False))
+    done = _python(place, "-c", COMPOSED, *_words(config), capture_output=True, text=True)
+    if done.returncode:
+        raise NotReproducible(f"this code does not take the configuration of then: {done.stderr.strip()}")
+    then, now = tracking.flat(config), tracking.flat(json.loads(done.stdout.splitlines()[-1]))
+    other = [
+        f"{key}={now.get(key)!r}, which was {value!r}" for key, value in then.items() if now.get(key, value) != value or key not in now
+    ]
+    if other:
+        raise NotReproducible(f"this code reads the configuration of then in another way: {'; '.join(other)}.")
+    return [f"{key}={value!r}" for key, value in now.items() if key not in then]
+
+
+def _words(config: dict[str, Any]) -> list[str]:
+    return [f"{key}={config[key]}" for key in ("family", "candidate", "run")]
+
+
+def _run(place: Path, stage: str, config: dict[str, Any]) -> None:
+    """One stage, its words on this terminal."""
+    done = _python(place, "-m", f"pipelines.stages.{stage}", *_words(config))
+    if done.returncode:
+        raise NotReproducible(f"{stage} ended with {done.returncode}; what it said stands above. Its folder is {place}.")
+
+
+def _python(place: Path, *words: str, **more: Any) -> "subprocess.CompletedProcess[Any]":
+    """This Python with the code of that folder and none of this project's, and with the order of sets that `make train` has."""
+    kept = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DVC_EXP_NAME"}}
+    return subprocess.run([sys.executable, *words], cwd=place, env={**kept, "PYTHONHASHSEED": "0"}, check=False, **more)
+
+
+def show(found: Finding) -> None:
+    """Do the digests agree, or how far are the metrics apart; and what was not as it was then."""
+    line, console = found.line, Console(width=max(110, Console().width))
+    then, now = line["figures"]["seconds"]["train"], found.again["seconds"]["train"]
+    told = f"{line['family']} version {line['version']} ({line['candidate']})"
+    lines = [f"{told}, trained again in {now:.0f} s, then {then:.0f} s, with {found.code}."]
+    lines += [f"Choices that this code has added: {', '.join(found.added)}."] if found.added else []
+    for name in ("versions", "hardware"):
+        lines.append(f"{name.capitalize()}: {differing(found.record[name], found.again[name])}.")
+    console.print(*lines, sep="\n", highlight=False)
+    if found.agrees:
+        console.print(f"The digests agree: {found.digest}.", highlight=False)
+        return
+    table = Table("split", "metric", "then", "now", "apart")
+    for split, metric, before, after in found.apart:
+        table.add_row(split, metric, f"{before:.5f}", f"{after:.5f}", f"{after - before:+.5f}")
+    console.print(table)
+    console.print(f"The digests differ: then {line['digest']}, now {found.digest}. {_farthest(found)}", highlight=False)
+    console.print(f"The second model is {found.folder}.", highlight=False)
+
+
+def _farthest(found: Finding) -> str:
+    split, metric, before, after = max(found.apart, key=lambda row: abs(row[3] - row[2]))
+    if before == after:
+        return "No metric differs: it answers as the first one does, and only the files are written in another way."
+    return f"The farthest apart is {metric} on {split}: {after - before:+.5f}."
+
+
+def differing(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """What is not as it was, by name."""
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return "; ".join(f"{name} {now.get(name, 'missing')}, then {then.get(name, 'missing')}" for name in names) or "as then"
+
+
+def main() -> None:
+    """Train again, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("of", help=FORMS)
+    asked = parser.parse_args()
+    with errors.printed_once():
+        show(reproduce(asked.of))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A version trained again from its manifest and record, for real, in a folder of its own; what is not as it was then is told."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import configs, families, folders, ledger, manifests, outputs, promotion, records, registry, reproduce, tracking
+from pipelines.reproduce import Finding
+from tests.conftest import ROOT, embedded_data, environment
+
+RECIPE = ["family=digits", "candidate=digits-sgd", "run=smoke", "data.sources=[embedded]", "fit.learning_rate=0.07"]
+PLACE = Path(".store/reproduced/digits-v1")
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=test", "-c", "user.email=test@localhost", *words], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the code, and version 1 of digits: digits-sgd, trained with Keras for one epoch on 400 pictures."""
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("DVC_EXP_NAME", raising=False)
+        for name in reproduce.CODE:
+            shutil.copytree(ROOT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
+        Path(".gitignore").write_text("__pycache__/\n.store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n")
+        git("init", "-q")
+        git("add", "-A")
+        git("commit", "-qm", "code")
+        embedded_data()
+        tracking.client()
+        (PLACE / "mlruns").mkdir(parents=True)
+        shutil.copyfile("mlruns/mlflow.db", PLACE / "mlruns/mlflow.db")  # made once: it takes seconds
+        for stage in ("train", "evaluate"):
+            words = [sys.executable, "-m", f"pipelines.stages.{stage}", *RECIPE]
+            subprocess.run(words, env=environment(PYTHONPATH=str(folder), PYTHONHASHSEED="0"), check=True, capture_output=True)
+        decision = promotion.promote(configs.compose([*RECIPE[:1], "gate.floor=0", "run=smoke"]))
+        assert decision["open"], decision["words"]
+    return folder
+
+
+@pytest.fixture
+def at(trained: Path, monkeypatch: pytest.MonkeyPatch) -> ledger.Line:
+    """That repository as the working directory; the line of its version."""
+    monkeypatch.chdir(trained)
+    return ledger.read("digits")[0]
+
+
+@pytest.fixture(scope="module")
+def found(trained: Path) -> tuple[Finding, dict[str, str], dict[str, str]]:
+    """The second training, and the project's files before and after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(trained)
+        before = contents()
+        finding = reproduce.reproduce("digits@champion")
+        return finding, before, contents()
+
+
+def contents() -> dict[str, str]:
+    """{path: SHA-256} of all files of the project, git's and MLflow's too, but for the folder of reproductions."""
+    files = [path for path in Path().rglob("*") if path.is_file() and ".store/reproduced" not in path.as_posix()]
+    return {path.as_posix(): folders.sha256(path) for path in files if path.suffix not in {".db-wal", ".db-shm"}}
+
+
+def test_the_digests_agree(
+    at: ledger.Line, found: tuple[Finding, dict[str, str], dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = found[0]
+    assert finding.agrees
+    assert manifests.verified(finding.folder)["digest"] == at["digest"]
+    assert manifests.read(finding.folder)["config"] == manifests.read(Path("models/digits-sgd"))["config"]
+    assert finding.record["key"] != finding.again["key"]
+    assert {before - after for _, _, before, after in finding.apart} == {0.0}
+    reproduce.show(finding)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"The digests agree: {at['digest']}." in printed
+    assert f"with commit {at['commit']}; all {len(finding.record['code'])} modules as they were then" in printed
+    assert "Versions: as then. Hardware: as then." in printed
+
+
+def test_nothing_of_the_project_changes(found: tuple[Finding, dict[str, str], dict[str, str]]) -> None:
+    _, before, after = found
+    assert before == after
+
+
+def test_other_digests_tell_how_far_the_metrics_are_apart(
+    found: tuple[Finding, dict[str, str], dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = {
+        split: {**metrics, "accuracy": metrics["accuracy"] - 0.25} for split, metrics in found[0].figures.items() if split != "examples"
+    }
+    hardware = {**found[0].again["hardware"], "gpu": ["NVIDIA H100"]}
+    versions = {**found[0].again["versions"], "keras": "9.9"}
+    other = dataclasses.replace(
+        found[0], digest="f" * 64, figures=figures, again={**found[0].again, "hardware": hardware, "versions": versions}
+    )
+    assert not other.agrees
+    assert {(split, metric): round(after - before, 9) for split, metric, before, after in other.apart if before != after} == {
+        ("valid", "accuracy"): -0.25,
+        ("test", "accuracy"): -0.25,
+    }
+    reproduce.show(other)
+    printed = capsys.readouterr().out
+    assert printed.count("-0.25000") == 3
+    assert "The farthest apart is accuracy on valid: -0.25000." in printed
+    assert "gpu ['NVIDIA H100'], then []" in printed
+    assert "keras 9.9, then" in printed
+
+
+def test_the_same_answers_from_another_file_are_no_distance(
+    found: tuple[Finding, dict[str, str], dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    reproduce.show(dataclasses.replace(found[0], digest="f" * 64))
+    assert "No metric differs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("commit", [None, "0" * 40])
+def test_without_the_commit_it_is_the_present_code_and_that_is_told(at: ledger.Line, tmp_path: Path, commit: str | None) -> None:
+    recorded = {**records.read(Path("models/digits-sgd"))["code"], "pipelines/folders.py": "0" * 64, "pipelines/gone.py": "1" * 64}
+    words = reproduce._code(commit, recorded, tmp_path)
+    assert "the present code" in words
+    assert words.endswith("not as it was then: pipelines/folders.py, pipelines/gone.py")
+    assert folders.sha256(tmp_path / "pipelines/folders.py") == folders.sha256(Path("pipelines/folders.py"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"fit": {"optimiser": "sgd"}}, "fit.optimiser is not a known key"),
+        ({"seed": -1}, "seed=-1"),
+        ({"data": {"sources": ["embedded"], "valid": 2}}, "valid"),
+    ],
+)
+def test_a_configuration_that_the_code_does_not_take_is_told_before_training(
+    at: ledger.Line, tmp_path: Path, change: dict[str, object], told: str
+) -> None:
+    reproduce._code(at["commit"], {}, tmp_path)
+    with pytest.raises(reproduce.NotReproducible, match=told):
+        reproduce._configured({**manifests.read(Path("models/digits-sgd"))["config"], **change}, tmp_path)
+
+
+def test_other_data_is_refused(at: ledger.Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree("data/digits", tmp_path / "given")
+    packed = next(path for path in (tmp_path / "given").iterdir() if path.suffix not in {".json"})
+    packed.write_bytes(packed.read_bytes()[:-1] + b"x")
+    monkeypatch.setattr(registry, "data", lambda line: tmp_path / "given")
+    with pytest.raises(reproduce.NotReproducible, match=packed.name):
+        reproduce._data(at, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("of", "error"),
+    [("digits@best", reproduce.UnknownVersion), ("objects@champion", reproduce.UnknownVersion), ("digits@7", ledger.UnknownVersion)],
+)
+def test_what_is_no_version_is_refused_with_the_choices(at: ledger.Line, of: str, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"digits@champion|make train|There are: 1"):
+        reproduce.reproduce(of)
+
+
+def test_a_model_that_is_not_here_names_the_remedy(at: ledger.Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree("registry", tmp_path / "registry")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(outputs.NotHere, match="make rebuild"):
+        reproduce.reproduce(f"{families.known('digits')}@v1")
