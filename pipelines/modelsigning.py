@@ -84,7 +84,7 @@ def _fault(folder: Path, manifest: manifests.Manifest, signature: Path, key: Pat
     verifier = _loaded(VERIFYING, key, lambda: verifying.Config().use_elliptic_key_verifier(public_key=key))  # type: ignore[no-untyped-call]
     try:
         verifier.set_hashing_config(_hashing(folder, manifest)).verify(folder, signature)
-        left = _covered(manifest) - _signed(signature)
+        left = _covered(manifest) - named(signature)
     except InvalidSignature:
         return "it was altered, or made by another key"
     except (ValueError, KeyError, TypeError, IndexError, OSError) as error:
@@ -94,7 +94,7 @@ def _fault(folder: Path, manifest: manifests.Manifest, signature: Path, key: Pat
 
 def _short(words: str) -> str:
     """model_signing's words without the bytes of the hashes."""
-    altered = re.findall(r"Hash mismatch for '([^']+)'", words)
+    altered = re.findall(r"Hash mismatch for \\*'([^'\\]+)", words)
     return f"{', '.join(altered)} is not what was signed" if altered else " ".join(words.split())[:300].rstrip(". ")
 
 
@@ -110,7 +110,7 @@ def _hashing(folder: Path, manifest: manifests.Manifest) -> Any:
     return hashing.Config().set_ignored_paths(paths=sorted(there - _covered(manifest)), ignore_git_paths=False).set_allow_symlinks(True)  # type: ignore[no-untyped-call]
 
 
-def _signed(signature: Path) -> set[str]:
+def named(signature: Path) -> set[str]:
     """The files that a signature names. Raises KeyError or ValueError."""
     statement = json.loads(base64.b64decode(json.loads(signature.read_text())["dsseEnvelope"]["payload"]))
     return {resource["name"] for resource in statement["predicate"]["resources"]}
