@@ -41,7 +41,6 @@ lint: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## style and t
 lock: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
-train: export PYTHONHASHSEED := 0# tf2onnx names nodes in the order of a set: with another order the same weights have another digest
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
 	@dvc repro promote@$(family)
 

@@ -21,7 +21,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, families, folders, ledger, manifests, records, registry, stores, tracking
+from pipelines import cards, errors, families, folders, graphs, ledger, manifests, records, registry, stores, tracking
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"
@@ -39,11 +39,15 @@ class NotReproducible(ValueError):
 
 @dataclass(frozen=True)
 class Finding:
-    """A version and its second training: both manifests' digests, metrics and records, and how the code and its choices differ."""
+    """A version and its second training: digest, metrics and records of both, and how code and choices differ.
+
+    `differing` names the served files that are not the same to the byte and, of ONNX files, not the same network either.
+    """
 
     line: Line
     folder: Path
     digest: str
+    differing: list[str]
     figures: dict[str, dict[str, float]]
     record: dict[str, Any]
     again: dict[str, Any]
@@ -80,9 +84,9 @@ def reproduce(of: str) -> Finding:
             _run(place, stage, manifest["config"])
         again = place / "models" / line["candidate"]
         report = json.loads((place / "reports" / line["family"] / "candidates" / f"{line['candidate']}.json").read_text())
-        digest = manifests.verified(again)["digest"]
+        digest, other = manifests.verified(again)["digest"], _differing(model, again)
         figures = {split: report[split] for split in ("valid", "test")}
-        return Finding(line, again, digest, figures, record, records.read(again), code, added)
+        return Finding(line, again, digest, other, figures, record, records.read(again), code, added)
 
 
 def version(of: str) -> Line:
@@ -143,6 +147,21 @@ def _configured(config: dict[str, Any], place: Path) -> list[str]:
     return [f"{key}={value!r}" for key, value in now.items() if key not in then]
 
 
+def _differing(model: Path, again: Path) -> list[str]:
+    """The served files that are not the same, to the byte or, of ONNX files, as networks."""
+    then, now = (manifests.read(folder) for folder in (model, again))
+    names = dict.fromkeys([*manifests.served(then), *manifests.served(now)])
+    return [name for name in names if not _same(model / name, again / name)]
+
+
+def _same(then: Path, now: Path) -> bool:
+    if not (then.is_file() and now.is_file()):
+        return False
+    if folders.sha256(then) == folders.sha256(now):
+        return True
+    return then.suffix == ".onnx" and graphs.fingerprint(then) == graphs.fingerprint(now)
+
+
 def _words(config: dict[str, Any]) -> list[str]:
     return [f"{key}={config[key]}" for key in ("family", "candidate", "run")]
 
@@ -155,9 +174,9 @@ def _run(place: Path, stage: str, config: dict[str, Any]) -> None:
 
 
 def _python(place: Path, *words: str, **more: Any) -> "subprocess.CompletedProcess[Any]":
-    """This Python with the code of that folder and none of this project's, and with the order of sets that `make train` has."""
+    """This Python with the code of that folder and none of this project's."""
     kept = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DVC_EXP_NAME"}}
-    return subprocess.run([sys.executable, *words], cwd=place, env={**kept, "PYTHONHASHSEED": "0"}, check=False, **more)
+    return subprocess.run([sys.executable, *words], cwd=place, env=kept, check=False, **more)
 
 
 def show(found: Finding) -> None:
@@ -172,20 +191,24 @@ def show(found: Finding) -> None:
     console.print(*lines, sep="\n", highlight=False)
     if found.agrees:
         console.print(f"The digests agree: {found.digest}.", highlight=False)
-        return
-    table = Table("split", "metric", "then", "now", "apart")
+    else:
+        console.print(f"The digests differ: then {line['digest']}, now {found.digest}.", highlight=False)
+        console.print(_apart(found), _farthest(found), f"The second model is {found.folder}.", sep="\n", highlight=False)
+
+
+def _apart(found: Finding) -> Table | str:
+    """The metrics of both, or why there is nothing to compare."""
+    if not found.differing:
+        return "The networks do not: every operation and every weight is the same, and only the names in the files are others."
+    table = Table("split", "metric", "then", "now", "apart", title=f"not the same: {', '.join(found.differing)}")
     for split, metric, before, after in found.apart:
         table.add_row(split, metric, f"{before:.5f}", f"{after:.5f}", f"{after - before:+.5f}")
-    console.print(table)
-    console.print(f"The digests differ: then {line['digest']}, now {found.digest}. {_farthest(found)}", highlight=False)
-    console.print(f"The second model is {found.folder}.", highlight=False)
+    return table
 
 
 def _farthest(found: Finding) -> str:
     split, metric, before, after = max(found.apart, key=lambda row: abs(row[3] - row[2]))
-    if before == after:
-        return "No metric differs: it answers as the first one does, and only the files are written in another way."
-    return f"The farthest apart is {metric} on {split}: {after - before:+.5f}."
+    return f"The farthest apart is {metric} on {split}: {after - before:+.5f}." if before != after else "No metric differs."
 
 
 def differing(then: dict[str, Any], now: dict[str, Any]) -> str:
