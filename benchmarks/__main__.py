@@ -25,6 +25,7 @@ NAMES = (
     "queue",
     "swap",
     "lineage",
+    "recording",
 )
 
 

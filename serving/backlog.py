@@ -117,7 +117,7 @@ class Backlog:
         self._weighed, self._results = -WEIGHED, 0
         if self.engine.dialect.name == "sqlite":
             self.clock = clock or time.time
-            _read_beside_writing(self.engine)
+            databases.read_beside_writing(self.engine)
         with databases.reading(self.engine) as connection:
             self.name = str(connection.execute(sa.select(BACKLOGS.c.name)).scalar_one())
 
@@ -309,12 +309,3 @@ def written(result: Any) -> str:
 def _held(job: Job) -> sa.ColumnElement[bool]:
     """Is it running, under the very lease that `job` was taken with?"""
     return (_ROW.id == job.id) & (_ROW.state == RUNNING) & (_ROW.lease == job.lease)
-
-
-def _read_beside_writing(engine: sa.Engine) -> None:
-    """SQLite's write-ahead log, which the file remembers: who reads waits for nobody, and a commit is one write to the disk."""
-    connection = engine.raw_connection()
-    try:
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
-    finally:
-        connection.close()
