@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from pipelines import devices
 
-BLOCK = 1 << 20  # bytes read at once: the interpreter is free while they are hashed
+BLOCK = 1 << 18  # bytes read at once: the interpreter is free while they are hashed, and a core's cache holds them
 GIT = "git"  # the name that git gives a file's content: SHA-1 of "blob <bytes>\0" and the content
 
 

@@ -53,7 +53,8 @@ Found = Iterator[Item | Fault]
 
 def everything(names: list[str], whole: bool) -> Found:
     """What is expected of every file that these families have here; `whole` takes in what in DVC's cache belongs to none of them."""
-    outs = [out for name in names for out in outs_of(name)]
+    stages = _stages()
+    outs = [out for name in names for out in _outs(stages, name)]
     yield from cached(names, outs, whole)
     for out in outs:
         yield from output(out)
@@ -64,9 +65,9 @@ def everything(names: list[str], whole: bool) -> Found:
     yield from restored(names, whole)
 
 
-def outs_of(family: str) -> list[Out]:
+def _outs(stages: dict[str, Any], family: str) -> list[Out]:
     """What DVC keeps of this family; git keeps the others."""
-    listed = [Out(Path(out["path"]), out["md5"], name) for name, stage in _stages().items() for out in stage.get("outs", [])]
+    listed = [Out(Path(out["path"]), out["md5"], name) for name, stage in stages.items() for out in stage.get("outs", [])]
     return [out for out in listed if _belongs(out.path, family) and out.md5.endswith(".dir")]
 
 
