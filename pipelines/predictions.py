@@ -9,9 +9,10 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
+from itertools import chain
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,30 +24,30 @@ if TYPE_CHECKING:  # SQLAlchemy takes a fifth of a second: who only asks where p
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "predictions"
 DIGITS = 6  # of a fraction: what SQLite, PostgreSQL and JSON all give back as it was
-AT_ONCE = 1000  # rows that are deleted, or read, in one go
+AT_ONCE = 1000  # rows that are written, deleted or read in one go
 ALTERED = "a row is not what was written: its hash does not fit"
 PATIENCE_MS = 2000  # for another writer of a SQLite file
-KINDS = {  # {table: {column: type}}, beside `number`, the order in which rows came, and `hash`
+KINDS: dict[str, dict[str, type]] = {  # {table: {column: type}}, beside `number`, the order in which rows came, and `hash`
     "predictions": {
-        "id": "text",
-        "family": "text",
-        "time": "text",
-        "version": "integer",
-        "digest": "text",
-        "input": "text",
-        "output": "text",
-        "milliseconds": "double precision",
+        "id": str,
+        "family": str,
+        "time": str,
+        "version": int,
+        "digest": str,
+        "input": str,
+        "output": str,
+        "milliseconds": float,
     },
     "comparisons": {
-        "id": "text",
-        "family": "text",
-        "time": "text",
-        "champion": "text",
-        "challenger": "text",
-        "agrees": "boolean",
-        "confidence": "double precision",
-        "milliseconds": "double precision",
-        "champion_milliseconds": "double precision",
+        "id": str,
+        "family": str,
+        "time": str,
+        "champion": str,
+        "challenger": str,
+        "agrees": bool,
+        "confidence": float,
+        "milliseconds": float,
+        "champion_milliseconds": float,
     },
 }
 Row = dict[str, Any]
@@ -259,29 +260,31 @@ def _prepared(connection: Any) -> None:
     connection.text_factory = lambda content: content.decode(errors="replace")
 
 
-def written(table: str, row: Row) -> str:
-    """A row as JSON, with the hash of its values: the SHA-256 of their canonical JSON, written here for the one shape that they have.
+def signed(table: str, row: Row) -> Row:
+    """A row as it is kept: its values as every database gives them back, and the SHA-256 of their canonical JSON as `hash`.
 
     Raises KeyError where a value is missing, and ValueError for a number that is none.
     """
-    values = ",".join([f'"{name}":{_AS_JSON[kind](row[name])}' for name, kind in _SORTED[table]])
-    return f'{{"hash":"{hashlib.sha256(f"{{{values}}}".encode()).hexdigest()}",{values}}}'
+    kept = {name: row[name] for name in KINDS[table]}
+    for name in _FRACTIONS[table]:
+        kept[name] = _fraction(kept[name])
+    words = ",".join([f'"{name}":{_AS_JSON[kind](kept[name])}' for name, kind in _SORTED[table]])
+    return {**kept, "hash": hashlib.sha256(f"{{{words}}}".encode()).hexdigest()}
 
 
-def _fraction(value: float | None) -> str:
-    if value is None:
-        return "null"
-    if not math.isfinite(value):
+def _fraction(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
         raise ValueError(f"{value} is no number that can be kept.")
-    return repr(round(float(value), DIGITS))
+    return None if value is None else round(float(value), DIGITS)
 
 
 _SORTED = {table: sorted(kinds.items()) for table, kinds in KINDS.items()}
-_AS_JSON: dict[str, Callable[[Any], str]] = {  # by the types of columns; json.dumps of a whole row takes three times as long
-    "text": encode_basestring,
-    "integer": str,
-    "boolean": lambda value: "true" if value else "false",
-    "double precision": _fraction,
+_FRACTIONS = {table: [name for name, kind in kinds.items() if kind is float] for table, kinds in KINDS.items()}
+_AS_JSON: dict[type, Callable[[Any], str]] = {  # json.dumps of a whole row takes three times as long
+    str: encode_basestring,
+    int: str,
+    bool: lambda value: "true" if value else "false",
+    float: lambda value: "null" if value is None else repr(value),
 }
 
 
@@ -293,31 +296,19 @@ def altered(row: Row, table: str = "predictions") -> bool:
         return True
 
 
-def _insert(connection: "Connection", table: str, rows: Iterable[Row]) -> None:
-    """All rows in one statement, as JSON: row by row the interpreter is given back each time, and waited for under load."""
-    from sqlalchemy import text
-
-    words = ",".join([written(table, row) for row in rows])
-    connection.execute(text(_insertion(connection.dialect.name, table)), {"rows": f"[{words}]"})
-
-
-def _insertion(dialect: str, table: str) -> str:
-    kinds = {**KINDS[table], "hash": "text"}
-    names = ", ".join(kinds)
-    if dialect == "sqlite":
-        values = ", ".join(f"json_extract(value, '$.{name}')" for name in kinds)
-        given = f"SELECT {values} FROM json_each(:rows) WHERE true"
-    else:
-        typed = ", ".join(f"{name} {kind}" for name, kind in kinds.items())
-        given = f"SELECT {names} FROM json_to_recordset(CAST(:rows AS json)) AS given({typed})"
-    return f"INSERT INTO {table} ({names}) {given} ON CONFLICT DO NOTHING"
+def _insert(connection: "Connection", table: str, rows: Sequence[Row]) -> None:
+    _insert_values(connection, table, [*KINDS[table], "hash"], [tuple(signed(table, row).values()) for row in rows])
 
 
 def _insert_inputs(connection: "Connection", inputs: Mapping[str, bytes]) -> None:
-    from sqlalchemy import text
+    _insert_values(connection, "inputs", ["sha256", "content"], list(inputs.items()))
 
-    if inputs:
-        places = ", ".join(f"(:sha{number}, :content{number})" for number in range(len(inputs)))
-        values = {f"sha{number}": sha256 for number, sha256 in enumerate(inputs)}
-        values |= {f"content{number}": content for number, content in enumerate(inputs.values())}  # type: ignore[misc]
-        connection.execute(text(f"INSERT INTO inputs (sha256, content) VALUES {places} ON CONFLICT DO NOTHING"), values)
+
+def _insert_values(connection: "Connection", table: str, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
+    """Many rows in one statement: one by one the interpreter is given back for each, and waited for under load."""
+    place = "?" if connection.dialect.name == "sqlite" else "%s"
+    places = f"({', '.join([place] * len(names))})"
+    for begin in range(0, len(values), AT_ONCE):
+        some = values[begin : begin + AT_ONCE]
+        words = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * len(some))} ON CONFLICT DO NOTHING"
+        connection.exec_driver_sql(words, tuple(chain.from_iterable(some)))

@@ -95,9 +95,9 @@ def test_rows_come_in_the_order_in_which_they_were_recorded_whatever_their_times
 
 @given(st.text(), st.floats(allow_nan=False, allow_infinity=False, width=32), st.booleans())
 def test_the_hash_is_that_of_the_canonical_json(words: str, number: float, agrees: bool) -> None:
-    kept = json.loads(predictions.written("predictions", row(1, output=words, milliseconds=number)))
+    kept = predictions.signed("predictions", row(1, output=words, milliseconds=number))
     assert (kept["output"], predictions.altered(kept)) == (words, False)
-    assert not predictions.altered(json.loads(predictions.written("comparisons", compared(1, agrees=agrees))), "comparisons")
+    assert not predictions.altered(predictions.signed("comparisons", compared(1, agrees=agrees)), "comparisons")
 
 
 def test_nothing_is_made_by_asking(tmp_path: Path) -> None:
