@@ -12,7 +12,7 @@ from pipelines import configs, families, folders, ledger, manifests, outputs, pr
 from pipelines.reproduce import Finding
 from tests.conftest import ROOT, embedded_data, environment
 
-RECIPE = ["family=digits", "candidate=digits-sgd", "run=smoke", "data.sources=[embedded]", "fit.learning_rate=0.07"]
+RECIPE = ["family=digits", "candidate=digits-sgd", "run=smoke", "data.sources=[embedded]", "model.widths=[4,4,4]"]
 Found = tuple[Finding, dict[str, str], dict[str, str]]
 PLACE = Path(".store/reproduced/digits-v1")
 
