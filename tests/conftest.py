@@ -1,6 +1,8 @@
 """A small project in a folder of its own: real stores, real MLflow, real ledger, and a model that needs no training framework."""
 
+import importlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -151,6 +153,13 @@ def environment(**more: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key not in {"DATA_MIRROR", "DVC_EXP_NAME"}}
     scripts = str(Path(sys.executable).parent)
     return {**kept, "PYTHONPATH": str(ROOT), "PATH": f"{scripts}:{kept['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_log_of_dvc() -> None:
+    """DVC's log keeps the standard output that it finds when it is imported: that of one test, which is closed in the next."""
+    importlib.import_module("dvc")
+    logging.getLogger("dvc").handlers.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)
