@@ -23,7 +23,9 @@ def test_help_lists_every_target() -> None:
     assert f"families: {' '.join(families.names())}" in printed
 
 
-@pytest.mark.parametrize("target", ["train", "promote", "serve", "worker", "predict", "bento", "release", "rollback", "load", "history", "challenge", "sign"])
+@pytest.mark.parametrize(
+    "target", ["train", "promote", "serve", "worker", "predict", "bento", "release", "rollback", "load", "history", "challenge", "sign"]
+)
 @pytest.mark.parametrize("family", ["digit", ""])
 def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: str, family: str) -> None:
     done = make(target, f"family={family}", "image=x.png")
