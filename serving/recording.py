@@ -20,7 +20,7 @@ from pipelines.databases import NewerDatabase, NoDatabase
 from pipelines.predictions import Row, Store
 
 logger = logging.getLogger("atelier.serving")
-PAUSE = 0.2  # seconds in which answers gather before they are written together
+PAUSE = 0.5  # seconds in which answers gather before they are written together
 RETRY = 1.0  # seconds between two tries of what could not be written
 PRUNED = 3600.0  # seconds between two looks for what is too old
 FAREWELL = 5.0  # seconds for what waits, when the service ends
