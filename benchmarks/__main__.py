@@ -26,6 +26,7 @@ NAMES = (
     "swap",
     "lineage",
     "recording",
+    "verify",
 )
 
 
