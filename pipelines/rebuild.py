@@ -104,9 +104,7 @@ def show(found: list[Back]) -> None:
     for back in left:
         print(f"{back.family} version {back.version}: model {back.model}, data {back.data}.")
     if left:
-        print(
-            "What is not held is in no cache and on no remote known here: `make push` where it is held, then `make rebuild` again."
-        )
+        print("What is not held is in no cache and on no remote known here: `make push` where it is held, then `make rebuild` again.")
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ def _flat(files: dict[str, list[str]]) -> list[str]:
 
 def _state(files: list[str], gaps: list[str], before: set[str], now: set[str]) -> str:
     if gaps:
-        return f"not sent: {', '.join(gaps[:2])} is neither here, whole, nor there"
+        return "not here" if files[0] in gaps else f"not sent: {len(gaps)} of {len(files)} files damaged or not here"
     if not now.issuperset(files):
         return "not sent: the remote did not take it"
     return THERE if before.issuperset(files) else SENT

@@ -228,7 +228,7 @@ def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.L
     outputs.held_place(mine).unlink()
     with pytest.raises(SystemExit, match="1 of 3 folders are not on the remote"):
         remotes.pushed([ledger.read("digits")], None)
-    assert "not sent" in capsys.readouterr().out
+    assert "not sent: 1 of" in capsys.readouterr().out
     assert not on_remote(str(fetched["dvc"])).exists()
     assert on_remote(str(ledger.read("digits")[1]["dvc"])).is_file()
 
