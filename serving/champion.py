@@ -5,7 +5,6 @@ import logging
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, families, folders, ledger, manifests, modelsigning, probes, stores
+from pipelines import configs, families, folders, ledger, manifests, modelsigning, predictions, probes, stores
 from serving import telemetry
 from serving.batches import Batches
 
@@ -232,7 +231,7 @@ def _stamp(path: Path) -> Stamp:
 
 def signature(served: Served) -> dict[str, Any]:
     """What every answer carries: a name of its own, and where it comes from."""
-    return {"prediction_id": uuid.uuid4().hex, "model": served.pointer["model"]}
+    return {"prediction_id": predictions.new_id(), "model": served.pointer["model"]}
 
 
 def traced(answer: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ What cannot be written is counted in atelier_predictions_lost_total, by reason, 
 away is waited for, as long as there is room.
 """
 
+import gc
 import hashlib
 import json
 import logging
@@ -34,14 +35,19 @@ LOST = Counter("atelier_predictions_lost_total", "Answers that were given and no
 
 
 class Noted(NamedTuple):
-    """An answer on its way to the database: when it was given, in seconds since 1970, to what, what it was, and how long it took."""
+    """An answer on its way to the database: what it was, by which model, when, in seconds since 1970, how long it took, and to what.
 
+    It holds words and numbers alone: dictionaries that wait would have the garbage collector walk through them, while requests wait.
+    """
+
+    id: str
+    version: int
+    digest: str
+    text: bytes
     time: float
+    seconds: float
     content: bytes
     input: str | None
-    answer: dict[str, Any]
-    text: bytes | None
-    seconds: float
     size: int
 
 
@@ -66,15 +72,17 @@ class Recorder:
 
     def note(self, content: bytes, answer: dict[str, Any], seconds: float, text: bytes | None = None) -> None:
         """Have an answer recorded that was given to `content` after so many seconds; `text` is its JSON, where that was made already."""
-        if not chosen(answer["prediction_id"], self.asked.share):
+        id, model = answer["prediction_id"], answer["model"]
+        if not chosen(id, self.asked.share):
             return
+        text = rendered(answer) if text is None else text
         light = len(content) <= SMALL
         kept = content if self.asked.inputs or not light else b""
-        size = len(kept) + len(text or b"")
+        size = len(kept) + len(text)
         if self._came - self._went >= MOST or self._bytes_came - self._bytes_went + size > MOST_MB * 1e6:
             return LOST.labels(self.family, self._fault or "busy").inc()
         hashed = hashlib.sha256(content).hexdigest() if light else None
-        self._queue.append(Noted(time.time(), kept, hashed, answer, text, seconds, size))
+        self._queue.append(Noted(id, model["version"], model["digest"], text, time.time(), seconds, kept, hashed, size))
         self._came, self._bytes_came = self._came + 1, self._bytes_came + size
         if not self._wake.is_set():
             self._wake.set()
@@ -91,6 +99,8 @@ class Recorder:
         self.store.close()
 
     def _follow(self) -> None:
+        self._prune()
+        gc.freeze()  # what it took to open the database stays too (serving/endpoints.py)
         while not self._ending.is_set():
             self._wake.wait(RETRY if self._rows else PRUNED)
             self._wake.clear()
@@ -156,27 +166,25 @@ class Recorder:
         self._pruned = time.monotonic()
         try:
             self.store.prune(self.family, self.asked.days)
-        except (NoDatabase, NewerDatabase) as fault:
+        except Exception as fault:
             logger.warning("%s: old predictions are not forgotten: %s", self.family, fault)
 
 
 def chosen(id: str, share: float) -> bool:
-    """Is an answer of this id in the share? Ids are random, so that a share of them is one of the answers."""
-    return int(id[:8], 16) < share * 2**32
+    """Is an answer of this id in the share? Ids end at random, so that a share of them is one of the answers."""
+    return int(id[-8:], 16) < share * 2**32
 
 
 def _row(family: str, noted: Noted) -> Row:
     """As the database has it. A heavy body is hashed here, where nobody waits."""
-    answer, model = noted.answer, noted.answer["model"]
-    text = noted.text if noted.text is not None else rendered(answer)
     return {
-        "id": answer["prediction_id"],
+        "id": noted.id,
         "family": family,
         "time": predictions.moment(noted.time),
-        "version": model["version"],
-        "digest": model["digest"],
+        "version": noted.version,
+        "digest": noted.digest,
         "input": noted.input or hashlib.sha256(noted.content).hexdigest(),
-        "output": text.decode(),
+        "output": noted.text.decode(),
         "milliseconds": noted.seconds * 1000,
     }
 

@@ -100,6 +100,16 @@ def test_the_hash_is_that_of_the_canonical_json(words: str, number: float, agree
     assert not predictions.altered(predictions.signed("comparisons", compared(1, agrees=agrees)), "comparisons")
 
 
+def test_ids_are_uuids_in_the_order_of_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = []
+    for moment in range(NOW, NOW + 50):
+        monkeypatch.setattr(predictions.time, "time_ns", lambda moment=moment: moment * 10**9)
+        ids.append(predictions.new_id())
+    assert ids == sorted(ids)
+    assert {(len(id), uuid.UUID(id).version, uuid.UUID(id).variant) for id in ids} == {(32, 7, uuid.RFC_4122)}
+    assert len({predictions.new_id() for _ in range(1000)}) == 1000
+
+
 def test_nothing_is_made_by_asking(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/new/predictions.db")
     assert (store.find("0" * 32), list(store.rows()), store.input("0" * 64), list(store.faults())) == (None, [], None, [])
@@ -223,7 +233,7 @@ def test_an_address_of_another_kind_names_the_choices(address: str) -> None:
 
 
 def answer(**other: Any) -> dict[str, Any]:
-    return {"prediction": 7, "prediction_id": uuid.uuid4().hex, "model": MODEL, **other}
+    return {"prediction": 7, "prediction_id": predictions.new_id(), "model": MODEL, **other}
 
 
 def counted(name: str, **labels: str) -> float:
