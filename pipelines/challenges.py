@@ -22,24 +22,28 @@ class BadChallenge(ValueError):
 
 
 def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> None:
-    """Bring the challenger into the store and point at it, or take the pointer away; `whole` finds a line's model folder."""
+    """Bring the challenger into the store and point at it, or take the pointer away; `whole` finds a line's model folder.
+
+    One that cannot be brought, whatever the reason, stands in nobody's way: the pointer says why, as `absent`, and a service refuses it.
+    """
     line = ledger.challenger(lines)
     if line is None:
         return stores.pointer_path(family, stores.CHALLENGERS).unlink(missing_ok=True)
-    try:
-        tag = _stored(line, whole)
-    except outputs.NotHere as absence:
-        print(f"WARNING: the challenger of {family}, {line['candidate']}, cannot answer on this machine yet: {absence}", file=sys.stderr)
-        return stores.pointer_path(family, stores.CHALLENGERS).unlink(missing_ok=True)
     model = {**{key: line[key] for key in ("family", "digest", "data", "commit")}, "version": None, "run_id": line["run"]}
-    stores.point(family, {"tag": tag, "model": model, "challenge": line}, stores.CHALLENGERS)
+    pointer = {"tag": stores.tagged(family, None, line["digest"]), "model": model, "challenge": line}
+    try:
+        _bring(pointer["tag"], line, whole)
+    except Exception as fault:
+        words = " ".join(f"{type(fault).__name__}: {fault}".split()).replace(f"{Path.cwd()}/", "")
+        pointer["absent"] = f"it cannot answer on this machine: {words}"
+        print(f"WARNING: the challenger of {family} is {line['candidate']}; {pointer['absent']}", file=sys.stderr)
+    stores.point(family, pointer, stores.CHALLENGERS)
 
 
-def _stored(line: Line, whole: Callable[[Line], Path]) -> str:
-    tag = stores.tagged(line["family"], None, line["digest"])
-    stored = tag if stores.holds(tag, line["digest"]) else stores.put(whole(line), None)
-    modelsigning.lay(stores.location(stored))
-    return stored
+def _bring(tag: str, line: Line, whole: Callable[[Line], Path]) -> None:
+    if not stores.holds(tag, line["digest"]):
+        stores.put(whole(line), None)
+    modelsigning.lay(stores.location(tag))
 
 
 def challenge(family: str, candidate: str, share: float | None = None) -> Line | None:

@@ -183,7 +183,7 @@ def sign_all(family: str) -> Iterator[str]:
             yield f"{family} version {number}: {_signed_once(registry.served(line), key)}"
         except (outputs.NotHere, outputs.BrokenCache) as absence:
             yield f"{family} version {number}: not signed. {absence}"
-    if challenger := stores.challenger(family):
+    if (challenger := stores.challenger(family)) and "absent" not in challenger:
         yield f"{family}, its challenger: {_signed_once(stores.location(challenger['tag']), key)}"
     for folder in stores.kept(family):
         lay(folder)

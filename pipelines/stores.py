@@ -1,4 +1,7 @@
-"""The project's own BentoML model store, and the pointer that services follow. Services read these and nothing else."""
+"""The project's own BentoML model store, and the pointer that services follow. Services read these and nothing else.
+
+Who may write here is trusted: a model is hashed and its signature checked first, then it is opened, and pointers carry no signature.
+"""
 
 import json
 import os
@@ -134,18 +137,38 @@ def point(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
 
 
 def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
-    """The pointer. Raises NoChampion with the remedy."""
+    """The pointer. Raises NoChampion with the remedy, also where its file cannot be read, or is not what was written."""
+    path = pointer_path(family, role)
     try:
-        pointer: Pointer = json.loads(pointer_path(family, role).read_text())
-        _ = pointer["tag"], pointer["model"]["digest"]
-        pointer.pop(SUM, None)
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        pointer: Pointer = json.loads(path.read_text())
+        as_written = pointer.pop(SUM, None) in (None, folders.hash_of(pointer)) and _agrees(family, pointer)
+    except FileNotFoundError:
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
+        raise NoChampion(f"{path} cannot be read ({fault}). {_anew(family, path)}") from fault
+    if not as_written:
+        raise NoChampion(
+            f"{path} is not what was written: its sum, or the version and digest in its tag, are others. {_anew(family, path)}"
+        )
     return pointer
 
 
+def _agrees(family: str, pointer: Pointer) -> bool:
+    """Does the tag name the version and the digest that answers would name? A challenger has no version."""
+    model = pointer["model"]
+    named = tagged(family, model["version"], model["digest"])
+    return pointer["tag"] == named or (model["version"] is None and isinstance(pointer["tag"], str))
+
+
+def _anew(family: str, path: Path) -> str:
+    return f"Is {path.parent} this user's to read? If so, `make ui family={family}` writes it anew."
+
+
 def challenger(family: str) -> Pointer | None:
-    """{"tag", "model": whence its answers would come, but for a version, "challenge": the ledger's line}; None where nobody challenges."""
+    """{"tag", "model": whence its answers would come, but for a version, "challenge": the ledger's line}; None where nobody challenges.
+
+    Where its model could not be brought into the store, `absent` says why.
+    """
     try:
         return pointed(family, CHALLENGERS)
     except NoChampion:

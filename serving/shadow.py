@@ -130,6 +130,8 @@ class Shadow:
         self._refuse("")
         if pointer is None or self._pair is None:
             return
+        if absent := pointer.get("absent"):
+            return self._refuse(absent)
         self._challenger = Challenger(self.family, pointer, served)
         try:
             refused = self._challenger.refused()

@@ -1,6 +1,9 @@
 """A challenger beside the champion: set by a line of the ledger, asked beside the traffic, seen by nobody, and held against the gate."""
 
+import hashlib
+import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import chdir, suppress
@@ -14,10 +17,10 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from pipelines import challenges, configs, families, folders, gate, ledger, manifests, predictions, promotion, stores
+from pipelines import challenges, configs, families, folders, gate, ledger, manifests, outputs, predictions, promotion, registry, stores
 from pipelines.configs import Shadowed
 from pipelines.stages import promote as stage
-from serving import challenger
+from serving import challenger, champion
 from serving.shadow import QUEUE
 from tests.conftest import evaluate, tiny_model
 from tests.forms import encoded, seven
@@ -167,6 +170,43 @@ def the_gate_asks_for_what_was_shown() -> None:
     assert (opened["open"], opened["version"]) == (True, 2), opened["words"]
     assert "agreed with version 1 in 19 of 20 answers" in opened["words"]
     assert stores.challenger("digits") is None is ledger.challenger(ledger.read("digits"))
+
+
+def test_a_damaged_challenger_stands_in_nobodys_way(project: Path) -> None:
+    """Its store is lost, and a file in DVC's cache is cut: commands warn, the champion stands, and nothing is asked for again and again."""
+    promoted("digits-adam", 1, 0.5)
+    cut = cached(tiny_model("digits-sgd", 2))
+    line = challenges.challenge("digits", "digits-sgd", 0.5)
+    for folder in ("models/digits-sgd", ".store/models", ".store/held", ".store/restored"):
+        shutil.rmtree(folder, ignore_errors=True)
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:100])
+    champion.settle("digits")
+    pointer = stores.challenger("digits")
+    assert pointer and pointer["challenge"] == line and "BrokenCache" in pointer["absent"]
+    assert champion.Champion("digits").served.pointer["model"]["version"] == 1
+    assert champion._settled("digits")
+    cut.write_bytes(whole)
+    registry.reconcile("digits")
+    pointer = stores.challenger("digits")
+    assert pointer and "absent" not in pointer and stores.holds(pointer["tag"], pointer["model"]["digest"])
+
+
+def cached(folder: Path) -> Path:
+    """Let DVC's cache and lock hold a model folder; the cached model.onnx."""
+    listing = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        listing.append({"md5": kept(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()})
+    name = kept(json.dumps(listing).encode(), ".dir")
+    outputs.LOCK.write_text(json.dumps({"stages": {"train": {"outs": [{"path": folder.as_posix(), "md5": name}]}}}))
+    return next(outputs.place(entry["md5"]) for entry in listing if entry["relpath"] == "model.onnx")
+
+
+def kept(content: bytes, kind: str = "") -> str:
+    name = hashlib.md5(content, usedforsecurity=False).hexdigest() + kind
+    outputs.place(name).parent.mkdir(parents=True, exist_ok=True)
+    outputs.place(name).write_bytes(content)
+    return name
 
 
 def compared(number: int, champion: str, challenger: str) -> predictions.Row:
