@@ -30,9 +30,10 @@ def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> Non
     if line is None:
         return stores.pointer_path(family, stores.CHALLENGERS).unlink(missing_ok=True)
     model = {**{key: line[key] for key in ("family", "digest", "data", "commit")}, "version": None, "run_id": line["run"]}
-    pointer = {"tag": stores.tagged(family, None, line["digest"]), "model": model, "challenge": line}
+    tag = stores.tagged(family, None, line["digest"])
+    pointer: stores.Pointer = {"tag": tag, "model": model, "challenge": line}
     try:
-        _bring(pointer["tag"], line, whole)
+        _bring(tag, line, whole)
     except Exception as fault:
         words = " ".join(f"{type(fault).__name__}: {fault}".split()).replace(f"{Path.cwd()}/", "")
         pointer["absent"] = f"it cannot answer on this machine: {words}"
