@@ -1,17 +1,19 @@
 """SQL databases by URL: a SQLite file here, or a PostgreSQL server; their migrations, and what is said where one does not answer.
 
 `sqlite:///.store/users.db` is a file of the project, `postgresql://name:password@host/database` a server. A password is never shown.
+SQLAlchemy takes a fifth of a second to import: it waits until a database is asked for.
 """
 
 import errno
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+if TYPE_CHECKING:
+    from sqlalchemy import URL, Connection, Engine
 
 HERE = Path(__file__).parent
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
@@ -26,7 +28,7 @@ REASONS = {  # {reason: (names of errors, by their beginning; the remedy)}
     "disk full": (("SQLITE_FULL", "DiskFull", "ENOSPC", "EDQUOT", "EFBIG"), "Free some space."),
     "read-only": (("SQLITE_READONLY", "SQLITE_PERM", "ReadOnlySqlTransaction", "EROFS", "EACCES", "EPERM"), "May this user write it?"),
     "disk error": (("SQLITE_IOERR",), "Is there space left on its disk, and is the disk well?"),
-    "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB"), "Take the file away, or put back a copy of it."),
+    "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB"), "Take it away with the -wal and -shm beside it, or put back a copy."),
 }
 
 
@@ -46,16 +48,21 @@ class NewerDatabase(RuntimeError):
     """A database that a newer version of this project has changed."""
 
 
-def engine(url: str) -> Engine:
+def engine(url: str) -> "Engine":
     """An engine for this URL; nothing is connected yet. The folder of a SQLite file is made. Raises BadUrl."""
+    from sqlalchemy import create_engine
+
     address = parsed(url)
     if address.drivername == "sqlite":
         return _file(address)
     return create_engine(address, connect_args={"connect_timeout": PATIENCE}, pool_pre_ping=True, hide_parameters=True)
 
 
-def parsed(url: str) -> URL:
+def parsed(url: str) -> "URL":
     """The address with the driver that is used here. Raises BadUrl."""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
     try:
         address = make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -65,13 +72,15 @@ def parsed(url: str) -> URL:
     return address.set(drivername=DRIVERS[address.drivername])
 
 
-def shown(address: URL) -> str:
+def shown(address: "URL") -> str:
     """The address as a person may see it: no password, and nothing behind the question mark, where one may be too."""
     return address.set(query={}).render_as_string(hide_password=True)
 
 
-def _file(address: URL) -> Engine:
+def _file(address: "URL") -> "Engine":
     """SQLite, whose transactions begin where SQLAlchemy's do: its Python driver begins them later, and CREATE TABLE in none."""
+    from sqlalchemy import create_engine, event
+
     made = create_engine(address, connect_args={"timeout": WAITING}, hide_parameters=True)
     path = Path(address.database or "")
 
@@ -80,6 +89,8 @@ def _file(address: URL) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # one that is there is not even opened: closing it would drop the locks that SQLite holds on it
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # nobody else's to read: it may hold people's names
+            for rest in ("-wal", "-shm"):  # of a file that was taken away: who still has it open has them too
+                Path(f"{path}{rest}").unlink(missing_ok=True)
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _: Any) -> None:
@@ -87,18 +98,20 @@ def _file(address: URL) -> Engine:
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(made, "begin")
-    def begun(connection: Connection) -> None:
+    def begun(connection: "Connection") -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
 
     return made
 
 
-def each(made: Engine, prepare: Callable[[Any], None]) -> None:
+def each(made: "Engine", prepare: Callable[[Any], None]) -> None:
     """Have every connection that is opened prepared, as the driver's own."""
+    from sqlalchemy import event
+
     event.listen(made, "connect", lambda connection, _: prepare(connection))
 
 
-def read_beside_writing(made: Engine) -> None:
+def read_beside_writing(made: "Engine") -> None:
     """SQLite's write-ahead log, which the file remembers: who reads waits for nobody, and a commit is one write to the disk."""
     with reaching(made.url):
         connection = made.raw_connection()
@@ -109,27 +122,30 @@ def read_beside_writing(made: Engine) -> None:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: "Engine") -> Iterator["Connection"]:
     """A transaction that reads and then writes: SQLite takes its one writer's lock at the start, and waits for it. Raises NoDatabase."""
     with reaching(engine.url), engine.connect().execution_options(writing=True) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: "Engine") -> Iterator["Connection"]:
     """A transaction that only reads. Raises NoDatabase."""
     with reaching(engine.url), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def reaching(address: URL) -> Iterator[None]:
+def reaching(address: "URL") -> Iterator[None]:
     """Whatever the server, the network or the file refuses, in one sentence. Raises NoDatabase."""
+    from sqlalchemy.exc import DBAPIError
+
     try:
         yield
-    except DBAPIError as error:
-        if error.orig is not None and _outer(error.orig):
-            raise _unreached(address, error.orig) from None
+    except (DBAPIError, sqlite3.Error) as error:
+        fault = error.orig if isinstance(error, DBAPIError) else error
+        if fault is not None and _outer(fault):
+            raise _unreached(address, fault) from None
         raise
     except OSError as error:
         raise _unreached(address, error) from None
@@ -141,7 +157,7 @@ def _outer(fault: BaseException) -> bool:
     return any(kind.__name__ in known for kind in type(fault).__mro__) or type(fault).__name__ == "DatabaseError"
 
 
-def _unreached(address: URL, error: BaseException) -> NoDatabase:
+def _unreached(address: "URL", error: BaseException) -> NoDatabase:
     words, reason = " ".join(str(error).split()), _reason(error)
     if address.password:
         words = words.replace(str(address.password), "***")
@@ -158,7 +174,7 @@ def _reason(error: BaseException) -> str:
     return next((reason for reason, (names, _) in REASONS.items() if name.startswith(names)), "away")
 
 
-def migrated(url: str, folder: Path) -> Engine:
+def migrated(url: str, folder: Path) -> "Engine":
     """An engine of a database whose tables stand as the newest migration in `folder` leaves them.
 
     `folder` holds Alembic's revisions, and nothing else. Where they stand is in the table `<name of the folder>_version`: two folders may
@@ -169,15 +185,15 @@ def migrated(url: str, folder: Path) -> Engine:
     return made
 
 
-def migrate(made: Engine, folder: Path) -> None:
+def migrate(made: "Engine", folder: Path) -> None:
     """Bring the tables of a database that is open already to where the newest migration leaves them, as migrated() does."""
     with writing(made) as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATING})
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
         _upgrade(connection, folder)
 
 
-def _upgrade(connection: Connection, folder: Path) -> None:
+def _upgrade(connection: "Connection", folder: Path) -> None:
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

@@ -17,7 +17,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import folders, stores
+from pipelines import databases, folders, stores
 
 if TYPE_CHECKING:  # SQLAlchemy takes a fifth of a second: who only asks where predictions are need not wait
     from sqlalchemy import Connection, Engine
@@ -94,25 +94,20 @@ class Store:
 
     @property
     def place(self) -> str:
-        """The address as a person may see it. Raises BadUrl."""
-        from pipelines import databases
-
-        return databases.shown(databases.parsed(self.address))
+        """The address as a person may see it: a file's has no password, and is not taken apart. Raises BadUrl."""
+        file = self.address.startswith("sqlite:///")
+        return self.address.partition("?")[0] if file else databases.shown(databases.parsed(self.address))
 
     # Writing
 
     def add(self, rows: Sequence[Row], inputs: Mapping[str, bytes] | None = None) -> None:
         """Keep predictions, and what was sent by its SHA-256, all of it or nothing; one that is there already stays as it is."""
-        from pipelines import databases
-
         with databases.writing(self._written) as connection:
             _insert(connection, "predictions", rows)
             _insert_inputs(connection, inputs or {})
 
     def compare(self, rows: Sequence[Row]) -> None:
         """Keep comparisons, all or none; there is one of each prediction with each challenger."""
-        from pipelines import databases
-
         with databases.writing(self._written) as connection:
             _insert(connection, "comparisons", rows)
 
@@ -148,8 +143,6 @@ class Store:
 
     def _execute(self, words: str, values: Row) -> int:
         from sqlalchemy import text
-
-        from pipelines import databases
 
         with databases.writing(self._written) as connection:
             return int(connection.execute(text(words), values).rowcount)
@@ -188,8 +181,6 @@ class Store:
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """(id, words) of every row that is not what was written; the id is "" where the database as a whole is broken."""
-        from pipelines import databases
-
         try:
             yield from self._broken()
             for table in KINDS:
@@ -227,8 +218,6 @@ class Store:
     def _read(self) -> Iterator["Connection | None"]:
         from sqlalchemy import inspect
 
-        from pipelines import databases
-
         engine = self._engine
         if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
             yield None
@@ -240,8 +229,6 @@ class Store:
 
     @cached_property
     def _engine(self) -> "Engine":
-        from pipelines import databases
-
         made = databases.engine(self.address)
         if made.dialect.name == "sqlite":
             databases.each(made, _prepared)
@@ -250,8 +237,6 @@ class Store:
     @cached_property
     def _written(self) -> "Engine":
         """The same, once its tables are there."""
-        from pipelines import databases
-
         databases.migrate(self._engine, MIGRATIONS)
         if self._engine.dialect.name == "sqlite":
             databases.read_beside_writing(self._engine)

@@ -598,7 +598,7 @@ def test_where_no_key_can_be_kept_it_says_so(tmp_path: Path, monkeypatch: pytest
 # Real services
 
 
-HEAVY = "import sys; from serving.digits import service; print(*{'alembic', 'jwt', 'argon2', 'psycopg'} & set(sys.modules))"
+HEAVY = "import sys; from serving.digits import service; print(*{'sqlalchemy', 'alembic', 'jwt', 'argon2', 'psycopg'} & set(sys.modules))"
 
 
 def test_where_no_token_is_required_nothing_for_tokens_is_loaded(tmp_path: Path) -> None:

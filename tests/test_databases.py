@@ -1,8 +1,10 @@
 """Databases by URL: SQLite and a real PostgreSQL, migrated by several processes at once; what is said where one does not answer."""
 
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -200,3 +202,28 @@ def test_a_second_connection_leaves_the_first_ones_lock_in_place(tmp_path: Path)
         other = subprocess.run([sys.executable, "-c", write], capture_output=True, text=True, check=False)
     assert "database is locked" in other.stderr
     assert subprocess.run([sys.executable, "-c", write], check=False).returncode == 0
+
+
+def test_a_file_that_another_holds_is_named_whatever_is_asked_of_it(tmp_path: Path) -> None:
+    made = databases.engine(f"sqlite:///{tmp_path}/books.db")
+    databases.each(made, lambda connection: connection.execute("PRAGMA busy_timeout = 20"))
+    with closing(sqlite3.connect(tmp_path / "books.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(databases.NoDatabase) as caught:
+            databases.read_beside_writing(made)
+    assert caught.value.reason == "locked"
+
+
+def test_a_file_in_the_place_of_one_that_was_taken_away_inherits_nothing(tmp_path: Path) -> None:
+    """SQLite would take the old file's log, and its index, for those of the new one."""
+    path = tmp_path / "books.db"
+    left = [Path(f"{path}-wal"), Path(f"{path}-shm")]
+    for rest in left:
+        rest.write_bytes(b"of another file")
+    databases.engine(f"sqlite:///{path}").connect().close()
+    assert [rest.exists() for rest in left] == [False, False]
+
+
+def test_sqlalchemy_waits_until_a_database_is_asked_for() -> None:
+    script = "import sys; from pipelines import databases, predictions; predictions.Store().place; print('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout == "False\n"
