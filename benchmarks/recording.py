@@ -13,6 +13,7 @@ import psutil
 from benchmarks import harness, services
 
 ROUNDS, SECONDS = 15, 3  # many short ones in turn: what else the machine does comes and goes
+FIGURES: tuple[tuple[str, str, harness.Better], ...] = (("rps", "requests/s", "more"), ("p99", "ms", "less"), ("cpu", "ms of CPU", "less"))
 OURS, PEER = "recorded", "not recorded"
 
 
@@ -24,9 +25,13 @@ def measure() -> Iterator[harness.Row]:
         with services.started(sides()) as running:
             found = harness.in_turn({name: partial(load, service) for name, service in running.items()}, ROUNDS)
         asked = sum(int(line["requests"]) for line in found[OURS])
-        more = {"connections": services.CONNECTIONS, "failed": sum(line["failed"] for line in found[OURS])}
-        kept = {"answers_recorded": recorded(database), "answers_measured": asked, "megabytes": round(database.stat().st_size / 1e6, 1)}
-    for key, unit, better in (("rps", "requests/s", "more"), ("p99", "ms", "less"), ("cpu", "ms of CPU", "less")):
+        more: harness.Row = {"connections": services.CONNECTIONS, "failed": sum(line["failed"] for line in found[OURS])}
+        kept: harness.Row = {
+            "answers_recorded": recorded(database),
+            "answers_measured": asked,
+            "megabytes": round(database.stat().st_size / 1e6, 1),
+        }
+    for key, unit, better in FIGURES:
         values = [[line[key] for line in found[name]] for name in (OURS, PEER)]
         yield harness.row(f"recording, digits: {key} against without", unit, better, *values, **more, **kept)
 
