@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import uuid
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -86,21 +87,28 @@ def put_back(name: str) -> bool:
 
 
 def hold(name: str) -> None:
-    """Give what the cache holds under this MD5 a second name, where no garbage collection looks. It takes no room. Raises OSError."""
+    """Give what the cache holds under this MD5 a second name, where no garbage collection looks. It takes no room. Raises OSError.
+
+    Where the two are not one file any more, the cache's is read: a damaged one gives way to a sound one that is held.
+    """
     path, held = place(name), held_place(name)
     if held.exists() and held.samefile(path):
         return
-    held.unlink(missing_ok=True)
+    if held.exists() and not sound(path, name) and sound(held, name):
+        _link(held, path)
+        return
     held.parent.mkdir(parents=True, exist_ok=True)
     _link(path, held)
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link; another process may have been faster."""
+    """A hard link in the place of what is there: under a name of its own first, so that a file system that refuses it takes nothing."""
+    draft = cache().parents[1] / f".{target.name}.draft-{uuid.uuid4().hex}"
     try:
-        os.link(source, target)
-    except FileExistsError:
-        return
+        os.link(source, draft)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)  # it is left where both were one file already
 
 
 def place(name: str) -> Path:

@@ -1,5 +1,6 @@
 """Two versions of one model folder, only the newer in dvc.lock: pushed, collected, cloned, fetched, and the same registry again."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -86,7 +87,7 @@ def clone(pushed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pyte
     origin, _ = pushed
     folder = tmp_path / "clone"
     done(tmp_path, "git", "clone", "-q", str(origin), str(folder))
-    shutil.copytree(origin.with_name("remote"), tmp_path / "remote")
+    done(tmp_path, "cp", "-a", str(origin.with_name("remote")), str(tmp_path / "remote"))
     config = folder / ".dvc/config"
     config.write_text(config.read_text().replace(str(origin.with_name("remote")), str(tmp_path / "remote")))
     monkeypatch.chdir(folder)
@@ -202,6 +203,34 @@ def test_what_is_held_and_damaged_is_not_put_back(fetched: ledger.Line) -> None:
     with pytest.raises(outputs.NotHere, match="make rebuild"):
         registry.whole(fetched)
     assert not outputs.held_place(mine).exists()
+
+
+def truncated_anew(name: str) -> None:
+    """On an inode of its own, as a program leaves it that writes a file again and is killed."""
+    outputs.place(name).unlink()
+    outputs.place(name).write_bytes(b"")
+
+
+def test_a_damaged_file_of_the_cache_gives_way_to_the_one_that_is_held(fetched: ledger.Line) -> None:
+    mine = onnx(fetched)
+    truncated_anew(mine)
+    held.keep([fetched])
+    assert outputs.sound(outputs.place(mine), mine)
+    assert outputs.place(mine).samefile(outputs.held_place(mine))
+
+
+def test_a_file_system_that_refuses_a_link_loses_nothing(fetched: ledger.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = onnx(fetched)
+    sound = outputs.place(mine).read_bytes()
+    outputs.place(mine).unlink()
+    outputs.place(mine).write_bytes(sound)
+
+    def refused(*_: Any) -> None:
+        raise OSError(errno.EMLINK, "Too many links")
+
+    monkeypatch.setattr(outputs.os, "link", refused)
+    held.keep([fetched])
+    assert outputs.held_place(mine).read_bytes() == sound
 
 
 def test_a_damaged_file_of_the_cache_is_fetched_again(fetched: ledger.Line) -> None:
