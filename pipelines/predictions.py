@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from itertools import chain
 from json.encoder import encode_basestring
@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 from pipelines import databases, folders, stores
 
 if TYPE_CHECKING:  # SQLAlchemy takes a fifth of a second: who only asks where predictions are need not wait
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import URL, Connection, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "predictions"
 DIGITS = 6  # of a fraction: what SQLite, PostgreSQL and JSON all give back as it was
 AT_ONCE = 1000  # rows that are written, deleted or read in one go
+LAST = 2**63 - 1  # no row has a number beyond it
 ALTERED = "a row is not what was written: its hash does not fit"
 PATIENCE_MS = 2000  # for another writer of a SQLite file
 KINDS: dict[str, dict[str, type]] = {  # {table: {column: type}}, beside `number`, the order in which rows came, and `hash`
@@ -91,6 +92,9 @@ class Store:
 
     def __init__(self, address: str | None = None, clock: Callable[[], float] = time.time) -> None:
         self.address, self.clock = address or url(), clock
+        self._file: tuple[int, int] | None = None  # that was there at the last look
+        self._migrated = False
+        self._agreed: tuple[Any, Row] = None, {}  # what was asked for the last time, and the answer
 
     @property
     def place(self) -> str:
@@ -121,25 +125,44 @@ class Store:
         asked = {"family": family, "limit": moment(now - days * 86_400), "now": moment(now)}
         pruned = self._pruned("predictions", asked)
         self._pruned("comparisons", asked)
-        if pruned:
-            self._execute("DELETE FROM inputs WHERE NOT EXISTS (SELECT 1 FROM predictions WHERE predictions.input = inputs.sha256)", {})
+        self._sweep()
         return pruned
 
     def _pruned(self, table: str, asked: Row) -> int:
-        """A thousand at a time: others write in between."""
-        young = f"SELECT min(number) FROM {table} WHERE family = :family AND time BETWEEN :limit AND :now"
-        old = f"family = :family AND time < :limit AND number < coalesce(({young}), number + 1)"
-        chosen = f"SELECT number FROM {table} WHERE {old} ORDER BY number LIMIT {AT_ONCE}"
-        pruned = gone = self._execute(f"DELETE FROM {table} WHERE number IN ({chosen})", asked)
-        while gone == AT_ONCE:
-            pruned += (gone := self._execute(f"DELETE FROM {table} WHERE number IN ({chosen})", asked))
+        """Chosen while others write, and deleted a thousand at a time: others write in between."""
+        young = f"SELECT number FROM {table} WHERE family = :family AND time BETWEEN :limit AND :now ORDER BY number LIMIT 1"
+        (first,) = next(self._selected(young, asked), (LAST,))
+        old, pruned, asked = "family = :family AND time < :limit AND number", 0, {**asked, "first": first}
+        chosen = f"SELECT max(number) FROM (SELECT number FROM {table} WHERE {old} < :first ORDER BY number LIMIT {AT_ONCE}) AS chosen"
+        while (last := next(self._selected(chosen, asked), (None,))[0]) is not None:
+            pruned += self._execute(f"DELETE FROM {table} WHERE {old} <= :last", {**asked, "last": last})
         return pruned
 
     def forget(self, name: str) -> int:
-        """Forget the rows of this id, or what was sent by this SHA-256, such as faults() names; how many there were."""
+        """Forget the rows of this id and what was sent for them alone, or what was sent by this SHA-256, such as faults() names.
+
+        How many rows and inputs of this name there were.
+        """
         named = {"name": name}
         rows = sum(self._execute(f"DELETE FROM {table} WHERE id = :name", named) for table in KINDS)
-        return rows + self._execute("DELETE FROM inputs WHERE sha256 = :name", named)
+        sent = self._execute("DELETE FROM inputs WHERE sha256 = :name", named)
+        self._sweep()
+        return rows + sent
+
+    def _sweep(self) -> None:
+        """Forget inputs that no prediction names, chosen while others write.
+
+        PostgreSQL's writers do not take turns: an input that is being named just then would be gone, were it not for the lock.
+        """
+        unnamed = "NOT EXISTS (SELECT 1 FROM predictions WHERE predictions.input = inputs.sha256)"
+        chosen = [sha256 for (sha256,) in self._selected(f"SELECT sha256 FROM inputs WHERE {unnamed}", {})]
+        for begin in range(0, len(chosen), AT_ONCE):
+            with databases.writing(self._written) as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.exec_driver_sql("LOCK TABLE inputs IN SHARE ROW EXCLUSIVE MODE")
+                some = tuple(chosen[begin : begin + AT_ONCE])
+                places = ", ".join([_place(connection)] * len(some))
+                connection.exec_driver_sql(f"DELETE FROM inputs WHERE {unnamed} AND sha256 IN ({places})", some)
 
     def _execute(self, words: str, values: Row) -> int:
         from sqlalchemy import text
@@ -169,13 +192,20 @@ class Store:
         """How a challenger's answers compare with the champion's, digests both.
 
         {"samples", "agreement": share of them, "champion_ms" and "challenger_ms": means, "confidence": the challenger's mean}; all
-        but `samples` None where there is no sample, `confidence` also where no answer has one.
+        but `samples` None where there is no sample, `confidence` also where no answer has one. Who asks again and again is told what
+        was found the last time, as long as the first and the last comparison are the same.
         """
-        figures = ("avg(CASE WHEN agrees THEN 1.0 ELSE 0.0 END)", "avg(champion_milliseconds)", "avg(milliseconds)", "avg(confidence)")
-        pair = "family = :family AND champion = :champion AND challenger = :challenger"
-        words = f"SELECT count(*), {', '.join(figures)} FROM comparisons WHERE {pair}"
         asked = {"family": family, "champion": champion, "challenger": challenger}
-        samples, *means = next(self._selected(words, asked), (0, None, None, None, None))
+        chosen = "FROM comparisons WHERE family = :family AND champion = :champion AND challenger = :challenger"
+        ends = next(self._selected(f"SELECT (SELECT min(number) {chosen}), (SELECT max(number) {chosen})", asked), None)
+        known = (*asked.values(), ends)
+        if self._agreed[0] != known:
+            self._agreed = known, self._agreement(chosen, asked)
+        return self._agreed[1]
+
+    def _agreement(self, chosen: str, asked: Row) -> Row:
+        figures = ("avg(CASE WHEN agrees THEN 1.0 ELSE 0.0 END)", "avg(champion_milliseconds)", "avg(milliseconds)", "avg(confidence)")
+        samples, *means = next(self._selected(f"SELECT count(*), {', '.join(figures)} {chosen}", asked), (0, None, None, None, None))
         told = (None if mean is None else float(mean) for mean in means)
         return {"samples": int(samples), **dict(zip(("agreement", "champion_ms", "challenger_ms", "confidence"), told, strict=True))}
 
@@ -219,7 +249,7 @@ class Store:
         from sqlalchemy import inspect
 
         engine = self._engine
-        if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        if engine.dialect.name == "sqlite" and self._file is None:
             yield None
             return
         with databases.reading(engine) as connection:
@@ -228,24 +258,45 @@ class Store:
     # The database
 
     @cached_property
-    def _engine(self) -> "Engine":
+    def _opened(self) -> "Engine":
         made = databases.engine(self.address)
         if made.dialect.name == "sqlite":
             databases.each(made, _prepared)
         return made
 
-    @cached_property
+    @property
+    def _engine(self) -> "Engine":
+        """Let go of a file that was taken away or replaced since: SQLite would go on with it, and nobody would find what it writes."""
+        file = _file(self._opened.url)
+        if file != self._file:
+            self._opened.dispose()
+            self._file, self._migrated = file, False
+        return self._opened
+
+    @property
     def _written(self) -> "Engine":
         """The same, once its tables are there."""
-        databases.migrate(self._engine, MIGRATIONS)
-        if self._engine.dialect.name == "sqlite":
-            databases.read_beside_writing(self._engine)
-        return self._engine
+        engine = self._engine
+        if not self._migrated:
+            databases.migrate(engine, MIGRATIONS)
+            if engine.dialect.name == "sqlite":
+                databases.read_beside_writing(engine)
+            self._file, self._migrated = _file(engine.url), True
+        return engine
 
     def close(self) -> None:
         """Let go of all connections: a SQLite file then is whole by itself, without its write-ahead log."""
-        if "_engine" in self.__dict__:
-            self._engine.dispose()
+        if "_opened" in self.__dict__:
+            self._opened.dispose()
+
+
+def _file(address: "URL") -> tuple[int, int] | None:
+    """Which file stands at the path of a SQLite database: its device and number; None where there is none. Raises NoDatabase."""
+    if address.drivername == "sqlite":
+        with databases.reaching(address), suppress(FileNotFoundError, NotADirectoryError):
+            found = Path(address.database or "").stat()
+            return found.st_dev, found.st_ino
+    return None
 
 
 def _prepared(connection: Any) -> None:
@@ -301,9 +352,13 @@ def _insert_inputs(connection: "Connection", inputs: Mapping[str, bytes]) -> Non
 
 def _insert_values(connection: "Connection", table: str, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
     """Many rows in one statement: one by one the interpreter is given back for each, and waited for under load."""
-    place = "?" if connection.dialect.name == "sqlite" else "%s"
-    places = f"({', '.join([place] * len(names))})"
+    places = f"({', '.join([_place(connection)] * len(names))})"
     for begin in range(0, len(values), AT_ONCE):
         some = values[begin : begin + AT_ONCE]
         words = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * len(some))} ON CONFLICT DO NOTHING"
         connection.exec_driver_sql(words, tuple(chain.from_iterable(some)))
+
+
+def _place(connection: "Connection") -> str:
+    """What stands for a bound value in the driver's SQL."""
+    return "?" if connection.dialect.name == "sqlite" else "%s"

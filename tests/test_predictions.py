@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from pipelines import configs, databases, folders, predictions
 from pipelines.predictions import Row, Store
@@ -206,6 +206,74 @@ def test_a_clock_that_jumps_back_makes_nothing_old(store: Store) -> None:
     assert [found["id"] for found in store.rows()] == [row(number)["id"] for number in (1, 2, 3, 4)]
     Store(store.address, clock=lambda: NOW + 15 * DAY).prune("digits", days=30)
     assert [found["id"] for found in store.rows()] == [row(number)["id"] for number in (3, 4)]
+
+
+def test_what_is_forgotten_takes_what_was_sent_for_it_along(store: Store) -> None:
+    store.add([row(1), row(2, input="a" * 64)], {"a" * 64: b"of the second alone", row(1)["input"]: SENT})
+    assert store.forget(row(2)["id"]) == 1
+    assert (store.input("a" * 64), store.input(row(1)["input"])) == (None, SENT)
+    assert store.forget(row(1)["input"]) == 1
+    assert store.input(row(1)["input"]) is None
+
+
+def test_an_input_that_is_being_named_is_not_forgotten(postgres: str) -> None:
+    """A server's writers do not take turns: one names what was sent before, and is not done, when another looks for what nobody names."""
+    store, other = Store(postgres), Store(postgres, clock=lambda: NOW)
+    store.add([], {row(1)["input"]: SENT})
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'inputs'::regclass")
+    with ThreadPoolExecutor(1) as pool:
+        with databases.writing(store._written) as connection:
+            predictions._insert(connection, "predictions", [row(1)])
+            predictions._insert_inputs(connection, {row(1)["input"]: SENT})
+            pruned = pool.submit(other.prune, "digits", 30)
+            with databases.reading(databases.engine(postgres)) as look:
+                assert until(lambda: pruned.done() or look.execute(waits).scalar_one() == 1)
+        pruned.result(60)
+    assert store.input(row(1)["input"]) == SENT
+
+
+def test_neither_what_is_old_nor_how_a_challenger_compares_is_looked_for_in_every_row(tmp_path: Path) -> None:
+    store, asked = Store(f"sqlite:///{tmp_path}/predictions.db", clock=lambda: NOW), list[tuple[str, Any]]()
+    old, pair = predictions.moment(NOW - 31 * DAY), ("digits", "b" * 64, "e" * 64)
+    store.add([row(1, time=old), row(2)], {"a" * 64: b"of nobody", row(1)["input"]: SENT})
+    store.compare([compared(1, time=old), compared(2)])
+    event.listen(store._engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+    assert (store.agreement(*pair)["samples"], store.prune("digits", 30), store.agreement(*pair)["samples"]) == (2, 1, 1)
+    with closing(sqlite3.connect(tmp_path / "predictions.db")) as connection:
+        words = [(one, values) for one, values in asked if one.startswith(("SELECT", "DELETE"))]
+        plans = [line[3] for one, values in words for line in connection.execute(f"EXPLAIN QUERY PLAN {one}", values)]
+    assert any(line.startswith("SEARCH predictions USING") for line in plans)
+    assert [line for line in plans if line.startswith(("SCAN predictions", "SCAN comparisons"))] == []
+
+
+def test_the_figures_of_a_challenger_are_not_computed_again_where_nothing_was_added(store: Store) -> None:
+    asked, pair = list[str](), ("digits", "b" * 64, "e" * 64)
+    store.compare([compared(1), compared(2)])
+    event.listen(store._engine, "before_cursor_execute", lambda *told: asked.append(told[2]) if "avg(" in told[2] else None)
+    assert store.agreement(*pair) == store.agreement(*pair)
+    assert len(asked) == 1
+    store.compare([compared(3)])
+    assert (store.agreement(*pair)["samples"], len(asked)) == (3, 2)
+
+
+def test_a_file_that_is_taken_away_or_replaced_is_let_go_of(tmp_path: Path) -> None:
+    """By each that writes it, and whatever of it was left behind."""
+    path = tmp_path / "predictions.db"
+    one, other, kept = Store(f"sqlite:///{path}"), Store(f"sqlite:///{path}"), Store(f"sqlite:///{tmp_path}/kept.db")
+    one.add([row(1)])
+    other.add([row(2)])
+    path.unlink()
+    assert list(one.rows()) == []
+    other.add([row(3)])
+    one.add([row(4)])
+    assert [found["id"] for found in Store(one.address).rows()] == [row(3)["id"], row(4)["id"]]
+    assert list(one.faults()) == []
+    kept.add([row(5)])
+    for store in (one, other, kept):
+        store.close()
+    (tmp_path / "kept.db").replace(path)
+    one.add([row(6)])
+    assert [found["id"] for found in other.rows()] == [row(5)["id"], row(6)["id"]]
 
 
 def test_several_processes_write_one_file(tmp_path: Path) -> None:

@@ -41,4 +41,6 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(64), nullable=False),
     )
     op.create_index("ux_comparisons", "comparisons", ["id", "challenger"], unique=True)
-    op.create_index("ix_comparisons_pair", "comparisons", ["family", "champion", "challenger"])
+    op.create_index("ix_comparisons_pair", "comparisons", ["family", "champion", "challenger", "number"])
+    for table in ("predictions", "comparisons"):
+        op.create_index(f"ix_{table}_family", table, ["family", "number"])
