@@ -39,7 +39,8 @@ def served(lines: list[Line], span: Span) -> list[dict[str, Any]]:
     """Which versions stood in a span, oldest first, each with all that was decided while it stood.
 
     {"version", "since", "until": None where it still stands, "promotion": the line that made it, "decision": the line by which it
-    stood, "ended": the decision that ended it or None, "refused" and "challenges": the lines in between}. Order is by `seq`, so that
+    stood, "ended": the decision that ended it or None, "refused": the lines in between, "challenges": those, and before them the
+    one that stood already}. Order is by `seq`, so that
     two decisions of one second, or of a clock that jumped back, stand as they were made.
     """
     return [period for period in periods(lines) if period["since"] <= span.last and (period["until"] or "9") > span.first]
@@ -61,8 +62,20 @@ def _period(promoted: dict[int, Line], lines: list[Line], decision: Line, ended:
         "decision": decision,
         "ended": ended,
         "refused": [line for line in between if line["event"] == "refuse"],
-        "challenges": [line for line in between if line["event"] == "challenge"],
+        "challenges": [
+            *([still] if (still := ledger.challenger(lines[: decision["seq"]])) else []),
+            *(line for line in between if line["event"] == "challenge"),
+        ],
     }
+
+
+def refused_before(lines: list[Line], span: Span) -> list[Line]:
+    """What was refused before anything stood, up to the end of a span that begins there."""
+    first = next(iter(ledger.decisions(lines)), None)
+    if first and first["time"] <= span.first:
+        return []
+    before = lines[: first["seq"] - 1] if first else lines
+    return [line for line in before if line["event"] == "refuse" and line["time"] <= span.last]
 
 
 def span_of(at: str, lines: list[Line]) -> Span:
@@ -90,7 +103,7 @@ def all_of(family: str, lines: list[Line]) -> Table:
         event = Text(WORDS.get(line["event"]) or str(line["event"]), COLOURS.get(line["event"], ""))
         model = f"{line.get('candidate') or 'none'}\n{str(line.get('digest') or '')[:12]}"
         stands = str(line["version"] or "nothing")
-        table.add_row(str(line["seq"]), line["time"], event, model, stands, Text("\n".join(why(line))))
+        table.add_row(str(line["seq"]), line["time"], event, model, stands, Text("\n".join([*why(line), *_clock(line)])))
     return table
 
 
@@ -99,14 +112,25 @@ def why(line: Line) -> list[str]:
     return [str(reason) for reason in line.get("reasons", [])]
 
 
+def _clock(line: Line) -> list[str]:
+    """Where the line could not have the time that its machine's clock said."""
+    return [f"the clock was ahead when a line before was written: at this one it said {line['clock']}"] if "clock" in line else []
+
+
+def _refused(line: Line) -> str:
+    """A refusal with every condition that failed: the line has those first."""
+    return f"Refused at {line['time']}, {line['candidate']}: {'; '.join(why(line)[: len(line.get('failed', [1]))])}."
+
+
 def told(family: str, at: str, lines: list[Line], span: Span) -> list[str]:
     """What served in a span, and why, in sentences."""
+    early = [_refused(line) for line in refused_before(lines, span)]
     found = served(lines, span)
     if not found:
         first = next(iter(ledger.decisions(lines)), None)
         later = f"version 1 was promoted at {first['time']}" if first else f"no version has been promoted. `make train family={family}`"
-        return [f"{family} at {at}: nothing served; {later}."]
-    return [words for period in found for words in _told(family, at, period)]
+        return [f"{family} at {at}: nothing served; {later}.", *early]
+    return [*early, *(words for period in found for words in _told(family, at, period))]
 
 
 def _told(family: str, at: str, period: dict[str, Any]) -> list[str]:
@@ -116,11 +140,12 @@ def _told(family: str, at: str, period: dict[str, Any]) -> list[str]:
     return [
         f"{family} at {at}: version {period['version']} ({line['candidate']}), from {period['since']}{until}.",
         f"digest {line['digest'][:12]}, data {line['data'][:12]}, commit {str(line['commit'])[:12]}; line {decision['seq']} of the ledger.",
+        *(f"Of line {decision['seq']}: {words}." for words in _clock(decision)),
         *back,
         f"Promoted at {line['time']}, because:",
         *(f"  {reason}" for reason in why(line)),
         *([f"Ended by line {ended['seq']}: {'; '.join(why(ended))}."] if ended else []),
-        *(f"Refused at {other['time']}, {other['candidate']}: {'; '.join(why(other)[:1])}." for other in period["refused"]),
+        *map(_refused, period["refused"]),
         *(f"Challenger at {other['time']}, {other['candidate']}: {'; '.join(why(other))}." for other in period["challenges"]),
         f"Walk back to the data: make lineage of={family}@v{period['version']}",
     ]
@@ -145,7 +170,9 @@ def show(family: str, at: str | None, lines: list[Line]) -> None:
 def as_json(family: str, at: str | None, lines: list[Line], against: list[Contradiction]) -> dict[str, Any]:
     """The same for programs."""
     span = span_of(at, lines) if at else None
-    found = {"at": span._asdict(), "served": served(lines, span)} if span else {"lines": lines}
+    found = (
+        {"at": span._asdict(), "served": served(lines, span), "refused_before": refused_before(lines, span)} if span else {"lines": lines}
+    )
     return {"family": family, **found, "contradictions": [{**told._asdict(), "path": str(told.path)} for told in against]}
 
 

@@ -6,26 +6,28 @@ champion; "refuse" (the gate stayed closed) and "challenge" (a challenger was se
 what stands after the line: null where nothing does.
 """
 
+import argparse
 import itertools
 import json
 import os
-import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import folders
+from pipelines import errors, folders, git
 
 ROOT = Path("registry")
 CHANGE = ("promote", "rollback")  # events that change the champion
 STAMPS = Path("mlruns", "reconciled")  # <family>.json: the head that everything was last made to follow
-WITNESSES = {  # what else names lines of a ledger: file -> where in it a line, or the hash of one, stands
+FOLLOWERS = {  # what reconcile moves, and names lines of a ledger: file -> where in it a line, or the hash of one, stands
     ".store/champions/{family}.json": ("promotion", "decision"),
     ".store/challengers/{family}.json": ("challenge",),
     f"{STAMPS}/{{family}}.json": ("head",),
-    "released/{family}/release.json": ("hash",),
 }
+WITNESSES = {**FOLLOWERS, "released/{family}/release.json": ("hash",)}
+LOST = Path(".store", "lost")  # <family>.json: {hash: line} of what the ledger has lost, kept before everything follows it as it is
 Line = dict[str, Any]
 
 
@@ -77,7 +79,8 @@ def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
         if fault:
             raise AlteredLedger(
                 f"{file}, line {number}, {fault}. "
-                f"Put the file back with `git checkout {file}`; decisions are added with `make promote` and `make rollback` only."
+                f"`make verify family={file.stem}` says how to put it right and keep what was decided since; "
+                "decisions are added with `make promote` and `make rollback` only."
             )
         previous = own
         yield line
@@ -118,7 +121,7 @@ def _next(family: str, event: str, key: str, facts: dict[str, Any], lines: list[
     line = {
         "seq": len(lines) + 1,
         "previous": lines[-1]["hash"] if lines else None,
-        "time": _time(lines),
+        **_time(lines),
         "event": event,
         "family": family,
         "version": len(versions(lines)) + 1 if event == "promote" else standing and standing["version"],
@@ -128,10 +131,10 @@ def _next(family: str, event: str, key: str, facts: dict[str, Any], lines: list[
     return {**line, "hash": folders.hash_of(line)}
 
 
-def _time(lines: list[Line]) -> str:
-    """Now, in UTC; where the clock has jumped back, the time of the line before: `seq` is the order, and time never goes against it."""
+def _time(lines: list[Line]) -> dict[str, str]:
+    """Now, in UTC; where the clock is behind the line before, that one's time, and `clock` is what the clock says: time never goes back."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return max(now, lines[-1]["time"]) if lines else now
+    return {"time": lines[-1]["time"], "clock": now} if lines and now < lines[-1]["time"] else {"time": now}
 
 
 def _written(file: Path, line: Line) -> Line:
@@ -197,7 +200,8 @@ def rolled_back(lines: list[Line]) -> dict[str, int]:
     gone: dict[str, int] = {}
     for before, line in itertools.pairwise(decisions(lines)):
         if line["event"] == "rollback":
-            gone[before["digest"]] = before["version"]
+            forward = line["version"] > before["version"]
+            gone |= {} if forward else {before["digest"]: before["version"]}
             gone.pop(line["digest"], None)
     return gone
 
@@ -215,22 +219,28 @@ def witnesses(family: str) -> list[Contradiction]:
 
 def _committed(family: str) -> list[Line]:
     """The ledger's lines in git's last commit; none where there is no git, no commit, or no such file in it."""
-    words = ["git", "show", f"HEAD:./{path(family).as_posix()}"]
-    found = subprocess.run(words, capture_output=True, check=False)
-    return [_parsed(text) for text in found.stdout.splitlines()] if found.returncode == 0 else []
+    found = git.says("show", f"HEAD:./{path(family).as_posix()}") or b""
+    return [_parsed(text) for text in found.splitlines()]
 
 
-def _named(family: str) -> Iterator[tuple[Path, str, Line]]:
-    """(file, key, line) for every line that another file names; of some the hash alone."""
-    for pattern, keys in WITNESSES.items():
+def _named(family: str, places: dict[str, tuple[str, ...]] = WITNESSES) -> Iterator[tuple[Path, Line]]:
+    """(file, line) for every line that another file names; of some the hash alone."""
+    for line in _kept(family).values():
+        yield LOST / f"{family}.json", line
+    for pattern, keys in places.items():
         place = Path(pattern.format(family=family))
-        try:
-            told = _parsed(place.read_bytes())
-        except FileNotFoundError:
-            continue
-        for key in keys:
-            named = told.get(key)
-            yield place, key, named if isinstance(named, dict) else {"hash": named}
+        told = _read(place)
+        for named in (told.get(key) for key in keys):
+            yield place, named if isinstance(named, dict) else {"hash": named}
+
+
+def _read(place: Path) -> Line:
+    """A JSON object; an empty one where there is none."""
+    return _parsed(place.read_bytes()) if place.is_file() else {}
+
+
+def _kept(family: str) -> dict[str, Line]:
+    return _read(LOST / f"{family}.json")
 
 
 def _against_git(family: str, committed: list[Line], lines: list[Line]) -> Iterator[Contradiction]:
@@ -238,17 +248,19 @@ def _against_git(family: str, committed: list[Line], lines: list[Line]) -> Itera
     for number, was in enumerate(committed, 1):
         if len(lines) < number or was.get("hash") != lines[number - 1]["hash"]:
             words = f"line {number} of git's last commit, {_told(was)}, is gone or another"
-            yield Contradiction(path(family), words, f"git checkout {path(family)}")
+            yield Contradiction(path(family), words, f"cp {path(family)} {path(family)}.broken && git checkout HEAD -- {path(family)}")
             return
 
 
-def _against(family: str, named: list[tuple[Path, str, Line]], lines: list[Line]) -> Iterator[Contradiction]:
+def _against(family: str, named: list[tuple[Path, Line]], lines: list[Line]) -> Iterator[Contradiction]:
     known = {None, *(line["hash"] for line in lines)}
-    for (place, name), (key, lost) in {(place, lost.get("hash")): (key, lost) for place, key, lost in named}.items():
+    for (place, name), lost in {(place, line.get("hash")): line for place, line in named}.items():
         if name not in known:
-            other = f"(where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`)"
-            words = f"names the line {_told(lost)}, which {path(family)} does not hold {other}"
-            yield Contradiction(place, words, _repair(place, key, lost, family, lines))
+            kept = place == LOST / f"{family}.json"
+            gone = f"to let it go for good: `rm -f {place}`"
+            other = f"where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`"
+            words = f"names the line {_told(lost)}, which {path(family)} does not hold ({gone if kept else other})"
+            yield Contradiction(place, words, _repair(lost, family, lines))
 
 
 def _told(line: Line) -> str:
@@ -257,9 +269,59 @@ def _told(line: Line) -> str:
     return f"{str(line.get('hash'))[:12]}{more}"
 
 
-def _repair(place: Path, key: str, lost: Line, family: str, lines: list[Line]) -> str:
-    """The command that adds the lost line, where the witness holds it and it is the very next one; else the one that finds its commit."""
-    if "seq" in lost and lost["previous"] == (lines[-1]["hash"] if lines else None):
-        code = f"import json; from pipelines import folders; print(folders.canonical(json.load(open('{place}'))['{key}']))"
-        return f'python -c "{code}" >> {path(family)}'
+def _repair(lost: Line, family: str, lines: list[Line]) -> str:
+    """The command that adds the lost line, where it is whole and the very next one; else the one that finds its commit."""
+    if _fits(lost, lines):
+        return f"python -m pipelines.ledger --family {family}"
     return f"git log --all --oneline -S{lost['hash']} -- {path(family)}"
+
+
+def _fits(line: Line, lines: list[Line]) -> bool:
+    """Is this line, just as it was written, the very next one?"""
+    own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
+    before = lines[-1]["hash"] if lines else None
+    return (line.get("hash"), line.get("previous"), line.get("seq")) == (own, before, len(lines) + 1)
+
+
+def keep_lost(family: str) -> None:
+    """Keep what the pointers and the stamp name and neither the ledger nor any commit holds, before they are made to follow the ledger."""
+    named = [line for _, line in _named(family, FOLLOWERS)]
+    known = {None, *(line["hash"] for line in read(family))}
+    lost: dict[str, Line] = {}
+    for line in named:
+        if line.get("hash") not in known and "seq" not in lost.get(line["hash"], {}):
+            lost[line["hash"]] = line
+    lost = {name: line for name, line in lost.items() if not git.says("log", "--all", "--format=%h", f"-S{name}", "--", str(path(family)))}
+    if lost:
+        folders.write_json(LOST / f"{family}.json", lost)
+    else:
+        (LOST / f"{family}.json").unlink(missing_ok=True)
+
+
+def restore(family: str) -> list[Line]:
+    """Append again what was lost and whoever saw it holds whole, as far as each line is the very next one; return what came back."""
+    ROOT.mkdir(exist_ok=True)
+    back: list[Line] = []
+    with folders.locked(ROOT / ".lock"):
+        named = [line for _, line in _named(family)]
+        while line := next((line for line in named if _fits(line, read(family))), None):
+            back.append(_written(path(family), line))
+    return back
+
+
+def main() -> None:
+    """Put back the last lines of a ledger that are lost and that the pointers, or .store/lost, still hold."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--family", required=True)
+    family = parser.parse_args().family
+    with errors.printed_once():
+        for line in restore(family):
+            print(f"{path(family)}: line {line['seq']}, {_told(line)}, is back. `make ui` or `make serve family={family}` follows it.")
+        left = witnesses(family)
+    for found in left:
+        print(f"{found.path}: {found.words}.\n  {found.repair}", file=sys.stderr)
+    sys.exit(bool(left))
+
+
+if __name__ == "__main__":
+    main()

@@ -21,7 +21,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, families, folders, graphs, ledger, manifests, records, registry, stores, tracking
+from pipelines import cards, errors, families, folders, git, graphs, ledger, manifests, records, registry, stores, tracking
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"
@@ -103,11 +103,11 @@ def version(of: str) -> Line:
 
 def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
     """Put the commit's code there, or the present one where the commit is not in this clone; say which, and what differs."""
-    archive = subprocess.run(["git", "archive", str(commit), "--", *CODE], capture_output=True, check=False)
+    archive = git.says("archive", str(commit), "--", *CODE)
     for name in CODE:
         shutil.rmtree(place / name, ignore_errors=True)
-    if archive.returncode == 0:
-        with tarfile.open(fileobj=BytesIO(archive.stdout)) as packed:
+    if archive is not None:
+        with tarfile.open(fileobj=BytesIO(archive)) as packed:
             packed.extractall(place, filter="data")
         words = f"commit {commit}"
     else:

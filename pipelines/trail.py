@@ -5,13 +5,12 @@ are read in place.
 """
 
 import hashlib
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, copies, folders, ingested, ledger, manifests, outputs, records, runs, stores
+from pipelines import cards, copies, folders, git, ingested, ledger, manifests, outputs, records, runs, stores
 from pipelines.copies import Copy
 from pipelines.ledger import Line
 
@@ -190,7 +189,7 @@ def _configuration(line: Line) -> tuple[str, Facts]:
 def _commit(line: Line) -> tuple[str, Facts]:
     if not line["commit"]:
         raise outputs.NotHere("trained outside git: no commit is known. Commit before you train.")
-    subject = _git("show", "-s", "--format=%h %cs %s", line["commit"])
+    subject = git.says("show", "-s", "--format=%h %cs %s", line["commit"])
     if subject is None:
         raise outputs.NotHere(f"{line['commit']} is not in this clone. `git fetch --unshallow`, or fetch the branch it is on.")
     return subject.decode().strip() + (" (with uncommitted changes: see code)" if line.get("dirty") else ""), {"commit": line["commit"]}
@@ -199,7 +198,7 @@ def _commit(line: Line) -> tuple[str, Facts]:
 def _code(line: Line) -> tuple[str, Facts]:
     """Every module that the training imported, held against the commit."""
     code, commit = _model(line).read(records.RECORD)["code"], line["commit"]
-    if _git("cat-file", "-e", f"{commit}^{{commit}}") is None:
+    if git.says("cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise outputs.NotHere(f"commit {commit} is not in this clone")
     changed = [path for path, sha256 in _committed(commit, list(code)).items() if sha256 != code[path]]
     if changed:
@@ -211,7 +210,7 @@ def _code(line: Line) -> tuple[str, Facts]:
 
 def _committed(commit: str, paths: list[str]) -> dict[str, str | None]:
     """{path: SHA-256 of the file in a commit, or None}, asked of git at once."""
-    answers = _git("cat-file", "--batch", given="".join(f"{commit}:{path}\n" for path in paths).encode()) or b""
+    answers = git.says("cat-file", "--batch", given="".join(f"{commit}:{path}\n" for path in paths).encode()) or b""
     found: dict[str, str | None] = {}
     for path in paths:
         head, _, answers = answers.partition(b"\n")
@@ -219,15 +218,6 @@ def _committed(commit: str, paths: list[str]) -> dict[str, str | None]:
         found[path] = None if size is None else hashlib.sha256(answers[:size]).hexdigest()
         answers = answers if size is None else answers[size + 1 :]
     return found
-
-
-def _git(*words: str, given: bytes = b"") -> bytes | None:
-    """What git says; None where it refuses, or is not installed."""
-    try:
-        done = subprocess.run(["git", *words], input=given, capture_output=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def data(line: Line) -> tuple[str, Facts]:

@@ -7,14 +7,13 @@ good copy of it; and `Fault`s, for what shows before anything is hashed. A file 
 import json
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from pipelines import cards, families, folders, hashing, ledger, manifests, outputs, stores, sums
+from pipelines import cards, families, folders, git, hashing, ledger, manifests, outputs, stores, sums
 
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 FOLDER = re.compile(r"[0-9a-f]{32}\.dir")
@@ -273,19 +272,11 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
 
 def committed(path: Path) -> bytes:
     """What git's last commit holds of a file; nothing where there is no such file, no commit or no git."""
-    try:
-        done = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False)
-    except FileNotFoundError:
-        return b""
-    return done.stdout if done.returncode == 0 else b""
+    return git.says("show", f"HEAD:./{path}") or b""
 
 
 def in_git(*places: Path) -> dict[Path, str]:
     """{file: git's name of its content} in the last commit, below these places; empty where there is no git."""
-    words = ["git", "ls-tree", "-r", "-z", "HEAD", "--", *map(str, places)]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return {}
-    rows = (row.partition("\t") for row in done.stdout.split("\0") if row)
+    listed = git.says("ls-tree", "-r", "-z", "HEAD", "--", *map(str, places)) or b""
+    rows = (row.partition("\t") for row in listed.decode().split("\0") if row)
     return {Path(name): facts.split()[2] for facts, _, name in rows}

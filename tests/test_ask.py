@@ -112,4 +112,4 @@ def test_an_altered_ledger_serves_nothing(champion: Path) -> None:
     done = ask(module="serving")
     assert done.returncode == 1
     assert "AlteredLedger" in done.stderr
-    assert "git checkout registry/digits.jsonl" in done.stderr
+    assert "make verify family=digits" in done.stderr

@@ -293,7 +293,7 @@ def test_a_prediction_store_that_is_away_stops_no_walk(champion: dict[str, Any],
 def test_an_altered_ledger_stops_the_walk(champion: dict[str, Any]) -> None:
     path = ledger.path("digits")
     path.write_text(path.read_text().replace("digits-adam", "digits-sgd"))
-    with pytest.raises(ledger.AlteredLedger, match="git checkout"):
+    with pytest.raises(ledger.AlteredLedger, match="make verify"):
         lineage.walk("digits@v1")
 
 
