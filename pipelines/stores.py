@@ -145,11 +145,9 @@ def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
     except FileNotFoundError:
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
-        raise NoChampion(f"{path} cannot be read ({fault}). {_anew(family, path)}") from fault
+        raise NoChampion(f"{path} cannot be read ({fault}). {_anew(path)}") from fault
     if not as_written:
-        raise NoChampion(
-            f"{path} is not what was written: its sum, or the version and digest in its tag, are others. {_anew(family, path)}"
-        )
+        raise NoChampion(f"{path} is not what was written: its sum, or the version and digest in its tag, are others. {_anew(path)}")
     return pointer
 
 
@@ -160,8 +158,8 @@ def _agrees(family: str, pointer: Pointer) -> bool:
     return pointer["tag"] == named or (model["version"] is None and isinstance(pointer["tag"], str))
 
 
-def _anew(family: str, path: Path) -> str:
-    return f"Is {path.parent} this user's to read? If so, `make ui family={family}` writes it anew."
+def _anew(path: Path) -> str:
+    return f"Is {path.parent} this user's to read? If so, `make ui` writes it anew."
 
 
 def challenger(family: str) -> Pointer | None:

@@ -12,14 +12,23 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, families, folders, ledger, manifests, modelsigning, predictions, probes, stores
+from pipelines import configs, databases, families, folders, ledger, manifests, modelsigning, predictions, probes, stores, sums
 from serving import telemetry
 from serving.batches import Batches
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 0.2  # seconds between two looks at the pointer
-AGAIN = 30.0  # seconds after which a version that was refused is tried again
+SOON, LATER = 0.5, 30.0  # seconds after which a version that was refused is tried again: at first, then twice as long each time, at most
 Stamp = tuple[int, int, int] | None  # inode, bytes, nanoseconds
+REASONS: dict[type[Exception], str] = {
+    stores.NoChampion: "no pointer that can be followed",
+    stores.NotStored: "not in the store",
+    manifests.BrokenModel: "incomplete or altered",
+    modelsigning.Unsigned: "not signed",
+    modelsigning.BadSignature: "signed otherwise",
+    probes.NotAsExpected: "answers its example otherwise",
+    databases.NoDatabase: "database away",
+}
 
 
 class Origin(BaseModel):
@@ -41,13 +50,17 @@ class Served(NamedTuple):
     batches: Batches
 
 
-class Refused(NamedTuple):
-    """A version that the pointer names, and that does not serve: why, its files when it was tried, and when that was (monotonic)."""
+class FailedLoad(NamedTuple):
+    """A version that the pointer names, and that does not serve: the fault in a word or two and in whole words, its files when it was
+    tried, when that was (monotonic), and for how many seconds it is left alone.
+    """
 
     pointer: stores.Pointer
+    reason: str
     why: str
     files: list[Stamp]
     tried: float
+    pause: float
 
 
 def settle(family: str) -> None:
@@ -81,7 +94,7 @@ class Champion:
 
     def __init__(self, family: str, beside: Callable[[Any], object] | None = None) -> None:
         self.family, self._beside = family, beside
-        self._refused: Refused | None = None
+        self._refused: FailedLoad | None = None
         self._read: tuple[Stamp, stores.Pointer] = None, {}
         self._served = self._first()
 
@@ -95,9 +108,12 @@ class Champion:
 
     @property
     def refused(self) -> dict[str, Any] | None:
-        """The version that the pointer names and that does not serve, and why: {"version", "why"}; None where it serves."""
-        refused = self._refused
-        return {"version": refused.pointer.get("model", {}).get("version"), "why": refused.why} if refused else None
+        """The version that the pointer names and that does not serve: {"version", "reason": a word or two for everybody, "why": the whole
+        words, in which a server's name may stand}; None where it serves.
+        """
+        if (refused := self._refused) is None:
+            return None
+        return {"version": refused.pointer.get("model", {}).get("version"), "reason": refused.reason, "why": refused.why}
 
     def _first(self) -> Served:
         """What the pointer names; a worker that begins anew beside others takes what they serve where that is refused."""
@@ -111,22 +127,34 @@ class Champion:
             return self._served
 
     def _watch(self) -> None:
+        """Whatever goes wrong with one look, the next one comes."""
         while True:
             time.sleep(INTERVAL)
-            self.look()
+            try:
+                self.look()
+            except Exception as fault:
+                with suppress(Exception):
+                    self._refuse({}, fault)
 
     def look(self) -> None:
         """Swap when the pointer has moved. A version that does not load, or answers its stored example otherwise, is refused, and the
-        old one serves on; it is tried again when its files have changed, and every now and then: a database may be back.
+        old one serves on; it is tried again when its files have changed, and after a while: a database may be back. Where only words of
+        the pointer are others, the model stays as it is.
         """
         try:
             pointer = self._pointed()
         except stores.NoChampion as absence:
             return self._refuse({}, absence)
-        if pointer == self._served.pointer:
+        if _same(pointer, self._served.pointer):
             self._refused = None
+            self._reworded(pointer)
         elif self._untried(pointer):
             self._try(pointer)
+
+    def _reworded(self, pointer: stores.Pointer) -> None:
+        if pointer != self._served.pointer:
+            self._served = self._served._replace(pointer=pointer)
+            _note(pointer)
 
     def _try(self, pointer: stores.Pointer) -> None:
         begun = time.monotonic()
@@ -147,8 +175,10 @@ class Champion:
     def _refuse(self, pointer: stores.Pointer, fault: Exception) -> None:
         """Keep why for whoever asks; the log has it once, however often it is tried."""
         known, why = self._refused, _why(fault)
-        self._refused = Refused(pointer, why, _files(pointer), time.monotonic())
-        if known is None or (known.pointer, known.why) != (pointer, why):
+        again = known is not None and known.pointer == pointer
+        pause = min(2 * known.pause, LATER) if known and again else SOON
+        self._refused = FailedLoad(pointer, _reason(fault), why, _files(pointer), time.monotonic(), pause)
+        if known is None or not again or known.why != why:
             standing = self._served.pointer["model"]["version"]
             logger.error("%s keeps serving version %s: the new one does not serve: %s", self.family, standing, why, exc_info=fault)
 
@@ -157,7 +187,7 @@ class Champion:
         refused = self._refused
         if refused is None or refused.pointer != pointer:
             return True
-        return refused.files != _files(pointer) or time.monotonic() - refused.tried > AGAIN
+        return refused.files != _files(pointer) or time.monotonic() - refused.tried > refused.pause
 
     def _pointed(self) -> stores.Pointer:
         """The pointer, read again when its file is another one. Raises NoChampion."""
@@ -175,14 +205,19 @@ def loaded(family: str, pointer: stores.Pointer, beside: Callable[[Any], object]
     folder = stores.location(pointer["tag"])
     modelsigning.check(folder)
     predictor = families.part(family, "predict").Predictor(folder)
-    _same(predictor.manifest["digest"], pointer)
+    _named(predictor.manifest["digest"], pointer)
     probes.check(predictor, folder)
     if beside:
         beside(predictor)
     return Served(predictor, pointer, Batches(predictor.predict, configs.serving(family).batch, family))
 
 
-def _same(digest: str, pointer: stores.Pointer) -> None:
+def _same(one: stores.Pointer, other: stores.Pointer) -> bool:
+    """Do both name the same model as the same version? Then only words around it differ."""
+    return (one["tag"], one["model"]["digest"]) == (other["tag"], other["model"]["digest"])
+
+
+def _named(digest: str, pointer: stores.Pointer) -> None:
     """What is answered must be what the answer names. Raises BrokenModel."""
     if digest != pointer["model"]["digest"]:
         raise manifests.BrokenModel(
@@ -207,6 +242,11 @@ def _note(pointer: stores.Pointer) -> None:
             folders.write_json(Path(place), pointer)
 
 
+def _reason(fault: Exception) -> str:
+    """In a word or two, for everybody."""
+    return next((reason for kind, reason in REASONS.items() if isinstance(fault, kind)), "does not load")
+
+
 def _why(fault: Exception) -> str:
     """In one line, without this machine's paths; of what is not ours with its kind."""
     ours = type(fault).__module__.partition(".")[0] in {"pipelines", "serving"}
@@ -215,9 +255,8 @@ def _why(fault: Exception) -> str:
 
 
 def _files(pointer: stores.Pointer) -> list[Stamp]:
-    """Of the model that a pointer names: another one when it was put there again, or its example or signature was."""
-    folder = stores.folder_of(pointer.get("tag", ""))
-    return [_stamp(folder / name) for name in (manifests.MANIFEST, probes.EXAMPLE, modelsigning.SIGNATURE)]
+    """Of the model that a pointer names, with all that lies beside it: others when any was put there again."""
+    return [_stamp(path) for path in sums.files(stores.folder_of(pointer["tag"]))] if pointer else []
 
 
 def _stamp(path: Path) -> Stamp:

@@ -16,8 +16,11 @@ from serving.champion import Champion, Origin
 READY = "/readyz"
 
 
-class Refused(BaseModel):
-    """A version that was to serve, and does not: the one before serves on. The number is null where the pointer names none."""
+class RefusedVersion(BaseModel):
+    """A version that was to serve, and does not: the one before serves on. The number is null where the pointer names none.
+
+    `why` is a word or two, since everybody may ask; the log and the page have the whole words.
+    """
 
     version: int | None
     why: str
@@ -28,7 +31,7 @@ class Health(BaseModel):
 
     status: str
     model: Origin
-    refused: Refused | None
+    refused: RefusedVersion | None
 
 
 def mount(app: FastAPI) -> None:
@@ -59,4 +62,5 @@ def _told(app: FastAPI) -> JSONResponse:
 
 
 def _said(status: str, model: dict[str, Any] | None, refused: dict[str, Any] | None) -> dict[str, Any]:
-    return {"status": status, "model": model, "refused": refused}
+    told = {"version": refused["version"], "why": refused["reason"]} if refused else None
+    return {"status": status, "model": model, "refused": told}

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from starlette.requests import Request
 
+from pipelines import stores
 from pipelines.families.digits.picture import Convention
 from serving import bodies, endpoints, problems
 from tests import asked
@@ -219,7 +220,8 @@ def test_a_moved_pointer_is_followed_while_requests_are_answered(service: Servic
 
 
 def test_a_pointer_to_a_model_that_is_not_stored_leaves_the_old_one_serving(service: Service) -> None:
-    missing = {"tag": "digits:v3-0123456789ab", "model": {**service.pointers[1]["model"], "version": 3}}
+    model = {**service.pointers[1]["model"], "version": 3}
+    missing = {"tag": stores.tagged("digits", 3, model["digest"]), "model": model}
     service.point(missing)
     try:
         assert until(lambda: "digits keeps serving version 1" in service.log()), service.log()

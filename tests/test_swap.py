@@ -14,8 +14,10 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
 
-from pipelines import configs, families, manifests, probes, stores
+from pipelines import configs, databases, families, manifests, probes, stores
 from serving import champion, direct, health
 from serving.champion import Champion
 from tests.conftest import network
@@ -147,13 +149,13 @@ def with_half_an_example(folder: Path) -> None:
     (folder / probes.EXAMPLE).write_bytes((folder / probes.EXAMPLE).read_bytes()[:200])
 
 
-FAULTS: dict[Callable[[Path], None], str] = {
-    truncated: "model.onnx is missing or altered",
-    shutil.rmtree: "not in the model store",
-    another: "has the digest",
-    without_example: "cannot be read",
-    with_half_an_example: "cannot be read",
-    with_another_example: "does not answer its stored example",
+FAULTS: dict[Callable[[Path], None], tuple[str, str]] = {  # the whole words, and those for everybody
+    truncated: ("model.onnx is missing or altered", "incomplete or altered"),
+    shutil.rmtree: ("not in the model store", "not in the store"),
+    another: ("has the digest", "incomplete or altered"),
+    without_example: ("cannot be read", "answers its example otherwise"),
+    with_half_an_example: ("cannot be read", "answers its example otherwise"),
+    with_another_example: ("does not answer its stored example", "answers its example otherwise"),
 }
 
 
@@ -169,7 +171,8 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
         followed.look()
     assert followed.served.pointer == pointers[1]
     assert followed.refused and followed.refused["version"] == 2
-    assert FAULTS[fault] in followed.refused["why"]
+    assert FAULTS[fault][0] in followed.refused["why"]
+    assert FAULTS[fault][1] == followed.refused["reason"]
     assert str(Path.cwd()) not in followed.refused["why"]
     assert caplog.text.count("digits keeps serving version 1") == 1
 
@@ -184,7 +187,7 @@ def test_a_service_does_not_start_with_what_is_not_fit_to_serve(pointers: dict[i
     fault(stores.location(pointers[1]["tag"])) if fault != with_another_example else shutil.copyfile(
         stores.location(pointers[2]["tag"]) / probes.EXAMPLE, stores.location(pointers[1]["tag"]) / probes.EXAMPLE
     )
-    with pytest.raises((manifests.BrokenModel, stores.NotStored, probes.NotAsExpected), match=FAULTS[fault]) as refused:
+    with pytest.raises((manifests.BrokenModel, stores.NotStored, probes.NotAsExpected), match=FAULTS[fault][0]) as refused:
         Champion("digits")
     assert "make " in str(refused.value) or "Fetch the model again" in str(refused.value)
 
@@ -204,7 +207,81 @@ def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers:
     assert followed.refused is None
 
 
-def test_what_failed_for_another_reason_than_its_files_is_tried_again(
+@pytest.mark.parametrize("key", ["version", "digest", "data"])
+def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers: dict[int, stores.Pointer], key: str) -> None:
+    followed, path = Champion("digits"), stores.pointer_path("digits")
+    stores.point("digits", pointers[2])
+    written = json.loads(path.read_text())
+    altered = {**written, "model": {**written["model"], key: 7 if key == "version" else "e" * 64}}
+    path.write_text(json.dumps(altered))
+    followed.look()
+    assert followed.served.pointer == pointers[1]
+    assert followed.refused and "is not what was written" in followed.refused["why"] and "`make ui`" in followed.refused["why"]
+    if key != "data":  # which the tag does not hold
+        path.write_text(json.dumps({name: value for name, value in altered.items() if name != stores.SUM}))
+        with pytest.raises(stores.NoChampion, match="its sum, or the version and digest in its tag"):
+            stores.pointed("digits")
+
+
+def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
+    pointers: dict[int, stores.Pointer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed, path, faults = Champion("digits"), stores.pointer_path("digits"), iter([RuntimeError("a fault of ours")])
+    path.unlink()
+    path.mkdir()
+    followed.look()
+    assert followed.refused and "Is a directory" in followed.refused["why"]
+    path.rmdir()
+    stores.point("digits", pointers[2])
+    _stamp = champion._stamp
+
+    def stamp(asked: Path) -> champion.Stamp:
+        for fault in faults:
+            raise fault
+        return _stamp(asked)
+
+    monkeypatch.setattr(champion, "_stamp", stamp)
+    followed.follow()
+    assert until(lambda: followed.served.pointer == pointers[2])
+    assert next(faults, None) is None
+
+
+def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int, stores.Pointer]) -> None:
+    followed = Champion("digits")
+    before = followed.served
+    stores.point("digits", {**pointers[1], "released": True})
+    followed.look()
+    assert followed.served.pointer["released"] is True
+    assert followed.served.predictor is before.predictor
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (databases.NoDatabase("postgresql://ada@db.example does not answer"), "database away"),
+        (RuntimeError("/keys/model.pem"), "does not load"),
+    ],
+)
+def test_everybody_is_told_a_word_and_the_log_the_whole(
+    pointers: dict[int, stores.Pointer], caplog: pytest.LogCaptureFixture, fault: Exception, reason: str
+) -> None:
+    def beside(predictor: Any) -> None:
+        if predictor.manifest["digest"] == pointers[2]["model"]["digest"]:
+            raise fault
+
+    app = FastAPI()
+    app.state.champion = Champion("digits", beside)
+    stores.point("digits", pointers[2])
+    app.state.champion.look()
+    health.mount(app)
+    for asked in (app, health.Ready(app, app)):
+        path = "/health" if asked is app else health.READY
+        assert TestClient(asked).get(path).json()["refused"] == {"version": 2, "why": reason}
+    assert str(fault) in caplog.text
+    assert str(fault) in app.state.champion.refused["why"]
+
+
+def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_then_less_often(
     pointers: dict[int, stores.Pointer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away: list[str] = []
@@ -217,13 +294,26 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again(
     away.append("yes")
     stores.point("digits", pointers[2])
     followed.look()
-    assert followed.refused == {"version": 2, "why": "ConnectionError: the database is away"}
+    assert followed.refused == {"version": 2, "reason": "does not load", "why": "ConnectionError: the database is away"}
+    pauses = [_pause(followed)]
+    while len(pauses) < 8:
+        followed._try(pointers[2])
+        pauses.append(_pause(followed))
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
     away.clear()
     followed.look()
     assert followed.refused, "not before its time"
-    monkeypatch.setattr(champion, "AGAIN", 0.0)
+    monkeypatch.setattr(champion, "LATER", 0.0)
+    away.append("yes")
+    followed._try(pointers[2])
+    away.clear()
     followed.look()
     assert followed.served.pointer == pointers[2]
+
+
+def _pause(followed: Champion) -> float:
+    assert followed._refused
+    return followed._refused.pause
 
 
 # the old one
@@ -340,6 +430,7 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
         assert response.status_code == 200
         return words in response.text
 
+    assert until(lambda: service.log().count("Application startup complete") == 2), service.log()
     before = service.client.get("/readyz").json()
     other = next(pointer for pointer in service.pointers.values() if pointer["model"] != before["model"])
     assert before == {"status": "ok", "model": before["model"], "refused": None}
@@ -347,9 +438,9 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
     kept = example.read_bytes()
     example.write_bytes(kept[:100])
     service.point(other)
-    assert until(lambda: told("/readyz", "cannot be read")), service.log()
     for path in ("/readyz", "/health", "/"):
-        assert until(lambda path=path: told(path, "cannot be read")), path  # type: ignore[misc]
+        words = "cannot be read" if path == "/" else "answers its example otherwise"
+        assert until(lambda path=path, words=words: told(path, words)), path  # type: ignore[misc]
     assert str(service.folder) not in service.client.get("/readyz").text
     assert service.predict(files={"image": ("seven.png", encoded(seven()), "image/png")}).json()["model"] == before["model"]
 
@@ -372,9 +463,6 @@ def workers(service: Service) -> list[psutil.Process]:
 
 
 def test_a_service_that_has_no_model_yet_is_not_ready() -> None:
-    from fastapi import FastAPI
-    from starlette.testclient import TestClient
-
     async def behind(*_: Any) -> None:
         raise AssertionError("/readyz is answered before")
 
