@@ -33,7 +33,7 @@ def measure() -> Iterator[harness.Row]:
         }
     for key, unit, better in FIGURES:
         values = [[line[key] for line in found[name]] for name in (OURS, PEER)]
-        yield harness.row(f"recording, digits: {key} against without", unit, better, *values, **more, **kept)
+        yield harness.row(f"recording, digits: {key} against without", unit, better, values[0], values[1], **more, **kept)
 
 
 def sides() -> dict[str, services.Side]:
