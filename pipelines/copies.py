@@ -46,6 +46,12 @@ def of_cache(name: str) -> Copy:
     return Copy(f"DVC's cache, {name}", {file: outputs.place(md5) for file, md5 in names.items()})
 
 
+def dvc_hash(folder: Path) -> str:
+    """The hash under which DVC keeps, or would keep, this folder."""
+    copy = of_folder(folder)
+    return _dvc_hash(_hashes(copy, "md5", copy.files))
+
+
 def wrong(copy: Copy, sha256: Mapping[str, str], dvc: str | None) -> list[str]:
     """The files that are missing or other ones: of {name: SHA-256}, and all that this does not name by DVC's listing `dvc`.
 
@@ -54,6 +60,15 @@ def wrong(copy: Copy, sha256: Mapping[str, str], dvc: str | None) -> list[str]:
     """
     found = _hashes(copy, "sha256", sha256)
     return [name for name in sha256 if found.get(name) != sha256[name]] + (_unlisted(copy, set(sha256), dvc) if dvc else [])
+
+
+def listed(copy: Copy, name: str, dvc: str) -> bool:
+    """Is this file of a folder the one that DVC's listing `dvc` names? Without that listing, as in wrong(), all files are hashed for it."""
+    try:
+        md5 = {entry["relpath"]: entry["md5"] for entry in outputs.listing(dvc)}
+    except outputs.NotHere:
+        return not wrong(copy, {}, dvc)
+    return name in copy.files and outputs.sound(copy.files[name], md5.get(name, ""))
 
 
 def _unlisted(copy: Copy, known: set[str], dvc: str) -> list[str]:

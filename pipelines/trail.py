@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, copies, folders, git, ingested, ledger, manifests, outputs, records, runs, stores
+from pipelines import cards, copies, folders, git, ingested, ledger, manifests, outputs, records, runs, stores, sums, witnesses
 from pipelines.copies import Copy
 from pipelines.ledger import Line
 
@@ -181,9 +181,42 @@ def _run(line: Line) -> tuple[str, Facts]:
 
 
 def _configuration(line: Line) -> tuple[str, Facts]:
-    config = _serving(line).read(manifests.MANIFEST)["config"]
+    config = _manifest(line)["config"]
     fit = ", ".join(f"{name}={value}" for name, value in config["fit"].items())
     return f"{config['candidate']}, run={config['run']}, seed={config['seed']}, {fit}", config
+
+
+def _manifest(line: Line) -> manifests.Manifest:
+    """The manifest, where somebody vouches for all of it: its digest covers what is served alone. Raises outputs.NotHere or ValueError."""
+    try:
+        copy = _model(line)
+    except outputs.NotHere:
+        copy = _serving(line)
+        _listed(copy, manifests.MANIFEST, hash=line.get("hash"))
+    else:
+        _by_dvc(copy, manifests.MANIFEST, line["dvc"])
+    manifest: manifests.Manifest = copy.read(manifests.MANIFEST)
+    return manifest
+
+
+def _by_dvc(copy: Copy, name: str, dvc: str | None) -> None:
+    """DVC vouches for this file of a folder. Raises outputs.NotHere, or ValueError where the file is another."""
+    if dvc is None:
+        raise outputs.NotHere(f"{copy.where}: {name} is under no hash of DVC's, so nobody vouches for it. `dvc commit {copy.where}`")
+    if not copies.listed(copy, name, dvc):
+        raise ValueError(f"{copy.where}: {name} is not what DVC says. `dvc checkout --force {copy.where}`")
+
+
+def _listed(copy: Copy, name: str, **facts: str | None) -> None:
+    """SHA256SUMS, or a release.json that says so, vouches for this file. Raises outputs.NotHere, or ValueError as _by_dvc()."""
+    folder = Path(copy.where)
+    release = copy.read(witnesses.RELEASE) if witnesses.RELEASE in copy.files else {}
+    named = release.get("files", {}) if witnesses.summed(release) and facts.items() <= release.items() else {}
+    sha256 = (named or sums.read(folder)).get(name)
+    if sha256 is None:
+        raise outputs.NotHere(f"nobody vouches for {folder}/{name}. `make rebuild` fetches the model folder and the data.")
+    if folders.sha256(copy.files[name]) != sha256:
+        raise ValueError(f"{folder}/{name} is altered: its SHA-256 is not the one listed beside it. `make verify` says how to mend it.")
 
 
 def _commit(line: Line) -> tuple[str, Facts]:
@@ -269,13 +302,15 @@ def _file(name: str, size: int, sha256: str) -> Link:
 
 
 def _card(line: Line) -> dict[str, Any]:
-    """The data card, or its released copy. Raises outputs.NotHere."""
+    """The data card, or its released copy, where release.json vouches for that. Raises outputs.NotHere or ValueError."""
     try:
         return dict(_packed(line).read(cards.CARD))
     except outputs.NotHere:
-        if card_hash(RELEASED / line["family"]) == line["data"]:
-            return cards.read(RELEASED / line["family"])
-        raise
+        if card_hash(RELEASED / line["family"]) != line["data"]:
+            raise
+    copy = copies.of_folder(RELEASED / line["family"])
+    _listed(copy, cards.CARD, data=line["data"])
+    return dict(copy.read(cards.CARD))
 
 
 def card_hash(folder: Path) -> str | None:

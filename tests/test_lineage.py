@@ -27,8 +27,10 @@ from pipelines import (
     outputs,
     predictions,
     promotion,
+    releases,
     runs,
     stores,
+    sums,
     tracking,
     trail,
 )
@@ -205,6 +207,7 @@ CUTS: dict[str, tuple[str, str, Callable[[], object]]] = {
         ),
     ),
     "native weights": ("model folder", "native/weights", lambda: models.trained(Path("models/digits-adam")).write_bytes(b"altered")),
+    "configuration, which DVC alone vouches for": ("model folder", "model.json", lambda: _edited("models/digits-adam/model.json", seed=3)),
     "record, which DVC alone vouches for": ("model folder", "record.json", lambda: _edited("models/digits-adam/record.json", commit=None)),
     "code of another commit": ("code", "pipelines/ledger.py", lambda: _recommitted()),
     "data": ("data", "test-labels.npy", lambda: Path("data/digits/test-labels.npy").write_bytes(b"altered")),
@@ -273,6 +276,27 @@ def test_what_is_elsewhere_is_listed_as_not_here(champion: dict[str, Any]) -> No
     absent = ["input", "model folder", "code", "data", "source"]
     assert {found[name].status for name in absent} == {trail.NOT_HERE}
     assert all("`" in found[name].words for name in absent)
+
+
+@pytest.mark.parametrize("place", ["store", "release"])
+@pytest.mark.parametrize(("damage", "status"), [("none", trail.OK), ("altered", trail.BROKEN), ("nobody vouches", trail.NOT_HERE)])
+def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
+    champion: dict[str, Any], place: str, damage: str, status: str
+) -> None:
+    releases.release("digits")
+    stored = stores.location(stores.pointed("digits")["tag"])
+    for name in ("models", "data", ".dvc/cache"):
+        shutil.rmtree(name)
+    if place == "release":
+        shutil.rmtree(stored)
+    folder, witness = (stored, sums.SUMS) if place == "store" else (Path("released/digits"), releases.RELEASE)
+    told = [("configuration", "model.json")] + [("source", "card.json")] * (place == "release")
+    for _, name in told if damage == "altered" else []:
+        _edited(str(folder / name), seed=3)
+    if damage == "nobody vouches":
+        (folder / witness).unlink()
+    found = {link.name: link.status for link in trail.flat(trail.training(ledger.read("digits")[0], False))}
+    assert [found[name] for name, _ in told] == [status] * len(told)
 
 
 def test_an_answer_that_was_not_recorded_is_not_here(champion: dict[str, Any]) -> None:
