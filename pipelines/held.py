@@ -4,9 +4,10 @@
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from pipelines import ledger, outputs
+from pipelines import hashing, ledger, outputs
+from pipelines.hashing import Wanted
 from pipelines.ledger import Line
 
 
@@ -30,17 +31,22 @@ def keep(lines: list[Line]) -> None:
 
 
 def files(name: str) -> Iterator[str]:
-    """The MD5 names of a folder's list and, where that is here and sound, of its files."""
+    """The MD5 names of a folder's list and, where that is here and sound, of its files; of a file, its own."""
     yield name
     try:
-        yield from dict.fromkeys(entry["md5"] for entry in outputs.listing(name))
+        yield from dict.fromkeys(entry["md5"] for entry in (outputs.listing(name) if name.endswith(outputs.LIST) else []))
     except (outputs.NotHere, outputs.BrokenCache):
         return
 
 
-def lacking(name: str) -> list[str]:
-    """The files of a folder that the cache does not hold, or holds damaged, every one read; empty where it is whole."""
-    return [each for each in files(name) if not whole(each)]
+def lacking(names: Iterable[str]) -> list[str]:
+    """What the cache does not hold of these folders, or holds damaged: their lists and files, each read once, on every core."""
+    wanted = {each: Wanted(outputs.place(each), "md5") for name in names for each in files(name)}
+    for each, file in wanted.items():
+        if not file.path.is_file():
+            outputs.put_back(each)
+    found = hashing.hashes(wanted.values())
+    return [each for each, file in wanted.items() if found[file] != each.removesuffix(outputs.LIST)]
 
 
 def whole(name: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 LOCK = Path("dvc.lock")
+LIST = ".dir"  # how the name of a folder's list of files ends
 CONFIG = (Path(".dvc/config"), Path(".dvc/config.local"))
 
 
@@ -34,8 +35,13 @@ def hash_of(path: Path) -> str | None:
 
 @lru_cache(maxsize=1)
 def _locked(lock: Path, *_: int) -> dict[str, str]:
-    """{path of an output: its hash}, parsed once for each state of the lock: it grows to thousands of lines."""
-    stages = (yaml.load(lock.read_text(), yaml.CSafeLoader) or {}).get("stages", {})
+    """Parsed once for each state of the lock: it grows to thousands of lines."""
+    return locked(lock.read_bytes())
+
+
+def locked(lock: bytes) -> dict[str, str]:
+    """{path of an output: its hash} of a dvc.lock's content."""
+    stages = (yaml.load(lock, yaml.CSafeLoader) or {}).get("stages", {})
     outs: list[dict[str, Any]] = [out for stage in stages.values() for out in stage.get("outs", [])]
     return {out["path"]: out["md5"] for out in outs}
 
@@ -70,7 +76,7 @@ def sound(path: Path, name: str) -> bool:
     """Has this file the MD5 that DVC names it by?"""
     with path.open("rb") as handle:
         found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    return found == name.removesuffix(".dir")
+    return found == name.removesuffix(LIST)
 
 
 def put_back(name: str) -> bool:

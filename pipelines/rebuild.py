@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, families, held, ledger, manifests, outputs, registry, remotes, tracking
+from pipelines import cards, copies, errors, families, held, ledger, manifests, outputs, registry, remotes, stores, tracking
 from pipelines.ledger import Line
 
 WHOLE, RELEASED, NOT_HELD = "whole", "served files only", "not held"
@@ -40,41 +40,51 @@ def rebuild(names: list[str], remote: str | None = None) -> list[Back]:
     Nothing is trained. Raises AlteredLedger.
     """
     lines = {family: ledger.read(family) for family in names}
-    _fetch([name for found in lines.values() for name in held.names(found)], remote)
+    named = [name for found in lines.values() for name in held.names(found)]
+    _fetch(named, remote)
     for family in names:
         registry.reconcile(family)
-    store = tracking.client()
-    return [_back(store, line) for found in lines.values() for line in ledger.versions(found).values()]
+    store, lacking = tracking.client(), set(held.lacking(named))
+    return [_back(store, line, lacking) for found in lines.values() for line in ledger.versions(found).values()]
 
 
 def _fetch(named: list[str], remote: str | None) -> None:
-    lacking = [name for name in named if held.lacking(name)]
-    if not lacking:
-        return
     try:
-        remotes.fetch(lacking, remote)
-    except remotes.NoRemote as absence:
-        registry.warn(f"{len(lacking)} folders that the ledgers name are not in DVC's cache and nothing can be fetched: {absence}")
+        remotes.fetch(named, remote)
+    except (remotes.NoRemote, remotes.RemoteFault) as absence:
+        registry.warn(f"DVC's cache lacks some of what the ledgers name and it cannot be fetched: {absence}")
 
 
-def _back(store: MlflowClient, line: Line) -> Back:
+def _back(store: MlflowClient, line: Line, lacking: set[str]) -> Back:
     """What MLflow shows of a version and what this machine has of it."""
     family, number = line["family"], str(line["version"])
     shown = store.get_model_version(family, number)
     alias = ", ".join(shown.aliases)
     digest = shown.tags["atelier.digest"]
-    return Back(family, number, alias, line["candidate"], digest, str(shown.run_id), _model(line, digest), _data(line))
+    return Back(family, number, alias, line["candidate"], digest, str(shown.run_id), _model(line, digest), _data(line, lacking))
 
 
 def _model(line: Line, digest: str) -> str:
-    """ "whole" where every served file of the folder gives this digest."""
+    """ "whole" where every served file of the folder gives this digest, and every other one is as it was trained."""
     try:
-        manifest = manifests.verified(registry.whole(line))
+        folder = registry.whole(line)
+        manifest = manifests.verified(folder)
+        wrong = _wrong(folder, {name: entry["sha256"] for name, entry in manifest["files"].items()}, line["dvc"])
     except outputs.NotHere:
         return RELEASED if _released(line) else NOT_HELD
     except (outputs.BrokenCache, manifests.BrokenModel) as fault:
         return f"broken: {fault}"
-    return WHOLE if manifest["digest"] == line["digest"] == digest else f"broken: its digest is {manifest['digest'][:12]}"
+    return wrong or (WHOLE if manifest["digest"] == line["digest"] == digest else f"broken: its digest is {manifest['digest'][:12]}")
+
+
+def _wrong(folder: Path, sha256: dict[str, str], dvc: str | None) -> str:
+    """The files that are not as they were, every one read, and what puts them right; empty where all are."""
+    try:
+        wrong = copies.wrong(copies.of_folder(folder), sha256, dvc)
+    except outputs.BrokenCache as fault:
+        return f"broken: {fault}"
+    remedy = f"rm -rf {folder}" if stores.ROOT in folder.parents else f"dvc checkout --force {folder}"
+    return f"broken: {', '.join(wrong[:3])} missing or altered in {folder}; `{remedy}`, then `make rebuild` again" if wrong else ""
 
 
 def _released(line: Line) -> bool:
@@ -84,12 +94,12 @@ def _released(line: Line) -> bool:
         return False
 
 
-def _data(line: Line) -> str:
-    """ "whole" where the cache has it, file by file, or data/ still is it."""
-    folder = Path("data", line["family"])
+def _data(line: Line, lacking: set[str]) -> str:
+    """ "whole" where data/ still is it, or the cache has it, file by file."""
+    folder, dvc = Path("data", line["family"]), line["data_dvc"]
     if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == line["data"]:
-        return WHOLE
-    return NOT_HELD if line["data_dvc"] is None or held.lacking(line["data_dvc"]) else WHOLE
+        return _wrong(folder, cards.read(folder)["files"], outputs.hash_of(folder) or dvc) or WHOLE
+    return NOT_HELD if dvc is None or lacking.intersection(held.files(dvc)) else WHOLE
 
 
 def show(found: list[Back]) -> None:

@@ -6,21 +6,28 @@ on a remote is asked of the remote, what has come is read, and a folder is named
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import errors, families, held, ledger, outputs
+from pipelines import branches, errors, families, held, ledger, outputs
 from pipelines.ledger import Line
 
 SENT, THERE = "sent", "there already"
+GRACE = 14 * 86400  # seconds that a file stays on a remote though nothing names it: so long git keeps what nothing names
 
 
 class NoRemote(LookupError):
-    """There is no DVC remote, or it does not answer."""
+    """There is no DVC remote, or none of that name."""
+
+
+class RemoteFault(OSError):
+    """A remote that does not answer, or does not take or give what it should."""
 
 
 class UnknownFiles(LookupError):
@@ -29,15 +36,19 @@ class UnknownFiles(LookupError):
 
 @contextmanager
 def _project() -> Iterator[Any]:
-    """DVC's view of this project, locked against its other commands. Raises NoRemote in place of DVC's own errors."""
+    """DVC's view of this project. Raises NoRemote or RemoteFault in place of DVC's own errors."""
+    from dvc.config import RemoteConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc_objects.errors import ObjectDBError
 
     try:
         with Repo() as repo:
             yield repo
-    except (DvcException, ConnectionError) as fault:
+    except RemoteConfigError as fault:
         raise NoRemote(f"DVC: {fault}. A folder will do: `dvc remote add -d store /path/to/folder`; then `make push`.") from fault
+    except (DvcException, ObjectDBError, OSError) as fault:
+        raise RemoteFault(f"DVC: {fault}. What is there already stays; put this right and run the same command again.") from fault
 
 
 def _copied(source: Any, target: Any, names: list[str], verify: bool) -> None:
@@ -52,7 +63,7 @@ def _copied(source: Any, target: Any, names: list[str], verify: bool) -> None:
 
 
 def _is_list(name: str) -> bool:
-    return name.endswith(".dir")
+    return name.endswith(outputs.LIST)
 
 
 def _failed(name: str, fault: BaseException) -> None:
@@ -62,12 +73,12 @@ def _failed(name: str, fault: BaseException) -> None:
 def push(names: list[str], remote: str | None = None) -> dict[str, str]:
     """Send these folders to a remote, those of dvc.lock too; {name: "sent", "there already" or why it is not there}.
 
-    Each file is read before it is sent; a folder of which one is in neither place is not sent. Raises NoRemote.
+    Each file is read before it is sent; a folder of which one is in neither place is not sent. Raises NoRemote or RemoteFault.
     """
     with _project() as repo:
         there = repo.cloud.get_remote_odb(remote, "push")
         wanted = {name: list(held.files(name)) for name in names}
-        known = set(there.oids_exist(_flat(wanted)))
+        known = _sound(there, set(there.oids_exist(_flat(wanted))))
         gaps = {name: [each for each in files if each not in known and not held.whole(each)] for name, files in wanted.items()}
         ready = _flat({name: wanted[name] for name in names if not gaps[name]})
         with repo.lock:
@@ -75,6 +86,18 @@ def push(names: list[str], remote: str | None = None) -> dict[str, str]:
         repo.push(remote=remote)
         now = set(there.oids_exist(_flat(wanted)))
     return {name: _state(wanted[name], gaps[name], known, now) for name in names}
+
+
+def _sound(there: Any, known: set[str]) -> set[str]:
+    """Without those that have another size on the remote, which are removed there; sizes cost nothing where it is a folder, and elsewhere
+    a question for each file, which is not asked."""
+    if there.fs.protocol != "local":
+        return known
+    sizes = {name: Path(there.oid_to_path(name)).stat().st_size for name in known if outputs.place(name).is_file()}
+    damaged = {name for name, size in sizes.items() if outputs.place(name).stat().st_size != size and held.whole(name)}
+    for name in damaged:
+        Path(there.oid_to_path(name)).unlink()
+    return known - damaged
 
 
 def _flat(files: dict[str, list[str]]) -> list[str]:
@@ -90,11 +113,16 @@ def _state(files: list[str], gaps: list[str], before: set[str], now: set[str]) -
 
 
 def fetch(names: list[str], remote: str | None = None) -> None:
-    """Bring what the cache lacks of these folders from a remote, each file checked. What the remote lacks stays away. Raises NoRemote."""
-    with _project() as repo:
-        there = repo.cloud.get_remote_odb(remote, "fetch")
-        _fetch(repo, there, [name for name in names if not held.whole(name)])
-        _fetch(repo, there, [each for name in names for each in held.lacking(name)])
+    """Bring what the cache lacks of these folders from a remote, each file checked. What the remote lacks stays away.
+
+    Raises NoRemote or RemoteFault.
+    """
+    lacking = held.lacking(names)
+    if lacking:
+        with _project() as repo:
+            there = repo.cloud.get_remote_odb(remote, "fetch")
+            _fetch(repo, there, lacking)
+            _fetch(repo, there, held.lacking(filter(_is_list, lacking)))
 
 
 def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
@@ -107,34 +135,67 @@ def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
 
 
 def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
-    """Remove what neither dvc.lock nor these folders need from the cache and, where one is named, from a remote: {place: files removed}.
+    """Remove from the cache and, where one is named, from a remote what these folders do not need, nor any dvc.lock and ledger of any
+    branch that git knows; {place: files removed}. From a remote, also nothing that others may have sent and not told git of yet.
 
-    Raises NoRemote, or UnknownFiles before anything is removed there.
+    Raises NoRemote, RemoteFault, or, before anything is removed, UnknownFiles or branches.Unfetched.
     """
-    from dvc_data.hashfile.db import get_index
-    from dvc_data.hashfile.gc import gc
-    from dvc_data.hashfile.hash_info import HashInfo
-
+    newest = branches.fetch() if remote else 0.0
     with _project() as repo:
         places = {"cache": repo.cache.local}
         if remote:
             places[remote] = repo.cloud.get_remote_odb(remote, "gc")
-            _listed(repo, places[remote], names)
-        used = {HashInfo("md5", each) for name in names for each in held.files(name)}
+        used = _used(repo, names, places.get(str(remote)))
         with repo.lock:
-            used |= {info for found in repo.used_objs(force=not remote).values() for info in found}
-            removed = {place: gc(store, used) for place, store in places.items()}
-        if remote:
-            get_index(places[remote]).clear()
+            removed = {"cache": _removed(places["cache"], used)}
+            if remote:
+                removed[remote] = _removed(places[remote], used | _young(places[remote], used, min(newest, time.time() - GRACE)))
     return removed
 
 
-def _listed(repo: Any, there: Any, names: list[str]) -> None:
-    """Have the lists of all these folders here: whatever they do not name would be removed."""
-    _fetch(repo, there, [name for name in names if not held.whole(name)])
-    unknown = [name for name in names if not held.whole(name)]
+def _removed(place: Any, used: set[str]) -> int:
+    from dvc_data.hashfile.db import get_index
+    from dvc_data.hashfile.gc import gc
+    from dvc_data.hashfile.hash_info import HashInfo
+
+    count: int = gc(place, [HashInfo("md5", name) for name in used])
+    get_index(place).clear()
+    return count
+
+
+def _used(repo: Any, names: list[str], there: Any) -> set[str]:
+    """Every file that stays. Raises UnknownFiles where a list of files is lost: what it does not tell of would be removed."""
+    others, locked = branches.needed(), branches.locked()
+    if there:
+        _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not held.whole(name)])
+    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *_in_use()]) if not held.whole(name)]
     if unknown:
-        raise UnknownFiles(f"{', '.join(unknown)}: neither here nor on the remote is the list of its files. Nothing was removed.")
+        raise UnknownFiles(
+            f"{', '.join(unknown)}: the list of its files is damaged or not here{' and not on the remote' if there else ''}. "
+            "Nothing was removed. `make rebuild` fetches it; `dvc commit` writes it again of a folder that is in its place."
+        )
+    with repo.lock:
+        used = {info.value for found in repo.used_objs(force=True).values() for info in found}
+    return used | {each for name in {*names, *others, *locked} for each in held.files(name)}
+
+
+def _in_use() -> list[str]:
+    """The lists of this dvc.lock's folders that are, or should be, in the cache; not those that were never brought here."""
+    found = outputs.locked(outputs.LOCK.read_bytes()) if outputs.LOCK.exists() else {}
+    return [name for path, name in found.items() if _is_list(name) and (Path(path).exists() or outputs.place(name).exists())]
+
+
+def _young(there: Any, used: set[str], before: float) -> set[str]:
+    """What has come to a remote since `before` (seconds since 1970), or where it does not tell when."""
+    unused = [name for name in there.all() if name not in used]
+    return {name for name in unused if _since(there, name) >= before}
+
+
+def _since(there: Any, name: str) -> float:
+    try:
+        return float(there.fs.modified(there.oid_to_path(name)).timestamp())
+    except (NotImplementedError, FileNotFoundError):
+        return time.time()
 
 
 def show(lines: list[Line], states: dict[str, str]) -> None:

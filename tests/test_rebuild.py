@@ -1,6 +1,7 @@
 """Two versions of one model folder, only the newer in dvc.lock: pushed, collected, cloned, fetched, and the same registry again."""
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import configs, held, ledger, outputs, promotion, rebuild, registry, remotes, tracking
+from pipelines import branches, configs, folders, held, ledger, outputs, promotion, rebuild, registry, remotes, tracking
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS, state
 
+BRANCH = "trunk"
+COMMIT = ("-c", "user.name=test", "-c", "user.email=test@localhost", "commit")
 IGNORED = ".store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n/reports/*/sheets/\nregistry/.lock\n"
 
 
@@ -40,7 +43,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
             _version(seed, accuracy)
         shown = seen()
         done(folder, "git", "add", "-A")
-        done(folder, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-qm", "two versions")
+        done(folder, "git", *COMMIT, "-qm", "two versions")
         printed = done(folder, sys.executable, "-m", "pipelines.remotes", "push")
         assert printed.count(" sent ") == 4, printed
     return folder, shown
@@ -48,7 +51,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
 
 def _begun(folder: Path) -> None:
     """git, DVC, a remote, data, and a pipeline whose outputs are put there by hand."""
-    done(folder, "git", "init", "-q")
+    done(folder, "git", "init", "-q", "-b", BRANCH)
     done(folder, "dvc", "init", "-q")
     done(folder, "dvc", "remote", "add", "-q", "-d", "store", str(folder.with_name("remote")))
     embedded_data()
@@ -116,6 +119,12 @@ def onnx(line: ledger.Line) -> str:
 
 def on_remote(name: str) -> Path:
     return Path("..", "remote", "files", "md5", name[:2], name[2:])
+
+
+def truncated_anew(name: str) -> None:
+    """On an inode of its own, as a program leaves it that writes a file again and is killed."""
+    outputs.place(name).unlink()
+    outputs.place(name).write_bytes(b"")
 
 
 def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pushed: tuple[Path, dict[str, Any]]) -> None:
@@ -190,7 +199,7 @@ def test_garbage_collection_takes_no_version_of_the_ledger(fetched: ledger.Line)
     shutil.rmtree(".store", ignore_errors=True)
     assert (registry.whole(fetched) / "model.onnx").is_file()
     assert outputs.place(mine).stat().st_nlink == 2
-    assert [held.lacking(name) for name in held.names(ledger.read("digits"))] == [[], [], []]
+    assert held.lacking(held.names(ledger.read("digits"))) == []
 
 
 def test_what_is_held_and_damaged_is_not_put_back(fetched: ledger.Line) -> None:
@@ -203,12 +212,6 @@ def test_what_is_held_and_damaged_is_not_put_back(fetched: ledger.Line) -> None:
     with pytest.raises(outputs.NotHere, match="make rebuild"):
         registry.whole(fetched)
     assert not outputs.held_place(mine).exists()
-
-
-def truncated_anew(name: str) -> None:
-    """On an inode of its own, as a program leaves it that writes a file again and is killed."""
-    outputs.place(name).unlink()
-    outputs.place(name).write_bytes(b"")
 
 
 def test_a_damaged_file_of_the_cache_gives_way_to_the_one_that_is_held(fetched: ledger.Line) -> None:
@@ -228,7 +231,7 @@ def test_a_file_system_that_refuses_a_link_loses_nothing(fetched: ledger.Line, m
     def refused(*_: Any) -> None:
         raise OSError(errno.EMLINK, "Too many links")
 
-    monkeypatch.setattr(outputs.os, "link", refused)
+    monkeypatch.setattr(os, "link", refused)
     held.keep([fetched])
     assert outputs.held_place(mine).read_bytes() == sound
 
@@ -250,6 +253,34 @@ def test_what_is_pushed_again_is_what_the_remote_has_lost(fetched: ledger.Line) 
     assert on_remote(onnx(fetched)).is_file()
 
 
+def test_what_a_remote_holds_in_another_size_is_sent_again(fetched: ledger.Line) -> None:
+    mine = onnx(fetched)
+    damaged(mine)
+    assert remotes.push([fetched["dvc"]]) == {fetched["dvc"]: remotes.SENT}
+    assert outputs.sound(on_remote(mine), mine)
+    outputs.place(mine).unlink()
+    outputs.place(mine).write_bytes(b"damaged")
+    assert remotes.push([fetched["dvc"]]) == {fetched["dvc"]: remotes.THERE}  # a damaged file takes no sound one's place
+    assert outputs.sound(on_remote(mine), mine)
+
+
+def test_a_remote_that_takes_nothing_is_no_missing_one(fetched: ledger.Line) -> None:
+    shutil.rmtree("../remote")
+    Path("../remote").write_text("a file")
+    with pytest.raises(remotes.RemoteFault, match="run the same command again"):
+        remotes.push([fetched["dvc"]])
+
+
+@pytest.mark.parametrize("name", ["data/digits/images.npy", "models/digits-adam/native/weights"])
+def test_what_is_altered_in_its_place_is_not_whole(clone: Path, name: str) -> None:
+    done(clone, "dvc", "pull")
+    altered = next(path for path in sorted(Path(name).parent.iterdir()) if path.is_file() and path.name not in {"card.json"})
+    altered.unlink()
+    model, data = [(back.model, back.data) for back in rebuild.rebuild(["digits"])][-1]
+    assert [model == rebuild.WHOLE, data == rebuild.WHOLE] == [name.startswith("data"), name.startswith("models")]
+    assert f"{altered.name} missing or altered" in f"{model}{data}"
+
+
 def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.Line, capsys: pytest.CaptureFixture[str]) -> None:
     mine = onnx(fetched)
     shutil.rmtree("../remote")
@@ -266,9 +297,55 @@ def test_collecting_takes_what_nothing_names_and_leaves_every_version(fetched: l
     for path in (outputs.place("0" * 32), on_remote("0" * 32)):
         path.parent.mkdir(exist_ok=True)
         path.write_text("of an experiment")
+        os.utime(path, (0, 0))
+    young = on_remote("1" * 32)
+    young.parent.mkdir(exist_ok=True)
+    young.write_text("of somebody who has not told git yet")
     assert remotes.collect(held.names(ledger.read("digits")), "store") == {"cache": 1, "store": 1}
     assert on_remote(onnx(fetched)).is_file()
+    assert young.is_file()
     assert set(remotes.push(held.names(ledger.read("digits"))).values()) == {remotes.THERE}
+
+
+def test_a_clone_that_is_behind_takes_nothing_of_the_others_from_a_remote(fetched: ledger.Line) -> None:
+    """It is on a branch where there is version 1 alone; what the branches know of is old, as on any remote after a while."""
+    newer = ledger.read("digits")[1]
+    mine = [name for name in held.names([newer]) if name not in held.names([fetched])]
+    there = {each: on_remote(each) for name in mine for each in held.files(name)}
+    done(Path(), "git", "checkout", "-q", "-b", "behind")
+    Path("dvc.lock").unlink()
+    ledger.path("digits").write_text(folders.canonical(fetched) + "\n")
+    done(Path(), "git", *COMMIT, "-qam", "version 1 alone")
+    for path in Path("../remote").rglob("*"):
+        os.utime(path, (0, 0))
+    done(Path(), "git", "branch", "-qD", BRANCH)
+    done(Path(), "git", "update-ref", "-d", f"refs/remotes/origin/{BRANCH}")
+    done(Path(), "git", "update-ref", "-d", "refs/remotes/origin/HEAD")
+    assert remotes.collect(held.names(ledger.read("digits")), "store") == {"cache": 0, "store": 0}
+    assert mine
+    assert all(path.is_file() for path in there.values())
+
+
+def test_nothing_is_collected_on_a_remote_where_git_cannot_fetch(fetched: ledger.Line) -> None:
+    done(Path(), "git", "remote", "set-url", "origin", "/nowhere")
+    with pytest.raises(branches.Unfetched, match=r"`git fetch origin` tells why"):
+        remotes.collect(held.names(ledger.read("digits")), "store")
+
+
+@pytest.mark.parametrize("held_too", [True, False])
+@pytest.mark.parametrize("fault", [os.unlink, truncated_anew])
+def test_a_local_collection_needs_every_list(fetched: ledger.Line, held_too: bool, fault: Any) -> None:
+    """Without what is held, as on a file system without hard links, nothing is removed; with it the list comes back."""
+    mine = onnx(fetched)
+    fault(outputs.place(str(fetched["dvc"])) if fault is os.unlink else str(fetched["dvc"]))
+    if held_too:
+        held.keep([fetched])
+        assert remotes.collect(held.names(ledger.read("digits"))) == {"cache": 0}
+    else:
+        shutil.rmtree(outputs.held_place(""))
+        with pytest.raises(remotes.UnknownFiles, match="Nothing was removed"):
+            remotes.collect(held.names(ledger.read("digits")))
+    assert outputs.place(mine).is_file()
 
 
 def test_nothing_is_collected_where_a_versions_files_are_unknown(clone: Path) -> None:
