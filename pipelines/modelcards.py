@@ -104,10 +104,14 @@ def parted(markdown: str) -> tuple[dict[str, Any], str]:
     return (yaml.safe_load(fenced[1]), markdown[fenced.end() :]) if fenced else ({}, markdown)
 
 
+def body(markdown: str) -> str:
+    """What follows a card's front matter, whatever that is."""
+    return FENCE.sub("", markdown)
+
+
 def sections(markdown: str) -> dict[str, str]:
     """{heading of the second level: what stands below it}."""
-    _, body = parted(markdown)
-    found = re.split(r"^## (.+)\n", body, flags=re.MULTILINE)
+    found = re.split(r"^## (.+)\n", body(markdown), flags=re.MULTILINE)
     return {title: below.strip() for title, below in zip(found[1::2], found[2::2], strict=True)}
 
 
@@ -121,7 +125,7 @@ def keep(folder: Path, line: Line, data: Path | None) -> None:
 
 
 def _write(path: Path, words: str) -> None:
-    if not path.exists() or path.read_text() != words:
+    if not path.exists() or path.read_bytes() != words.encode():
         folders.write(path, words)
 
 

@@ -11,6 +11,7 @@ kept(answer)        -> {name: array}: what is held against the same model's answ
 import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipelines import families, manifests
 
 EXAMPLE = "example.npz"
 INPUT = "input"
+LIMIT_MB = 64  # unpacked
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -68,14 +70,23 @@ def _packed(arrays: Arrays) -> bytes:
 def read(folder: Path) -> tuple[NDArray[Any], Arrays]:
     """The input and the expected answer beside a model. Raises NotAsExpected where they cannot be read."""
     try:
+        _bounded(folder / EXAMPLE)
         with np.load(folder / EXAMPLE, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return arrays.pop(INPUT), arrays
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as fault:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
         raise NotAsExpected(
             f"{folder / EXAMPLE}, the stored example that a model must answer before it serves, cannot be read: {fault}. "
             "Remove it, and `make serve` makes it anew."
         ) from fault
+
+
+def _bounded(path: Path) -> None:
+    """Before anything is unpacked: zipfile gives no more of a member than its entry says. Raises ValueError or BadZipFile."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > LIMIT_MB * 1e6:
+        raise ValueError(f"unpacked it has {size / 1e6:,.0f} MB, and at most {LIMIT_MB} are read")
 
 
 def check(predictor: Any, folder: Path) -> None:

@@ -1,6 +1,8 @@
 """The model card and the data's Croissant file that lie beside the served model: as a page, as they are, and in parts for `/`."""
 
+import logging
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from pipelines import cards, modelcards, stores
 from serving.problems import Refusal
 
+logger = logging.getLogger("atelier.serving")
 COLUMNS = (("Uses", "Out-of-scope uses"), ("Limits",))  # of the card, on the page at `/`, which has figures and data already
 KINDS = {modelcards.README: "text/markdown", cards.CROISSANT: "application/ld+json"}
 
@@ -23,7 +26,7 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
 
     async def page(request: Request) -> HTMLResponse:
         pointer = _pointer(request)
-        facts = {"model": pointer["model"], "body": rendered(modelcards.parted(_asked(pointer, modelcards.README))[1])}
+        facts = {"model": pointer["model"], "body": rendered(modelcards.body(_asked(pointer, modelcards.README)))}
         return HTMLResponse(template.render(facts, croissant=beside(pointer, cards.CROISSANT)), headers=headers)
 
     async def readme(request: Request) -> Response:
@@ -52,11 +55,21 @@ def _columns(card: str) -> list[dict[str, Markup]]:
 
 
 def beside(pointer: stores.Pointer, name: str) -> str | None:
-    """A text file beside the model in the store, or None."""
+    """A text file beside the model in the store, or None, also where it is no text."""
+    path = stores.folder_of(pointer["tag"]) / name
     try:
-        return (stores.folder_of(pointer["tag"]) / name).read_text()
-    except OSError:
+        return path.read_text()
+    except FileNotFoundError:
         return None
+    except (OSError, UnicodeDecodeError) as fault:
+        _unread(path, str(fault))
+        return None
+
+
+@lru_cache(maxsize=16)
+def _unread(path: Path, fault: str) -> None:
+    """Into the log, once."""
+    logger.warning("%s cannot be read, and is not shown: %s", path, fault)
 
 
 @lru_cache(maxsize=4)

@@ -413,8 +413,9 @@ def test_who_adds_waits_for_the_lock_of_another_and_who_reads_does_not(here: Pat
 def served(project: Path) -> Predictor:
     """A tiny model that services follow."""
     embedded_data("gravures")
-    tag = stores.put(tiny_model(CANDIDATE, 1), 1)
-    stores.point("gravures", {"tag": tag, "model": {}, "released": False})
+    folder = tiny_model(CANDIDATE, 1)
+    tag = stores.put(folder, 1)
+    stores.point("gravures", {"tag": tag, "model": {"version": 1, "digest": manifests.read(folder)["digest"]}, "released": False})
     return Predictor(stores.location(tag))
 
 

@@ -177,6 +177,28 @@ def test_a_version_without_a_card_says_how_to_get_it(service: Service) -> None:
         card.write_text(text)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"\xff## Limits\n\nIt errs.\n", False), (b"---\nlicense: [\n---\n## Limits\n\nIt errs.\n", True)],
+    ids=["not UTF-8", "no YAML"],
+)
+def test_a_card_that_cannot_be_read_does_not_take_the_page_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, content: bytes, told: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = {key: line("digits")[key] for key in ("family", "version", "digest", "data", "commit")} | {"run_id": "run-1"}
+    pointer = {"tag": "digits:v1-aaaaaaaaaaaa", "model": model}
+    stores.folder_of(pointer["tag"]).mkdir(parents=True)
+    (stores.folder_of(pointer["tag"]) / modelcards.README).write_bytes(content)
+    for _ in range(2):
+        assert ("It errs." in got("digits", pointer, "/").text) is told
+    assert not told or "It errs." in got("digits", pointer, "/card").text
+    assert caplog.text.count("cannot be read") == (not told)
+    modelcards.keep(stores.folder_of(pointer["tag"]), line("digits"), released("digits"))
+    assert "It errs." not in got("digits", pointer, "/").text
+    assert "Limits" in got("digits", pointer, "/").text
+
+
 def test_the_card_is_in_mlflow_the_store_and_a_release_is_put_back_and_outlives_its_data(project: Path) -> None:
     tiny_model("digits-adam", 1)
     evaluate("digits-adam", 0.5)

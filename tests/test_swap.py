@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import weakref
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -149,12 +150,18 @@ def with_half_an_example(folder: Path) -> None:
     (folder / probes.EXAMPLE).write_bytes((folder / probes.EXAMPLE).read_bytes()[:200])
 
 
+def with_a_swelling_example(folder: Path) -> None:
+    with zipfile.ZipFile(folder / probes.EXAMPLE, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{probes.INPUT}.npy", bytes(probes.LIMIT_MB * 1_000_000 + 1))
+
+
 FAULTS: dict[Callable[[Path], None], tuple[str, str]] = {  # the whole words, and those for everybody
     truncated: ("model.onnx is missing or altered", "incomplete or altered"),
     shutil.rmtree: ("not in the model store", "not in the store"),
     another: ("has the digest", "incomplete or altered"),
     without_example: ("cannot be read", "answers its example otherwise"),
     with_half_an_example: ("cannot be read", "answers its example otherwise"),
+    with_a_swelling_example: ("unpacked it has 64 MB", "answers its example otherwise"),
     with_another_example: ("does not answer its stored example", "answers its example otherwise"),
 }
 
