@@ -22,12 +22,17 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--jobs", help="workers beside it, where the family has a queue of jobs (JOBS_WORKERS, or else 1)")
     asked = parser.parse_args()
-    with errors.printed_once(), tempfile.TemporaryDirectory() as metrics:
+    with errors.printed_once(), tempfile.TemporaryDirectory(dir=memory()) as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
         os.environ[stores.STANDS] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
             os.environ["JOBS_WORKERS"] = str(crew.number("--jobs (make serve jobs=...)", asked.jobs))
         _serve(families.known(asked.family), asked.host, asked.port, asked.workers)
+
+
+def memory() -> str | None:
+    """The folder for what is mapped into memory: where the system keeps it there, a disk that is full ends no worker (SIGBUS)."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
 
 
 def _serve(family: str, host: str, port: int, workers: int) -> None:

@@ -19,33 +19,35 @@ class NoPicture(ValueError):
     """There is no such file, or it holds no picture of the kind."""
 
 
-def ask(family: str, image: Path) -> dict[str, object]:
-    """The answer that the endpoint would give to this picture, recorded as there. Raises NoPicture, NoChampion, BadUrl or Refusal."""
+def ask(family: str, image: Path, recorder: Recorder) -> dict[str, object]:
+    """The answer that the endpoint would give to this picture, noted as there. Raises NoPicture, NoChampion or Refusal."""
     if not image.is_file():
         raise NoPicture(f"{image} is not a file. Name a picture: make predict family={family} image=my_picture.png")
-    answers = import_module(f"serving.{families.known(family)}.answers")
+    answers = import_module(f"serving.{family}.answers")
     settle(family)
     served, limits, content = Champion(family).served, configs.serving(family), image.read_bytes()
-    recorder, begun = Recorder(family, limits.predictions), time.perf_counter()
+    begun = time.perf_counter()
     answer: dict[str, object] = asyncio.run(answers.answered(Body(False, content), served, limits))
     recorder.note(content, answer, time.perf_counter() - begun)
-    recorder.end()
     return answer
 
 
 def main() -> None:
-    """Print the answer and where it comes from."""
+    """Print the answer and where it comes from; it is recorded then, as nobody should wait for a database that is away."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", required=True)
     parser.add_argument("--image", required=True, type=Path)
     asked = parser.parse_args()
     with errors.printed_once():
+        family = families.known(asked.family)
+        recorder = Recorder(family, configs.serving(family).predictions)
         try:
-            answer = ask(asked.family, asked.image)
+            answer = ask(family, asked.image, recorder)
         except Refusal as refusal:
             raise NoPicture(f"{asked.image}: {refusal}") from None
-        told = import_module(f"serving.{asked.family}.answers").told(answer)
+        told = import_module(f"serving.{family}.answers").told(answer)
         Console().print(told, highlight=False, soft_wrap=True, markup=False)  # a class may be named in brackets
+        recorder.end()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 
 from pipelines import predictions
 from pipelines.configs import Predictions
-from pipelines.databases import NewerDatabase, NoDatabase
+from pipelines.databases import REASONS, NewerDatabase, NoDatabase
 from pipelines.predictions import Row, Store
 
 logger = logging.getLogger("atelier.serving")
@@ -29,6 +29,7 @@ MOST, MOST_MB = 10_000, 64  # answers that wait, and what they hold in memory
 BATCH = 500  # answers in one statement
 SMALL = 16_384  # bytes: hashing more takes longer than an answer may be held up for
 PASSING = {"locked", "away"}  # reasons that may be gone in a second
+FULL, FAULT, BUSY, NEWER = "disk full", "fault", "busy", "newer database"
 
 RECORDED = Counter("atelier_predictions_recorded_total", "Answers recorded.", ["family"])
 LOST = Counter("atelier_predictions_lost_total", "Answers that were given and not recorded, by reason.", ["family", "reason"])
@@ -52,21 +53,29 @@ class Noted(NamedTuple):
 
 
 class Recorder:
-    """Records the answers of one family, as its page asks. note() is for one thread, that of the service's loop; it never raises."""
+    """Records the answers of one family, as its page asks. note() is for one thread, that of the service's loop; it never raises.
+
+    Raises BadUrl.
+    """
 
     def __init__(self, family: str, asked: Predictions, store: Store | None = None) -> None:
         self.family, self.asked, self.store = family, asked, store or Store()
+        self.place = self.store.place
         self._queue: deque[Noted] = deque()
-        self._rows: list[tuple[Row, Noted]] = []  # the writer's: as they go into the database
+        self._rows: list[Noted] = []  # the writer's: the next batch, or one that was refused
         self._came = self._went = self._bytes_came = self._bytes_went = 0  # each counted by one thread alone
         self._wake, self._ending = threading.Event(), threading.Event()
         self._writer: threading.Thread | None = None
         self._fault = ""
-        self._lost, self._pruned = 0, float("-inf")
+        self._singly = 0  # rows of a batch that was refused: one by one, what is right with them is kept
+        self._pruned = float("-inf")
+        for reason in (*REASONS, "away", FAULT, BUSY, NEWER):
+            LOST.labels(family, reason)  # where the disk is full, nothing new can be counted (Prometheus maps a file into memory)
+        RECORDED.labels(family)
 
     def follow(self) -> None:
-        """Write from a thread of its own, until end(). Raises BadUrl."""
-        logger.info("%s: answers are recorded in %s", self.family, self.store.place)
+        """Write from a thread of its own, until end()."""
+        logger.info("%s: answers are recorded in %s", self.family, self.place)
         self._writer = threading.Thread(target=self._follow, daemon=True, name=f"{self.family}-predictions")
         self._writer.start()
 
@@ -75,12 +84,16 @@ class Recorder:
         id, model = answer["prediction_id"], answer["model"]
         if not chosen(id, self.asked.share):
             return
-        text = rendered(answer) if text is None else text
+        try:
+            text = rendered(answer) if text is None else text
+        except (TypeError, ValueError) as fault:
+            logger.warning("%s: an answer that is no JSON is not recorded: %s", self.family, fault)
+            return self._lose(1, FAULT)
         light = len(content) <= SMALL
         kept = content if self.asked.inputs or not light else b""
         size = len(kept) + len(text)
         if self._came - self._went >= MOST or self._bytes_came - self._bytes_went + size > MOST_MB * 1e6:
-            return LOST.labels(self.family, self._fault or "busy").inc()
+            return LOST.labels(self.family, self._fault or BUSY).inc()
         hashed = hashlib.sha256(content).hexdigest() if light else None
         self._queue.append(Noted(id, model["version"], model["digest"], text, time.time(), seconds, kept, hashed, size))
         self._came, self._bytes_came = self._came + 1, self._bytes_came + size
@@ -95,10 +108,11 @@ class Recorder:
             self._writer.join(FAREWELL)
         if not (self._writer and self._writer.is_alive()):
             self._write()
-        self._lose(self._came - self._went, self._fault or "busy")
+        self._lose(self._came - self._went, self._fault or BUSY)
         self.store.close()
 
     def _follow(self) -> None:
+        self._ending.wait(PAUSE)  # the first answers first: to open the database takes half a second of the interpreter
         self._prune()
         gc.freeze()  # what it took to open the database stays too (serving/endpoints.py)
         while not self._ending.is_set():
@@ -106,62 +120,66 @@ class Recorder:
             self._wake.clear()
             self._ending.wait(PAUSE)
             self._write()
-            self._prune()
 
     def _write(self) -> None:
-        """What waits, in batches, until one is refused for the time being."""
-        while self._queue or self._rows:
-            self._take()
-            batch = self._rows[:BATCH]
-            fault = self._added(batch)
-            if fault in PASSING:
-                return
-            self._rows = self._rows[BATCH:]
-            self._went += len(batch)
-            self._bytes_went += sum(noted.size for _, noted in batch)
-
-    def _take(self) -> None:
-        """The next of the queue, as rows."""
-        while self._queue and len(self._rows) < BATCH:
-            noted = self._queue.popleft()
-            self._rows.append((_row(self.family, noted), noted))
-
-    def _added(self, batch: list[tuple[Row, Noted]]) -> str:
-        """Nothing, or why the database has not taken a batch; where that will not pass, its answers are lost."""
-        rows = [row for row, _ in batch]
-        inputs = {row["input"]: noted.content for row, noted in batch} if self.asked.inputs else {}
+        """What waits, in batches, until one is refused for the time being; whatever goes wrong, the thread goes on."""
         try:
-            self.store.add(rows, inputs)
-        except NoDatabase as fault:
-            self._failed(fault.reason, str(fault), len(batch))
-        except NewerDatabase as fault:
-            self._failed("newer database", str(fault), len(batch))
-        except Exception as fault:
-            self._failed("fault", f"{type(fault).__name__}: {fault}", len(batch))
-        else:
-            self._recorded(len(batch))
-        return self._fault
+            self._prune()
+            while self._written():
+                self._prune()
+        except Exception:
+            logger.exception("a fault of the recorder of %s; answers go on", self.family)
 
-    def _failed(self, reason: str, words: str, count: int) -> None:
+    def _written(self) -> bool:
+        """One batch; is there another?"""
+        while self._queue and len(self._rows) < BATCH:
+            self._rows.append(self._queue.popleft())
+        batch = self._rows[: 1 if self._singly else BATCH]
+        fault = self._added(batch) if batch else ""
+        if fault in PASSING:
+            return False
+        if fault == FAULT and len(batch) > 1:
+            self._singly = len(batch)
+            return True
+        self._lose(len(batch) if fault else 0, fault)
+        self._singly = max(0, self._singly - 1)
+        self._rows = self._rows[len(batch) :]
+        self._went += len(batch)
+        self._bytes_went += sum(noted.size for noted in batch)
+        return bool(self._rows or self._queue)
+
+    def _added(self, batch: list[Noted]) -> str:
+        """Nothing, or why the database has not taken a batch."""
+        try:
+            rows = [_row(self.family, noted) for noted in batch]
+            sent = {row["input"]: noted.content for row, noted in zip(rows, batch, strict=True)} if self.asked.inputs else {}
+            self.store.add(rows, sent)
+        except NoDatabase as fault:
+            return self._failed(fault.reason, str(fault))
+        except NewerDatabase as fault:
+            return self._failed(NEWER, str(fault))
+        except Exception as fault:
+            return self._failed(FAULT, f"{type(fault).__name__}: {fault}") if len(batch) == 1 else FAULT
+        if self._fault:
+            logger.info("%s: answers are recorded again", self.family)
+        self._fault = ""
+        RECORDED.labels(self.family).inc(len(batch))
+        return ""
+
+    def _failed(self, reason: str, words: str) -> str:
         if reason != self._fault:
             logger.warning("%s: answers are given and not recorded (%s): %s", self.family, reason, words)
+            self._pruned = float("-inf") if reason == FULL else self._pruned  # to forget makes room
         self._fault = reason
-        if reason not in PASSING:
-            self._lose(count, reason)
+        return reason
 
     def _lose(self, count: int, reason: str) -> None:
         if count:
             LOST.labels(self.family, reason).inc(count)
 
-    def _recorded(self, count: int) -> None:
-        if self._fault:
-            logger.info("%s: answers are recorded again", self.family)
-        self._fault = ""
-        RECORDED.labels(self.family).inc(count)
-
     def _prune(self) -> None:
         """Forget what is too old, now and then."""
-        if self.asked.days is None or time.monotonic() - self._pruned < PRUNED or self._fault:
+        if self.asked.days is None or time.monotonic() - self._pruned < PRUNED or self._fault in PASSING or self._ending.is_set():
             return
         self._pruned = time.monotonic()
         try:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery import Celery, signals
 from celery.exceptions import Reject
@@ -38,6 +38,14 @@ FAREWELL = 30  # beats for the job at work, once the service has ended
 
 class NoTasks(ValueError):
     """A family that has no queue."""
+
+
+class Given(NamedTuple):
+    """An answer of a job that is not finished yet: what it was given to, and how many seconds it took."""
+
+    file: bytes
+    answer: dict[str, Any]
+    seconds: float
 
 
 class Bench:
@@ -92,8 +100,11 @@ class Bench:
 
     def _try(self, job: Job) -> None:
         try:
-            results = self._results(job)
+            given: list[Given] = []
+            results = self._results(job, given)
             ended = results is not None and self.jobs.finish(job, {"results": results})
+            for answer in given if ended else ():
+                self.recorder.note(*answer)
             logger.info("job", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries, "ended": ended}})
         except NoDatabase:
             raise
@@ -101,8 +112,11 @@ class Bench:
             logger.exception("a job failed", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries}})
             self.jobs.again(job, _reason(error, job))
 
-    def _results(self, job: Job) -> list[Any] | None:
-        """Of all pictures, in order; None where the job is not ours any more: cancelled, somebody else's, or given back."""
+    def _results(self, job: Job, given: list[Given]) -> list[Any] | None:
+        """Of all pictures, in order; None where the job is not ours any more: cancelled, somebody else's, or given back.
+
+        Those that are answers are added to `given`.
+        """
         results: list[Any] = []
         room = MEGABYTES * 1e6
         while len(results) < job.pictures:
@@ -111,22 +125,22 @@ class Bench:
                 return None
             if results and not self.jobs.hold(job, len(results)):
                 return None
-            result, taken = _fitting(self._result(job, self.jobs.file(job, len(results)) or b""), room)
+            file, begun = self.jobs.file(job, len(results)) or b"", time.perf_counter()
+            found, seconds = self._result(job, file), time.perf_counter() - begun
+            result, taken = _fitting(found, room)
+            if isinstance(result, dict) and "prediction_id" in result:
+                given.append(Given(file, result, seconds))
             results.append(result)
             room -= taken
             self._moved = time.monotonic()
         return results
 
     def _result(self, job: Job, file: bytes) -> Any:
-        begun = time.perf_counter()
         try:
             found = self.tasks[job.task].work(file, self)
-            result = self._runner.run(found) if inspect.iscoroutine(found) else found
+            return self._runner.run(found) if inspect.iscoroutine(found) else found
         except Refusal as refusal:
             return {"problem": problems.problem(refusal)}
-        if isinstance(result, dict) and "prediction_id" in result:
-            self.recorder.note(file, result, time.perf_counter() - begun)
-        return result
 
     @staticmethod
     def leaving() -> bool:

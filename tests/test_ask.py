@@ -15,6 +15,7 @@ from serving import ask as command
 from serving.champion import Origin
 from tests import papers
 from tests.conftest import embedded_data, environment, evaluate, picture, tiny_model
+from tests.services import free_port
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1", "gate.confidence=0.001"]
 RANKS = {"digits": 10, "gravures": 0, "objects": 3}  # shares that an answer lists; of signatures and lines, as many as were found
@@ -75,6 +76,26 @@ def test_a_class_named_in_brackets_is_shown_whole(capsys: pytest.CaptureFixture[
     monkeypatch.setattr(sys, "argv", ["ask", "--family", "objects", "--image", "cat.png"])
     command.main()
     assert capsys.readouterr().out.count("cat [old]") == 2
+
+
+def test_the_answer_is_printed_before_it_is_recorded(
+    champion: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server of predictions that is away is waited for then, and the answer stands."""
+    end, printed = command.Recorder.end, list[str]()
+    monkeypatch.setattr(command.Recorder, "end", lambda self: (printed.append(capsys.readouterr().out), end(self)))
+    monkeypatch.setattr(sys, "argv", ["ask", "--family", "digits", "--image", str(champion)])
+    monkeypatch.setenv("PREDICTIONS_URL", f"postgresql://keeper:s3cret@127.0.0.1:{free_port()}/predictions")
+    command.main()
+    assert ["It is a" in words for words in printed] == [True]
+
+
+def test_an_address_of_predictions_that_is_none_is_named_first(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREDICTIONS_URL", "mysql://host/predictions")
+    monkeypatch.setattr(sys, "argv", ["ask", "--family", "digits", "--image", "digit.png"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "Choose sqlite:///<file>" in capsys.readouterr().err
 
 
 def test_a_damaged_store_and_a_moved_ledger_are_followed(champion: Path) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -404,6 +405,25 @@ def test_an_answer_of_the_queue_is_recorded_and_what_is_none_is_not(tmp_path: Pa
     (row,) = predictions.Store().rows(FAMILY)
     assert (json.loads(row["output"]), row["version"], row["input"]) == (answer, 3, hashlib.sha256(b"line").hexdigest())
     assert row["milliseconds"] > 0
+
+
+def test_an_answer_that_nobody_was_given_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a try that failed, of one whose job was cancelled, and one that is too large for its job's result."""
+    monkeypatch.setenv("PREDICTIONS_URL", f"sqlite:///{tmp_path}/predictions.db")
+    monkeypatch.setattr(worker, "MEGABYTES", 0.001)
+    bench = worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+
+    def work(file: bytes, _: Any) -> dict[str, Any]:
+        if file == b"broken":
+            raise RuntimeError("It broke.")
+        if file == b"cancelled" and bench.job:
+            bench.jobs.cancel(bench.job)
+        return {"text": file.decode(), "prediction_id": uuid.uuid4().hex, "model": {"version": 3, "digest": "b" * 64}}
+
+    for files in ([b"first", b"broken"], [b"second", b"cancelled"], [b"third", b"long" * 300], [b"last", b"short"]):
+        worked(bench, work, *files)
+    bench.recorder.end()
+    assert [json.loads(row["output"])["text"] for row in predictions.Store().rows(FAMILY)] == ["third", "last", "short"]
 
 
 def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(bench: worker.Bench) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -293,7 +294,7 @@ for batch in range(20): store.add([{**row, "id": f"{mine * 10_000 + batch * 50 +
 @pytest.mark.parametrize("address", ["mysql://keeper:s3cret@host/predictions", "predictions.db"])
 def test_an_address_of_another_kind_names_the_choices(address: str) -> None:
     with pytest.raises(databases.BadUrl, match="Choose sqlite:///<file>, or postgresql://") as caught:
-        Recorder("digits", configs.Predictions(), Store(address)).follow()
+        Recorder("digits", configs.Predictions(), Store(address))
     assert "s3cret" not in str(caught.value)
 
 
@@ -465,6 +466,38 @@ def test_a_disk_that_is_full_costs_the_rows_and_is_told_once(tmp_path: Path, log
     assert list(store.faults()) == []
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_disk_that_is_full_is_made_room_on(tmp_path: Path) -> None:
+    """SQLite uses the pages again of what was forgotten, also while more comes than can be written."""
+    store = Store(f"sqlite:///{tmp_path}/predictions.db")
+    kept = Counted(store, days=30)
+    store.add([row(number, family=kept.family, time=predictions.moment(0), output=NASTY * 9) for number in range(100)])
+    store.close()
+    pages = (tmp_path / "predictions.db").stat().st_size // 4096
+    databases.each(store._opened, lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}"))
+    kept.recorder._pruned = time.monotonic()  # it has looked for what is old not long ago
+    kept.recorder.follow()
+    assert until(lambda: bool(kept.note(5)) and kept.recorded > 0)
+    kept.recorder.end()
+    assert kept.lost("disk full") > 0
+    assert all(not found["time"].startswith("1970") for found in store.rows())
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_row_that_cannot_be_written_takes_nothing_with_it(tmp_path: Path, log: Callable[[str], int]) -> None:
+    kept = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"))
+    kept.recorder.follow()
+    kept.recorder.note(SENT, answer(confidence=float("nan")), 0.001)  # no JSON
+    ids = [*kept.note(3)]
+    kept.recorder.note(SENT, answer(), float("nan"))
+    kept.recorder.note(SENT, answer(), 0.001, b"\xff")
+    ids += kept.note(3)
+    assert until(lambda: kept.recorded == 6)
+    kept.recorder.end()
+    assert [found["id"] for found in kept.recorder.store.rows()] == ids
+    assert kept.lost("fault") == 3
+
+
 @contextmanager
 def somebody_else(folder: Path) -> Iterator[None]:
     """Who may not write the folder: root is somebody else for a while."""
@@ -563,6 +596,9 @@ def test_answers_go_on_where_no_file_can_grow_any_more(service: Service) -> None
     def lost() -> float:
         return sum(value for name, value in figures(service).items() if name.startswith("atelier_predictions_lost_total{"))
 
+    reasons = {*databases.REASONS, "away", "busy", "fault", "newer database"}
+    counted = {f'atelier_predictions_lost_total{{family="digits",reason="{reason}"}}' for reason in reasons}
+    assert counted <= figures(service).keys()  # nothing new has to be counted once the disk is full
     limited(4096)
     assert until(lambda: {response.status_code for response in many(service, 8)} == {200} and lost() > 0)
     limited(resource.RLIM_INFINITY)
