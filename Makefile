@@ -108,14 +108,14 @@ rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, runs, versions, a
 push: .venv/with-serve ## [remote=store]: what dvc.lock and the ledgers need, also of older versions, to a DVC remote
 	@python -m pipelines.remotes push $(if $(remote),--remote '$(remote)')
 
-gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from a remote that is named, what neither dvc.lock nor a ledger needs
+gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from a remote that is named, what no dvc.lock and no ledger of any branch needs
 	@python -m pipelines.remotes gc $(if $(remote),--remote '$(remote)')
 
 challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: answers beside the champion, unseen, to be compared
 	@python -m pipelines.challenges --family $(family) $(if $(share),--share '$(share)') \
 	  --candidate '$(call given,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
 
-reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; do the digests agree?
+reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exits with 0 where the digests agree, with 3 (make: Error 3) where not
 	@python -m pipelines.reproduce '$(call given,of,make reproduce of=digits@champion)'
 
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL

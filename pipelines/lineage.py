@@ -130,11 +130,17 @@ def _input(row: predictions.Row) -> tuple[str, Facts]:
 
 
 def _from_version(of: str, files: bool) -> Link | None:
+    line = version(of)
+    return _training(line, files) if line else None
+
+
+def version(of: str) -> Line | None:
+    """What digits@v2, digits@champion or digits@challenger names; None where it is no such name. Raises UnknownVersion, UnknownPlace."""
     found = re.fullmatch(r"(\w+)@(champion|challenger|v?(\d+))", of)
     if not found:
         return None
     family = families.known(found[1])
-    return _training(ledger.version(family, int(found[3])) if found[3] else ALIASES[found[2]](family), files)
+    return ledger.version(family, int(found[3])) if found[3] else ALIASES[found[2]](family)
 
 
 def _champion(family: str) -> Line:

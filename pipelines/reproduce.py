@@ -7,7 +7,6 @@ of the project itself nothing changes. A training that was killed goes on where 
 import argparse
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -21,16 +20,13 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, families, folders, git, graphs, ledger, manifests, records, registry, stores, tracking
+from pipelines import cards, errors, folders, git, graphs, ledger, lineage, manifests, records, registry, stores, tracking
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"
+DIFFER = 3  # the exit code where the second training gives another digest; 1 and 2 are those of errors and of wrong words
 CODE = ("pipelines", "conf")
 COMPOSED = "import json, sys; from pipelines import configs; print(json.dumps(configs.compose(sys.argv[1:]).recipe()))"
-
-
-class UnknownVersion(LookupError):
-    """Not a version of a ledger."""
 
 
 class NotReproducible(ValueError):
@@ -41,7 +37,8 @@ class NotReproducible(ValueError):
 class Finding:
     """A version and its second training: digest, metrics and records of both, and how code and choices differ.
 
-    `differing` names the served files that are not the same to the byte and, of ONNX files, not the same network either.
+    `differing` names the served files that are not the same to the byte and, of ONNX files, not the same network either, and which of
+    the manifest's input, output and preprocessing are not.
     """
 
     line: Line
@@ -71,10 +68,14 @@ class Finding:
 
 
 def reproduce(of: str) -> Finding:
-    """Train and evaluate a version again. Raises UnknownVersion, NotReproducible, or outputs.NotHere with the remedy."""
+    """Train and evaluate a version again.
+
+    Raises ledger.UnknownVersion, lineage.UnknownPlace, NotReproducible, or outputs.NotHere with the remedy.
+    """
     line = version(of)
     model = registry.whole(line)
     manifest, record = manifests.verified(model), records.read(model)
+    _trained_here(line, manifest["config"])
     place = stores.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
     with folders.locked(place.with_suffix(".lock")):
         code = _code(line["commit"], record["code"], place)
@@ -90,15 +91,21 @@ def reproduce(of: str) -> Finding:
 
 
 def version(of: str) -> Line:
-    """The promotion that `of` names. Raises UnknownVersion, or ledger.UnknownVersion naming those there are."""
-    found = re.fullmatch(r"(\w+)@(champion|v?(\d+))", of)
-    if not found:
-        raise UnknownVersion(f"of={of!r} is not a version. Say {FORMS}.")
-    family = families.known(found[1])
-    line = ledger.version(family, int(found[3])) if found[3] else ledger.champion(ledger.read(family))
-    if line is None:
-        raise UnknownVersion(f"{family} has no champion yet. Train one with `make train family={family}`.")
+    """The promotion that `of` names. Raises ledger.UnknownVersion, naming those there are, or lineage.UnknownPlace."""
+    line = lineage.version(of)
+    if not line or not line.get("version"):
+        raise ledger.UnknownVersion(f"of={of!r} is not a version. Say {FORMS}.")
     return line
+
+
+def _trained_here(line: Line, config: dict[str, Any]) -> None:
+    """Refuse what another program has trained: its name stands where the run's does."""
+    if config["run"] == "darknet":
+        raise NotReproducible(
+            f"{line['family']} version {line['version']} was trained by Darknet and came by `make darknet-import`; "
+            f"another framework's training says nothing of it. `make darknet-export candidate={line['candidate']} to=folder` "
+            "writes what Darknet needs to train it again."
+        )
 
 
 def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
@@ -148,10 +155,11 @@ def _configured(config: dict[str, Any], place: Path) -> list[str]:
 
 
 def _differing(model: Path, again: Path) -> list[str]:
-    """The served files that are not the same, to the byte or, of ONNX files, as networks."""
+    """The served files that are not the same, to the byte or, of ONNX files, as networks; and what else the digest is of."""
     then, now = (manifests.read(folder) for folder in (model, again))
     names = dict.fromkeys([*manifests.served(then), *manifests.served(now)])
-    return [name for name in names if not _same(model / name, again / name)]
+    files = [name for name in names if not _same(model / name, again / name)]
+    return files + [key for key in ("input", "output", "preprocessing") if then[key] != now[key]]
 
 
 def _same(then: Path, now: Path) -> bool:
@@ -174,8 +182,10 @@ def _run(place: Path, stage: str, config: dict[str, Any]) -> None:
 
 
 def _python(place: Path, *words: str, **more: Any) -> "subprocess.CompletedProcess[Any]":
-    """This Python with the code of that folder and none of this project's."""
+    """This Python with the code of that folder and none of this project's; a relative DATA_MIRROR means the same folder there."""
     kept = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DVC_EXP_NAME"}}
+    if kept.get("DATA_MIRROR"):
+        kept["DATA_MIRROR"] = str(Path(kept["DATA_MIRROR"]).absolute())
     return subprocess.run([sys.executable, *words], cwd=place, env=kept, check=False, **more)
 
 
@@ -218,12 +228,14 @@ def differing(then: dict[str, Any], now: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Train again, compare, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Train again, compare, print; exit 3 where the digests differ."""
+    parser = argparse.ArgumentParser(description=__doc__, epilog=f"Exit code: 0 where the digests agree, {DIFFER} where they differ.")
     parser.add_argument("of", help=FORMS)
     asked = parser.parse_args()
     with errors.printed_once():
-        show(reproduce(asked.of))
+        found = reproduce(asked.of)
+        show(found)
+    sys.exit(0 if found.agrees else DIFFER)
 
 
 if __name__ == "__main__":

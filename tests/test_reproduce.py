@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, families, folders, ledger, manifests, outputs, promotion, records, registry, reproduce, tracking
+from pipelines import configs, families, folders, ledger, lineage, manifests, outputs, promotion, records, registry, reproduce, tracking
 from pipelines.reproduce import Finding
 from tests.conftest import ROOT, embedded_data, environment
 
@@ -158,12 +158,57 @@ def test_other_data_is_refused(at: ledger.Line, tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize("part", ["input", "output", "preprocessing"])
+def test_what_the_digest_is_of_beside_the_files_is_told_too(
+    found: Found, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(found[0].folder, again)
+    manifest = manifests.read(again)
+    folders.write_json(again / manifests.MANIFEST, {**manifest, part: {**manifest[part], "names": ["another"]}})
+    differing = reproduce._differing(found[0].folder, again)
+    assert differing == [part]
+    printed = told(dataclasses.replace(found[0], digest="f" * 64, differing=differing), capsys)
+    assert f"not the same: {part}" in printed
+    assert "every operation" not in printed
+
+
+@pytest.mark.parametrize(("agrees", "code"), [(True, 0), (False, reproduce.DIFFER)])
+def test_the_exit_code_tells_whether_the_digests_agree(found: Found, monkeypatch: pytest.MonkeyPatch, agrees: bool, code: int) -> None:
+    digest = found[0].line["digest"] if agrees else "f" * 64
+    monkeypatch.setattr(reproduce, "reproduce", lambda of: dataclasses.replace(found[0], digest=digest))
+    monkeypatch.setattr(sys, "argv", ["reproduce", "digits@champion"])
+    with pytest.raises(SystemExit) as ended:
+        reproduce.main()
+    assert ended.value.code == code
+
+
+def test_a_relative_mirror_is_the_same_folder_for_the_second_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DATA_MIRROR", "mirror")
+    (tmp_path / "place").mkdir()
+    done = reproduce._python(Path("place"), "-c", "import os; print(os.environ['DATA_MIRROR'])", capture_output=True, text=True)
+    assert done.stdout.strip() == str(tmp_path / "mirror")
+
+
+def test_what_darknet_has_trained_is_not_trained_with_another_program(at: ledger.Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = manifests.read(Path("models/digits-sgd"))
+    monkeypatch.setattr(manifests, "verified", lambda folder: {**manifest, "config": {**manifest["config"], "run": "darknet"}})
+    with pytest.raises(reproduce.NotReproducible, match="make darknet-export candidate=digits-sgd"):
+        reproduce.reproduce("digits@v1")
+
+
 @pytest.mark.parametrize(
     ("of", "error"),
-    [("digits@best", reproduce.UnknownVersion), ("objects@champion", reproduce.UnknownVersion), ("digits@7", ledger.UnknownVersion)],
+    [
+        ("digits@best", ledger.UnknownVersion),
+        ("objects@champion", lineage.UnknownPlace),
+        ("digits@challenger", lineage.UnknownPlace),
+        ("digits@7", ledger.UnknownVersion),
+    ],
 )
 def test_what_is_no_version_is_refused_with_the_choices(at: ledger.Line, of: str, error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"digits@champion|make train|There are: 1"):
+    with pytest.raises(error, match=r"digits@champion|make train|make challenge|There are: 1"):
         reproduce.reproduce(of)
 
 
