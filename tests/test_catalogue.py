@@ -1,4 +1,4 @@
-"""The catalogue in SQL, on SQLite and on a real PostgreSQL: brought by several workers at once, and asked."""
+"""Catalogues in SQL, on SQLite and on a real PostgreSQL: brought by several workers at once, and each asked by itself."""
 
 import copy
 import json
@@ -16,18 +16,18 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import event, inspect
 
-from pipelines import databases
+from pipelines import databases, folders
 from pipelines.families.gravures.parts import lenses
 from serving.gravures import catalogue
-from serving.gravures.catalogue import BadCatalogue, BadSearch, Catalogue, Unknown
+from serving.gravures.catalogue import KEPT, BadCatalogue, BadSearch, Catalogue, Catalogues, NotBrought, Unknown
 from serving.gravures.tables import Base
 from tests.conftest import ROOT
 
 BRING = """
 import json, sys
 from pathlib import Path
-from serving.gravures.catalogue import Catalogue
-print(Catalogue(sys.argv[1]).bring(json.loads(Path(sys.argv[2]).read_text())))
+from serving.gravures.catalogue import Catalogues
+print(Catalogues(sys.argv[1]).bring("a" * 64, json.loads(Path(sys.argv[2]).read_text())))
 """
 
 
@@ -90,10 +90,10 @@ def known(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return brought(request.getfixturevalue("cluster").database())
 
 
-def brought(url: str) -> Catalogue:
-    own = Catalogue(url)
-    assert own.bring(SMALL)
-    return own
+def brought(url: str, content: dict[str, Any] = SMALL) -> Catalogue:
+    held, sha256 = Catalogues(url), folders.hash_of(content)
+    held.bring(sha256, content)
+    return held.of(sha256)
 
 
 def ids(found: list[dict[str, Any]]) -> list[int]:
@@ -146,8 +146,7 @@ def test_a_lens_without_picture_has_no_engraving_and_no_tags(known: Catalogue) -
 
 
 def test_maker_and_material_are_told_where_a_source_has_them(url: str) -> None:
-    own = Catalogue(url)
-    own.bring(changed(lambda it: it["lenses"][0].update(maker="Essilor", material="CR-39")))
+    own = brought(url, changed(lambda it: it["lenses"][0].update(maker="Essilor", material="CR-39")))
     assert (own.lens(7)["maker"], own.lens(7)["material"], own.lens(3)["maker"]) == ("Essilor", "CR-39", None)
 
 
@@ -169,13 +168,11 @@ def test_an_unknown_lens_is_answered_with_the_nearest_ids(known: Catalogue, verr
 
 
 def test_a_catalogue_that_is_empty_says_so(url: str) -> None:
-    own = Catalogue(url)
+    own = brought(url, {"pictures": [], "lenses": [], "classes": {}})
     with pytest.raises(Unknown, match="The catalogue is empty"):
         own.lens(1)
     assert own.bearing("vcercle") == own.tags() == []
     assert own.search(["circle"]) == {"items": [], "page": 1, "pages": 0, "total": 0, "unknown": {"circle": []}}
-    assert own.bring({"pictures": [], "lenses": [], "classes": {}})
-    assert own.tags() == []
 
 
 @pytest.mark.parametrize(
@@ -194,8 +191,7 @@ def test_a_catalogue_that_is_empty_says_so(url: str) -> None:
     ],
 )
 def test_the_lenses_that_bear_an_engraving(known: Catalogue, engraving: str, found: list[int]) -> None:
-    for _ in range(2):  # the second time from what is kept
-        assert ids(known.bearing(engraving)) == found
+    assert ids(known.bearing(engraving)) == found
     assert known.bearing(engraving) == [known.lens(verre_id) for verre_id in found]
 
 
@@ -257,8 +253,7 @@ def test_searches_that_are_refused(known: Catalogue, asked: dict[str, Any], word
 
 
 def test_pages_hold_every_lens_once_in_the_order_of_ids(url: str) -> None:
-    own = Catalogue(url)
-    own.bring(whole := large())
+    own = brought(url, whole := large())
     shown = {it["picture"] for it in whole["pictures"] if "circle" in it["shapes"]}
     wanted = [lens["verre_id"] for lens in whole["lenses"] if lens["picture"] in shown]
     first = own.search(["circle"], size=7)
@@ -283,8 +278,7 @@ def test_tags_are_counted_by_lenses_the_most_frequent_first(known: Catalogue) ->
 
 
 def test_every_real_tag_is_found_as_it_is_written(url: str) -> None:
-    own = Catalogue(url)
-    own.bring(large())
+    own = brought(url, large())
     assert len(own.tags()) > 150
     for row in own.tags():
         assert own.search([row["tag"]], size=1)["total"] == row["count"]
@@ -320,38 +314,52 @@ def test_an_index_code_is_a_number(code: str, index: float) -> None:
 
 
 def test_the_same_catalogue_is_brought_once(url: str) -> None:
-    known = brought(url)
-    assert not known.bring(copy.deepcopy(SMALL))
-    assert not Catalogue(url).bring(json.loads(json.dumps(SMALL)))
+    assert Catalogues(url).bring("a" * 64, SMALL)
+    assert not Catalogues(url).bring("a" * 64, SMALL)
 
 
-def test_another_catalogue_replaces_all_of_the_older(url: str) -> None:
-    known = brought(url)
-    assert known.bearing("vcercle")
-    newer = {"pictures": [picture("a.png", "wifi", "wifi")], "lenses": [lens(7, "new", "16", "a.png")], "classes": {"wifi": marks("wifi")}}
-    assert Catalogue(url).bring(newer)
-    assert known.lens(7)["name"] == "new"
-    assert (known.bearing("vcercle"), ids(known.bearing("wifi"))) == ([], [7])
-    assert known.tags() == [{"tag": "wifi", "count": 1}]
-    with pytest.raises(Unknown):
-        known.lens(12)
-    assert known.bring(SMALL)
-    assert ids(known.bearing("vcercle")) == [3, 7, 12]
+def test_catalogues_stand_side_by_side_and_each_is_asked_by_itself(url: str) -> None:
+    first = brought(url)
+    other = {"pictures": [picture("a.png", "wifi", "wifi")], "lenses": [lens(7, "new", "16", "a.png")], "classes": {"wifi": marks("wifi")}}
+    second = brought(url, other)
+    assert (first.lens(7)["name"], second.lens(7)["name"]) == ("oeasy", "new")
+    assert (ids(first.bearing("vcercle")), second.bearing("vcercle")) == ([3, 7, 12], [])
+    assert (first.bearing("wifi"), ids(second.bearing("wifi"))) == ([], [7])
+    assert (first.search(["circle"])["total"], second.search(["circle"])["unknown"]) == (3, {"circle": []})
+    assert second.tags() == [{"tag": "wifi", "count": 1}]
+    assert first.lens(12)["name"] == "other"
+    with pytest.raises(Unknown, match="The nearest are 7"):
+        second.lens(12)
 
 
-def test_a_catalogue_that_fails_half_way_leaves_the_older(url: str) -> None:
-    known = brought(url)
+def test_of_older_catalogues_those_that_were_brought_last_are_kept(url: str) -> None:
+    held = Catalogues(url)
+    names = [str(number) * 64 for number in range(KEPT + 1)]
+    for name in names[:-1]:
+        assert held.bring(name, SMALL)
+    assert not held.bring(names[0], SMALL)  # served again: it is not the oldest any more
+    assert held.bring(names[-1], SMALL)
+    for name in {*names} - {names[1]}:
+        assert ids(held.of(name).bearing("vcercle")) == [3, 7, 12]
+    with pytest.raises(NotBrought, match="The catalogue 111111111111 is not in the database"):
+        held.of(names[1]).tags()
 
-    @event.listens_for(known._engine, "before_cursor_execute")
+
+def test_a_catalogue_that_fails_half_way_is_not_held_at_all(url: str) -> None:
+    held, known = Catalogues(url), brought(url)
+
+    @event.listens_for(held._engine, "before_cursor_execute")
     def fail(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith("INSERT INTO lenses"):
             raise RuntimeError("the power is gone")
 
     with pytest.raises(RuntimeError, match="the power is gone"):
-        known.bring(large())
-    event.remove(known._engine, "before_cursor_execute", fail)
+        held.bring("a" * 64, large())
+    event.remove(held._engine, "before_cursor_execute", fail)
     assert ids(known.bearing("vcercle")) == [3, 7, 12]
-    assert not known.bring(SMALL)
+    with pytest.raises(NotBrought):
+        held.of("a" * 64).lens(7)
+    assert held.bring("a" * 64, large())
 
 
 @pytest.mark.parametrize(
@@ -368,10 +376,8 @@ def test_a_catalogue_that_fails_half_way_leaves_the_older(url: str) -> None:
     ],
 )
 def test_a_catalogue_that_says_nonsense_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], Any], words: str) -> None:
-    own = brought(f"sqlite:///{tmp_path}/catalogue.db")
     with pytest.raises(BadCatalogue, match=f"{words}.*Ingest and train again"):
-        own.bring(changed(change))
-    assert not own.bring(SMALL)
+        brought(f"sqlite:///{tmp_path}/catalogue.db", changed(change))
 
 
 def test_workers_that_start_at_once_bring_it_once(url: str, tmp_path: Path) -> None:
@@ -381,31 +387,30 @@ def test_workers_that_start_at_once_bring_it_once(url: str, tmp_path: Path) -> N
     said = [process.communicate() for process in started]
     assert [error for _, error in said] == [b""] * 3
     assert sorted(out.strip() for out, _ in said) == [b"False", b"False", b"True"]
-    assert Catalogue(url).lens(1000)["engraving"] == {"picture": "gravure_0000.png", "class": "cercle"}
+    assert Catalogues(url).of("a" * 64).lens(1000)["engraving"] == {"picture": "gravure_0000.png", "class": "cercle"}
 
 
-def test_threads_see_one_catalogue_or_the_other_while_it_is_replaced(url: str) -> None:
+def test_threads_see_all_of_their_catalogue_or_nothing_while_others_are_brought(url: str) -> None:
     def told(word: str) -> dict[str, Any]:
         many = [lens(number, word, "15", "a.png") for number in range(50)]
         return {"pictures": [picture("a.png", "wifi", "wifi", word)], "lenses": many, "classes": {"wifi": marks("wifi")}}
 
-    own, words = Catalogue(url), ("one", "two")
-    own.bring(told("one"))
+    own = brought(url, told("own"))
 
-    def read(_: int) -> set[str]:
-        found = [*own.bearing("wifi"), *own.search(["wifi"], size=100)["items"], own.lens(7)]
-        pairs = {(it["name"], it["tags"][-1]) for it in found}
-        assert pairs <= {("one", "one"), ("two", "two")}
-        answers = [own.bearing("wifi"), own.search(["wifi"], size=100)["items"]]
-        assert all(len(answer) == 50 and len({it["name"] for it in answer}) == 1 for answer in answers)
-        return {name for name, _ in pairs}
+    def read(_: int) -> bool:
+        try:
+            answers = [own.bearing("wifi"), own.search(["wifi"], size=100)["items"], own.search(["own"], size=100)["items"]]
+        except NotBrought:
+            return False
+        assert all(len(answer) == 50 and {it["name"] for it in answer} == {"own"} for answer in answers)
+        return True
 
     with ThreadPoolExecutor(4) as threads:
         reading = threads.map(read, range(40))
-        brought = [threads.submit(Catalogue(url).bring, told(words[turn % 2])) for turn in range(1, 9)]
-        assert set().union(*reading) <= set(words)
-        assert all(isinstance(one.result(), bool) for one in brought)
-    assert own.lens(0)["name"] in words
+        bringing = [threads.submit(brought, url, told(f"other{turn}")) for turn in range(2 * KEPT)]
+        assert all(isinstance(one, bool) for one in reading)
+        assert {one.result().lens(0)["name"] for one in bringing[-1:]} == {f"other{2 * KEPT - 1}"}
+    assert not read(0)
 
 
 def test_where_the_catalogue_is_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
@@ -21,13 +21,14 @@ from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Convention
 from serving import bodies, problems
-from serving.gravures import answers, shelf
+from serving.gravures import answers, catalogue
+from serving.gravures.shelf import Shelf
 from serving.problems import Refusal
 from tests import asked, engravers
 from tests.asked import assert_refused, form, header, raw
 from tests.engravers import SHAPES
 from tests.forms import FORMS, drawing, encoded
-from tests.services import LOADED, Service, make_serve, run, running, stored, until
+from tests.services import LOADED, Service, run, running, stored, until
 
 BARE = {"verre_id": 900, "name": "bare", "index_code": "16", "picture": None}
 POINTS = {  # of a square of 100
@@ -397,21 +398,54 @@ def another_encoder(model: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "encoder": "e" * 64}))
 
 
-def test_an_index_of_another_model_is_refused_at_the_start_with_the_remedy(tmp_path: Path) -> None:
-    pointer = stored(tmp_path, 1, "gravures", another_encoder)
-    with (
-        pytest.raises(AssertionError, match=r"was made by the encoder eeeeeeeeeeee[\s\S]*make train family=gravures"),
-        running(tmp_path, {1: pointer}, make_serve("gravures")),
-    ):
-        pass
+def test_an_index_of_another_model_is_refused_before_it_is_stored_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"was made by the encoder eeeeeeeeeeee[\s\S]*make train family=gravures"):
+        stored(tmp_path, 1, "gravures", another_encoder)
 
 
-def test_where_the_database_is_away_the_answer_says_so() -> None:
+class Trained(NamedTuple):
+    """Of a model that is served, its catalogue."""
+
+    manifest: dict[str, Any]
+    catalogue: dict[str, Any]
+
+
+def trained(sha256: str, lens: str) -> Trained:
+    """A model of its own catalogue, in which a lens bears the one engraving."""
+    files = {"catalogue.json": {"role": "catalogue", "sha256": sha256}}
+    lenses = [{"verre_id": 7, "name": lens, "index_code": "15", "picture": "a.png"}]
+    pictures = [{"picture": "a.png", "class": None, "shapes": ["bar"], "letters": []}]
+    return Trained({"files": files}, {"pictures": pictures, "lenses": lenses, "classes": {}})
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setenv("CATALOGUE_URL", f"sqlite:///{tmp_path}/catalogue.db")
+    return Shelf()
+
+
+def borne(shelf: Shelf, predictor: Trained) -> str:
+    bearing = asyncio.run(shelf.bearing(predictor, ["a.png"]))
+    return str(bearing["a.png"].lenses[0]["name"])
+
+
+def test_while_versions_are_swapped_each_is_answered_of_its_own_catalogue(shelf: Shelf) -> None:
+    """A worker that serves version 1 yet, while another has brought what version 2 serves, and any number of others after it."""
+    first, second = trained("1" * 64, "old"), trained("2" * 64, "new")
+    shelf.bring(first)
+    Shelf().bring(second)
+    assert [borne(shelf, first), borne(shelf, second), borne(shelf, first)] == ["old", "new", "old"]
+    for number in range(catalogue.KEPT):
+        Shelf().bring(trained(f"{number:x}" * 32 + "f" * 32, "another"))
+    assert [borne(Shelf(), first), borne(Shelf(), second)] == ["old", "new"]
+
+
+def test_where_the_database_is_away_the_answer_says_so(shelf: Shelf) -> None:
     def away(*_: Any) -> None:
         raise NoDatabase("The database does not answer.")
 
     with pytest.raises(Refusal) as refused:
-        asyncio.run(shelf.looked(away))
+        asyncio.run(shelf.asked(trained("1" * 64, "old"), away))
     assert (refused.value.status, refused.value.reason) == (503, "no database")
 
 

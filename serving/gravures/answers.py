@@ -14,7 +14,8 @@ from serving import bodies, dataurls, pictures, queries
 from serving.bodies import Body
 from serving.champion import Origin, Served, signature, traced
 from serving.gravures import catalogue, shown
-from serving.gravures.shelf import LENSES, Shelf, looked
+from serving.gravures.catalogue import Catalogue
+from serving.gravures.shelf import LENSES, Shelf
 from serving.problems import Refusal
 
 K, MOST = 10, 100  # engravings in an answer: unless asked otherwise, and at most
@@ -163,7 +164,7 @@ async def matched(body: Body, served: Served, limits: Serving, shelf: Shelf, k: 
     """The k engravings most like a picture, and the lenses that bear them. Raises Refusal."""
     embedding = await served.batches.answer(await read(body, served, limits))
     found = served.predictor.nearest(embedding, k)
-    bearing = await shelf.bearing(match.engraving for match in found)
+    bearing = await shelf.bearing(served.predictor, (match.engraving for match in found))
     matches = [
         {
             "rank": rank,
@@ -186,11 +187,11 @@ async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any
     return await matched(body, served, limits, shelf)
 
 
-async def searched(query: QueryParams, shelf: Shelf) -> dict[str, Any]:
+async def searched(query: QueryParams, served: Served, shelf: Shelf) -> dict[str, Any]:
     """One page of the lenses that show all tags. Raises Refusal."""
     page, size = queries.whole(query, "page", 1, PAGES, 1), queries.whole(query, "size", 1, catalogue.PAGE, SIZE)
     try:
-        return await looked(shelf.catalogue.search, query.getlist("tags"), page, size)
+        return await shelf.asked(served.predictor, Catalogue.search, query.getlist("tags"), page, size)
     except catalogue.BadSearch as bad:
         raise Refusal(422, "bad search", str(bad)) from bad
 
@@ -200,7 +201,7 @@ async def verre(word: str, served: Served, shelf: Shelf) -> dict[str, Any]:
     if not NUMBER.fullmatch(word):
         raise Refusal(422, "no number", f"{word[: queries.SHOWN]!r} is not the id of a lens, which is a whole number, such as 187.")
     try:
-        lens = await looked(shelf.catalogue.lens, int(word))
+        lens = await shelf.asked(served.predictor, Catalogue.lens, int(word))
     except catalogue.Unknown as unknown:
         raise Refusal(404, "unknown lens", str(unknown)) from unknown
     engraving = lens["engraving"]

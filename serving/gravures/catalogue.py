@@ -1,6 +1,7 @@
-"""The catalogue in SQL: which lens bears which engraving, and what is on it. SQLite here, or PostgreSQL by CATALOGUE_URL.
+"""Catalogues in SQL: which lens bears which engraving, and what is on it. SQLite here, or PostgreSQL by CATALOGUE_URL.
 
-`catalogue.json` of the model that is served is the truth; bring() makes the tables say the same. Tags are searched in one form: without
+`catalogue.json` of a model is the truth; bring() makes the tables say the same. Each stands by itself, by the SHA-256 of that file: while
+workers swap one version for another, or several services share a database, each asks for its own. Tags are searched in one form: without
 case and accents, Greek letters by their names ("Π12" is "pi12"), so that whoever has no Greek keyboard finds them.
 """
 
@@ -8,22 +9,40 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, distinct, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    bindparam,
+    delete,
+    distinct,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 
-from pipelines import databases, folders
+from pipelines import databases
 from serving.gravures.tables import Base, Brought, Engraving, Lens, Mark, Tag
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "catalogue"
 URL = "sqlite:///.store/catalogue.db"
 TAGS, LENGTH = 10, 30  # of a search at most: tags, and characters of each
 PAGE = 100  # lenses at most
+KEPT = 4  # catalogues: the last that were brought
 NEAREST = 5  # ids that stand in for an unknown one
 LIKELY, LIKE = 3, 0.5  # tags that stand in for an unknown one, and how like it they must be, from 0 to 1
 LARGEST = 2**31 - 1  # an integer of SQL
@@ -47,6 +66,10 @@ class Unknown(LookupError):
         self.nearest = nearest
         instead = f"The nearest are {', '.join(map(str, nearest))}." if nearest else "The catalogue is empty."
         super().__init__(f"There is no lens {str(verre_id)[:20]}. {instead}")
+
+
+class NotBrought(LookupError):
+    """A catalogue that the database does not hold: it never did, or others have been brought since."""
 
 
 class _Said(BaseModel):
@@ -87,119 +110,145 @@ class Marked(NamedTuple):
     marks: list[str]
 
 
-class Borne(NamedTuple):
-    """Of one catalogue, the lenses that bear an engraving, as far as they were asked for."""
-
-    digest: str | None
-    lenses: dict[str, list[Answer]]
-
-
 def url() -> str:
     """Where the catalogue is."""
     return os.environ.get("CATALOGUE_URL", URL)
 
 
+OF: BindParameter[str] = bindparam("of")  # the SHA-256 of the catalogue that is asked
+
+
 def _carrying() -> ColumnElement[bool]:
     """The engravings that have all tags of `names`, of which there are `count`."""
-    found = select(Mark.engraving_id).join(Tag).where(Tag.name.in_(bindparam("names", expanding=True))).group_by(Mark.engraving_id)
-    return Engraving.id.in_(found.having(func.count(distinct(Mark.tag_id)) == bindparam("count")))
+    found = select(Mark.engraving_id).join(Tag).where(Mark.catalogue == OF, Tag.name.in_(bindparam("names", expanding=True)))
+    return Engraving.id.in_(found.group_by(Mark.engraving_id).having(func.count(distinct(Mark.tag_id)) == bindparam("count")))
 
 
 def _whole(wanted: ColumnElement[bool], paged: bool = False) -> Select[Any]:
     """Lenses by id, a row for each of their tags."""
-    page = select(Lens, Engraving.name.label("picture"), Engraving.shows).outerjoin(Engraving).where(wanted).order_by(Lens.id)
+    page = select(Lens, Engraving.name.label("picture"), Engraving.shows).outerjoin(Engraving).where(Lens.catalogue == OF, wanted)
+    page = page.order_by(Lens.id)
     if paged:
         page = page.offset(bindparam("first")).limit(bindparam("size"))
     lens = page.subquery()
-    return select(lens, Mark.written).outerjoin(Mark, Mark.engraving_id == lens.c.engraving_id).order_by(lens.c.id, Mark.position)
+    marks = (Mark.catalogue == lens.c.catalogue) & (Mark.engraving_id == lens.c.engraving_id)
+    return select(lens, Mark.written).outerjoin(Mark, marks).order_by(lens.c.id, Mark.position)
 
 
 # Composed once: that takes longer than asking a SQLite file does.
-HELD = select(Brought.sha256)
+HELD = select(Brought.sha256).where(Brought.sha256 == OF)
+ALL = select(Brought.sha256).order_by(Brought.sha256).with_for_update()
+NEWEST = select(Brought.sha256).order_by(Brought.turn.desc()).limit(1)
+LAST = select(Brought.sha256).order_by(Brought.turn.desc()).limit(KEPT)
+ONCE = text("INSERT INTO brought (sha256, turn) VALUES (:of, 0) ON CONFLICT DO NOTHING")
+TURN = update(Brought).where(Brought.sha256 == OF).values(turn=select(func.max(Brought.turn) + 1).scalar_subquery())
 ONE = _whole(Lens.id == bindparam("id"))
 SHOWING = _whole((Engraving.kind == "picture") & or_(Engraving.name == bindparam("name"), Engraving.shows == bindparam("name")))
-OF_CLASS = select(Tag.name).join(Mark).join(Engraving).where(Engraving.kind == "class", Engraving.name == bindparam("name")).distinct()
+OF_CLASS = (
+    select(Tag.name)
+    .join(Mark)
+    .join(Engraving)
+    .where(Engraving.catalogue == OF, Engraving.kind == "class", Engraving.name == bindparam("name"))
+    .distinct()
+)
 CARRYING, CARRYING_PAGE = _whole(_carrying()), _whole(_carrying(), paged=True)
-CARRIED = select(func.count(Lens.id)).join(Engraving).where(_carrying())
-KNOWN = select(Tag.name, Tag.written)
-AMONG = select(Tag.name).where(Tag.name.in_(bindparam("names", expanding=True)))
+CARRIED = select(func.count(Lens.id)).join(Engraving).where(Lens.catalogue == OF, _carrying())
+KNOWN = select(Tag.name, Tag.written).where(Tag.catalogue == OF)
+AMONG = select(Tag.name).where(Tag.catalogue == OF, Tag.name.in_(bindparam("names", expanding=True)))
 COUNTS = (
     select(Tag.name, Tag.written, func.count(distinct(Lens.id)))
-    .join(Mark, Mark.tag_id == Tag.id)
-    .join(Lens, Lens.engraving_id == Mark.engraving_id)
+    .join(Mark)
+    .join(Lens, (Lens.catalogue == Mark.catalogue) & (Lens.engraving_id == Mark.engraving_id))
+    .where(Tag.catalogue == OF)
     .group_by(Tag.id, Tag.name, Tag.written)
 )
-BELOW = select(Lens.id).where(Lens.id < bindparam("id")).order_by(Lens.id.desc()).limit(NEAREST)
-ABOVE = select(Lens.id).where(Lens.id >= bindparam("id")).order_by(Lens.id).limit(NEAREST)
+BELOW = select(Lens.id).where(Lens.catalogue == OF, Lens.id < bindparam("id")).order_by(Lens.id.desc()).limit(NEAREST)
+ABOVE = select(Lens.id).where(Lens.catalogue == OF, Lens.id >= bindparam("id")).order_by(Lens.id).limit(NEAREST)
 
 
-class Catalogue:
-    """Lenses by id, by engraving and by tags. Threads may share it. All calls raise databases.NoDatabase where the database is away.
-
-    A lens is {verre_id, name, index_code, index (of refraction), maker, material, engraving: {picture, class} or None, tags: [str]}.
-    """
+class Catalogues:
+    """The database. Threads may share it. All calls raise databases.NoDatabase where it is away."""
 
     def __init__(self, url: str) -> None:
         self._engine = databases.migrated(url, MIGRATIONS)
         alone = {"isolation_level": "REPEATABLE READ"} if self._engine.dialect.name == "postgresql" else {}
-        self._reading = self._engine.execution_options(**alone)  # no other catalogue comes between two questions; SQLite's way anyhow
-        self._borne = Borne(None, {})
+        self._reading = self._engine.execution_options(**alone)  # nothing changes between two questions; SQLite's way anyhow
 
-    def bring(self, catalogue: Answer) -> bool:
-        """Make the tables say what this catalogue.json says, in one transaction; False where they do. Raises BadCatalogue."""
-        digest = folders.hash_of(catalogue)
+    def of(self, sha256: str) -> "Catalogue":
+        """The catalogue of this SHA-256."""
+        return Catalogue(self._reading, sha256)
+
+    def bring(self, sha256: str, catalogue: Answer) -> bool:
+        """Hold the catalogue.json of this SHA-256 too, in one transaction; False where it is held. Raises BadCatalogue.
+
+        Of those that were brought before, the last stay: a worker may serve them yet.
+        """
+        of = {"of": sha256}
         with databases.reading(self._engine) as connection:
-            if connection.scalar(HELD) == digest:
+            if connection.scalar(NEWEST) == sha256:
                 return False
         found = rows(catalogue)
         with databases.writing(self._engine) as connection:
-            if connection.scalar(HELD.with_for_update()) == digest:  # another worker was first
-                return False
-            _replace(connection, found)
-            connection.execute(update(Brought).values(sha256=digest))
-        return True
+            connection.execute(ALL)  # locked: one worker at a time
+            new = connection.execute(ONCE, of).rowcount > 0
+            connection.execute(TURN, of)
+            if new:
+                _insert(connection, sha256, found)
+                _drop(connection)
+                _plan(connection)
+        return new
+
+
+class Catalogue:
+    """Lenses by id, by engraving and by tags; threads may share it. All calls raise NoDatabase, and NotBrought where it is not held.
+
+    A lens is {verre_id, name, index_code, index (of refraction), maker, material, engraving: {picture, class} or None, tags: [str]}.
+    """
+
+    def __init__(self, reading: Engine, sha256: str) -> None:
+        self._engine, self._of = reading, {"of": sha256}
+
+    @contextmanager
+    def _asked(self) -> Iterator[Connection]:
+        with databases.reading(self._engine) as connection:
+            if connection.scalar(HELD, self._of) is None:
+                raise NotBrought(f"The catalogue {self._of['of'][:12]} is not in the database.")
+            yield connection
 
     def lens(self, verre_id: int) -> Answer:
         """One lens. Raises Unknown."""
-        with databases.reading(self._reading) as connection:
-            known = _lenses(connection, ONE, id=verre_id) if 0 <= verre_id <= LARGEST else []
+        with self._asked() as connection:
+            known = _lenses(connection, ONE, **self._of, id=verre_id) if 0 <= verre_id <= LARGEST else []
             if not known:
-                raise Unknown(verre_id, _nearest(connection, verre_id))
+                raise Unknown(verre_id, _nearest(connection, self._of, verre_id))
             return known[0]
 
     def bearing(self, engraving: str) -> list[Answer]:
         """The lenses that bear a picture, or any picture that shows the symbol of a class, by id.
 
         A class that is no picture's own symbol is a mark beside others (the π of index 1.67): then those with all of the class's tags.
-        What was found is kept until another catalogue is brought; change none of it.
         """
         if not engraving.isprintable():  # PostgreSQL takes no NUL
             return []
-        with databases.reading(self._reading) as connection:
-            digest, borne = connection.scalar(HELD), self._borne
-            if borne.digest != digest:
-                borne = self._borne = Borne(digest, {})
-            found = borne.lenses.get(engraving) or _bearing(connection, engraving)
-        if found:
-            borne.lenses[engraving] = found
-        return found
+        with self._asked() as connection:
+            return _bearing(connection, self._of, engraving)
 
     def search(self, tags: Iterable[str], page: int = 1, size: int = 20) -> Answer:
         """The lenses that carry all tags, by id: {items, page, pages, total, unknown: {tag: [known ones like it]}}. Raises BadSearch."""
         wanted = asked(tags)
         if page < 1 or not 1 <= size <= PAGE:
             raise BadSearch(f"There is no page {page} of {size} lenses. Pages count from 1, and hold 1 to {PAGE} lenses.")
-        told, first = {"names": list(wanted), "count": len(wanted)}, (page - 1) * size
-        with databases.reading(self._reading) as connection:
-            unknown = _unknown(connection, wanted)
+        told, first = {**self._of, "names": list(wanted), "count": len(wanted)}, (page - 1) * size
+        with self._asked() as connection:
+            unknown = _unknown(connection, self._of, wanted)
             total = 0 if unknown else connection.scalar(CARRIED, told) or 0
             items = _lenses(connection, CARRYING_PAGE, **told, first=first, size=size) if first < total else []
         return {"items": items, "page": page, "pages": -(-total // size), "total": total, "unknown": unknown}
 
     def tags(self) -> list[Answer]:
         """All tags of lenses, as they are mostly written, and how many lenses carry each, the most frequent first: {tag, count}."""
-        with databases.reading(self._reading) as connection:
-            found = sorted(connection.execute(COUNTS).tuples(), key=lambda row: (-row[2], row[0]))
+        with self._asked() as connection:
+            found = sorted(connection.execute(COUNTS, self._of).tuples(), key=lambda row: (-row[2], row[0]))
         return [{"tag": written, "count": count} for _, written, count in found]
 
 
@@ -287,12 +336,23 @@ def _marks(marked: Sequence[Marked]) -> dict[type[Base], list[Answer]]:
     }
 
 
-def _replace(connection: Connection, found: dict[type[Base], list[Answer]]) -> None:
-    for table in reversed(found):
-        connection.execute(delete(table))
+def _insert(connection: Connection, sha256: str, found: dict[type[Base], list[Answer]]) -> None:
     for table, own in found.items():
         if own:
-            connection.execute(insert(table), own)
+            connection.execute(insert(table), [{**row, "catalogue": sha256} for row in own])
+
+
+def _drop(connection: Connection) -> None:
+    kept = connection.scalars(LAST).all()
+    for table in (Lens, Mark, Tag, Engraving):
+        connection.execute(delete(table).where(table.catalogue.not_in(kept)))
+    connection.execute(delete(Brought).where(Brought.sha256.not_in(kept)))
+
+
+def _plan(connection: Connection) -> None:
+    """PostgreSQL looks at new rows after a minute; till then it would take the slow ways to them, a hundred times as long."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE engravings, lenses, tags, marks"))
 
 
 def _lenses(connection: Connection, statement: Select[Any], **told: Any) -> list[Answer]:
@@ -314,24 +374,24 @@ def _told(own: list[Row[Any]]) -> Answer:
     }
 
 
-def _bearing(connection: Connection, name: str) -> list[Answer]:
-    found = _lenses(connection, SHOWING, name=name)
-    marks = [] if found else connection.scalars(OF_CLASS, {"name": name}).all()
-    return _lenses(connection, CARRYING, names=marks, count=len(marks)) if marks else found
+def _bearing(connection: Connection, of: dict[str, str], name: str) -> list[Answer]:
+    found = _lenses(connection, SHOWING, **of, name=name)
+    marks = [] if found else connection.scalars(OF_CLASS, {**of, "name": name}).all()
+    return _lenses(connection, CARRYING, **of, names=marks, count=len(marks)) if marks else found
 
 
-def _unknown(connection: Connection, wanted: dict[str, str]) -> dict[str, list[str]]:
+def _unknown(connection: Connection, of: dict[str, str], wanted: dict[str, str]) -> dict[str, list[str]]:
     """What of this no engraving has, as it was asked for, each with the known tags most like it."""
-    there = set(connection.scalars(AMONG, {"names": list(wanted)}))
+    there = set(connection.scalars(AMONG, {**of, "names": list(wanted)}))
     if there == set(wanted):
         return {}
-    known = dict(connection.execute(KNOWN).tuples().all())
+    known = dict(connection.execute(KNOWN, of).tuples().all())
     return {
         word: [known[like] for like in get_close_matches(name, known, LIKELY, LIKE)] for name, word in wanted.items() if name not in there
     }
 
 
-def _nearest(connection: Connection, verre_id: int) -> list[int]:
-    here = {"id": max(-1, min(verre_id, LARGEST))}
+def _nearest(connection: Connection, of: dict[str, str], verre_id: int) -> list[int]:
+    here = {**of, "id": max(-1, min(verre_id, LARGEST))}
     found = [*connection.scalars(BELOW, here), *connection.scalars(ABOVE, here)]
     return sorted(found, key=lambda known: (abs(known - verre_id), known))[:NEAREST]

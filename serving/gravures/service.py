@@ -12,7 +12,8 @@ from serving.bodies import Body
 from serving.champion import Served
 from serving.direct import Direct
 from serving.gravures import answers, shown
-from serving.gravures.shelf import Shelf, looked
+from serving.gravures.catalogue import Catalogue
+from serving.gravures.shelf import Shelf
 
 app = endpoints.application("gravures", "Which engraving is this, and which lenses bear it?")
 POST = problems.documented(400, 408, 413, 415, 422, 503)
@@ -49,13 +50,14 @@ async def _read(request: Request) -> Body:
 )
 async def search_tags(request: Request) -> JSONResponse:
     """The lenses whose engravings show all of these shapes and letters, page by page."""
-    return JSONResponse(await answers.searched(request.query_params, app.state.shelf))
+    return JSONResponse(await answers.searched(request.query_params, app.state.champion.served, app.state.shelf))
 
 
 @app.get("/tags", response_model=answers.Tags, responses=problems.documented(503))
 async def tags(request: Request) -> JSONResponse:
     """All shapes and letters that lenses are found by, and how many lenses by each."""
-    return JSONResponse({"tags": await looked(app.state.shelf.catalogue.tags)})
+    state = app.state
+    return JSONResponse({"tags": await state.shelf.asked(state.champion.served.predictor, Catalogue.tags)})
 
 
 @app.get(

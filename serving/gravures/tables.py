@@ -1,6 +1,6 @@
-"""The catalogue's tables, as its newest migration leaves them; a test holds the two against each other."""
+"""The catalogues' tables, as its newest migration leaves them; a test holds the two against each other."""
 
-from sqlalchemy import CheckConstraint, Double, ForeignKey, MetaData, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, Double, ForeignKey, ForeignKeyConstraint, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMES = {
@@ -16,11 +16,29 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
 
 
-class Engraving(Base):
+class Brought(Base):
+    """A catalogue that the other tables hold, and when in turn it was brought last; whoever brings one holds all of these locked."""
+
+    __tablename__ = "brought"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    turn: Mapped[int]
+
+
+class Of:
+    """A row of one catalogue, named by its SHA-256."""
+
+    catalogue: Mapped[str] = mapped_column(ForeignKey(Brought.sha256), primary_key=True)
+
+
+class Engraving(Of, Base):
     """What is engraved: a class of drawings, or a picture of the catalogue, which may show the symbol of a class."""
 
     __tablename__ = "engravings"
-    __table_args__ = (UniqueConstraint("name", "kind"), CheckConstraint("kind IN ('class', 'picture')", "kind"))
+    __table_args__ = (
+        UniqueConstraint("catalogue", "name", "kind", name="uq_engravings_name"),
+        CheckConstraint("kind IN ('class', 'picture')", "kind"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[str] = mapped_column(String(7))
@@ -28,10 +46,16 @@ class Engraving(Base):
     shows: Mapped[str | None] = mapped_column(index=True)
 
 
-class Lens(Base):
+def _engraving(table: str) -> ForeignKeyConstraint:
+    key = ["catalogue", "engraving_id"]
+    return ForeignKeyConstraint(key, [Engraving.catalogue, Engraving.id], name=f"fk_{table}_engraving_id")
+
+
+class Lens(Of, Base):
     """A lens ("verre"). Maker and material are null until a source has them."""
 
     __tablename__ = "lenses"
+    __table_args__ = (_engraving("lenses"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     name: Mapped[str]
@@ -39,34 +63,30 @@ class Lens(Base):
     refractive_index: Mapped[float] = mapped_column(Double)
     maker: Mapped[str | None]
     material: Mapped[str | None]
-    engraving_id: Mapped[int | None] = mapped_column(ForeignKey(Engraving.id), index=True)
+    engraving_id: Mapped[int | None] = mapped_column(index=True)
 
 
-class Tag(Base):
+class Tag(Of, Base):
     """A shape or letters: in the one form that is searched, and as it is mostly written."""
 
     __tablename__ = "tags"
+    __table_args__ = (UniqueConstraint("catalogue", "name", name="uq_tags_name"),)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    name: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
     written: Mapped[str]
 
 
-class Mark(Base):
+class Mark(Of, Base):
     """A tag of an engraving, as it is written there."""
 
     __tablename__ = "marks"
+    __table_args__ = (
+        _engraving("marks"),
+        ForeignKeyConstraint(["catalogue", "tag_id"], [Tag.catalogue, Tag.id], name="fk_marks_tag_id"),
+    )
 
-    engraving_id: Mapped[int] = mapped_column(ForeignKey(Engraving.id), primary_key=True)
+    engraving_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    tag_id: Mapped[int] = mapped_column(ForeignKey(Tag.id), index=True)
+    tag_id: Mapped[int] = mapped_column(index=True)
     written: Mapped[str]
-
-
-class Brought(Base):
-    """The one row that says which catalogue the other tables hold; whoever replaces them holds it locked."""
-
-    __tablename__ = "brought"
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    sha256: Mapped[str | None] = mapped_column(String(64))
