@@ -160,7 +160,7 @@ def test_other_data_is_refused(at: ledger.Line, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("part", ["input", "output", "preprocessing"])
 def test_what_the_digest_is_of_beside_the_files_is_told_too(
-    found: Found, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
+    at: ledger.Line, found: Found, tmp_path: Path, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     again = tmp_path / "again"
     shutil.copytree(found[0].folder, again)
