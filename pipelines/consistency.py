@@ -11,6 +11,8 @@ from pipelines import folders, ledger, manifests, modelsigning, stores
 from pipelines import predictions as recorded
 from pipelines.witnesses import RELEASE, RELEASED, Fault, committed, reconciling, summed
 
+SOME = 5  # as many rows of the prediction store are named one by one
+
 
 def faults(family: str) -> list[Fault]:
     """Everything that contradicts the ledger of a family, or itself."""
@@ -144,11 +146,15 @@ def predictions() -> Iterator[Fault]:
     """Rows of the prediction store that are not what was recorded. There is no other copy of them: the repair forgets them."""
     store = recorded.Store()
     place = Path(store.place.removeprefix("sqlite:///"))
-    for name, words in store.faults():
-        if name:
-            yield Fault(place, words, f"python -m pipelines.verify --forget {shlex.quote(name)}")
-        else:
-            yield Fault(place, words, f"mv {place} {place}.broken" if place.is_file() else "restore the database from a backup")
+    found = list(store.faults())
+    named = {name: words for name, words in found if name}
+    if named:
+        some = shlex.join(named) if len(named) < SOME else "all"
+        yield Fault(
+            place, f"{next(iter(named.values()))} (rows of {len(named):,} ids in all)", f"python -m pipelines.verify --forget {some}"
+        )
+    for words in (words for name, words in found if not name):
+        yield Fault(place, words, f"mv {place} {place}.broken" if place.is_file() else "restore the database from a backup")
 
 
 def signatures(family: str) -> Iterator[Fault]:

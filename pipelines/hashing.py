@@ -46,7 +46,7 @@ def hashes(wanted: Collection[Wanted]) -> dict[Wanted, str | None]:
 
 
 def _bar(total: int) -> "tqdm[None]":
-    return tqdm(total=total, unit="B", unit_scale=True, desc="verifying", leave=False, disable=None)
+    return tqdm(total=total, unit="B", unit_scale=True, desc="hashing", leave=False, disable=None)
 
 
 def _step(bar: "tqdm[None]", lock: Lock, read: int) -> None:

@@ -15,13 +15,14 @@ import base64
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipelines import errors, families, folders, ledger, manifests, stores, sums
+from pipelines import errors, families, folders, git, ledger, manifests, stores, sums
 
 ROOT = Path("registry/signatures")
 SIGNATURE = "model.sig"
@@ -54,6 +55,15 @@ def check(folder: Path) -> None:
     """
     if key := _key(VERIFYING):
         verified(folder, key)
+
+
+def trusted(folder: Path) -> bool:
+    """Would check() let this model pass? Raises BadKey."""
+    try:
+        check(folder)
+    except (Unsigned, BadSignature):
+        return False
+    return True
 
 
 def verified(folder: Path, key: Path) -> None:
@@ -130,15 +140,49 @@ def _loaded(variable: str, key: Path, load: Callable[[], Any]) -> Any:
 
 
 def lay(folder: Path) -> None:
-    """Put the signature beside a model in the store; sign the model first where this machine signs and nobody has. Raises BadKey."""
+    """Put the signature beside a model in the store; sign the model first where this machine signs and nobody has. Raises BadKey.
+
+    The caller has taken the model from a line of the ledger: whatever else lies in the store is brought its signature, and never signed.
+    """
     manifest = manifests.verified(folder)
-    kept = path(manifest["family"], manifest["digest"])
     key = _key(SIGNING)
-    if key and not kept.exists():
+    if key and not path(manifest["family"], manifest["digest"]).exists():
         sign(folder, key)
-    if kept.exists() and kept.read_bytes() != _content(folder / SIGNATURE):  # another key has signed since, or the copy was altered
-        folders.write(folder / SIGNATURE, kept.read_text())
+    _bring(folder, manifest)
+    stores.example(folder, folder)
+
+
+def _bring(folder: Path, manifest: manifests.Manifest) -> None:
+    """The signature that git keeps, where it is sound; where it is damaged and the copy beside the model is not, that one back to git."""
+    kept, beside = path(manifest["family"], manifest["digest"]), folder / SIGNATURE
+    if not kept.exists() or _content(kept) == _content(beside):
+        return
+    if _sound(kept, folder, manifest):  # another key has signed since, or the copy was altered
+        folders.write(beside, kept.read_text())
         sums.complete(folder, SIGNATURE)
+        return
+    words = f"WARNING: {kept} is not a signature of this model that git or a key on this machine knows"
+    if beside.exists() and kept.read_bytes() != _shown(kept) and _sound(beside, folder, manifest):
+        folders.write(kept, beside.read_text())
+        words += f"; it is now what lies at {beside}, which is"
+    print(f"{words}. See `make verify family={manifest['family']}`.", file=sys.stderr)
+
+
+def _sound(signature: Path, folder: Path, manifest: manifests.Manifest) -> bool:
+    """Does it hold by a key of this machine? Without one: is it what git's last commit has, or all that there is?"""
+    kept = path(manifest["family"], manifest["digest"])
+    with ExitStack() as stack:
+        private = _key(SIGNING)
+        keys = [key for key in (_key(VERIFYING), stack.enter_context(_public_half(private)) if private else None) if key]
+        if keys:
+            return any(not _fault(folder, manifest, signature, key) for key in keys)
+    shown = _shown(kept)
+    return signature.read_bytes() == shown if shown else not (folder / SIGNATURE).exists()
+
+
+def _shown(kept: Path) -> bytes | None:
+    """What git's last commit has of a signature."""
+    return git.says("show", f"HEAD:./{kept.as_posix()}")
 
 
 def copy(manifest: manifests.Manifest, folder: Path) -> None:
@@ -186,7 +230,9 @@ def sign_all(family: str) -> Iterator[str]:
     if (challenger := stores.challenger(family)) and "absent" not in challenger:
         yield f"{family}, its challenger: {_signed_once(stores.location(challenger['tag']), key)}"
     for folder in stores.kept(family):
-        lay(folder)
+        with suppress(manifests.BrokenModel):  # which `make verify` tells
+            _bring(folder, manifests.verified(folder))
+            stores.example(folder, folder)
 
 
 def _signed_once(folder: Path, key: Path) -> str:

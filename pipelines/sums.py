@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from pipelines import folders
+from pipelines import folders, manifests
 
 SUMS = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
@@ -28,18 +28,28 @@ def read(folder: Path) -> dict[str, str]:
 
 
 def complete(folder: Path, *made: str) -> None:
-    """Add the files that SHA256SUMS does not list yet, and note those anew that the caller has just `made`; what is listed stays.
+    """Note the files that the caller has just `made`, and no other: what is listed stays, and a stray file is not listed.
 
-    So a file that changed by itself does not become right by being listed again; nor does a SHA256SUMS that is broken.
+    So a file that changed by itself does not become right by being listed again; nor does a SHA256SUMS that is broken. Where there is
+    none, a manifest says what was served.
     """
     try:
-        known = read(folder)
+        known = read(folder) or _manifest(folder)
     except BrokenSums:
         return
-    there = {path.relative_to(folder).as_posix(): path for path in files(folder) if path.name != SUMS}
-    new = {name: folders.sha256(path) for name, path in there.items() if name not in known or name in made}
-    if new:
-        write(folder, known | new)
+    listed = known | {name: folders.sha256(folder / name) for name in made if (folder / name).is_file()}
+    if listed != read(folder):
+        write(folder, listed)
+
+
+def _manifest(folder: Path) -> dict[str, str]:
+    """{name: SHA-256} of a model by its manifest, where that holds."""
+    try:
+        manifest = manifests.verified(folder)
+    except manifests.BrokenModel:
+        return {}
+    named = {name: manifest["files"][name]["sha256"] for name in manifests.served(manifest)}
+    return named | {manifests.MANIFEST: folders.sha256(folder / manifests.MANIFEST)}
 
 
 def write(folder: Path, listed: dict[str, str]) -> None:

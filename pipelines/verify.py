@@ -39,8 +39,8 @@ def verify(family: str | None = None) -> Verified:
     known = {item.path for item in items if item.expected is not None}
     size = sum(path.stat().st_size for path in known if path.is_file())
     unknown = sorted({item.path for item in items} - known)
-    first = {fault.path: fault for fault in reversed(faults)}
-    return Verified(sorted(first.values()), len(known), size, time.monotonic() - begun, unknown)
+    each = {(fault.path, fault.repair): fault for fault in reversed(faults)}
+    return Verified(sorted(each.values()), len(known), size, time.monotonic() - begun, unknown)
 
 
 def differing(items: Iterable[Item]) -> list[Fault]:
@@ -49,21 +49,35 @@ def differing(items: Iterable[Item]) -> list[Fault]:
     hashes = hashing.hashes([hashing.Wanted(item.path, item.algorithm) for item in wanted])
     found = {item: hashes[hashing.Wanted(item.path, item.algorithm)] for item in wanted}
     copies = {(item.algorithm, digest): item.path for item, digest in found.items() if digest and digest == item.expected}
-    return [Fault(item.path, _words(item, digest), _repair(item, copies)) for item, digest in found.items() if digest != item.expected]
+    wrong = {item.path: (item, digest) for item, digest in reversed(found.items()) if digest != item.expected}
+    return [Fault(item.path, _words(item, digest), _repair(item, digest, copies)) for item, digest in wrong.values()]
 
 
 def _words(item: Item, digest: str | None) -> str:
     if item.expected == UNLISTED:
         return f"should not be there: {item.witness} does not name it"
     if digest is None:
-        return f"is missing: {item.witness} names it"
+        return f"cannot be read: {fault}" if (fault := _unreadable(item.path)) else f"is missing: {item.witness} names it"
     return f"is altered: its {item.algorithm} is {digest[:12]}, {item.witness} says {(item.expected or '')[:12]}"
 
 
-def _repair(item: Item, copies: dict[tuple[str, str], Path]) -> str:
+def _unreadable(path: Path) -> str | None:
+    """Why what is there cannot be read; None where nothing is there."""
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        return None
+    except OSError as fault:
+        return fault.strerror
+    return "it is no file, or the disk refuses"
+
+
+def _repair(item: Item, digest: str | None, copies: dict[tuple[str, str], Path]) -> str:
     copy, path = copies.get((item.algorithm, item.expected or UNLISTED)), shlex.quote(str(item.path))
+    if digest is None and _unreadable(item.path):
+        return f"ls -l {path}  # let this user read it (chmod u+r); where the disk refuses, see dmesg and put the disk right first"
     if copy:
-        return f"cp -f {shlex.quote(str(copy))} {path}"
+        return f"install -Dm 644 {shlex.quote(str(copy))} {path}"
     return f"rm -f {path} && git checkout HEAD -- {path}" if item.expected and _committed(item) else item.repair
 
 
@@ -77,15 +91,22 @@ def main() -> None:
     """Verify, show, and exit 1 when anything is broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", default=None)
-    parser.add_argument("--forget", metavar="ID", help="a prediction, or what was sent, that is not what was recorded")
+    parser.add_argument("--forget", nargs="+", metavar="ID", help="predictions, or what was sent, that are not what was recorded; or `all`")
     asked = parser.parse_args()
     with errors.printed_once():
         if asked.forget:
-            print(f"{predictions.Store().forget(asked.forget)} rows forgotten.")
+            print(f"{forget(asked.forget)} rows forgotten.")
             return
         found = verify(asked.family)
         show(found)
     sys.exit(1 if found.faults else 0)
+
+
+def forget(names: list[str]) -> int:
+    """Forget these rows of the prediction store, or with `all` every one that is not what was recorded; how many there were."""
+    store = predictions.Store()
+    chosen = {name for name, _ in store.faults() if name} if names == ["all"] else names
+    return sum(store.forget(name) for name in chosen)
 
 
 def show(found: Verified) -> None:
@@ -93,7 +114,7 @@ def show(found: Verified) -> None:
     for fault in found.faults:
         print(f"BROKEN {fault.path} {fault.words}\n    repair: {fault.repair}")
     if found.unknown:
-        print(f"{len(found.unknown)} files have no witness yet and are not checked, such as {found.unknown[0]}.")
+        print(f"{len(found.unknown)} files are not vouched for: nobody says what must be in them, such as {found.unknown[0]}.")
     size = found.bytes / 1e6
     print(f"{found.files:,} files, {size:,.1f} MB, read in {found.seconds:.2f} s ({size / max(found.seconds, 1e-9):,.0f} MB/s): ", end="")
     print(f"{len(found.faults)} broken, the first is {found.faults[0].path}." if found.faults else "all as it was written.")

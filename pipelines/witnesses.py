@@ -8,17 +8,23 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from pipelines import cards, families, folders, git, hashing, ledger, manifests, outputs, stores, sums
+from pipelines import cards, copies, families, folders, git, hashing, ledger, manifests, modelcards, outputs, probes, stores, sums
+from pipelines.modelsigning import SIGNATURE
 
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 FOLDER = re.compile(r"[0-9a-f]{32}\.dir")
 RELEASED, RELEASE = Path("released"), "release.json"
+STORED = re.compile(r"(?:c|v(\d+))-[0-9a-f]{12}")  # a model's folder in the store; a challenger has no version
 UNLISTED = ""  # what is expected of a file that should not be there
+NOWHERE = "no good copy of it is on this machine"
+ASIDE = stores.ROOT / "aside"  # where a repair puts what it must not delete
+WRITTEN = {"model.yaml", probes.EXAMPLE, modelcards.README, cards.CROISSANT, SIGNATURE}  # what the store writes beside a model
 
 
 class Item(NamedTuple):
@@ -52,8 +58,12 @@ Found = Iterator[Item | Fault]
 
 def everything(names: list[str], whole: bool) -> Found:
     """What is expected of every file that these families have here; `whole` takes in what in DVC's cache belongs to none of them."""
-    stages = _stages()
-    outs = [out for name in names for out in _outs(stages, name)]
+    outs: list[Out] = []
+    for found in _locked(names):
+        if isinstance(found, Out):
+            outs.append(found)
+        else:
+            yield found
     yield from cached(names, outs, whole)
     for out in outs:
         yield from output(out)
@@ -64,15 +74,48 @@ def everything(names: list[str], whole: bool) -> Found:
     yield from restored(names, whole)
 
 
-def _outs(stages: dict[str, Any], family: str) -> list[Out]:
-    """What DVC keeps of this family; git keeps the others."""
+def _locked(names: list[str]) -> Iterator[Out | Fault]:
+    """What DVC keeps of these families, by dvc.lock; where that is altered, by git's last commit or the ledger."""
+    content, shown = outputs.LOCK.read_bytes() if outputs.LOCK.exists() else b"", committed(outputs.LOCK)
+    again = f"cp {outputs.LOCK} {outputs.LOCK}.broken && git checkout HEAD -- {outputs.LOCK}"
+    try:
+        now = _outs(content)
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        yield Fault(outputs.LOCK, "cannot be read: it is not what DVC wrote", again if shown else "dvc repro")
+        now = _outs(shown)
+    for path, out in now.items():
+        was = next(
+            (was for was in (_outs(shown).get(path) if shown != content else None, _promoted(out)) if was and _astray(out, was)), out
+        )
+        if was != out:
+            yield Fault(outputs.LOCK, f"is altered: of {path} it names {out.md5}, which is not here; it was {was.md5}", again)
+        if any(_belongs(path, name) for name in names) and was.md5.endswith(".dir"):  # git keeps the others
+            yield was
+
+
+@cache
+def _outs(lock: bytes) -> dict[Path, Out]:
+    """{path: output}, by libyaml: they are thousands of lines. Raises what a broken file raises."""
+    stages = (yaml.load(lock.decode(), yaml.CSafeLoader) or {}).get("stages", {})
     listed = [Out(Path(out["path"]), out["md5"], name) for name, stage in stages.items() for out in stage.get("outs", [])]
-    return [out for out in listed if _belongs(out.path, family) and out.md5.endswith(".dir")]
+    return {out.path: out for out in listed}
 
 
-def _stages() -> dict[str, Any]:
-    """{stage: its lines in dvc.lock}, by libyaml: they are thousands."""
-    return (yaml.load(outputs.LOCK.read_text(), yaml.CSafeLoader) or {}).get("stages", {}) if outputs.LOCK.exists() else {}
+def _astray(now: Out, was: Out) -> bool:
+    """Does dvc.lock name what is nowhere, where another witness names what is here?"""
+    return now.path.exists() and now.md5 != was.md5 and not outputs.place(now.md5).exists() and bool(listing(was.md5))
+
+
+def _promoted(out: Out) -> Out | None:
+    """What the ledger says of a model's folder, or of a family's data: that of the last version made of it."""
+    for family in families.names():
+        if out.path in _folders(family):
+            key = "data_dvc" if out.path.parts[0] == "data" else "dvc"
+            known = [
+                line[key] for line in promotions(family) if line.get(key) and (key == "data_dvc" or line["candidate"] == out.path.name)
+            ]
+            return out._replace(md5=known[-1]) if known else None
+    return None
 
 
 def _belongs(path: Path, family: str) -> bool:
@@ -86,7 +129,10 @@ def _folders(family: str) -> list[Path]:
 def listing(md5: str) -> dict[str, str]:
     """{file: MD5} of a folder that DVC keeps; empty where its list is not in the cache, or damaged."""
     path = outputs.place(md5)
-    if not path.is_file() or not outputs.sound(path, md5):
+    try:
+        if not outputs.sound(path, md5):
+            return {}
+    except OSError:
         return {}
     return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_text())}
 
@@ -109,9 +155,22 @@ def cached(names: list[str], outs: list[Out], whole: bool) -> Found:
 def _repairs(names: list[str], outs: list[Out]) -> dict[str, str]:
     """{MD5: what brings it back when it has been removed}: for what stands in dvc.lock, and what a ledger names."""
     lines = [line for name in names for line in promotions(name)]
-    older = {md5: "make rebuild" for line in lines for key in ("dvc", "data_dvc") if line.get(key) for md5 in _content(line[key])}
-    verb = "dvc fetch" if remote() else "dvc commit --force"
-    return older | {md5: f"{verb} {shlex.quote(str(out.path))}" for out in outs for md5 in _content(out.md5)}
+    verb = "make rebuild" if remote() else f"{NOWHERE}: `make rebuild` fetches it where a DVC remote has it"
+    older = {md5: verb for line in lines for key in ("dvc", "data_dvc") if line.get(key) for md5 in _content(line[key])}
+    return older | {md5: again for out in outs for md5, again in _again(out).items()}
+
+
+def _again(out: Out) -> dict[str, str]:
+    """{MD5: what brings it back}. Of one list DVC writes the same again, where every file that it names is as it was."""
+    if not remote() and not listing(out.md5) and copies.dvc_hash(out.path) == out.md5:
+        return {out.md5: f"dvc commit --force {shlex.quote(str(out.path))}"}
+    again = f"dvc fetch {shlex.quote(str(out.path))}" if remote() else nowhere(out.stage)
+    return dict.fromkeys(_content(out.md5), again)
+
+
+def nowhere(stage: str) -> str:
+    """What can be done without a good copy: no command on this machine brings back the very same."""
+    return f"{NOWHERE}: `make rebuild` fetches it where a DVC remote has it, `dvc repro --force --single-item {stage}` makes another"
 
 
 def _content(md5: str) -> list[str]:
@@ -133,6 +192,9 @@ def remote() -> bool:
 
 
 def _removed(path: Path, then: str | None) -> str:
+    """Remove the broken file and let it come again; where nothing brings it, it stays."""
+    if then and then.startswith(NOWHERE):
+        return then
     return f"rm -f {shlex.quote(str(path))}" + (f" && {then}" if then else "")
 
 
@@ -154,13 +216,26 @@ def output(out: Out) -> Found:
     listed = listing(out.md5)
     if not out.path.exists():
         return
-    again = f"dvc pull --force {out.path}" if remote() else f"dvc repro --force --single-item {out.stage}"
+    again = f"dvc pull --force {out.path}" if remote() else nowhere(out.stage)
     if not listed:
-        yield from described(out.path, again)
+        yield from described(out.path, again) if _describes(out.path) else _unlisted(out, again)
         return
     for path in {out.path / name for name in listed} | set(sums.files(out.path)):
         expected = listed.get(path.relative_to(out.path).as_posix(), UNLISTED)
         yield Item(path, "md5", expected, outputs.LOCK.name, _removed(path, again if expected else None))
+    own = out.path / (manifests.MANIFEST if manifests.MANIFEST in listed else cards.CARD)
+    if own.name in listed and own.is_file() and outputs.sound(own, listed[own.name]):  # so that nothing becomes right by being listed anew
+        yield from (found for found in described(out.path, again) if isinstance(found, Fault) or found.expected)
+
+
+def _describes(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (manifests.MANIFEST, cards.CARD))
+
+
+def _unlisted(out: Out, again: str) -> Iterator[Fault]:
+    """Sheets of which the list is not here: as a whole they still hash to what dvc.lock says, or do not."""
+    if copies.dvc_hash(out.path) != out.md5:
+        yield Fault(out.path, f"is altered: as a whole it is not what {outputs.LOCK} names", again)
 
 
 def without_dvc(family: str, known: set[Path]) -> Found:
@@ -200,20 +275,40 @@ def _named(folder: Path) -> tuple[str, dict[str, str]]:
 def stored(family: str) -> Found:
     """The models that are served here, by the SHA256SUMS beside each; and BentoML's word of which came last, which nobody asks for."""
     latest = Path(stores.ROOT, "models", family, "latest")
-    if latest.is_file() and latest.read_bytes().decode(errors="replace") not in {folder.name for folder in stores.kept(family)}:
+    names = {folder.name for folder in stores.kept(family)}
+    if names and latest.is_file() and latest.read_bytes().decode(errors="replace") not in names:
         yield Fault(latest, "names no model that is in the store", _removed(latest, None))
+    lines = {stores.tagged(family, line["version"], line["digest"]): line for line in promotions(family)}
     for folder in stores.kept(family):
-        repair = f"rm -rf {shlex.quote(str(folder))} && {reconciling(family)}"
-        try:
-            listed = sums.read(folder)
-        except sums.BrokenSums as error:
-            yield Fault(folder / sums.SUMS, str(error), repair)
-            continue
-        if not listed:
-            yield from described(folder, repair)
-            continue
-        for path in {folder / name for name in listed} | set(sums.files(folder)) - {folder / sums.SUMS}:
-            yield Item(path, "sha256", listed.get(path.relative_to(folder).as_posix(), UNLISTED), sums.SUMS, repair)
+        for found in _stored(folder, lines.get(f"{family}:{folder.name}", {}).get("dvc")):
+            yield found if found.repair else found._replace(repair=_stored_again(family, folder, found.path))
+
+
+def _stored(folder: Path, dvc: str | None) -> Found:
+    """One model, without the repairs; its manifest, of which the digest does not cover all, also by DVC's list of the training."""
+    if md5 := listing(dvc).get(manifests.MANIFEST) if dvc else None:
+        yield Item(folder / manifests.MANIFEST, "md5", md5, "DVC's list", "")
+    try:
+        listed = sums.read(folder)
+    except sums.BrokenSums as error:
+        listed = {}
+        yield Fault(folder / sums.SUMS, str(error), "")
+    if not listed:
+        yield from (found._replace(repair="") for found in described(folder, ""))
+        return
+    for path in {folder / name for name in listed} | set(sums.files(folder)) - {folder / sums.SUMS}:
+        expected = listed.get(path.relative_to(folder).as_posix(), None if path.name in WRITTEN else UNLISTED)
+        yield Item(path, "sha256", expected, sums.SUMS, _removed(path, None) if expected == UNLISTED else "")
+
+
+def _stored_again(family: str, folder: Path, path: Path) -> str:
+    """Move the folder aside, which may be all there is of the model; where what it serves is not what broke, store it again from there."""
+    moved, kind = ASIDE / f"{family}-{folder.name}", STORED.fullmatch(folder.name)
+    words = f"mkdir -p {ASIDE} && mv -T --backup=numbered {shlex.quote(str(folder))} {shlex.quote(str(moved))}"
+    if kind and path.name in {*WRITTEN, sums.SUMS}:
+        code = f"from pathlib import Path; from pipelines import stores; stores.put(Path('{moved}'), {kind[1]})"
+        words = f'rm -f {shlex.quote(str(path))} && {words} && python -c "{code}"'
+    return f"{words} && {reconciling(family)}"
 
 
 def reconciling(family: str) -> str:
@@ -235,9 +330,11 @@ def restored(names: list[str], whole: bool) -> Found:
 def released(family: str) -> Found:
     """released/<family>/ by the files that release.json names; one of an earlier form by git's last commit."""
     folder = RELEASED / family
-    if not (folder / RELEASE).exists():
+    if not folder.is_dir() or not sums.files(folder):
         return
     repair = f"make release family={family}"
+    if not (folder / RELEASE).exists() and not committed(folder / RELEASE):
+        yield Fault(folder / RELEASE, "is missing: nothing says what was released", repair)
     named = _released_files(folder / RELEASE)
     if not named:
         yield from _committed(folder, in_git(folder), repair)
@@ -252,7 +349,7 @@ def _released_files(path: Path) -> dict[str, str]:
     try:
         facts = json.loads(path.read_text())
         return dict(facts["files"]) if summed(facts) else {}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

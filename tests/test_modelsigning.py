@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,7 @@ def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, m
     assert promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))["open"]
     champion.look()
     assert champion.served.pointer["model"]["version"] == 1
+    assert [stores.exampled(f"digits:{folder.name}") for folder in stores.kept("digits")] == [True, False], "what is unsigned was loaded"
     refused = champion.refused
     assert refused and refused["version"] == 2 and "is not signed" in refused["why"] and "make sign family=digits" in refused["why"]
     with pytest.raises(modelsigning.Unsigned, match="make sign family=digits"):
@@ -200,3 +202,29 @@ def test_reconciling_lays_the_signature_that_git_has(signed: Path) -> None:
     registry.reconcile("digits")
     assert (stored() / modelsigning.SIGNATURE).read_bytes() == kept().read_bytes()
     json.loads(kept().read_text())
+
+
+def test_what_no_line_of_the_ledger_names_is_never_signed(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = stored().with_name("v9-evil")
+    shutil.copytree("models/digits-sgd", planted)
+    monkeypatch.setenv(modelsigning.SIGNING, str(Path("keys", modelsigning.KEYS[0])))
+    assert len([*modelsigning.sign_all("digits")]) == 1
+    assert not (planted / modelsigning.SIGNATURE).exists() and len([*modelsigning.ROOT.rglob("*.sig")]) == 1
+    with pytest.raises(modelsigning.Unsigned):
+        modelsigning.check(planted)
+
+
+@pytest.mark.parametrize("known", ["a public key", "git's last commit"])
+def test_a_damaged_signature_is_not_laid_over_a_good_one(
+    signed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], known: str
+) -> None:
+    good = kept().read_bytes()
+    if known == "git's last commit":
+        monkeypatch.delenv(modelsigning.VERIFYING)
+        for words in ("init -q", "add registry", "-c user.name=test -c user.email=test@localhost commit -qm all"):
+            subprocess.run(["git", *words.split()], check=True)
+    kept().write_bytes(good[:200] + bytes([good[200] ^ 1]) + good[201:])
+    modelsigning.lay(stored())
+    assert (stored() / modelsigning.SIGNATURE).read_bytes() == kept().read_bytes() == good
+    assert "is not a signature of this model" in capsys.readouterr().err
+    modelsigning.verified(stored(), Path("keys", modelsigning.KEYS[1]))

@@ -27,6 +27,7 @@ from pipelines import (
     releases,
     stores,
     sums,
+    witnesses,
 )
 from pipelines import verify as command
 from pipelines.verify import verify
@@ -93,7 +94,7 @@ def _empty(folder: Path) -> Path:
 @pytest.fixture
 def kept(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that project as the working directory."""
-    shutil.copytree(made, tmp_path / "project")
+    subprocess.run(["cp", "-a", made, tmp_path / "project"], check=True)  # hard links stay what they are
     monkeypatch.chdir(tmp_path / "project")
     for name in ("DVC_EXP_NAME", "PREDICTIONS_URL", modelsigning.SIGNING, modelsigning.VERIFYING):
         monkeypatch.delenv(name, raising=False)
@@ -163,7 +164,7 @@ def outputs_of(folder: str) -> dict[str, str]:
 
 def repair() -> list[str]:
     """Type every command that verify names, as it names it."""
-    typed = [fault.repair for fault in verify().faults]
+    typed = [fault.repair for fault in verify().faults if not fault.repair.startswith(witnesses.NOWHERE)]
     for words in dict.fromkeys(typed):
         shell, _, ours = words.partition(" && python -m pipelines.registry ")
         done = subprocess.run(["bash", "-c", shell], env=environment(), capture_output=True, text=True, check=False)
@@ -206,6 +207,118 @@ def test_without_another_copy_dvc_brings_it_back(kept: Path) -> None:
     assert [fault.repair for fault in verify().faults] == [f"rm -f {path} && dvc commit --force data/digits"]
     repair()
     assert path.read_bytes() == before and verify().faults == []
+
+
+def linked(kind: str) -> None:
+    """The workspace as DVC lays it out of its cache with this cache.type."""
+    Path(".dvc/config").write_text(f"[cache]\n    type = {kind}\n")
+    for folder in ("data/digits", "models/digits-adam"):
+        for name, md5 in outputs_of(folder).items():
+            path, place = Path(folder, name), outputs.place(md5).absolute()
+            if kind != "copy":
+                path.unlink()
+                path.hardlink_to(place) if kind == "hardlink" else path.symlink_to(place)
+
+
+@pytest.mark.parametrize("name", ["models/digits-adam/native/weights", "data/digits/card.json"])
+@pytest.mark.parametrize("kind", ["copy", "hardlink", "symlink"])
+def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path, kind: str, name: str) -> None:
+    linked(kind)
+    path, lock = Path(name), Path("dvc.lock").read_bytes()
+    before = path.read_bytes()
+    flip(path)
+    if kind == "copy":
+        shutil.copyfile(path, outputs.place(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
+    shutil.move(".store/restored", "elsewhere")
+    damaged = path.read_bytes()
+    assert all(witnesses.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in verify().faults)
+    repair()
+    assert str(path) in broken() and path.read_bytes() == damaged and Path("dvc.lock").read_bytes() == lock
+    shutil.move("elsewhere", ".store/restored")
+    repair()
+    assert verify().faults == [] and path.read_bytes() == before
+
+
+def test_what_dvc_was_made_to_list_anew_is_held_against_the_manifest(kept: Path) -> None:
+    flip(Path("models/digits-adam/native/weights"))
+    subprocess.run(["dvc", "commit", "--force", "models/digits-adam"], check=True, env=environment(), capture_output=True)
+    assert "models/digits-adam/native/weights" in broken()
+
+
+def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:
+    shutil.rmtree("models/digits-adam/native")
+    repair()
+    assert verify().faults == []
+
+
+@pytest.mark.parametrize("name", ["model.yaml", "model.onnx", "example.npz", sums.SUMS])
+def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> None:
+    for place in ("models", "data", ".store/restored", ".dvc/cache", ".dvc/held", "released"):
+        shutil.rmtree(place, ignore_errors=True)
+    (folder,) = stores.kept("digits")
+    model = (folder / "model.onnx").read_bytes()
+    flip(folder / name)
+    damaged = (folder / "model.onnx").read_bytes()
+    assert [fault.path for fault in verify().faults] == [folder / name]
+    repair()
+    assert Path(witnesses.ASIDE, f"digits-{folder.name}", "model.onnx").read_bytes() == damaged
+    assert name == "model.onnx" or (folder / "model.onnx").read_bytes() == model
+    assert verify().faults == []
+
+
+def test_a_list_that_is_gone_vouches_for_nothing_anew(kept: Path) -> None:
+    (folder,) = stores.kept("digits")
+    (folder / sums.SUMS).unlink()
+    flip(folder / "example.npz")
+    (folder / "stray").write_text("stray")
+    registry.reconcile("digits")
+    assert {"example.npz", "model.yaml"} <= {path.name for path in verify().unknown}
+    assert str(folder / "stray") in broken()
+
+
+def test_a_release_that_says_nothing_is_a_fault(kept: Path) -> None:
+    place = Path("released/digits/release.json")
+    place.unlink()
+    assert broken() == [str(place)]
+    repair()
+    assert verify().faults == []
+    git("rm", "-rq", "--cached", "released")
+    git("commit", "-qm", "not kept")
+    place.unlink()
+    assert broken() == [str(place)]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_another_hash_in_the_lock_hides_nothing(kept: Path, shown: bool) -> None:
+    """Git's last commit says which it was, or the ledger."""
+    name = str(outputs.hash_of(Path("models/digits-adam")))
+    content = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(content.replace(name, f"{'0' * 32}.dir"))
+    if not shown:
+        git("commit", "-qam", "altered")
+    assert broken() == ["dvc.lock"]
+    flip(Path("models/digits-adam/record.json"))
+    assert broken() == ["dvc.lock", "models/digits-adam/record.json"]
+
+
+def test_what_cannot_be_read_is_not_called_missing(kept: Path) -> None:
+    path = Path("models/digits-adam/record.json")
+    path.unlink()
+    path.symlink_to(path.name)
+    (fault,) = verify().faults
+    assert fault.path == path and "cannot be read: Too many levels" in fault.words and "rm" not in fault.repair.split()
+
+
+def test_many_rows_are_counted_and_forgotten_at_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {**ROW, "input": hashlib.sha256(b"sent").hexdigest(), "output": "{}"}
+    predictions.Store().add([{**row, "id": f"{number:032x}"} for number in range(1000)], {})
+    with sqlite3.connect(".store/predictions.db") as database:
+        database.execute("UPDATE predictions SET milliseconds = 2 WHERE output = '{}'")
+    database.close()
+    (fault,) = verify().faults
+    assert "1,000 ids" in fault.words and fault.repair == "python -m pipelines.verify --forget all"
+    assert command.forget(["all"]) == 1000
+    assert verify().faults == [] and predictions.Store().find(str(ROW["id"]))
 
 
 def test_what_is_not_here_is_not_broken(kept: Path) -> None:
@@ -289,7 +402,7 @@ def test_the_command_ends_with_the_first_broken_file(
         command.main()
     printed = capsys.readouterr().out.splitlines()
     assert "1 broken, the first is models/digits-adam/record.json." in printed[-1]
-    assert printed[1].startswith("    repair: cp -f ")
+    assert printed[1].startswith("    repair: install -Dm 644 ")
 
 
 def test_another_family_is_left_out(kept: Path) -> None:
@@ -319,9 +432,10 @@ def test_a_hash_is_that_of_the_file(tmp_path: Path, size: int) -> None:
 def test_sums_are_read_by_sha256sum_too(tmp_path: Path) -> None:
     for name in ("a", "b"):
         Path(tmp_path, name).write_text(name)
-    sums.complete(tmp_path)
+    sums.complete(tmp_path, "a", "b")
     subprocess.run(["sha256sum", "-c", "--strict", sums.SUMS], cwd=tmp_path, check=True, capture_output=True)
     Path(tmp_path, "a").write_text("changed by itself")
     Path(tmp_path, "b").write_text("made anew")
+    Path(tmp_path, "stray").write_text("nobody's")
     sums.complete(tmp_path, "b")
     assert sums.read(tmp_path) == {name: hashlib.sha256(words).hexdigest() for name, words in (("a", b"a"), ("b", b"made anew"))}
