@@ -115,7 +115,7 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
         return []
     try:
         champion = registry.served(standing)
-    except outputs.NotHere as absence:
+    except registry.ABSENT as absence:
         return [Condition("champion", False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
     examples, predict, scoring = (families.part(cfg.family, name) for name in ("examples", "predict", "score"))
     valid, model = examples.load(cfg.data_folder, "valid"), Path("models", challenger["candidate"])
@@ -142,7 +142,7 @@ def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: lis
     asked = sorted(decision["conditions"], key=lambda condition: bool(condition["holds"]))  # those that failed come first
     failed = [condition["name"] for condition in asked if not condition["holds"]]
     event, key = ("refuse", folders.hash_of([decision["key"], sorted(failed)])) if failed else ("promote", decision["key"])
-    facts = {**_facts(cfg, challenger), "reasons": [condition["words"] for condition in asked]}
+    facts = {**_facts(cfg, challenger), "reasons": [condition["words"] for condition in asked], **({"failed": failed} if failed else {})}
     return ledger.append(cfg.family, event, key, facts, after=lines[-1]["hash"] if lines else None)
 
 

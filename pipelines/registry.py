@@ -6,6 +6,7 @@
 import argparse
 import getpass
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
 RELEASED = Path("released")
+ABSENT = (outputs.NotHere, outputs.BrokenCache, manifests.BrokenModel)  # why a version's files cannot be had here
 
 
 def reconcile(family: str) -> None:
@@ -42,6 +44,7 @@ def reconcile(family: str) -> None:
         warn(f"{found.path}: {found.words}. To put it right: `{found.repair}`. Till then everything follows the ledger as it is.")
     store = tracking.client()
     with folders.locked(tracking.ROOT / f".{family}.lock"):
+        ledger.keep_lost(family)
         lines = ledger.read(family)
         held.keep(lines)
         candidate_runs(store, family)
@@ -95,33 +98,39 @@ def _run(store: MlflowClient, line: Line) -> Run:
         folder = whole(line)
     except outputs.NotHere:
         return tracking.remembered(store, line)
-    except outputs.BrokenCache as damage:
+    except (outputs.BrokenCache, manifests.BrokenModel) as damage:
         warn(f"Version {line['version']} of {line['family']} is shown by what the ledger knows of it: {damage}")
         return tracking.remembered(store, line)
     return tracking.project(store, folder, line["figures"], _card(line["family"], line["data"]))
 
 
 def whole(line: Line) -> Path:
-    """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises outputs.NotHere."""
-    folder = Path("models", line["candidate"])
-    if (
-        (folder / manifests.MANIFEST).exists()
-        and outputs.hash_of(folder) == line["dvc"]
-        and manifests.read(folder)["digest"] == line["digest"]
-    ):
+    """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises outputs.NotHere or BrokenCache."""
+    folder, kept = Path("models", line["candidate"]), stores.ROOT / "restored" / str(line["dvc"])
+    if outputs.hash_of(folder) == line["dvc"] and _is(folder, line):
         return folder
+    if not _is(kept, line):
+        shutil.rmtree(kept, ignore_errors=True)
     return _restored(line["dvc"])
 
 
+def _is(folder: Path, line: Line) -> bool:
+    """Does this folder serve the model of this promotion, undamaged?"""
+    try:
+        return bool(manifests.verified(folder)["digest"] == line["digest"])
+    except manifests.BrokenModel:
+        return False
+
+
 def served(line: Line) -> Path:
-    """A folder with the files that this promotion serves: the model store's, the whole one, or the released one."""
+    """A folder with the files that this promotion serves, undamaged: the model store's, the whole one, or the released one."""
     tag, released = f"{line['family']}:v{line['version']}-{line['digest'][:12]}", RELEASED / line["family"]
     if stores.holds(tag, line["digest"]):
         return stores.location(tag)
     try:
         return whole(line)
     except (outputs.NotHere, outputs.BrokenCache):
-        if (released / manifests.MANIFEST).exists() and manifests.read(released)["digest"] == line["digest"]:
+        if _is(released, line):
             return released
         raise
 
@@ -200,7 +209,7 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
     folders.write_json(Path("reports", family, "champion.json"), champion_report(line))
     try:
         tag = stores.put(served(line), line["version"])
-    except (outputs.NotHere, outputs.BrokenCache) as absence:
+    except ABSENT as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
     modelcards.keep(stores.location(tag), line, _described(line))
@@ -244,16 +253,16 @@ def champion_report(line: Line) -> dict[str, Any]:
 def rollback(family: str, to: int | None, why: str | None = None) -> Line:
     """One more line in the ledger: another version stands again, and why. Without `to`, the one before the standing one.
 
-    Raises UnknownVersion, or outputs.NotHere when its files are not on this machine: then nothing is changed.
+    Raises UnknownVersion, or outputs.NotHere or BrokenCache when its files cannot be had on this machine: then nothing is changed.
     """
     lines = ledger.read(families.known(family))
     standing = ledger.champion(lines)
-    target = ledger.version(family, to or _before(family, standing))
+    target = ledger.version(family, to or _before(family, lines))
     if target == standing:
         raise ledger.UnknownVersion(
             f"version {target['version']} of {family} stands already. There are: {', '.join(map(str, ledger.versions(lines)))}."
         )
-    served(target)
+    stores.put(served(target), target["version"])
     facts = {key: target[key] for key in ("version", "candidate", "digest", "data")}
     reasons = [f"rolled back from version {standing['version'] if standing else None} by {getpass.getuser()}", *([why] if why else [])]
     key = folders.hash_of(["rollback", lines[-1]["hash"], target["version"]])
@@ -262,10 +271,13 @@ def rollback(family: str, to: int | None, why: str | None = None) -> Line:
     return line
 
 
-def _before(family: str, standing: Line | None) -> int:
-    if standing is None or standing["version"] == 1:
-        raise ledger.UnknownVersion(f"{family} has no earlier champion to go back to. `make train family={family}` makes versions.")
-    return int(standing["version"]) - 1
+def _before(family: str, lines: list[Line]) -> int:
+    """The last version that stood before, older than the standing one, and that nobody rolled back. Raises UnknownVersion."""
+    stood, bad = ledger.decisions(lines), ledger.rolled_back(lines)
+    for line in reversed(stood):
+        if line["version"] < stood[-1]["version"] and line["digest"] not in bad:
+            return int(line["version"])
+    raise ledger.UnknownVersion(f"{family} has no earlier champion to go back to. `make train family={family}` makes versions.")
 
 
 def warn(words: str) -> None:

@@ -162,6 +162,42 @@ def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: d
     assert len(ledger.read("digits")) == 2
 
 
+def test_rolling_back_goes_to_what_stood_before_and_never_to_what_was_rolled_back(two_versions: dict[str, Any]) -> None:
+    assert registry.rollback("digits", None)["version"] == 1
+    with pytest.raises(ledger.UnknownVersion, match="no earlier champion"):
+        registry.rollback("digits", None)
+    assert promoted("digits-rmsprop", 3, 0.9)["version"] == 3
+    assert registry.rollback("digits", None)["version"] == 1
+
+
+def test_a_damaged_folder_is_passed_over_for_a_sound_one(two_versions: dict[str, Any]) -> None:
+    """Where there is none, nothing is decided; where a release or DVC's cache has it, that serves."""
+    shutil.rmtree(stores.ROOT / "models")
+    shutil.copytree("models/digits-adam", "released/digits")
+    Path("models/digits-adam/model.onnx").write_bytes(b"damaged")
+    Path("released/digits/model.onnx").rename("sound")
+    with pytest.raises(outputs.NotHere):
+        registry.rollback("digits", 1)
+    assert len(ledger.read("digits")) == 2
+    Path("sound").rename("released/digits/model.onnx")
+    assert registry.rollback("digits", 1)["seq"] == 3
+    assert state()["served"] == ledger.read("digits")[0]["digest"]
+
+
+def test_the_last_line_lost_before_a_commit_comes_back_after_reconciling(two_versions: dict[str, Any]) -> None:
+    whole = ledger.path("digits").read_bytes()
+    ledger.path("digits").write_bytes(whole.splitlines(keepends=True)[0])
+    for _ in range(2):
+        registry.reconcile("digits")
+        assert state()["champion"] == 1
+        (found,) = ledger.witnesses("digits")
+        assert found.path == ledger.LOST / "digits.json"
+    subprocess.run(["bash", "-c", found.repair], check=True, env=environment())
+    assert ledger.path("digits").read_bytes() == whole
+    registry.reconcile("digits")
+    assert (state(), list(ledger.LOST.iterdir())) == (two_versions, [])
+
+
 def test_rolled_back_stays_rolled_back_whatever_the_gate_says(two_versions: dict[str, Any]) -> None:
     registry.rollback("digits", None)
     decision = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.size_mb=24"]))
