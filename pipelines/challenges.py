@@ -122,7 +122,7 @@ def _fits(candidate: str, manifest: manifests.Manifest, champion: Line) -> None:
 
     try:
         served = manifests.read(registry.served(champion))
-    except outputs.NotHere:
+    except registry.ABSENT:
         return  # the service looks again, with the champion that it serves
     fits = gate.schema(manifest, {**served, "version": champion["version"]})
     if not fits.holds:
