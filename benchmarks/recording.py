@@ -1,6 +1,5 @@
 """What recording costs: requests a second of digits with every answer recorded, and of the same service that records none."""
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -21,8 +20,7 @@ def measure() -> Iterator[harness.Row]:
     """Requests a second, p99 and the processor's time of one request, 32 connections."""
     with tempfile.TemporaryDirectory() as room:
         database = Path(room, "predictions.db")
-        os.environ["PREDICTIONS_URL"] = f"sqlite:///{database}"
-        with services.started(sides()) as running:
+        with services.started(sides(f"sqlite:///{database}")) as running:
             found = harness.in_turn({name: partial(load, service) for name, service in running.items()}, ROUNDS)
         asked = sum(int(line["requests"]) for line in found[OURS])
         more: harness.Row = {"connections": services.CONNECTIONS, "failed": sum(line["failed"] for line in found[OURS])}
@@ -36,11 +34,12 @@ def measure() -> Iterator[harness.Row]:
         yield harness.row(f"recording, digits: {key} against without", unit, better, values[0], values[1], **more, **kept)
 
 
-def sides() -> dict[str, services.Side]:
-    """The service as it is, and with a page that asks for no share, started in the same way."""
+def sides(url: str) -> dict[str, services.Side]:
+    """The service as it is, recording in this database, and with a page that asks for no share, started in the same way."""
     ours = services.ours("digits")
-    words = ["benchmarks.peers.unrecorded" if word == "serving" else word for word in ours.words]
-    return {OURS: ours, PEER: services.Side(words, ours.request)}
+    words = ["env", f"PREDICTIONS_URL={url}", *ours.words]
+    unrecorded = ["benchmarks.peers.unrecorded" if word == "serving" else word for word in words]
+    return {OURS: services.Side(words, ours.request), PEER: services.Side(unrecorded, ours.request)}
 
 
 def load(service: services.Service) -> dict[str, float]:

@@ -607,6 +607,17 @@ def test_answers_go_on_where_no_file_can_grow_any_more(service: Service) -> None
     assert list(kept_of(service).faults()) == []
 
 
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="Linux has it")  # noqa: S108
+def test_what_is_counted_needs_no_disk(service: Service) -> None:
+    """Prometheus maps files into memory: a page of one for which the disk has no room ends the process."""
+    import psutil
+
+    workers = psutil.Process(service.process.pid).children(recursive=True)
+    mapped = {Path(each.path) for process in workers for each in process.memory_maps() if each.path.endswith(".db")}
+    counters = {path.parent.parent for path in mapped if path.name.startswith("counter_")}
+    assert counters == {Path("/dev/shm")}  # noqa: S108
+
+
 def test_a_graceful_stop_writes_what_waits(service: Service) -> None:
     ids = {response.json()["prediction_id"] for response in many(service, 16)}
     stop(service.process)
