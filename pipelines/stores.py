@@ -30,7 +30,8 @@ class NotStored(LookupError):
 def put(folder: Path, version: int | None) -> str:
     """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays.
 
-    Beside it lies its stored example, of the folder, or made here. `version` is None of a challenger, which has none.
+    Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (modelsigning.lay).
+    `version` is None of a challenger, which has none.
     """
     manifest = manifests.verified(folder)
     bentoml = _bentoml()
@@ -38,12 +39,18 @@ def put(folder: Path, version: int | None) -> str:
     if not holds(tag, manifest["digest"]):
         with bentoml.models.create(tag, labels={"digest": manifest["digest"]}, _model_store=_models()) as model:
             _copy(folder, Path(model.path), manifest)
-            probes.bring(folder, Path(model.path))
-    if not exampled(tag):
-        probes.bring(folder, folder_of(tag))
-        sums.complete(folder_of(tag), probes.EXAMPLE)
-    sums.complete(folder_of(tag))
+        sums.complete(folder_of(tag), *(path.relative_to(folder_of(tag)).as_posix() for path in sums.files(folder_of(tag))))
+    example(folder, folder_of(tag))
     return tag
+
+
+def example(source: Path, folder: Path) -> None:
+    """Bring a stored model its example where it has none. One that is not signed as this machine asks is not even loaded for that."""
+    from pipelines import modelsigning  # which imports this module
+
+    if not (folder / probes.EXAMPLE).is_file() and modelsigning.trusted(folder):
+        probes.bring(source, folder)
+        sums.complete(folder, probes.EXAMPLE)
 
 
 def tagged(family: str, version: int | None, digest: str) -> str:
