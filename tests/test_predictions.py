@@ -596,6 +596,8 @@ def test_answers_go_on_where_no_file_can_grow_any_more(service: Service) -> None
     def lost() -> float:
         return sum(value for name, value in figures(service).items() if name.startswith("atelier_predictions_lost_total{"))
 
+    assert until(lambda: service.log().count("answers are recorded in") == 2)  # both workers are up
+    many(service, 16)
     reasons = {*databases.REASONS, "away", "busy", "fault", "newer database"}
     counted = {f'atelier_predictions_lost_total{{family="digits",reason="{reason}"}}' for reason in reasons}
     assert counted <= figures(service).keys()  # nothing new has to be counted once the disk is full
