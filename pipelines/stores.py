@@ -15,7 +15,6 @@ ROOT = Path(".store")
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
 CHAMPIONS, CHALLENGERS = "champions", "challengers"  # what a pointer names
 SUM = "sum"  # in a pointer's file: the hash of the rest of it
-STANDS = "SERVING_STANDS"  # the variable that names the file where the workers of one service keep the pointer that they serve
 Pointer = dict[str, Any]
 
 

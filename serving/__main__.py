@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import errors, families, stores
-from serving import crew
+from serving import crew, standing
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     asked = parser.parse_args()
     with errors.printed_once(), tempfile.TemporaryDirectory(dir=memory()) as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
-        os.environ[stores.STANDS] = str(Path(metrics, "stands.json"))
+        os.environ[standing.PLACE] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
             os.environ["JOBS_WORKERS"] = str(crew.number("--jobs (make serve jobs=...)", asked.jobs))
         _serve(families.known(asked.family), asked.host, asked.port, asked.workers)

@@ -1,8 +1,6 @@
 """The model that is served: loaded and verified, held against its stored example, and swapped when the pointer moves."""
 
-import json
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,8 +10,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, databases, families, folders, ledger, manifests, modelsigning, predictions, probes, stores, sums
-from serving import telemetry
+from pipelines import configs, databases, families, ledger, manifests, modelsigning, predictions, probes, stores, sums
+from serving import standing, telemetry
 from serving.batches import Batches
 
 logger = logging.getLogger("atelier.serving")
@@ -28,6 +26,7 @@ REASONS: dict[type[Exception], str] = {
     modelsigning.BadSignature: "signed otherwise",
     probes.NotAsExpected: "answers its example otherwise",
     databases.NoDatabase: "database away",
+    standing.Crashed: "ends the process",
 }
 
 
@@ -118,9 +117,9 @@ class Champion:
     def _first(self) -> Served:
         """What the pointer names; a worker that begins anew beside others takes what they serve where that is refused."""
         try:
-            return self._loaded(self._pointed())
+            return self._tried(self._pointed())
         except Exception as fault:
-            if (stands := _standing()) is None:
+            if (stands := standing.read()) is None:
                 raise
             self._served = self._loaded(stands)
             self._refuse(self._read[1], fault)
@@ -135,6 +134,7 @@ class Champion:
             except Exception as fault:
                 with suppress(Exception):
                     self._refuse({}, fault)
+            telemetry.REFUSED.labels(self.family).set(self._refused is not None)
 
     def look(self) -> None:
         """Swap when the pointer has moved. A version that does not load, or answers its stored example otherwise, is refused, and the
@@ -154,22 +154,26 @@ class Champion:
     def _reworded(self, pointer: stores.Pointer) -> None:
         if pointer != self._served.pointer:
             self._served = self._served._replace(pointer=pointer)
-            _note(pointer)
+            standing.note(pointer)
 
     def _try(self, pointer: stores.Pointer) -> None:
         begun = time.monotonic()
         try:
-            self._served = self._loaded(pointer)
+            self._served = self._tried(pointer)
         except Exception as fault:
             return self._refuse(pointer, fault)
         self._refused = None
         seconds = round(time.monotonic() - begun, 3)
         logger.info("%s now serves version %s", self.family, pointer["model"]["version"], extra={"facts": {"seconds": seconds}})
 
+    def _tried(self, pointer: stores.Pointer) -> Served:
+        with standing.trying(pointer, _files(pointer)):
+            return self._loaded(pointer)
+
     def _loaded(self, pointer: stores.Pointer) -> Served:
         served = loaded(self.family, pointer, self._beside)
         telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
-        _note(pointer)
+        standing.note(pointer)
         return served
 
     def _refuse(self, pointer: stores.Pointer, fault: Exception) -> None:
@@ -179,8 +183,8 @@ class Champion:
         pause = min(2 * known.pause, LATER) if known and again else SOON
         self._refused = FailedLoad(pointer, _reason(fault), why, _files(pointer), time.monotonic(), pause)
         if known is None or not again or known.why != why:
-            standing = self._served.pointer["model"]["version"]
-            logger.error("%s keeps serving version %s: the new one does not serve: %s", self.family, standing, why, exc_info=fault)
+            old = self._served.pointer["model"]["version"]
+            logger.error("%s keeps serving version %s: the new one does not serve: %s", self.family, old, why, exc_info=fault)
 
     def _untried(self, pointer: stores.Pointer) -> bool:
         """Is this worth a try: not refused, or refused with other files, or long ago?"""
@@ -224,22 +228,6 @@ def _named(digest: str, pointer: stores.Pointer) -> None:
             f"{pointer['tag']} in the model store has the digest {digest[:12]}, and the pointer names {pointer['model']['digest'][:12]}. "
             f"`make serve family={pointer['model']['family']}` mends both."
         )
-
-
-def _standing() -> stores.Pointer | None:
-    """What the workers of this service serve, where one has begun before."""
-    try:
-        pointer: stores.Pointer = json.loads(Path(os.environ[stores.STANDS]).read_text())
-    except (KeyError, OSError, ValueError):
-        return None
-    return pointer
-
-
-def _note(pointer: stores.Pointer) -> None:
-    """Leave word of what is served to a worker that begins after this one; where the disk is full, without."""
-    if place := os.environ.get(stores.STANDS):
-        with suppress(OSError):
-            folders.write_json(Path(place), pointer)
 
 
 def _reason(fault: Exception) -> str:

@@ -3,8 +3,11 @@
 import asyncio
 import gc
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import weakref
 import zipfile
 from collections.abc import Callable, Iterator
@@ -19,11 +22,11 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from pipelines import configs, databases, families, manifests, probes, stores
-from serving import champion, direct, health
+from serving import champion, direct, health, standing
 from serving.champion import Champion
 from tests.conftest import network
 from tests.forms import encoded, seven
-from tests.services import Service, make_serve, running, stored, until
+from tests.services import Service, environment, make_serve, running, stored, until
 
 CONNECTIONS, MOVES = 32, 20
 FAMILIES = families.names()
@@ -321,6 +324,34 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
 def _pause(followed: Champion) -> float:
     assert followed._refused
     return followed._refused.pause
+
+
+CRASHES = """
+import os, sys
+from serving.champion import Champion
+Champion("digits", lambda predictor: predictor.manifest["digest"] == sys.argv[1] and os._exit(9))
+"""
+
+
+def test_a_version_that_ends_the_process_is_tried_once(
+    pointers: dict[int, stores.Pointer], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(standing.PLACE, str(place / "stands.json"))
+    Champion("digits")
+    stores.point("digits", pointers[2])
+    told = [sys.executable, "-c", CRASHES, pointers[2]["model"]["digest"]]
+    done = subprocess.run(told, env=environment(place), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (9, ""), done.stderr
+    followed = Champion("digits")
+    followed.look()
+    assert followed.served.pointer == pointers[1]
+    assert followed.refused and followed.refused["reason"] == "ends the process"
+    assert "make rollback family=digits" in followed.refused["why"]
+
+    os.utime(stores.folder_of(pointers[2]["tag"]) / "model.onnx")  # put there again
+    followed.look()
+    assert followed.served.pointer == pointers[2]
+    assert [path.name for path in place.glob("stands.json.trying-*") if path.name.endswith(f"-{os.getpid()}")] == []
 
 
 # the old one
