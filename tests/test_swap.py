@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import weakref
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -250,9 +252,14 @@ def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
             raise fault
         return _stamp(asked)
 
+    def sleep(_: float) -> None:
+        if followed.served.pointer == pointers[2]:
+            raise SystemExit
+
     monkeypatch.setattr(champion, "_stamp", stamp)
-    followed.follow()
-    assert until(lambda: followed.served.pointer == pointers[2])
+    monkeypatch.setattr(champion, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    with pytest.raises(SystemExit):
+        followed._watch()
     assert next(faults, None) is None
 
 
