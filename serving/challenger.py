@@ -60,8 +60,8 @@ class Challenger:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         assert self._process.stdin and self._process.stdout  # noqa: S101 (pipes)
         self._given, self._replies = self._process.stdin.fileno(), self._process.stdout
-        champion = {key: beside.predictor.manifest[key] for key in ("input", "output")} | {"version": beside.pointer["model"]["version"]}
-        self._first = {"family": family, "pointer": pointer, "champion": champion}
+        takes = {key: beside.predictor.manifest[key] for key in ("input", "output")} | {"version": beside.pointer["model"]["version"]}
+        self._first = {"family": family, "pointer": pointer, "champion": takes}
 
     def refused(self) -> str | None:
         """Why it will not answer; None once it is ready. Raises Gone."""

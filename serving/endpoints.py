@@ -131,7 +131,8 @@ def signed_picture(request: Request, png: bytes, answer: Answer) -> Response:
 async def answered_many(request: Request, ask: Ask, sent: Sequence[Body], served: Served) -> Response:
     """An answer or a problem for each body of one request, and where they come from; the log has their ids, reasons and version.
 
-    `ask` takes all bodies at once; each answer is noted with what its body was, and with the seconds that all took together.
+    `ask` takes all bodies at once; each answer is noted with what its body was, and with the seconds that all took together,
+    of which a comparison has its share.
     """
     state, model, begun = request.app.state, served.pointer["model"], time.perf_counter()
     results = await ask(sent, served, state.limits)
@@ -139,7 +140,7 @@ async def answered_many(request: Request, ask: Ask, sent: Sequence[Body], served
     right = [(body, result) for body, result in zip(sent, results, strict=True) if result["success"]]
     for body, result in right:
         _noted(state, body, result, seconds)
-        state.shadow.offer(body, served, result, seconds)
+        state.shadow.offer(body, served, result, seconds / len(sent))
     request.state.prediction_ids = [result["prediction_id"] for _, result in right]
     request.state.refusals = [result["problem"]["reason"] for result in results if not result["success"]]
     request.state.version = model["version"]

@@ -3,7 +3,6 @@
 A family's `serving/<family>/page.html` says which parts of `serving/page/` it uses. Nothing is loaded from elsewhere.
 """
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,7 +57,7 @@ def mount(app: FastAPI, family: str, question: str) -> None:
         champion = request.app.state.champion
         user = getattr(request.state, "user", None)  # where nobody need sign in, there is none
         facts = {"family": family, "question": question, "address": request.base_url, "user": user, "refused": champion.refused}
-        facts |= {"shadow": await asyncio.to_thread(request.app.state.shadow.standing)}
+        facts |= {"shadow": request.app.state.shadow.standing()}
         pointer = champion.served.pointer
         page = template.render(pointer, **facts, **modelcards.shown(pointer))
         return HTMLResponse(page, headers=HEADERS)

@@ -3,6 +3,7 @@
 The challenger is a process of its own (serving/challenger.py): in the service's it would take the interpreter, the threads for heavy
 bodies and the renderers from those who wait, and its crash would be everybody's (docs/decisions.md). A request pays for one look at a
 number, and one place in the queue. What finds no place is dropped and counted; what was compared stands in the prediction store.
+Answers of jobs (serving/ocr/tasks.py) are not compared: their workers are other processes, with no challenger beside them.
 """
 
 import atexit
@@ -10,7 +11,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -28,18 +29,22 @@ logger = logging.getLogger("atelier.serving")
 QUEUE, QUEUE_MB = 64, 64  # samples, and megabytes of bodies, that wait at most
 INTERVAL = 0.5  # seconds between two looks at the pointers
 WRITING, KEPT = 1.0, 1000  # seconds that comparisons wait to be written together, and how many wait for a database that is away
-FRESH = 5.0  # seconds: the store's figures are not asked for more often
+FRESH = 5.0  # seconds between two looks at the store's figures
 LEAVING = 5.0  # seconds for the thread to end
-TRIES = 3  # times in a row that the challenger may end, or be stuck, before it is given up
+PAUSE, GROWTH, LONGEST = 1.0, 4, 1800.0  # seconds until a challenger that failed is begun again, times which each time more, at most
+RECENT = 3600.0  # seconds: what failed longer ago counts no more
 
-PAIR = ["family", "challenger"]  # 12 digits of its digest
-COMPARED = Counter("atelier_shadow_answers_total", "The challenger's answers held against the champion's.", [*PAIR, "verdict"])
+ONE, BOTH = ["family", "challenger"], ["family", "champion", "challenger"]  # 12 digits of their digests
+COMPARED = Counter("atelier_shadow_answers_total", "The challenger's answers held against the champion's.", [*ONE, "verdict"])
 DROPPED = Counter("atelier_shadow_dropped_total", "Answers that were not compared, or not recorded, by reason.", ["family", "reason"])
-LATENCY = Histogram("atelier_shadow_seconds", "The challenger's time for an answer.", PAIR, buckets=telemetry.SECONDS)
-CONFIDENCE = Summary("atelier_shadow_confidence", "How sure the challenger is of its answers.", PAIR)
-SAMPLES = Gauge("atelier_shadow_samples", "Comparisons with this champion that are recorded.", PAIR, multiprocess_mode="mostrecent")
-AGREEMENT = Gauge("atelier_shadow_agreement", "The share of them that agrees.", PAIR, multiprocess_mode="mostrecent")
-REFUSED = Gauge("atelier_shadow_refused", "1 where the challenger does not answer.", ["family"], multiprocess_mode="mostrecent")
+LATENCY = Histogram("atelier_shadow_seconds", "The challenger's time for an answer.", ONE, buckets=telemetry.SECONDS)
+CONFIDENCE = Summary("atelier_shadow_confidence", "How sure the challenger is of its answers.", ONE)
+SAMPLES = Gauge("atelier_shadow_samples", "Comparisons of the two that are recorded.", BOTH, multiprocess_mode="mostrecent")
+AGREEMENT = Gauge("atelier_shadow_agreement", "The share of them that agrees.", BOTH, multiprocess_mode="mostrecent")
+REFUSED = Gauge("atelier_shadow_refused", "1 where a worker's challenger does not answer.", ["family"], multiprocess_mode="max")
+
+
+Digests = tuple[str, str]  # of a champion, and of a challenger
 
 
 class Sample(NamedTuple):
@@ -48,6 +53,23 @@ class Sample(NamedTuple):
     asked: Asked
     champion: str
     seconds: float
+
+
+class Attempts:
+    """When to begin again what failed: after a pause that grows with each time within the hour, however often it went well in between."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failed: list[float] = []
+
+    def failed(self) -> None:
+        now = self._clock()
+        self._failed = [*(then for then in self._failed if now - then < RECENT), now]
+
+    @property
+    def due(self) -> bool:
+        times = len(self._failed)
+        return not times or self._clock() - self._failed[-1] >= min(PAUSE * GROWTH ** (times - 1), LONGEST)
 
 
 class Shadow:
@@ -62,8 +84,9 @@ class Shadow:
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"{self.family}-shadow")
         self._pair: tuple[str, stores.Pointer] | None = None
         self._challenger: Challenger | None = None
-        self._refused, self._failures, self._looked = "", 0, -math.inf
-        self._record = _Record(self.family)
+        self._attempts, self._refused, self._fault, self._looked = Attempts(), "", "", -math.inf
+        store = predictions.Store()
+        self._comparisons, self._figures = _Comparisons(self.family, store), _Figures(self.family, store)
 
     def follow(self) -> None:
         """Compare from a thread of its own until close(), or the process's end."""
@@ -82,13 +105,10 @@ class Shadow:
     def standing(self) -> dict[str, Any] | None:
         """Who challenges, and how it goes: {"model", "challenge", "refused": why, or ""} and the store's agreement(); None without one.
 
-        Asks a database: not for an event loop. Where that does not answer, `samples` is None.
+        As it was found a few seconds ago: nothing is waited for. Where the database does not answer, `samples` is None.
         """
         pair = self._pair
-        if pair is None:
-            return None
-        champion, pointer = pair
-        return {**pointer, "refused": self._refused, **self._record.figures(champion, pointer["model"]["digest"])}
+        return None if pair is None else {**pair[1], "refused": self._refused, **self._figures.of(_digests(pair))}
 
     def close(self) -> None:
         """End the challenger, and write what was compared."""
@@ -98,7 +118,8 @@ class Shadow:
         if challenger := self._challenger:
             challenger.end()
         self._thread.join(LEAVING)
-        self._record.end()
+        self._comparisons.end()
+        REFUSED.labels(self.family).set(0)
 
     # The thread
 
@@ -107,13 +128,20 @@ class Shadow:
             try:
                 self._follow()
                 self._compare()
-                self._record.write_in_time()
-            except Exception:
-                logger.exception("a fault of the shadow of %s; answers go on", self.family)
+                self._comparisons.write_in_time()
+                self._figures.look_in_time()
+            except Exception as fault:
+                self._tell(fault)
                 self._closed.wait(INTERVAL)
 
+    def _tell(self, fault: Exception) -> None:
+        """In the log once, however long it lasts."""
+        if repr(fault) != self._fault:
+            logger.exception("a fault of the shadow of %s; answers go on", self.family)
+        self._fault = repr(fault)
+
     def _follow(self) -> None:
-        """Begin anew where a pointer has moved."""
+        """Begin anew where a pointer has moved, and again where a pause is over."""
         if time.monotonic() - self._looked < INTERVAL:
             return
         self._looked = time.monotonic()
@@ -121,32 +149,41 @@ class Shadow:
         digest = served.pointer["model"]["digest"]
         pair = (digest, pointer) if pointer and pointer["model"]["digest"] != digest else None
         if pair != self._pair:
-            self._pair, self._failures = pair, 0
-            self._begin(served, pointer)
+            self._end()
+            self._pair, self._attempts = pair, Attempts()
+            self._figures.follow(pair and _digests(pair))
+            self._refuse("")
+        if pair and self._challenger is None and self._attempts.due:
+            self._begin(served, pair[1])
 
-    def _begin(self, served: Served, pointer: stores.Pointer | None) -> None:
+    def _begin(self, served: Served, pointer: stores.Pointer) -> None:
         """Start the pair's challenger; one that does not load, or does not fit, is refused."""
-        self._end()
-        self._refuse("")
-        if pointer is None or self._pair is None:
-            return
-        if absent := pointer.get("absent"):
-            return self._refuse(absent)
-        self._challenger = Challenger(self.family, pointer, served)
         try:
-            refused = self._challenger.refused()
-        except Gone as gone:
-            refused = f"it does not load: {gone}"
+            refused = pointer.get("absent") or self._started(served, pointer)
+        except (Gone, OSError) as fault:
+            refused = f"it does not load: {fault}"
         if refused:
-            return self._refuse(refused)
+            return self._failed(refused)
+        self._refuse("")
         self._share = pointer["challenge"]["share"]
         logger.info("%s is challenged by %s", self.family, pointer["challenge"]["candidate"])
 
+    def _started(self, served: Served, pointer: stores.Pointer) -> str | None:
+        self._challenger = Challenger(self.family, pointer, served)
+        return self._challenger.refused()
+
+    def _failed(self, why: str) -> None:
+        """Ask it nothing more for a while, and say so."""
+        self._end()
+        if self._closed.is_set():
+            return
+        if why != self._refused:
+            logger.error("the challenger of %s is refused for a while, and the champion answers alone: %s", self.family, why)
+        self._attempts.failed()
+        self._refuse(why)
+
     def _refuse(self, why: str) -> None:
-        """Ask the challenger nothing more, and say so; "" takes that back."""
-        if why and not self._closed.is_set():
-            self._end()
-            logger.error("the challenger of %s is refused, and the champion answers alone: %s", self.family, why)
+        """Why the challenger is not asked; "" where it is, or nobody challenges."""
         self._refused = why
         REFUSED.labels(self.family).set(bool(why))
 
@@ -168,34 +205,25 @@ class Shadow:
         pointer, begun = self._pair[1], time.monotonic()
         try:
             verdict = self._challenger.judge(sample.asked)
-            self._failures = 0
         except Gone as gone:
             if self._closed.is_set():
                 return
             verdict = {"agrees": False, "confidence": None, "seconds": time.monotonic() - begun, "failed": str(gone)}
-            self._again(pointer, str(gone))
-        self._record.add(sample, pointer, verdict)
-
-    def _again(self, pointer: stores.Pointer, gone: str) -> None:
-        """Start it again; one that keeps ending is refused."""
-        self._failures += 1
-        logger.error("the challenger of %s failed on an answer: %s", self.family, gone)
-        if self._failures >= TRIES:
-            return self._refuse(f"{gone}, {TRIES} times in a row")
-        self._begin(self._champion.served, pointer)
+            self._failed(str(gone))
+        self._comparisons.add(sample, pointer, verdict)
 
 
-class _Record:
-    """What was compared: counted at once, written together, and asked for now and then."""
+def _digests(pair: tuple[str, stores.Pointer]) -> Digests:
+    return pair[0], pair[1]["model"]["digest"]
 
-    def __init__(self, family: str) -> None:
-        self.family = family
-        self._store = predictions.Store()
-        self._lock = threading.Lock()
+
+class _Comparisons:
+    """What was compared: counted at once, written together."""
+
+    def __init__(self, family: str, store: predictions.Store) -> None:
+        self.family, self._store = family, store
         self._rows: list[predictions.Row] = []
         self._written, self._fault = -math.inf, ""
-        self._told: tuple[str, str] | None = None  # champion and challenger, of whom more was written since /metrics was told
-        self._pair, self._found, self._asked = ("", ""), dict[str, Any](), -math.inf
 
     def add(self, sample: Sample, pointer: stores.Pointer, verdict: dict[str, Any]) -> None:
         challenger = pointer["model"]["digest"]
@@ -213,8 +241,6 @@ class _Record:
         if self._rows and time.monotonic() - self._written > WRITING:
             self._written = time.monotonic()
             self.write()
-        if self._told and time.monotonic() - self._asked > FRESH:
-            self._tell(self._told)
 
     def write(self) -> None:
         """What waits; where the database does not take it, it waits on, as long as it is not too much."""
@@ -229,8 +255,12 @@ class _Record:
             if str(absence) != self._fault:
                 logger.warning("comparisons of %s wait to be recorded, the last %d of them: %s", self.family, KEPT, absence)
             self._fault = str(absence)
+        except Exception:  # no row that can be kept: it must not hold up the others for ever
+            self._rows = []
+            self._lost(len(rows))
+            raise
         else:
-            self._rows, self._fault, self._told = [], "", (rows[-1]["champion"], rows[-1]["challenger"])
+            self._rows, self._fault = [], ""
 
     def end(self) -> None:
         """Write what waits; what is left then is lost."""
@@ -242,22 +272,40 @@ class _Record:
         if count:
             DROPPED.labels(self.family, "not recorded").inc(count)
 
-    def _tell(self, pair: tuple[str, str]) -> None:
-        """The store's figures at /metrics."""
-        found, self._told = self.figures(*pair), None
-        if found["samples"]:
-            SAMPLES.labels(self.family, pair[1][:12]).set(found["samples"])
-            AGREEMENT.labels(self.family, pair[1][:12]).set(found["agreement"])
 
-    def figures(self, champion: str, challenger: str) -> dict[str, Any]:
-        """The store's agreement() and its 95 % interval, not older than FRESH; `samples` is None where the database does not answer."""
-        with self._lock:
-            if self._pair != (champion, challenger) or time.monotonic() - self._asked > FRESH:
-                self._pair, self._found = (champion, challenger), self._figures(champion, challenger)
-                self._asked = time.monotonic()
-            return self._found
+class _Figures:
+    """What the store says of one pair, of all workers: looked at by the shadow's thread, told to whoever asks, and to /metrics."""
 
-    def _figures(self, champion: str, challenger: str) -> dict[str, Any]:
+    def __init__(self, family: str, store: predictions.Store) -> None:
+        self.family, self._store = family, store
+        self._pair: Digests | None = None
+        self._found: tuple[Digests | None, dict[str, Any]] = None, {}
+        self._looked = -math.inf
+
+    def of(self, pair: Digests) -> dict[str, Any]:
+        """agreement() and its 95 % interval, as they were found last; `samples` is None where the database did not answer."""
+        known, found = self._found
+        return found if known == pair else {"samples": 0}
+
+    def follow(self, pair: Digests | None) -> None:
+        """Look at another pair from now on, or at none; of the one before /metrics says no more than that."""
+        if self._pair:
+            self._tell(self._pair, 0, math.nan)
+        self._pair, self._looked = pair, -math.inf
+
+    def look_in_time(self) -> None:
+        if self._pair and time.monotonic() - self._looked > FRESH:
+            found = self._looked_up(*self._pair)
+            self._found, self._looked = (self._pair, found), time.monotonic()
+            if found["samples"]:
+                self._tell(self._pair, found["samples"], found["agreement"])
+
+    def _tell(self, pair: Digests, samples: int, agreement: float) -> None:
+        labels = self.family, *(digest[:12] for digest in pair)
+        SAMPLES.labels(*labels).set(samples)
+        AGREEMENT.labels(*labels).set(agreement)
+
+    def _looked_up(self, champion: str, challenger: str) -> dict[str, Any]:
         try:
             found = self._store.agreement(self.family, champion, challenger)
         except NoDatabase as absence:

@@ -25,6 +25,9 @@ LATENCY = Histogram("atelier_request_seconds", "From a request's first byte to i
 REFUSALS = Counter("atelier_refusals_total", "Requests refused, by reason.", ["family", "reason"])
 BATCHES = Histogram("atelier_batch_size", "Pictures answered together.", ["family"], buckets=(1, 2, 4, 8, 16, 32, 64))
 VERSION = Gauge("atelier_model_version", "The version that is served.", ["family"], multiprocess_mode="mostrecent")
+REFUSED = Gauge(
+    "atelier_model_refused", "1 where a worker refuses the version that the pointer names.", ["family"], multiprocess_mode="max"
+)
 
 
 class Telemetry:

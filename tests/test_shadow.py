@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import chdir, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -20,7 +22,7 @@ from onnx import TensorProto, helper
 from pipelines import challenges, configs, families, folders, gate, ledger, manifests, outputs, predictions, promotion, registry, stores
 from pipelines.configs import Shadowed
 from pipelines.stages import promote as stage
-from serving import challenger, champion
+from serving import challenger, champion, shadow
 from serving.shadow import QUEUE
 from tests.conftest import evaluate, tiny_model
 from tests.forms import encoded, seven
@@ -222,6 +224,39 @@ def otherwise(folder: Path) -> None:
     folders.write_json(folder / manifests.MANIFEST, manifest | {"digest": manifests.digest(manifest)})
 
 
+def test_what_failed_is_begun_again_after_a_pause_that_grows() -> None:
+    """Counted within the hour, not in a row: one that dies at every second answer is not loaded for ever."""
+    now = [0.0]
+    attempts, begun = shadow.Attempts(lambda: now[0]), []
+    for second in range(2 * 3600):
+        now[0] = float(second)
+        if attempts.due:
+            begun.append(second)
+            attempts.failed()
+    assert begun[:6] == [0, 1, 5, 21, 85, 341]
+    assert len(begun) == 14  # seven an hour
+
+
+class Followed(NamedTuple):
+    """A champion, as far as a shadow that has not begun looks at it."""
+
+    family: str
+
+
+def test_who_asks_how_it_stands_asks_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page does, at every visit: a database that takes the connection and is silent is not even called."""
+    pointer = {"model": {"digest": "b" * 64}, "challenge": {"candidate": "digits-sgd"}}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.setblocking(False)
+        monkeypatch.setenv("PREDICTIONS_URL", f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing")
+        beside = shadow.Shadow(Followed("digits"))
+        assert beside.standing() is None
+        beside._pair = "a" * 64, pointer
+        assert beside.standing() == {**pointer, "refused": "", "samples": 0}
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+
+
 # The service
 
 FILE = {"image": ("seven.png", encoded(seven()), "image/png")}
@@ -344,8 +379,11 @@ def test_a_challenger_that_does_not_load_is_refused_and_told(service: Service) -
     assert "digits:c-000000000000 is not in the model store" in page
     assert "NotStored" in service.log()
     assert said(service)["model"]["version"] == 1
+    models = service.folder / ".store/models/digits"
+    shutil.copytree(models / service.pointers[2]["tag"].removeprefix("digits:"), models / "c-000000000000")
+    assert until(lambda: counted(service, "atelier_shadow_refused") == 0, tries=600), "it is not tried again"
+    assert ready(service, 4)
     alone(service)
-    assert until(lambda: counted(service, "atelier_shadow_refused") == 0)
 
 
 def test_a_challenger_is_compared_and_nobody_sees_it(service: Service) -> None:
@@ -363,8 +401,9 @@ def test_a_challenger_is_compared_and_nobody_sees_it(service: Service) -> None:
         assert until(lambda: all(store.find(row["id"]) for row in rows))
     assert {(row["champion"], row["challenger"], row["agrees"]) for row in rows} == {(*pair, True)}
     assert all(row["milliseconds"] > 0 and row["champion_milliseconds"] > 0 and 0 < row["confidence"] <= 1 for row in rows)
-    assert until(lambda: counted(service, "atelier_shadow_samples", challenger=pair[1][:12]) == 20)
-    assert counted(service, "atelier_shadow_agreement", challenger=pair[1][:12]) == 1
+    labels = {"champion": pair[0][:12], "challenger": pair[1][:12]}
+    assert until(lambda: counted(service, "atelier_shadow_samples", **labels) == 20)
+    assert counted(service, "atelier_shadow_agreement", **labels) == 1
     page = service.client.get("/").text
     for words in ("digits-2", "100.00\u00a0%</strong> of 20 answers agree with version 1", "83.89 to 100.00\u00a0%", "Mean confidence"):
         assert words in page
@@ -415,6 +454,14 @@ def test_a_challenger_must_take_and_answer_what_the_champion_does(service: Servi
         assert challenger.loaded("digits", pointer, beside).pointer == pointer
         with pytest.raises(challenger.Unfit, match=r"differ from version 1\. `make challenge family=digits"):
             challenger.loaded("digits", pointer, beside | {"input": {"shape": [None, 32, 32], "dtype": "uint8"}})
+
+
+def test_of_a_pair_that_is_over_no_figures_stay(service: Service) -> None:
+    challenged(service, 2)
+    assert until(lambda: counted(service, "atelier_shadow_samples") > 0)
+    alone(service)
+    assert until(lambda: counted(service, "atelier_shadow_samples") == 0)
+    assert math.isnan(counted(service, "atelier_shadow_agreement"))
 
 
 def test_the_end_of_a_service_is_the_end_of_its_challenger_and_keeps_what_was_compared(service: Service) -> None:
