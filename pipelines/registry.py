@@ -124,7 +124,7 @@ def _is(folder: Path, line: Line) -> bool:
 
 def served(line: Line) -> Path:
     """A folder with the files that this promotion serves, undamaged: the model store's, the whole one, or the released one."""
-    tag, released = f"{line['family']}:v{line['version']}-{line['digest'][:12]}", RELEASED / line["family"]
+    tag, released = stores.tagged(line["family"], line["version"], line["digest"]), RELEASED / line["family"]
     if stores.holds(tag, line["digest"]):
         return stores.location(tag)
     try:
