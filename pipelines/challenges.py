@@ -6,6 +6,7 @@ requests is counted in the prediction store, for each pair of digests. `candidat
 
 import argparse
 import getpass
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,8 @@ def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> Non
     """
     line = ledger.challenger(lines)
     if line is None:
-        return stores.pointer_path(family, stores.CHALLENGERS).unlink(missing_ok=True)
+        stores.pointer_path(family, stores.CHALLENGERS).unlink(missing_ok=True)
+        return _clear(family, None)
     model = {**{key: line[key] for key in ("family", "digest", "data", "commit")}, "version": None, "run_id": line["run"]}
     tag = stores.tagged(family, None, line["digest"])
     pointer: stores.Pointer = {"tag": tag, "model": model, "challenge": line}
@@ -39,6 +41,14 @@ def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> Non
         pointer["absent"] = f"it cannot answer on this machine: {words}"
         print(f"WARNING: the challenger of {family} is {line['candidate']}; {pointer['absent']}", file=sys.stderr)
     stores.point(family, pointer, stores.CHALLENGERS)
+    _clear(family, tag)
+
+
+def _clear(family: str, tag: str | None) -> None:
+    """Take away the stored copies of challengers that challenge no more; DVC has them."""
+    for folder in stores.kept(family):
+        if folder.name.startswith("c-") and f"{family}:{folder.name}" != tag:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _bring(tag: str, line: Line, whole: Callable[[Line], Path]) -> None:

@@ -32,7 +32,6 @@ START = "import os; os.nice(19); from serving import challenger; challenger.main
 STARTING, STUCK = 300.0, 120.0  # seconds to load, and to answer
 ENDING = 5.0  # seconds
 EXPENDABLE = 1000  # of Linux: ended before anything else when memory runs out
-COUNTED = "PROMETHEUS_MULTIPROC_DIR"  # what a challenger counts is no figure of the service
 
 
 class Gone(RuntimeError):
@@ -52,10 +51,13 @@ class Asked(NamedTuple):
 
 
 class Challenger:
-    """The process of one challenger beside one champion. Used by one thread; end() may be called by any."""
+    """The process of one challenger beside one champion. Used by one thread; end() may be called by any.
+
+    What it counts is no figure of the service.
+    """
 
     def __init__(self, family: str, pointer: stores.Pointer, beside: Served) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != COUNTED}
+        environment = {name: value for name, value in os.environ.items() if name != telemetry.COUNTED}
         command = [sys.executable, "-c", START]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         assert self._process.stdin and self._process.stdout  # noqa: S101 (pipes)

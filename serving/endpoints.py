@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
-from serving import auth, flagging, health, pages, problems, recording
+from serving import auth, flagging, health, pages, problems, recording, telemetry
 from serving.bodies import Body
 from serving.champion import Champion, Served
 from serving.recording import Recorder
@@ -77,6 +77,7 @@ def start(app: FastAPI, family: str, beside: Callable[[Any], object] | None = No
 
     Raises NoChampion, BrokenModel or BadUrl.
     """
+    telemetry.forget_the_dead()
     app.state.limits = configs.serving(family)
     app.state.recorder = Recorder(family, app.state.limits.predictions)
     app.state.champion = Champion(family, beside)

@@ -41,7 +41,7 @@ LATENCY = Histogram("atelier_shadow_seconds", "The challenger's time for an answ
 CONFIDENCE = Summary("atelier_shadow_confidence", "How sure the challenger is of its answers.", ONE)
 SAMPLES = Gauge("atelier_shadow_samples", "Comparisons of the two that are recorded.", BOTH, multiprocess_mode="mostrecent")
 AGREEMENT = Gauge("atelier_shadow_agreement", "The share of them that agrees.", BOTH, multiprocess_mode="mostrecent")
-REFUSED = Gauge("atelier_shadow_refused", "1 where a worker's challenger does not answer.", ["family"], multiprocess_mode="max")
+REFUSED = Gauge("atelier_shadow_refused", "1 where a worker's challenger does not answer.", ["family"], multiprocess_mode="livemax")
 
 
 Digests = tuple[str, str]  # of a champion, and of a challenger

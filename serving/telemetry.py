@@ -2,14 +2,17 @@
 
 import json
 import logging
+import os
 import re
 import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from prometheus_client import Counter, Gauge, Histogram
+import psutil
+from prometheus_client import Counter, Gauge, Histogram, multiprocess
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,8 +29,17 @@ REFUSALS = Counter("atelier_refusals_total", "Requests refused, by reason.", ["f
 BATCHES = Histogram("atelier_batch_size", "Pictures answered together.", ["family"], buckets=(1, 2, 4, 8, 16, 32, 64))
 VERSION = Gauge("atelier_model_version", "The version that is served.", ["family"], multiprocess_mode="mostrecent")
 REFUSED = Gauge(
-    "atelier_model_refused", "1 where a worker refuses the version that the pointer names.", ["family"], multiprocess_mode="max"
+    "atelier_model_refused", "1 where a worker refuses the version that the pointer names.", ["family"], multiprocess_mode="livemax"
 )
+COUNTED = "PROMETHEUS_MULTIPROC_DIR"  # the variable that names the folder where the workers of one service keep their figures
+
+
+def forget_the_dead() -> None:
+    """What a worker that has ended said of itself holds no more: its gauges of the living are taken away."""
+    for path in Path(os.environ.get(COUNTED, "none")).glob("gauge_live*_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        if not psutil.pid_exists(pid):
+            multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Telemetry:

@@ -153,6 +153,7 @@ def a_line_and_what_follows_it() -> None:
     ended = challenges.challenge("digits", challenges.NONE)
     assert ended and ended["share"] == 0
     assert stores.challenger("digits") is None is ledger.challenger(ledger.read("digits"))
+    assert [folder.name[:2] for folder in stores.kept("digits")] == ["v1"]
     assert challenges.challenge("digits", challenges.NONE) is None
     assert [line["event"] for line in ledger.read("digits")] == ["promote", "challenge", "challenge"]
 

@@ -28,7 +28,7 @@ from serving import champion, direct, health, standing
 from serving.champion import Champion
 from tests.conftest import network
 from tests.forms import encoded, seven
-from tests.services import Service, environment, make_serve, running, stored, until
+from tests.services import Service, environment, figures, make_serve, running, stored, until
 
 CONNECTIONS, MOVES = 32, 20
 FAMILIES = families.names()
@@ -488,6 +488,8 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
         assert until(lambda path=path, words=words: told(path, words)), path  # type: ignore[misc]
     assert str(service.folder) not in service.client.get("/readyz").text
     assert service.predict(files={"image": ("seven.png", encoded(seven()), "image/png")}).json()["model"] == before["model"]
+    refused = 'atelier_model_refused{family="digits"}'
+    assert until(lambda: figures(service)[refused] == 1)
 
     worker = workers(service)[0]
     worker.kill()  # what begins anew serves what stood, too
@@ -501,6 +503,7 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
     example.write_bytes(kept)
     assert until(lambda: all(service.client.get("/readyz").json()["model"] == other["model"] for _ in range(8))), service.log()
     assert service.client.get("/readyz").json()["refused"] is None
+    assert until(lambda: figures(service)[refused] == 0), "a worker that has ended refuses nothing"
 
 
 def workers(service: Service) -> list[psutil.Process]:
