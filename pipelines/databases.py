@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 CHOICES = "Choose sqlite:///<file>, or postgresql://<name>:<password>@<host>/<database>"
 PATIENCE = 5  # seconds for a server to answer
+AWAY = {"connect_timeout": PATIENCE, "tcp_user_timeout": 2000 * PATIENCE, "keepalives_idle": PATIENCE, "keepalives_interval": PATIENCE}
 WAITING = 30  # seconds for another writer of a SQLite file
 MIGRATING = 0x41_54_45_4C  # PostgreSQL's advisory lock of a migration: any number that all of our processes name
 
@@ -55,7 +56,7 @@ def engine(url: str) -> "Engine":
     address = parsed(url)
     if address.drivername == "sqlite":
         return _file(address)
-    return create_engine(address, connect_args={"connect_timeout": PATIENCE}, pool_pre_ping=True, hide_parameters=True)
+    return create_engine(address, connect_args=AWAY, pool_pre_ping=True, hide_parameters=True)
 
 
 def parsed(url: str) -> "URL":
