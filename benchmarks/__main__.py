@@ -24,6 +24,7 @@ NAMES = (
     "lines",
     "queue",
     "swap",
+    "shadow",
     "lineage",
     "recording",
     "verify",

@@ -55,18 +55,18 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
     """The champion twice in a store of its own, as versions 1 and 2, and a service that follows the pointer between them."""
     folder = models.served(family).absolute()
     with tempfile.TemporaryDirectory() as room, chdir(room):
-        pointers = [_put(folder, version) for version in (1, 2)]
+        pointers = [put(folder, version) for version in (1, 2)]
         stores.point(family, pointers[0])
         words = ["-m", "serving", "--family", family, "--workers", str(WORKERS), "--port", "{port}"]
         log = Path(room, "log")
-        service = services.Service(services.Side([sys.executable, *words], _request(pointers[0])), log)
+        service = services.Service(services.Side([sys.executable, *words], request(pointers[0])), log)
         try:
             yield service, Mover(pointers, log)
         finally:
             service.stop()
 
 
-def _request(pointer: stores.Pointer) -> services.Request:
+def request(pointer: stores.Pointer) -> services.Request:
     """The picture of the model's stored example, as an upload."""
     batch, _ = probes.read(stores.folder_of(pointer["tag"]))
     stream = io.BytesIO()
@@ -74,7 +74,8 @@ def _request(pointer: stores.Pointer) -> services.Request:
     return services.upload("example.png", "image/png", stream.getvalue(), example.PATHS.get(pointer["model"]["family"], "/predict"))
 
 
-def _put(folder: Path, version: int) -> stores.Pointer:
+def put(folder: Path, version: int | None) -> stores.Pointer:
+    """Bring a model folder into the store of this folder; a pointer to it. `version` is None of a challenger."""
     manifest = manifests.read(folder)
     origin = {key: manifest[key] for key in ("family", "digest", "data")}
     return {"tag": stores.put(folder, version), "model": {**origin, "version": version, "commit": None, "run_id": ""}, "released": False}
