@@ -47,7 +47,7 @@ def _service() -> Iterator[tuple[services.Service, Path, stores.Pointer]]:
         pointer = _challenger(folder, Path("other"))
         words = ["-m", "serving", "--family", FAMILY, "--port", "{port}"]
         log = Path(room, "log")
-        service = services.Service(services.Side([sys.executable, *words], swap.request(champion)), log)
+        service = services.Service(services.Side(["env", f"PYTHONPATH={swap.ROOT}", sys.executable, *words], swap.request(champion)), log)
         try:
             yield service, log, pointer
         finally:

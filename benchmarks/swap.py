@@ -18,7 +18,8 @@ from PIL import Image
 from benchmarks import example, harness, models, services
 from pipelines import families, manifests, probes, stores
 
-ROUNDS, SECONDS, WORKERS = 5, 5, 2
+ROUNDS, SECONDS, ROOT = Path(__file__).parents[1]
+WORKERS = 5, 5, 2
 LONGEST = 30.0  # seconds that a worker may take to follow; then the benchmark stops
 
 
@@ -59,7 +60,7 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
         stores.point(family, pointers[0])
         words = ["-m", "serving", "--family", family, "--workers", str(WORKERS), "--port", "{port}"]
         log = Path(room, "log")
-        service = services.Service(services.Side([sys.executable, *words], request(pointers[0])), log)
+        service = services.Service(services.Side(["env", f"PYTHONPATH={ROOT}", sys.executable, *words], request(pointers[0])), log)
         try:
             yield service, Mover(pointers, log)
         finally:
