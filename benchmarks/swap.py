@@ -18,8 +18,8 @@ from PIL import Image
 from benchmarks import example, harness, models, services
 from pipelines import families, manifests, probes, stores
 
-ROUNDS, SECONDS, ROOT = Path(__file__).parents[1]
-WORKERS = 5, 5, 2
+ROOT = Path(__file__).parents[1]
+ROUNDS, SECONDS, WORKERS = 5, 5, 2
 LONGEST = 30.0  # seconds that a worker may take to follow; then the benchmark stops
 
 
