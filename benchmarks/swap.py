@@ -19,7 +19,7 @@ from benchmarks import example, harness, models, services
 from pipelines import families, manifests, probes, stores
 
 ROOT = Path(__file__).parents[1]
-ROUNDS, SECONDS, WORKERS = 5, 5, 2
+ROUNDS, SECONDS, WORKERS = 3, 4, 2
 LONGEST = 30.0  # seconds that a worker may take to follow; then the benchmark stops
 
 
