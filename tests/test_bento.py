@@ -61,6 +61,9 @@ def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield Packed(family, project, project / ".store/bentos" / tag.replace(":", "/"), done.stdout, home)
 
 
+BESIDE = ("model.yaml", "model.json", "example.npz", "README.md", "croissant.json", "SHA256SUMS")  # of the served files, in every bento
+
+
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
 
@@ -69,7 +72,7 @@ def test_a_bento_holds_what_answers_and_nothing_else(packed: Packed) -> None:
     tag = stores.pointed(packed.family)["tag"].replace(":", "/")
     assert {path.name for path in packed.bento.iterdir()} == {"README.md", "apis", "bento.yaml", "env", "models", "src"}
     assert {path.name for path in (packed.bento / "src").iterdir()} == {".store", "bentofile.yaml", "conf", "pipelines", "serving"}
-    assert files(packed.bento / "models") == {f"{tag}/{name}" for name in ("model.yaml", "model.json", *SERVED[packed.family])}
+    assert files(packed.bento / "models") == {f"{tag}/{name}" for name in (*BESIDE, *SERVED[packed.family])}
     assert files(packed.bento / "src/.store") == {f"champions/{packed.family}.json"}
     assert files(packed.bento / "src/conf") == {f"family/{packed.family}.yaml"}
     assert not {"data", "native", "tests", "mlruns", ".git", "stages"} & {path.name for path in packed.bento.rglob("*") if path.is_dir()}
