@@ -1,5 +1,6 @@
 """Ledgers, pointers, releases and signatures, held against each other: what is wrong with them, and the command that puts it right."""
 
+import hashlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -128,10 +129,14 @@ def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | N
     wrong = [key for key, value in facts.items() if key not in {"files", stores.SUM} and line.get(key) != value]
     if wrong:
         return f"is altered: its {', '.join(wrong)} is not what line {line['seq']} of the ledger says"
-    found = _digest(folder)
-    return (
-        f"stands beside another model: {found and found[:12]}, not {line['digest'][:12]}" if found not in {None, line["digest"]} else None
-    )
+    found = _digest(folder) if _as_released(folder / manifests.MANIFEST, facts.get("files", {})) else None
+    return f"stands beside another model: {found[:12]}, not {line['digest'][:12]}" if found and found != line["digest"] else None
+
+
+def _as_released(manifest: Path, named: dict[str, str]) -> bool:
+    """Is this manifest what the release names, or where an earlier one names no files, what git has? What is not is told by itself."""
+    content = manifest.read_bytes() if manifest.exists() else b""
+    return hashlib.sha256(content).hexdigest() == named.get(manifest.name) if named else content == (committed(manifest) or content)
 
 
 def _digest(folder: Path) -> str | None:

@@ -220,12 +220,12 @@ def sign_all(family: str) -> Iterator[str]:
         raise BadKey(
             f"{SIGNING} is not set, so nothing can be signed. `make keys` makes a pair; then {SIGNING}=<the private one> make sign."
         )
-    from pipelines import outputs, registry  # which brings MLflow, which takes seconds
+    from pipelines import registry  # which brings MLflow, which takes seconds
 
     for number, line in ledger.versions(ledger.read(families.known(family))).items():
         try:
             yield f"{family} version {number}: {_signed_once(registry.served(line), key)}"
-        except (outputs.NotHere, outputs.BrokenCache) as absence:
+        except registry.ABSENT as absence:
             yield f"{family} version {number}: not signed. {absence}"
     if (challenger := stores.challenger(family)) and "absent" not in challenger:
         yield f"{family}, its challenger: {_signed_once(stores.location(challenger['tag']), key)}"

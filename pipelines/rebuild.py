@@ -90,7 +90,7 @@ def _wrong(folder: Path, sha256: dict[str, str], dvc: str | None) -> str:
 def _released(line: Line) -> bool:
     try:
         return registry.served(line).exists()
-    except (outputs.NotHere, outputs.BrokenCache):
+    except registry.ABSENT:
         return False
 
 

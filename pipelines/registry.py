@@ -123,16 +123,16 @@ def _is(folder: Path, line: Line) -> bool:
 
 
 def served(line: Line) -> Path:
-    """A folder with the files that this promotion serves, undamaged: the model store's, the whole one, or the released one."""
+    """A folder with the files that this promotion serves, undamaged: the store's, the whole one, or the released. Raises as ABSENT."""
     tag, released = stores.tagged(line["family"], line["version"], line["digest"]), RELEASED / line["family"]
     if stores.holds(tag, line["digest"]):
         return stores.location(tag)
     try:
         return whole(line)
     except (outputs.NotHere, outputs.BrokenCache):
-        if _is(released, line):
-            return released
-        raise
+        if not (released / manifests.MANIFEST).exists() or manifests.verified(released)["digest"] != line["digest"]:
+            raise
+        return released
 
 
 def data(line: Line) -> Path:

@@ -35,7 +35,10 @@ def verify(family: str | None = None) -> Verified:
         others = aside.submit(lambda: [*consistency.predictions(), *(fault for name in names for fault in consistency.faults(name))])
         found = list(witnesses.everything(names, whole=family is None))
         items = [one for one in found if isinstance(one, Item)]
-        faults = [one for one in found if isinstance(one, Fault)] + differing(items) + others.result()
+        altered = differing(items)
+        seeming = [one for one in found if isinstance(one, Fault)] + others.result()
+    told = {fault.path for fault in altered}  # once: what an altered file seems to say besides follows from its damage
+    faults = [fault for fault in seeming if fault.path not in told] + altered
     known = {item.path for item in items if item.expected is not None}
     size = sum(path.stat().st_size for path in known if path.is_file())
     unknown = sorted({item.path for item in items} - known)

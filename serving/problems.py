@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
@@ -64,9 +65,11 @@ def handle(app: FastAPI) -> None:
     async def refused(_: Request, error: Any) -> Refused:
         return Refused(error)
 
-    async def raised(_: Request, error: Any) -> Refused:
+    async def raised(request: Request, error: Any) -> Refused:
         answer = Refused(Refusal(error.status_code, HTTPStatus(error.status_code).phrase.lower(), str(error.detail)))
         answer.headers.update(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+            answer.headers["Allow"] = ", ".join(sorted(methods))  # the framework names those of the first route alone
         return answer
 
     async def gone(_: Request, __: Any) -> Refused:
@@ -79,6 +82,12 @@ def handle(app: FastAPI) -> None:
     app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, failed)
     app.add_exception_handler(HTTPException, raised)
+
+
+def _methods(request: Request) -> set[str]:
+    """What this path answers to; nothing where it is below a mount, which speaks for itself."""
+    here = (route for route in request.app.routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in here for method in route.methods or ()}
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

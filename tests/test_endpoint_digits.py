@@ -132,6 +132,16 @@ def test_another_method_is_a_problem_too(service: Service, method: str) -> None:
     assert response.headers["content-type"] == problems.MEDIA_TYPE
 
 
+@pytest.mark.parametrize(("path", "allowed"), [("/flag", "GET, POST"), ("/", "GET, HEAD")])
+def test_a_refused_method_names_every_other(service: Service, path: str, allowed: str) -> None:
+    response = service.client.put(path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
+def test_a_method_that_a_static_file_has_not_is_refused(service: Service) -> None:
+    assert service.client.post("/static/style.css").status_code == 405
+
+
 def test_health_says_which_model_answers(service: Service) -> None:
     assert service.client.get("/health").json() == {"status": "ok", "model": service.pointers[1]["model"], "refused": None}
 

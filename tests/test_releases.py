@@ -61,7 +61,7 @@ def test_a_damaged_release_is_not_served(released: Path, capsys: pytest.CaptureF
     shutil.rmtree(".store")
     (released / "model.onnx").write_bytes(b"damaged")
     registry.reconcile("digits")
-    assert "cannot be served on this machine" in capsys.readouterr().err
+    assert "model.onnx is missing or altered" in capsys.readouterr().err
     with pytest.raises(stores.NoChampion):
         stores.pointed("digits")
 

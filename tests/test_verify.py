@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from pipelines import (
     hashing,
     held,
     ledger,
+    manifests,
     modelsigning,
     outputs,
     predictions,
@@ -344,11 +346,43 @@ def test_a_folder_that_dvc_does_not_know_is_held_against_itself(kept: Path) -> N
     assert broken() == ["models/digits-adam/native/weights"]
 
 
-def test_a_release_of_an_earlier_form_is_held_against_git(kept: Path) -> None:
-    place = Path("released/digits/release.json")
+RELEASED = Path("released/digits")
+
+
+def earlier_form() -> None:
+    """A release as it was before it named its files."""
+    place = RELEASED / releases.RELEASE
     facts = json.loads(place.read_text())
     place.write_text(json.dumps({key: value for key, value in facts.items() if key not in {"files", stores.SUM}}, indent=2) + "\n")
     git("commit", "-qam", "as it was")
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+@pytest.mark.parametrize("name", [releases.RELEASE, manifests.MANIFEST])
+def test_what_a_damaged_file_seems_to_say_is_not_told_besides(kept: Path, name: str, earlier: bool) -> None:
+    """It still reads as JSON: a release of a line that no ledger holds, a manifest of another model."""
+    if earlier:
+        earlier_form()
+    content = (RELEASED / name).read_bytes()
+    digit = re.search(rb'"(hash|sha256)": "', content).end()
+    (RELEASED / name).write_bytes(content[:digit] + (b"1" if content[digit : digit + 1] == b"0" else b"0") + content[digit + 1 :])
+    assert broken() == [str(RELEASED / name)]
+    repair()
+    assert (RELEASED / name).read_bytes() == content and verify().faults == []
+
+
+def test_a_release_beside_another_model_is_told(kept: Path) -> None:
+    earlier_form()
+    manifest = RELEASED / manifests.MANIFEST
+    facts = json.loads(manifest.read_text())
+    facts["files"]["model.onnx"]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(facts))
+    git("commit", "-qam", "a merge that mixed two releases")
+    assert "stands beside another model" in "".join(fault.words for fault in verify().faults)
+
+
+def test_a_release_of_an_earlier_form_is_held_against_git(kept: Path) -> None:
+    earlier_form()
     assert verify().faults == []
     for path in sums.files(Path("released")):
         before = path.read_bytes()
