@@ -130,9 +130,15 @@ def served(line: Line) -> Path:
     try:
         return whole(line)
     except (outputs.NotHere, outputs.BrokenCache):
-        if not (released / manifests.MANIFEST).exists() or manifests.verified(released)["digest"] != line["digest"]:
+        if not _names(released, line):
             raise
+        manifests.verified(released)
         return released
+
+
+def _names(folder: Path, line: Line) -> bool:
+    """Does the manifest in this folder name the model of this promotion? Its files may be damaged. Raises BrokenModel."""
+    return (folder / manifests.MANIFEST).exists() and bool(manifests.digest(manifests.read(folder)) == line["digest"])
 
 
 def data(line: Line) -> Path:
@@ -212,22 +218,18 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
     except ABSENT as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
-    modelcards.keep(stores.location(tag), line, _described(line))
-    sums.complete(stores.location(tag), *((modelcards.README, cards.CROISSANT) if _described(line) else ()))
-    modelsigning.lay(stores.location(tag))
-    about = {"promotion": line, "decision": ledger.decision(lines), "card": _data_card(line), "released": not _trained_here(line)}
+    folder, described = stores.location(tag), _described(line)
+    modelcards.keep(folder, line, described)
+    sums.complete(folder, *((modelcards.README, cards.CROISSANT) if described else ()))
+    modelsigning.lay(folder)
+    card = cards.read(described) if described else None
+    about = {"promotion": line, "decision": ledger.decision(lines), "card": card, "released": not _trained_here(line)}
     stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
     stores.say_released(family)
 
 
-def _data_card(line: Line) -> dict[str, Any] | None:
-    """The card of the data that this promotion was trained on, where data/ or a release holds it."""
-    folder = _described(line)
-    return cards.read(folder) if folder else None
-
-
 def _described(line: Line) -> Path | None:
-    """The folder with that card: data/, or a release."""
+    """The folder with the card of the data that this promotion was trained on, where data/ or a release holds it."""
     found = _card(line["family"], line["data"])
     return found["data"].parent if found else None
 
