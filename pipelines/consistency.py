@@ -6,11 +6,10 @@ import shlex
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from pipelines import folders, ledger, manifests, modelsigning, stores
+from pipelines import folders, git, ledger, manifests, modelsigning, stores
 from pipelines import predictions as recorded
-from pipelines.witnesses import RELEASE, RELEASED, Fault, committed, reconciling, summed
+from pipelines.witnesses import RELEASE, RELEASED, Fault, reconciling, summed
 
 SOME = 5  # as many rows of the prediction store are named one by one
 
@@ -35,7 +34,7 @@ def intact(content: bytes) -> int:
     """How many bytes of a ledger are lines just as they were written, each linked to the one before."""
     previous, size = None, 0
     for number, text in enumerate(content.splitlines(keepends=True), 1):
-        line = _parsed(text)
+        line = ledger.parsed(text)
         own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
         linked = (line.get("hash"), line.get("previous"), line.get("seq")) == (own, previous, number)
         if not linked or (folders.canonical(line) + "\n").encode() != text:
@@ -44,21 +43,12 @@ def intact(content: bytes) -> int:
     return size
 
 
-def _parsed(content: bytes | str) -> dict[str, Any]:
-    """A JSON object, or an empty one."""
-    try:
-        found = json.loads(content)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _mending(file: Path, content: bytes) -> str:
     """A newline that an editor dropped; what git's last commit has, and then what this file has after it; else as much as is whole."""
     name = shlex.quote(str(file))
     if intact(content + b"\n") == len(content) + 1:
         return f"echo >> {name}"
-    shown = committed(file)
+    shown = git.shown(file)
     spliced = shown + content[len(shown) :]
     if shown and intact(spliced) == len(spliced):
         return f"{{ git show HEAD:./{name}; tail -c +{len(shown) + 1} {name}; }} > {name}.mended && mv {name}.mended {name}"
@@ -86,7 +76,7 @@ def _lines(family: str) -> list[ledger.Line] | None:
 
 def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
     content = path.read_bytes()
-    pointer = _parsed(content)
+    pointer = ledger.parsed(content)
     if not _as_written(content) or not summed(pointer):
         return "is altered: it is not what was written"
     named = [pointer[key] for key in ("promotion", "decision", "challenge") if key in pointer]
@@ -103,7 +93,7 @@ def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
 
 def _as_written(content: bytes) -> bool:
     """Is this JSON just as folders.write_json writes it?"""
-    return (json.dumps(_parsed(content), indent=2, ensure_ascii=False) + "\n").encode() == content
+    return (json.dumps(ledger.parsed(content), indent=2, ensure_ascii=False) + "\n").encode() == content
 
 
 def release(family: str) -> Iterator[Fault]:
@@ -114,13 +104,13 @@ def release(family: str) -> Iterator[Fault]:
         return
     lines = _lines(family) or []
     if words := _mistaken(folder, path.read_bytes(), lines):
-        again = f"make release family={family}" if _mistaken(folder, committed(path), lines) else f"git checkout HEAD -- {path}"
+        again = f"make release family={family}" if _mistaken(folder, git.shown(path), lines) else f"git checkout HEAD -- {path}"
         yield Fault(path, words, f"rm -f {path} && {again}")
 
 
 def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | None:
     """What is wrong with a release.json; None where it is as it should be."""
-    facts = _parsed(content)
+    facts = ledger.parsed(content)
     if not facts or not _as_written(content) or not summed(facts):
         return "is altered: it is not what was written"
     line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
@@ -136,7 +126,7 @@ def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | N
 def _as_released(manifest: Path, named: dict[str, str]) -> bool:
     """Is this manifest what the release names, or where an earlier one names no files, what git has? What is not is told by itself."""
     content = manifest.read_bytes() if manifest.exists() else b""
-    return hashlib.sha256(content).hexdigest() == named.get(manifest.name) if named else content == (committed(manifest) or content)
+    return hashlib.sha256(content).hexdigest() == named.get(manifest.name) if named else content == (git.shown(manifest) or content)
 
 
 def _digest(folder: Path) -> str | None:
@@ -167,7 +157,7 @@ def signatures(family: str) -> Iterator[Fault]:
     copies = _signature_copies(family)
     for path in sorted((modelsigning.ROOT / family).glob("*.sig")):
         known = {copy.read_bytes(): f"cp -f {copy} {path}" for copy in copies.get(path.stem, [])}
-        if shown := committed(path):
+        if shown := git.shown(path):
             known[shown] = f"rm -f {path} && git checkout HEAD -- {path}"
         if known and path.read_bytes() not in known:
             yield Fault(path, "is altered: neither git nor the model beside which it lies has it so", next(iter(known.values())))

@@ -1,6 +1,7 @@
 """What git says of this clone."""
 
 import subprocess
+from pathlib import Path
 
 
 def says(*words: str, given: bytes = b"") -> bytes | None:
@@ -10,3 +11,8 @@ def says(*words: str, given: bytes = b"") -> bytes | None:
     except FileNotFoundError:
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def shown(path: Path) -> bytes:
+    """What the last commit holds of a file of the project; nothing where there is no such file, no commit or no git."""
+    return says("show", f"HEAD:./{path}") or b""

@@ -65,13 +65,13 @@ def read(family: str) -> list[Line]:
 def _whole(content: bytes) -> bytes:
     """Without the part of a line that a killed writer left; a last line that lost only its newline to an editor stays."""
     lines, newline, tail = content.rpartition(b"\n")
-    return content + b"\n" if tail and _parsed(tail).get("hash") else lines + newline
+    return content + b"\n" if tail and parsed(tail).get("hash") else lines + newline
 
 
 def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
     previous = None
     for number, text in enumerate(raw, 1):
-        line = _parsed(text)
+        line = parsed(text)
         own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
         fault = None if line.get("hash") == own else "is not what was written: its hash does not fit"
         if line.get("previous") != previous or line.get("seq") != number:
@@ -86,7 +86,8 @@ def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
         yield line
 
 
-def _parsed(text: bytes) -> Line:
+def parsed(text: bytes) -> Line:
+    """A JSON object; an empty one where it is none."""
     try:
         line = json.loads(text)
     except ValueError:
@@ -218,9 +219,8 @@ def witnesses(family: str) -> list[Contradiction]:
 
 
 def _committed(family: str) -> list[Line]:
-    """The ledger's lines in git's last commit; none where there is no git, no commit, or no such file in it."""
-    found = git.says("show", f"HEAD:./{path(family).as_posix()}") or b""
-    return [_parsed(text) for text in found.splitlines()]
+    """The ledger's lines in git's last commit."""
+    return [parsed(text) for text in git.shown(path(family)).splitlines()]
 
 
 def _named(family: str, places: dict[str, tuple[str, ...]] = WITNESSES) -> Iterator[tuple[Path, Line]]:
@@ -236,7 +236,7 @@ def _named(family: str, places: dict[str, tuple[str, ...]] = WITNESSES) -> Itera
 
 def _read(place: Path) -> Line:
     """A JSON object; an empty one where there is none."""
-    return _parsed(place.read_bytes()) if place.is_file() else {}
+    return parsed(place.read_bytes()) if place.is_file() else {}
 
 
 def _kept(family: str) -> dict[str, Line]:

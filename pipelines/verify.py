@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import consistency, errors, families, hashing, predictions, witnesses
+from pipelines import consistency, errors, families, git, hashing, predictions, witnesses
 from pipelines.witnesses import UNLISTED, Fault, Item
 
 
@@ -86,7 +86,7 @@ def _repair(item: Item, digest: str | None, copies: dict[tuple[str, str], Path])
 
 def _committed(item: Item) -> bool:
     """Does git's last commit hold just what is expected?"""
-    content = witnesses.committed(item.path)
+    content = git.shown(item.path)
     return item.algorithm != hashing.GIT and bool(content) and hashlib.new(item.algorithm, content).hexdigest() == item.expected
 
 

@@ -76,7 +76,7 @@ def everything(names: list[str], whole: bool) -> Found:
 
 def _locked(names: list[str]) -> Iterator[Out | Fault]:
     """What DVC keeps of these families, by dvc.lock; where that is altered, by git's last commit or the ledger."""
-    content, shown = outputs.LOCK.read_bytes() if outputs.LOCK.exists() else b"", committed(outputs.LOCK)
+    content, shown = outputs.LOCK.read_bytes() if outputs.LOCK.exists() else b"", git.shown(outputs.LOCK)
     again = f"cp {outputs.LOCK} {outputs.LOCK}.broken && git checkout HEAD -- {outputs.LOCK}"
     try:
         now = _outs(content)
@@ -333,7 +333,7 @@ def released(family: str) -> Found:
     if not folder.is_dir() or not sums.files(folder):
         return
     repair = f"make release family={family}"
-    if not (folder / RELEASE).exists() and not committed(folder / RELEASE):
+    if not (folder / RELEASE).exists() and not git.shown(folder / RELEASE):
         yield Fault(folder / RELEASE, "is missing: nothing says what was released", repair)
     named = _released_files(folder / RELEASE)
     if not named:
@@ -365,11 +365,6 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
         return
     for path in committed.keys() | set(sums.files(folder)):
         yield Item(path, hashing.GIT, committed.get(path), "git's last commit", _removed(path, f"git checkout HEAD -- {path}"))
-
-
-def committed(path: Path) -> bytes:
-    """What git's last commit holds of a file; nothing where there is no such file, no commit or no git."""
-    return git.says("show", f"HEAD:./{path}") or b""
 
 
 def in_git(*places: Path) -> dict[Path, str]:
