@@ -110,7 +110,7 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
     champion, folder = ledger.champion(lines), Path("models", candidate)
     if champion is None:
         raise BadChallenge(f"{family} has no champion to challenge yet. `make train family={family}` makes one.")
-    manifest, record = manifests.verified(folder), records.read(folder)
+    manifest, record = stores.verified(folder), records.read(folder)
     if manifest["digest"] == champion["digest"]:
         raise BadChallenge(f"{candidate} is the champion itself: version {champion['version']}. Choose one of: {', '.join(known)}.")
     _fits(candidate, manifest, champion)

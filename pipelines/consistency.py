@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines import folders, git, ledger, manifests, modelsigning, stores
 from pipelines import predictions as recorded
-from pipelines.witnesses import RELEASE, RELEASED, Fault, reconciling, summed
+from pipelines.witnesses import RELEASE, Fault, reconciling, summed
 
 SOME = 5  # as many rows of the prediction store are named one by one
 
@@ -98,7 +98,7 @@ def _as_written(content: bytes) -> bool:
 
 def release(family: str) -> Iterator[Fault]:
     """release.json: as it was written, of a line that the ledger holds, beside the very model of that line."""
-    folder = RELEASED / family
+    folder = stores.RELEASED / family
     path = folder / RELEASE
     if not path.exists():
         return
@@ -174,7 +174,7 @@ def _signature_copies(family: str) -> dict[str, list[Path]]:
 
 def _served_here(family: str) -> list[Path]:
     """The folders that a service could serve."""
-    return [*stores.kept(family), *([RELEASED / family] if (RELEASED / family).is_dir() else [])]
+    return [*stores.kept(family), *([stores.RELEASED / family] if (stores.RELEASED / family).is_dir() else [])]
 
 
 def trusted(family: str) -> Iterator[Fault]:
@@ -183,7 +183,7 @@ def trusted(family: str) -> Iterator[Fault]:
         try:
             modelsigning.check(folder)
         except (modelsigning.Unsigned, modelsigning.BadSignature) as error:
-            again = f" && make release family={family}" if folder == RELEASED / family else ""
+            again = f" && make release family={family}" if folder == stores.RELEASED / family else ""
             yield Fault(folder / modelsigning.SIGNATURE, str(error), f"make sign family={family}{again}")
         except manifests.BrokenModel:  # which is told by itself
             continue

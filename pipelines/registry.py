@@ -34,7 +34,6 @@ from pipelines import (
 from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
-RELEASED = Path("released")
 ABSENT = (outputs.NotHere, outputs.BrokenCache, manifests.BrokenModel)  # why a version's files cannot be had here
 
 
@@ -79,7 +78,7 @@ def _report(family: str, candidate: str) -> dict[str, Any] | None:
 
 def _card(family: str, data_hash: str) -> dict[str, Path]:
     """{"data": the data card} where data/ still holds this data, or a release does."""
-    places = [Path("data", family, cards.CARD), RELEASED / family / cards.CARD]
+    places = [Path("data", family, cards.CARD), stores.RELEASED / family / cards.CARD]
     return next(({"data": place} for place in places if place.exists() and cards.read(place.parent)["hash"] == data_hash), {})
 
 
@@ -117,14 +116,14 @@ def whole(line: Line) -> Path:
 def _is(folder: Path, line: Line) -> bool:
     """Does this folder serve the model of this promotion, undamaged?"""
     try:
-        return bool(manifests.verified(folder)["digest"] == line["digest"])
+        return bool(stores.verified(folder)["digest"] == line["digest"])
     except manifests.BrokenModel:
         return False
 
 
 def served(line: Line) -> Path:
     """A folder with the files that this promotion serves, undamaged: the store's, the whole one, or the released. Raises as ABSENT."""
-    tag, released = stores.tagged(line["family"], line["version"], line["digest"]), RELEASED / line["family"]
+    tag, released = stores.tagged(line["family"], line["version"], line["digest"]), stores.RELEASED / line["family"]
     if stores.holds(tag, line["digest"]):
         return stores.location(tag)
     try:
@@ -132,13 +131,14 @@ def served(line: Line) -> Path:
     except (outputs.NotHere, outputs.BrokenCache):
         if not _names(released, line):
             raise
-        manifests.verified(released)
+        stores.verified(released)
         return released
 
 
 def _names(folder: Path, line: Line) -> bool:
     """Does the manifest in this folder name the model of this promotion? Its files may be damaged. Raises BrokenModel."""
-    return (folder / manifests.MANIFEST).exists() and bool(manifests.digest(manifests.read(folder)) == line["digest"])
+    with stores.legible(folder):
+        return (folder / manifests.MANIFEST).exists() and bool(manifests.digest(manifests.read(folder)) == line["digest"])
 
 
 def data(line: Line) -> Path:

@@ -21,7 +21,7 @@ from pipelines import (
     witnesses,
 )
 
-ROOT = registry.RELEASED
+ROOT = stores.RELEASED
 LIMIT_MB = 50
 RELEASE = witnesses.RELEASE
 

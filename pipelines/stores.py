@@ -6,12 +6,18 @@ Who may write here is trusted: a model is hashed and its signature checked first
 import json
 import os
 import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipelines import folders, manifests, probes, sums
 
 ROOT = Path(".store")
+ASIDE = ROOT / "aside"  # where goes what is damaged and may be the only copy
+RELEASED = Path("released")  # <family>/: what the champion serves, in git (releases.py)
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
 CHAMPIONS, CHALLENGERS = "champions", "challengers"  # what a pointer names
 SUM = "sum"  # in a pointer's file: the hash of the rest of it
@@ -32,7 +38,7 @@ def put(folder: Path, version: int | None) -> str:
     Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (modelsigning.lay).
     `version` is None of a challenger, which has none.
     """
-    manifest = manifests.verified(folder)
+    manifest = verified(folder)
     bentoml = _bentoml()
     tag = tagged(manifest["family"], version, manifest["digest"])
     if not holds(tag, manifest["digest"]):
@@ -64,16 +70,40 @@ def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
 
 
 def holds(tag: str, digest: str) -> bool:
-    """Is this very model in the store, undamaged? A damaged or half-copied one is removed, and another one under its name."""
+    """Is this very model in the store, undamaged? A damaged or half-copied one is put aside, and another one under its name."""
     try:
-        if manifests.verified(location(tag))["digest"] == digest:
+        if verified(location(tag))["digest"] == digest:
             return True
     except NotStored:
         return False
     except manifests.BrokenModel:
         pass
-    shutil.rmtree(folder_of(tag))
+    _set_aside(folder_of(tag))
     return False
+
+
+def _set_aside(folder: Path) -> None:
+    """Out of the way, and not deleted: what it serves may be whole, and nowhere else."""
+    ASIDE.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f"{folder.parent.name}-{folder.name}-", dir=ASIDE))
+    folder.replace(aside)
+    print(f"WARNING: {folder} was damaged, and lies at {aside} now, for it may be the only copy of what it serves.", file=sys.stderr)
+
+
+def verified(folder: Path) -> manifests.Manifest:
+    """As manifests.verified, where the manifest has lost a key too. Raises BrokenModel."""
+    with legible(folder):
+        return manifests.verified(folder)
+
+
+@contextmanager
+def legible(folder: Path) -> Iterator[None]:
+    """A manifest in which a key is missing, or holds something else, is a BrokenModel as well."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as fault:
+        words = f"{type(fault).__name__}: {fault}"
+        raise manifests.BrokenModel(f"{folder / manifests.MANIFEST} was altered ({words}). Fetch the model again.") from fault
 
 
 def exampled(tag: str) -> bool:
@@ -92,13 +122,13 @@ def kept(family: str) -> list[Path]:
 
 
 def location(tag: str) -> Path:
-    """The folder of a stored model. Raises NotStored, or BrokenModel when BentoML finds it incomplete."""
+    """The folder of a stored model. Raises NotStored, or BrokenModel where BentoML cannot read what it wrote beside it."""
     bentoml = _bentoml()
     try:
         return Path(bentoml.models.get(tag, _model_store=_models()).path)
     except bentoml.exceptions.NotFound as absence:
         raise NotStored(f"{tag} is not in the model store {ROOT}. `make serve` and `make ui` bring it back.") from absence
-    except bentoml.exceptions.BentoMLException as fault:
+    except Exception as fault:  # a damaged model.yaml raises whatever its reader does
         raise manifests.BrokenModel(f"{tag} in the model store {ROOT} is incomplete: {fault}. `make serve` mends it.") from fault
 
 

@@ -15,7 +15,6 @@ from pipelines.copies import Copy
 from pipelines.ledger import Line
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
-RELEASED = Path("released")
 Facts = dict[str, Any]
 
 
@@ -123,7 +122,7 @@ def _serving(line: Line) -> Copy:
     try:
         return _model(line)
     except outputs.NotHere:
-        released = RELEASED / line["family"]
+        released = stores.RELEASED / line["family"]
         if (released / manifests.MANIFEST).is_file() and manifests.read(released)["digest"] == line["digest"]:
             return copies.of_folder(released)
         raise
@@ -306,9 +305,9 @@ def _card(line: Line) -> dict[str, Any]:
     try:
         return dict(_packed(line).read(cards.CARD))
     except outputs.NotHere:
-        if card_hash(RELEASED / line["family"]) != line["data"]:
+        if card_hash(stores.RELEASED / line["family"]) != line["data"]:
             raise
-    copy = copies.of_folder(RELEASED / line["family"])
+    copy = copies.of_folder(stores.RELEASED / line["family"])
     _listed(copy, cards.CARD, data=line["data"])
     return dict(copy.read(cards.CARD))
 

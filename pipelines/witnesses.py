@@ -19,11 +19,10 @@ from pipelines.modelsigning import SIGNATURE
 
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 FOLDER = re.compile(r"[0-9a-f]{32}\.dir")
-RELEASED, RELEASE = Path("released"), "release.json"
+RELEASE = "release.json"
 STORED = re.compile(r"(?:c|v(\d+))-[0-9a-f]{12}")  # a model's folder in the store; a challenger has no version
 UNLISTED = ""  # what is expected of a file that should not be there
 NOWHERE = "no good copy of it is on this machine"
-ASIDE = stores.ROOT / "aside"  # where a repair puts what it must not delete
 WRITTEN = {"model.yaml", probes.EXAMPLE, modelcards.README, cards.CROISSANT, SIGNATURE}  # what the store writes beside a model
 
 
@@ -303,8 +302,8 @@ def _stored(folder: Path, dvc: str | None) -> Found:
 
 def _stored_again(family: str, folder: Path, path: Path) -> str:
     """Move the folder aside, which may be all there is of the model; where what it serves is not what broke, store it again from there."""
-    moved, kind = ASIDE / f"{family}-{folder.name}", STORED.fullmatch(folder.name)
-    words = f"mkdir -p {ASIDE} && mv -T --backup=numbered {shlex.quote(str(folder))} {shlex.quote(str(moved))}"
+    moved, kind = stores.ASIDE / f"{family}-{folder.name}", STORED.fullmatch(folder.name)
+    words = f"mkdir -p {stores.ASIDE} && mv -T --backup=numbered {shlex.quote(str(folder))} {shlex.quote(str(moved))}"
     if kind and path.name in {*WRITTEN, sums.SUMS}:
         code = f"from pathlib import Path; from pipelines import stores; stores.put(Path('{moved}'), {kind[1]})"
         words = f'rm -f {shlex.quote(str(path))} && {words} && python -c "{code}"'
@@ -329,7 +328,7 @@ def restored(names: list[str], whole: bool) -> Found:
 
 def released(family: str) -> Found:
     """released/<family>/ by the files that release.json names; one of an earlier form by git's last commit."""
-    folder = RELEASED / family
+    folder = stores.RELEASED / family
     if not folder.is_dir() or not sums.files(folder):
         return
     repair = f"make release family={family}"

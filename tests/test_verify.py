@@ -263,7 +263,7 @@ def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> Non
     damaged = (folder / "model.onnx").read_bytes()
     assert [fault.path for fault in verify().faults] == [folder / name]
     repair()
-    assert Path(witnesses.ASIDE, f"digits-{folder.name}", "model.onnx").read_bytes() == damaged
+    assert Path(stores.ASIDE, f"digits-{folder.name}", "model.onnx").read_bytes() == damaged
     assert name == "model.onnx" or (folder / "model.onnx").read_bytes() == model
     assert verify().faults == []
 
