@@ -7,6 +7,7 @@ SQLAlchemy takes a fifth of a second to import: it waits until a database is ask
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ PATIENCE = 5  # seconds for a server to answer
 AWAY = {"connect_timeout": PATIENCE, "tcp_user_timeout": 2000 * PATIENCE, "keepalives_idle": PATIENCE, "keepalives_interval": PATIENCE}
 WAITING = 30  # seconds for another writer of a SQLite file
 MIGRATING = 0x41_54_45_4C  # PostgreSQL's advisory lock of a migration: any number that all of our processes name
+ALONE = threading.Lock()  # Alembic keeps the migration that it is at in its modules: one at a time in a process, whatever the database
 
 
 REASONS = {  # {reason: (names of errors, by their beginning; the remedy)}
@@ -153,7 +155,11 @@ def reaching(address: "URL") -> Iterator[None]:
 
 
 def _outer(fault: BaseException) -> bool:
-    """Is this the server's, the network's or the file's fault, not the statement's? SQLite says the bare DatabaseError of a broken file."""
+    """Is this the server's, the network's or the file's fault, not the statement's? SQLite says the bare DatabaseError of a broken file,
+    and OperationalError, with the plainest of its codes, where a statement names a table that is not there.
+    """
+    if getattr(fault, "sqlite_errorname", "") == "SQLITE_ERROR":
+        return False
     known = {"OperationalError", "ReadOnlySqlTransaction"}
     return any(kind.__name__ in known for kind in type(fault).__mro__) or type(fault).__name__ == "DatabaseError"
 
@@ -204,7 +210,8 @@ def _upgrade(connection: "Connection", folder: Path) -> None:
     words.set_main_option("version_locations", str(folder.absolute()).replace("%", "%%"))
     words.set_main_option("path_separator", "newline")
     try:
-        command.upgrade(words, "head")
+        with ALONE:
+            command.upgrade(words, "head")
     except CommandError as error:
         raise NewerDatabase(
             f"The database {shown(connection.engine.url)} was changed by a newer version of this project ({error}). "

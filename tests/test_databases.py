@@ -4,12 +4,14 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from pipelines import databases
 from tests.conftest import ROOT
@@ -61,6 +63,20 @@ def test_processes_that_start_at_once_migrate_once(url: str, folder: Path) -> No
     started = [subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)]
     assert [process.communicate()[1] for process in started] == [b""] * 3
     assert [process.returncode for process in started] == [0] * 3
+
+
+def test_two_databases_are_migrated_at_once_in_one_process(tmp_path: Path, folder: Path) -> None:
+    other, together = tmp_path / "shelves", threading.Barrier(2)
+    other.mkdir()
+    (other / "0001_shelves.py").write_text(FIRST.replace("books", "shelves"))
+
+    def begun(words: Path) -> list[str]:
+        together.wait(10)
+        return inspect(databases.migrated(f"sqlite:///{tmp_path}/{words.name}.db", words)).get_table_names()
+
+    with ThreadPoolExecutor(2) as pool:
+        tables = pool.map(begun, (folder, other))
+    assert [sorted(names) for names in tables] == [["100 % books_version", "books"], ["shelves", "shelves_version"]]
 
 
 def test_a_migration_that_fails_leaves_nothing(url: str, folder: Path) -> None:
@@ -162,6 +178,11 @@ def test_a_server_that_goes_away_is_named_in_the_next_transaction(cluster: Clust
         connection.execute(text("SELECT 1"))
     with databases.reading(made) as connection:
         assert connection.execute(text("SELECT 1")).scalar() == 1
+
+
+def test_a_table_that_is_not_there_is_no_database_that_is_away(url: str) -> None:
+    with pytest.raises((OperationalError, ProgrammingError), match="nowhere"), databases.reading(databases.engine(url)) as connection:
+        connection.execute(text("SELECT * FROM nowhere"))
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path, folder: Path) -> None:
