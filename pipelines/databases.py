@@ -31,7 +31,7 @@ REASONS = {  # {reason: (names of errors, by their beginning; the remedy)}
     "disk full": (("SQLITE_FULL", "DiskFull", "ENOSPC", "EDQUOT", "EFBIG"), "Free some space."),
     "read-only": (("SQLITE_READONLY", "SQLITE_PERM", "ReadOnlySqlTransaction", "EROFS", "EACCES", "EPERM"), "May this user write it?"),
     "disk error": (("SQLITE_IOERR",), "Is there space left on its disk, and is the disk well?"),
-    "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB"), "Take it away with the -wal and -shm beside it, or put back a copy."),
+    "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"), "Take it away with the -wal and -shm beside it, or put back a copy."),
 }
 
 
@@ -155,11 +155,7 @@ def reaching(address: "URL") -> Iterator[None]:
 
 
 def _outer(fault: BaseException) -> bool:
-    """Is this the server's, the network's or the file's fault, not the statement's? SQLite says the bare DatabaseError of a broken file,
-    and OperationalError, with the plainest of its codes, where a statement names a table that is not there.
-    """
-    if getattr(fault, "sqlite_errorname", "") == "SQLITE_ERROR":
-        return False
+    """Is this the server's, the network's or the file's fault, not the statement's? SQLite says the bare DatabaseError of a broken file."""
     known = {"OperationalError", "ReadOnlySqlTransaction"}
     return any(kind.__name__ in known for kind in type(fault).__mro__) or type(fault).__name__ == "DatabaseError"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError
 
 from pipelines import databases
 from tests.conftest import ROOT
@@ -180,9 +180,11 @@ def test_a_server_that_goes_away_is_named_in_the_next_transaction(cluster: Clust
         assert connection.execute(text("SELECT 1")).scalar() == 1
 
 
-def test_a_table_that_is_not_there_is_no_database_that_is_away(url: str) -> None:
-    with pytest.raises((OperationalError, ProgrammingError), match="nowhere"), databases.reading(databases.engine(url)) as connection:
-        connection.execute(text("SELECT * FROM nowhere"))
+def test_a_file_without_a_table_is_broken_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    made = databases.engine(f"sqlite:///{tmp_path}/books.db")
+    with pytest.raises(databases.NoDatabase, match=r"no such table: books\. Take it away") as caught, databases.reading(made) as connection:
+        connection.execute(text("SELECT * FROM books"))
+    assert caught.value.reason == "broken"
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path, folder: Path) -> None:
