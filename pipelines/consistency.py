@@ -80,8 +80,10 @@ def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
     if not _as_written(content) or not summed(pointer):
         return "is altered: it is not what was written"
     named = [pointer[key] for key in ("promotion", "decision", "challenge") if key in pointer]
+    if any(line.get("hash") not in {None, *(line["hash"] for line in lines)} for line in named):
+        return None  # ledger.witnesses tells it, and how the line comes back: this file may hold the only whole copy of it
     if not named or any(line not in lines for line in named):
-        return "is altered, or older than the ledger: it names a line that the ledger does not hold"
+        return "is altered: a line that it names is another one in the ledger"
     model, version = pointer.get("model", {}), named[0]["version"] if "promotion" in pointer else None
     wanted = {key: named[0].get(key) for key in ("family", "digest", "data", "commit")} | {"version": version}
     if any(model.get(key) != value for key, value in wanted.items()) or pointer.get("tag") != stores.tagged(
@@ -114,8 +116,8 @@ def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | N
     if not facts or not _as_written(content) or not summed(facts):
         return "is altered: it is not what was written"
     line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
-    if line is None:
-        return "names no line of the ledger" if lines else None
+    if line is None:  # where it names one ledger.witnesses tells it, and how that comes back
+        return None if facts.get("hash") else "names no line of the ledger"
     wrong = [key for key, value in facts.items() if key not in {"files", stores.SUM} and line.get(key) != value]
     if wrong:
         return f"is altered: its {', '.join(wrong)} is not what line {line['seq']} of the ledger says"
@@ -156,9 +158,10 @@ def signatures(family: str) -> Iterator[Fault]:
     """The signatures in git: as the last commit has them, or as the store and the release have them of the same model."""
     copies = _signature_copies(family)
     for path in sorted((modelsigning.ROOT / family).glob("*.sig")):
-        known = {copy.read_bytes(): f"cp -f {copy} {path}" for copy in copies.get(path.stem, [])}
+        name = shlex.quote(str(path))
+        known = {copy.read_bytes(): f"cp -f {copy} {name}" for copy in copies.get(path.stem, [])}
         if shown := git.shown(path):
-            known[shown] = f"rm -f {path} && git checkout HEAD -- {path}"
+            known[shown] = f"rm -f {name} && git checkout HEAD -- {name}"
         if known and path.read_bytes() not in known:
             yield Fault(path, "is altered: neither git nor the model beside which it lies has it so", next(iter(known.values())))
 

@@ -10,6 +10,7 @@ import argparse
 import itertools
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -254,8 +255,9 @@ def _against_git(family: str, committed: list[Line], lines: list[Line]) -> Itera
 
 def _against(family: str, named: list[tuple[Path, Line]], lines: list[Line]) -> Iterator[Contradiction]:
     known = {None, *(line["hash"] for line in lines)}
+    whole = {line.get("hash") for _, line in named if "seq" in line}
     for (place, name), lost in {(place, line.get("hash")): line for place, line in named}.items():
-        if name not in known:
+        if name not in known and ("seq" in lost or name not in whole):  # whoever has it whole tells how it comes back
             kept = place == LOST / f"{family}.json"
             gone = f"to let it go for good: `rm -f {place}`"
             other = f"where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`"
@@ -273,7 +275,7 @@ def _repair(lost: Line, family: str, lines: list[Line]) -> str:
     """The command that adds the lost line, where it is whole and the very next one; else the one that finds its commit."""
     if _fits(lost, lines):
         return f"python -m pipelines.ledger --family {family}"
-    return f"git log --all --oneline -S{lost['hash']} -- {path(family)}"
+    return shlex.join(["git", "log", "--all", "--oneline", f"-S{lost['hash']}", "--", str(path(family))])
 
 
 def _fits(line: Line, lines: list[Line]) -> bool:

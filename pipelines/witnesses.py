@@ -169,7 +169,8 @@ def _again(out: Out) -> dict[str, str]:
 
 def nowhere(stage: str) -> str:
     """What can be done without a good copy: no command on this machine brings back the very same."""
-    return f"{NOWHERE}: `make rebuild` fetches it where a DVC remote has it, `dvc repro --force --single-item {stage}` makes another"
+    another = f"`dvc repro --force --single-item {shlex.quote(stage)}` makes another"
+    return f"{NOWHERE}: `make rebuild` fetches it where a DVC remote has it, {another}"
 
 
 def _content(md5: str) -> list[str]:
@@ -215,7 +216,7 @@ def output(out: Out) -> Found:
     listed = listing(out.md5)
     if not out.path.exists():
         return
-    again = f"dvc pull --force {out.path}" if remote() else nowhere(out.stage)
+    again = f"dvc pull --force {shlex.quote(str(out.path))}" if remote() else nowhere(out.stage)
     if not listed:
         yield from described(out.path, again) if _describes(out.path) else _unlisted(out, again)
         return
@@ -363,7 +364,8 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
         yield from described(folder, repair)
         return
     for path in committed.keys() | set(sums.files(folder)):
-        yield Item(path, hashing.GIT, committed.get(path), "git's last commit", _removed(path, f"git checkout HEAD -- {path}"))
+        again = f"git checkout HEAD -- {shlex.quote(str(path))}"
+        yield Item(path, hashing.GIT, committed.get(path), "git's last commit", _removed(path, again))
 
 
 def in_git(*places: Path) -> dict[Path, str]:

@@ -200,6 +200,13 @@ def test_a_lost_line_that_no_longer_fits_is_told_and_not_appended(story: list[le
     assert [found.repair.split()[:2] for found in ledger.witnesses("digits")] == [["git", "log"]]
 
 
+def test_what_another_file_names_is_never_a_command(story: list[ledger.Line]) -> None:
+    released({**story[-1], "hash": "x; touch pasted #"})
+    (found,) = ledger.witnesses("digits")
+    subprocess.run(["bash", "-c", found.repair], check=False, capture_output=True)
+    assert not Path("pasted").exists()
+
+
 def test_without_git_the_others_are_still_asked(story: list[ledger.Line], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     pointed(story[-1])

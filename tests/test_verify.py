@@ -17,6 +17,7 @@ import yaml
 from pipelines import (
     configs,
     consistency,
+    folders,
     hashing,
     held,
     ledger,
@@ -411,6 +412,23 @@ def test_a_decision_that_git_does_not_have_yet_outlives_the_repair(kept: Path) -
     flip(ledger.path("digits"), at=100)
     repair()
     assert ledger.path("digits").read_bytes() == before and verify().faults == []
+
+
+def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(kept: Path) -> None:
+    """Nothing that is printed before takes the pointer away; the stamp and the release, which know its hash alone, add nothing."""
+    (first,) = ledger.read("digits")
+    facts = {key: first[key] for key in ("candidate", "digest", "data", "commit", "version")}
+    line = ledger.append("digits", "rollback", "back", facts, after=first["hash"])
+    stores.point("digits", {**stores.pointed("digits"), "decision": line})
+    folders.write_json(ledger.STAMPS / "digits.json", {"head": line["hash"]})
+    named = json.loads((RELEASED / releases.RELEASE).read_text()) | {"hash": line["hash"], "time": line["time"]}
+    named[stores.SUM] = folders.hash_of({key: value for key, value in named.items() if key != stores.SUM})
+    folders.write_json(RELEASED / releases.RELEASE, named)
+    whole = ledger.path("digits").read_bytes()
+    ledger.path("digits").write_text(folders.canonical(first) + "\n")
+    assert broken() == [str(stores.pointer_path("digits"))]
+    assert repair() == ["python -m pipelines.ledger --family digits"]
+    assert ledger.path("digits").read_bytes() == whole and verify().faults == []
 
 
 def test_a_prediction_that_was_changed_is_named_and_forgotten(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
