@@ -255,11 +255,11 @@ def champion_report(line: Line) -> dict[str, Any]:
 def rollback(family: str, to: int | None, why: str | None = None) -> Line:
     """One more line in the ledger: another version stands again, and why. Without `to`, the one before the standing one.
 
-    Raises UnknownVersion, or outputs.NotHere or BrokenCache when its files cannot be had on this machine: then nothing is changed.
+    Raises UnknownVersion, or as ABSENT when its files cannot be had on this machine: then nothing is changed.
     """
     lines = ledger.read(families.known(family))
     standing = ledger.champion(lines)
-    target = ledger.version(family, to or _before(family, lines))
+    target = ledger.version(family, _before(family, lines) if to is None else to)
     if target == standing:
         raise ledger.UnknownVersion(
             f"version {target['version']} of {family} stands already. There are: {', '.join(map(str, ledger.versions(lines)))}."

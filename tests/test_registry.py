@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,37 @@ def test_a_damaged_model_in_the_store_is_replaced(two_versions: dict[str, Any]) 
     assert state() == two_versions
 
 
+AROUND: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("model.yaml", lambda content: b""),
+    ("model.yaml", lambda content: b"\xff" + content),
+    ("model.yaml", lambda content: content.replace(b"name:", b"nbme:")),
+    ("model.json", lambda content: content.replace(b'"files"', b'"fjles"')),
+    ("model.json", lambda content: content.replace(b'"served"', b'"sfrved"')),
+]
+
+
+def test_what_is_damaged_around_a_stored_model_is_mended_and_the_model_never_deleted(two_versions: dict[str, Any]) -> None:
+    folder = stores.location(stores.pointed("digits")["tag"])
+    before = (folder / "model.onnx").read_bytes()
+    for name, damaged in AROUND:
+        (folder / name).write_bytes(damaged((folder / name).read_bytes()))
+        assert registry.served(ledger.read("digits")[1]) == Path("models/digits-sgd")
+        registry.reconcile("digits")
+    assert state() == two_versions
+    assert [path.read_bytes() for path in stores.ASIDE.glob("*/model.onnx")] == [before] * len(AROUND)
+
+
+def test_a_manifest_that_lost_a_key_is_passed_over(two_versions: dict[str, Any]) -> None:
+    shutil.rmtree(stores.ROOT / "models")
+    shutil.copytree("models/digits-sgd", "released/digits")
+    manifest = Path("models/digits-sgd", manifests.MANIFEST).read_bytes()
+    for key in (b'"files"', b'"served"', b'"digest"'):
+        for folder in ("models/digits-sgd", "released/digits"):
+            Path(folder, manifests.MANIFEST).write_bytes(manifest.replace(key, b'"lost"'))
+        with pytest.raises(manifests.BrokenModel, match=r"model\.json was altered"):
+            registry.served(ledger.read("digits")[1])
+
+
 def test_an_alias_moved_by_hand_is_put_back_and_the_command_is_named(
     two_versions: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,7 +208,7 @@ def test_a_damaged_folder_is_passed_over_for_a_sound_one(two_versions: dict[str,
     shutil.copytree("models/digits-adam", "released/digits")
     Path("models/digits-adam/model.onnx").write_bytes(b"damaged")
     Path("released/digits/model.onnx").rename("sound")
-    with pytest.raises(outputs.NotHere):
+    with pytest.raises(manifests.BrokenModel, match=r"released/digits/model\.onnx is missing"):
         registry.rollback("digits", 1)
     assert len(ledger.read("digits")) == 2
     Path("sound").rename("released/digits/model.onnx")
