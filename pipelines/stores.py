@@ -201,11 +201,13 @@ def _anew(path: Path) -> str:
 def challenger(family: str) -> Pointer | None:
     """{"tag", "model": whence its answers would come, but for a version, "challenge": the ledger's line}; None where nobody challenges.
 
-    Where its model could not be brought into the store, `absent` says why.
+    Where its model could not be brought into the store, `absent` says why. Raises NoChampion where its file cannot be read.
     """
     try:
         return pointed(family, CHALLENGERS)
     except NoChampion:
+        if pointer_path(family, CHALLENGERS).exists():
+            raise
         return None
 
 

@@ -77,10 +77,10 @@ def _settled(family: str) -> bool:
     lines = ledger.read(family)
     stands = ledger.decision(lines)
     try:
-        pointer = stores.pointed(family)
+        pointer, challenger = stores.pointed(family), stores.challenger(family) or {}
     except stores.NoChampion:
         return False
-    challenged = (stores.challenger(family) or {}).get("challenge") == ledger.challenger(lines)
+    challenged = challenger.get("challenge") == ledger.challenger(lines)
     follows = challenged and pointer.get("decision", {}).get("hash") == (stands and stands["hash"])
     return follows and stores.holds(pointer["tag"], pointer["model"]["digest"]) and stores.exampled(pointer["tag"])
 
