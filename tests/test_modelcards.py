@@ -113,7 +113,8 @@ def test_whatever_a_data_card_says_is_read_as_it_is(text: str) -> None:
 
 def test_a_hostile_data_card_stays_text() -> None:
     card = cards.read(released("digits"))
-    hostile = {**card, "name": HOSTILE, "description": HOSTILE, "split": HOSTILE, "sources": [{**card["sources"][0], "citation": HOSTILE}]}
+    sources = [{**card["sources"][0], "citation": HOSTILE, key: HOSTILE} for key in ("path", "url")]
+    hostile = {**card, "name": HOSTILE, "description": HOSTILE, "split": HOSTILE, "sources": sources}
     text = modelcards.text({**line("digits"), "reasons": [HOSTILE], "candidate": HOSTILE}, hostile)
     assert ModelCard(text).data.eval_results[0].dataset_name == HOSTILE
     assert list(modelcards.sections(text)) == HEADINGS
