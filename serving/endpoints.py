@@ -47,8 +47,10 @@ class Endpoint:
     @bentoml.on_shutdown
     def end(self) -> None:
         """End the challenger; write the comparisons and the predictions that wait."""
-        self.app.state.shadow.close()
-        self.app.state.recorder.end()
+        try:
+            self.app.state.shadow.close()
+        finally:
+            self.app.state.recorder.end()
 
 
 class Plain(APIRoute):
