@@ -2,11 +2,12 @@
 
 First it is told in a line of JSON {"family", "pointer", "champion": the manifest's input and output}; it says {"ready": true} or
 {"refused": why}. Then, one at a time, it is given {"json", "size", "words", "answer"} and the body's bytes, and says {"agrees",
-"confidence", "seconds"}, and "failed" where it could not answer what the champion could. It ends with its input.
+"confidence", "seconds"}, and "failed" where it could not answer what the champion could; or {"late": true}. It ends with its input.
 """
 
 import asyncio
 import json
+import math
 import os
 import select
 import signal
@@ -29,13 +30,17 @@ from serving.champion import Served
 from serving.problems import Refusal
 
 START = "import os; os.nice(19); from serving import challenger; challenger.main()"
-STARTING, STUCK = 300.0, 120.0  # seconds to load, and to answer
+STARTING, STUCK = 3600.0, 120.0  # seconds to load, and to answer; beside busy processors one second's work takes it two minutes
 ENDING = 5.0  # seconds
 EXPENDABLE = 1000  # of Linux: ended before anything else when memory runs out
 
 
 class Gone(RuntimeError):
-    """The challenger's process has ended, or does not answer in time."""
+    """The challenger's process has ended, or will not answer."""
+
+
+class Late(Gone):
+    """It has said nothing in time: it hangs, or nobody let it run. That is no verdict on it."""
 
 
 class Unfit(ValueError):
@@ -51,9 +56,9 @@ class Asked(NamedTuple):
 
 
 class Challenger:
-    """The process of one challenger beside one champion. Used by one thread; end() may be called by any.
+    """The process of one challenger beside one champion: begun here, to be asked once it is ready(). Raises Gone or OSError.
 
-    What it counts is no figure of the service.
+    Used by one thread; end() may be called by any. What it counts is no figure of the service.
     """
 
     def __init__(self, family: str, pointer: stores.Pointer, beside: Served) -> None:
@@ -63,42 +68,52 @@ class Challenger:
         assert self._process.stdin and self._process.stdout  # noqa: S101 (pipes)
         self._given, self._replies = self._process.stdin.fileno(), self._process.stdout
         takes = {key: beside.predictor.manifest[key] for key in ("input", "output")} | {"version": beside.pointer["model"]["version"]}
-        self._first = {"family": family, "pointer": pointer, "champion": takes}
+        self._deadline = time.monotonic() + STARTING
+        self._send({"family": family, "pointer": pointer, "champion": takes}, b"", self._deadline)
 
-    def refused(self) -> str | None:
-        """Why it will not answer; None once it is ready. Raises Gone."""
-        told = self._exchanged(self._first, b"", STARTING).get("refused")
-        return None if told is None else str(told)
+    def ready(self) -> bool:
+        """Has it loaded? Does not wait for it. Raises Gone with why it will not answer."""
+        try:
+            told = self._told(time.monotonic())
+        except Late:
+            if time.monotonic() > self._deadline:
+                raise
+            return False
+        if "refused" in told:
+            raise Gone(told["refused"])
+        return True
 
     def judge(self, asked: Asked) -> dict[str, Any]:
-        """What it makes of one body: {"agrees", "confidence", "seconds"}, and "failed". Raises Gone."""
-        body = asked.body
+        """What it makes of one body: {"agrees", "confidence", "seconds"}, and "failed"; or "late", which is none. Raises Gone or Late."""
+        body, deadline = asked.body, time.monotonic() + STUCK
         head = {"json": body.json, "size": len(body.content), "words": [*asked.words], "answer": asked.answer}
-        return self._exchanged(head, body.content, STUCK)
+        self._send(head, body.content, deadline)
+        return self._told(deadline)
 
-    def _exchanged(self, head: dict[str, Any], content: bytes, seconds: float) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
+    def _send(self, head: dict[str, Any], content: bytes, deadline: float) -> None:
+        """Part by part: one that does not read must not hold whoever writes."""
+        left = memoryview(json.dumps(head).encode() + b"\n" + content)
         try:
-            self._send(json.dumps(head).encode() + b"\n" + content, deadline)
+            while left:
+                self._wait(self._given, select.POLLOUT, deadline)
+                left = left[os.write(self._given, left[: select.PIPE_BUF]) :]
+        except OSError:  # the pipe is closed
+            self._gone()
+
+    def _told(self, deadline: float) -> dict[str, Any]:
+        try:
             self._wait(self._replies.fileno(), select.POLLIN, deadline)
             told: dict[str, Any] = json.loads(self._replies.readline() or b"null") or self._gone()
-        except (OSError, ValueError):  # a pipe is closed
+        except (OSError, ValueError):  # the pipe is closed
             self._gone()
         return told
-
-    def _send(self, content: bytes, deadline: float) -> None:
-        """Part by part: one that does not read must not hold whoever writes."""
-        left = memoryview(content)
-        while left:
-            self._wait(self._given, select.POLLOUT, deadline)
-            left = left[os.write(self._given, left[: select.PIPE_BUF]) :]
 
     @staticmethod
     def _wait(descriptor: int, event: int, deadline: float) -> None:
         poll = select.poll()
         poll.register(descriptor, event)
         if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise Gone("it does not answer in time")
+            raise Late("it does not answer in time: it hangs, or others leave it no time of this machine's processors")
 
     def _gone(self) -> Any:
         with suppress(subprocess.TimeoutExpired):
@@ -169,14 +184,26 @@ def _reply(replies: IO[bytes], told: dict[str, Any]) -> None:
 
 
 async def judged(answers: ModuleType, asked: Asked, served: Served, limits: configs.Serving) -> dict[str, Any]:
-    """The challenger's answer held against the champion's, and how long it took; one that is refused or fails does not agree."""
+    """The challenger's answer held against the champion's, and how long it took; one that is refused or fails does not agree.
+
+    {"late": True} where the time is over: it has the time that others leave, so that says nothing of the model.
+    """
     answered = getattr(answers, "compared", answers.answered)
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(limits.limit_seconds):
             other = await answered(asked.body, served, limits, *asked.words)
         seconds = time.perf_counter() - begun
-        return {"agrees": answers.agrees(asked.answer, other), "confidence": answers.confidence(other), "seconds": seconds}
+        return {"agrees": answers.agrees(asked.answer, other), "confidence": _sure(answers.confidence(other)), "seconds": seconds}
+    except TimeoutError:
+        return {"late": True}
     except Exception as error:
         failed = error.reason if isinstance(error, Refusal) else why(error)
         return {"agrees": False, "confidence": None, "seconds": time.perf_counter() - begun, "failed": failed}
+
+
+def _sure(confidence: float | None) -> float | None:
+    """A figure, or none: what is no number can be neither recorded nor averaged."""
+    if confidence is not None and not math.isfinite(confidence):
+        raise ValueError(f"its confidence is {confidence}")
+    return confidence

@@ -21,7 +21,7 @@ from pipelines import gate, predictions, stores
 from pipelines.databases import NewerDatabase, NoDatabase
 from serving import telemetry
 from serving.bodies import Body
-from serving.challenger import Asked, Challenger, Gone
+from serving.challenger import Asked, Challenger, Gone, Late
 from serving.champion import Champion, Served
 from serving.recording import chosen
 
@@ -45,6 +45,7 @@ REFUSED = Gauge("atelier_shadow_refused", "1 where a worker's challenger does no
 
 
 Digests = tuple[str, str]  # of a champion, and of a challenger
+Pair = tuple[str, stores.Pointer]  # a champion's digest, and its challenger's pointer
 
 
 class Sample(NamedTuple):
@@ -82,7 +83,7 @@ class Shadow:
         self._offered = self._taken = 0  # bytes of bodies, each counted by one thread alone
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"{self.family}-shadow")
-        self._pair: tuple[str, stores.Pointer] | None = None
+        self._pair: Pair | None = None
         self._challenger: Challenger | None = None
         self._attempts, self._refused, self._fault, self._looked = Attempts(), "", "", -math.inf
         store = predictions.Store()
@@ -103,12 +104,14 @@ class Shadow:
         self._waiting.put(Sample(Asked(body, words, answer), served.pointer["model"]["digest"], seconds))
 
     def standing(self) -> dict[str, Any] | None:
-        """Who challenges, and how it goes: {"model", "challenge", "refused": why, or ""} and the store's agreement(); None without one.
+        """Who challenges, and how it goes: {"model", "challenge", "refused": why, or "", "asked": has it loaded} and the store's
+        agreement(); None without one, and only "refused" where the pointer cannot be read.
 
         As it was found a few seconds ago: nothing is waited for. Where the database does not answer, `samples` is None.
         """
-        pair = self._pair
-        return None if pair is None else {**pair[1], "refused": self._refused, **self._figures.of(_digests(pair))}
+        if (pair := self._pair) is None:
+            return {"refused": self._refused} if self._refused else None
+        return {**pair[1], "refused": self._refused, "asked": self._share > 0, **self._figures.of(_digests(pair))}
 
     def close(self) -> None:
         """End the challenger, and write what was compared."""
@@ -118,8 +121,8 @@ class Shadow:
         if challenger := self._challenger:
             challenger.end()
         self._thread.join(LEAVING)
-        self._comparisons.end()
         REFUSED.labels(self.family).set(0)
+        self._comparisons.end()
 
     # The thread
 
@@ -145,45 +148,58 @@ class Shadow:
         if time.monotonic() - self._looked < INTERVAL:
             return
         self._looked = time.monotonic()
-        served, pointer = self._champion.served, stores.challenger(self.family)
-        digest = served.pointer["model"]["digest"]
-        pair = (digest, pointer) if pointer and pointer["model"]["digest"] != digest else None
+        served = self._champion.served
+        pair, unread = self._pointed(served.pointer["model"]["digest"])
         if pair != self._pair:
-            self._end()
-            self._pair, self._attempts = pair, Attempts()
-            self._figures.follow(pair and _digests(pair))
-            self._refuse("")
-        if pair and self._challenger is None and self._attempts.due:
+            self._turn(pair)
+        if pair is None:
+            self._refuse(unread)
+        elif not self._share and (self._challenger or self._attempts.due):
             self._begin(served, pair[1])
 
-    def _begin(self, served: Served, pointer: stores.Pointer) -> None:
-        """Start the pair's challenger; one that does not load, or does not fit, is refused."""
+    def _pointed(self, champion: str) -> tuple[Pair | None, str]:
+        """Who challenges this champion, if anybody; and why that cannot be read."""
         try:
-            refused = pointer.get("absent") or self._started(served, pointer)
+            pointer = stores.challenger(self.family)
+        except stores.NoChampion as fault:
+            return None, str(fault)
+        return (champion, pointer) if pointer and pointer["model"]["digest"] != champion else None, ""
+
+    def _turn(self, pair: Pair | None) -> None:
+        """To another pair, or to none."""
+        self._end()
+        self._pair, self._attempts = pair, Attempts()
+        self._figures.follow(pair and _digests(pair))
+        self._refuse("")
+
+    def _begin(self, served: Served, pointer: stores.Pointer) -> None:
+        """Start the pair's challenger, and let it be asked once it has loaded; one that does not, or does not fit, is refused."""
+        try:
+            if not self._loaded(served, pointer):
+                return
         except (Gone, OSError) as fault:
-            refused = f"it does not load: {fault}"
-        if refused:
-            return self._failed(refused)
+            return self._failed(str(fault))
         self._refuse("")
         self._share = pointer["challenge"]["share"]
         logger.info("%s is challenged by %s", self.family, pointer["challenge"]["candidate"])
 
-    def _started(self, served: Served, pointer: stores.Pointer) -> str | None:
-        self._challenger = Challenger(self.family, pointer, served)
-        return self._challenger.refused()
+    def _loaded(self, served: Served, pointer: stores.Pointer) -> bool:
+        if "absent" in pointer:
+            raise Gone(pointer["absent"])
+        self._challenger = self._challenger or Challenger(self.family, pointer, served)
+        return self._challenger.ready()
 
     def _failed(self, why: str) -> None:
         """Ask it nothing more for a while, and say so."""
         self._end()
-        if self._closed.is_set():
-            return
-        if why != self._refused:
-            logger.error("the challenger of %s is refused for a while, and the champion answers alone: %s", self.family, why)
-        self._attempts.failed()
-        self._refuse(why)
+        if not self._closed.is_set():
+            self._attempts.failed()
+            self._refuse(why)
 
     def _refuse(self, why: str) -> None:
-        """Why the challenger is not asked; "" where it is, or nobody challenges."""
+        """Why the challenger is not asked, in the log once; "" where it is, or nobody challenges."""
+        if why and why != self._refused:
+            logger.error("the challenger of %s is refused for a while, and the champion answers alone: %s", self.family, why)
         self._refused = why
         REFUSED.labels(self.family).set(bool(why))
 
@@ -194,26 +210,32 @@ class Shadow:
             self._challenger = None
 
     def _compare(self) -> None:
-        """The next sample; one of a champion, or for a challenger, that has gone since is dropped."""
+        """The next sample; one of a champion, or for a challenger, that has gone since is dropped, and so is one that was not judged."""
         try:
             sample = self._waiting.get(timeout=INTERVAL / 2)
         except Empty:
             return
         self._taken += len(sample.asked.body.content)
-        if self._pair is None or self._challenger is None or sample.champion != self._pair[0]:
+        if self._pair is None or self._challenger is None or not self._share or sample.champion != self._pair[0]:
             return DROPPED.labels(self.family, "moved").inc()
-        pointer, begun = self._pair[1], time.monotonic()
-        try:
-            verdict = self._challenger.judge(sample.asked)
-        except Gone as gone:
-            if self._closed.is_set():
-                return
-            verdict = {"agrees": False, "confidence": None, "seconds": time.monotonic() - begun, "failed": str(gone)}
-            self._failed(str(gone))
+        pointer, verdict = self._pair[1], self._judged(self._challenger, sample.asked)
+        if "late" in verdict:
+            return DROPPED.labels(self.family, "late").inc()
         self._comparisons.add(sample, pointer, verdict)
 
+    def _judged(self, challenger: Challenger, asked: Asked) -> dict[str, Any]:
+        """The challenger's verdict; its death is one, its silence, or the service's end, is none."""
+        begun = time.monotonic()
+        try:
+            return challenger.judge(asked)
+        except Gone as gone:
+            self._failed(str(gone))
+            if isinstance(gone, Late) or self._closed.is_set():
+                return {"late": True}
+            return {"agrees": False, "confidence": None, "seconds": time.monotonic() - begun, "failed": str(gone)}
 
-def _digests(pair: tuple[str, stores.Pointer]) -> Digests:
+
+def _digests(pair: Pair) -> Digests:
     return pair[0], pair[1]["model"]["digest"]
 
 
@@ -297,8 +319,8 @@ class _Figures:
         if self._pair and time.monotonic() - self._looked > FRESH:
             found = self._looked_up(*self._pair)
             self._found, self._looked = (self._pair, found), time.monotonic()
-            if found["samples"]:
-                self._tell(self._pair, found["samples"], found["agreement"])
+            if found["samples"] is not None:
+                self._tell(self._pair, found["samples"], math.nan if found["agreement"] is None else found["agreement"])
 
     def _tell(self, pair: Digests, samples: int, agreement: float) -> None:
         labels = self.family, *(digest[:12] for digest in pair)

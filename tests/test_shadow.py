@@ -1,5 +1,6 @@
 """A challenger beside the champion: set by a line of the ledger, asked beside the traffic, seen by nobody, and held against the gate."""
 
+import asyncio
 import hashlib
 import json
 import math
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import chdir, suppress
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +25,8 @@ from pipelines import challenges, configs, families, folders, gate, ledger, mani
 from pipelines.configs import Shadowed
 from pipelines.stages import promote as stage
 from serving import challenger, champion, shadow
+from serving.bodies import Body
+from serving.challenger import Asked
 from serving.shadow import QUEUE
 from tests.conftest import evaluate, tiny_model
 from tests.forms import encoded, seven
@@ -193,6 +197,10 @@ def test_a_damaged_challenger_stands_in_nobodys_way(project: Path) -> None:
     registry.reconcile("digits")
     pointer = stores.challenger("digits")
     assert pointer and "absent" not in pointer and stores.holds(pointer["tag"], pointer["model"]["digest"])
+    stores.pointer_path("digits", stores.CHALLENGERS).write_text("{")
+    assert not champion._settled("digits")
+    registry.reconcile("digits")
+    assert stores.challenger("digits") == pointer
 
 
 def cached(folder: Path) -> Path:
@@ -253,9 +261,79 @@ def test_who_asks_how_it_stands_asks_no_database(monkeypatch: pytest.MonkeyPatch
         beside = shadow.Shadow(Followed("digits"))
         assert beside.standing() is None
         beside._pair = "a" * 64, pointer
-        assert beside.standing() == {**pointer, "refused": "", "samples": 0}
+        assert beside.standing() == {**pointer, "refused": "", "asked": False, "samples": 0}
         with pytest.raises(BlockingIOError):
             silent.accept()
+
+
+PICTURE = Asked(Body(False, b"picture"), (), {"prediction_id": "0" * 32})
+HANGS = "import time; time.sleep(600)"
+
+
+@pytest.mark.parametrize("process", [HANGS, f"print('{{\"late\": true}}', flush=True); {HANGS}"])
+def test_silence_is_no_verdict(process: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a challenger that nobody lets run, the gate must not read that it disagrees."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(challenger, "START", process)
+    monkeypatch.setattr(challenger, "STUCK", 0.1 if process == HANGS else 60)
+    late, pair = shadow.DROPPED.labels("digits", "late"), ("a" * 64, {"model": {"digest": "b" * 64}})
+    before, beside = late._value.get(), shadow.Shadow(Followed("digits"))
+    standing = SimpleNamespace(predictor=SimpleNamespace(manifest={"input": {}, "output": {}}), pointer={"model": {"version": 1}})
+    beside._pair, beside._share, beside._challenger = pair, 1.0, challenger.Challenger("digits", pair[1], standing)
+    beside._waiting.put(shadow.Sample(PICTURE, pair[0], 0.001))
+    beside._compare()
+    assert late._value.get() == before + 1
+    assert beside._comparisons._rows == []
+    assert ("does not answer in time" in beside._refused) == (process == HANGS)
+    beside._end()
+
+
+class Answers:
+    """A family's answers.py, as far as a comparison looks at it: of a confidence, or none in time."""
+
+    def __init__(self, confidence: float | None) -> None:
+        self._confidence = confidence
+
+    async def answered(self, *asked: Any) -> dict[str, Any]:
+        if self._confidence is None:
+            await asyncio.Event().wait()
+        return {}
+
+    def agrees(self, one: dict[str, Any], other: dict[str, Any]) -> bool:
+        return True
+
+    def confidence(self, answer: dict[str, Any]) -> float | None:
+        return self._confidence
+
+
+@pytest.mark.parametrize(
+    ("confidence", "told"),
+    [
+        (0.5, {"agrees": True, "confidence": 0.5}),
+        (math.nan, {"agrees": False, "confidence": None, "failed": "ValueError: its confidence is nan"}),
+        (math.inf, {"agrees": False, "confidence": None, "failed": "ValueError: its confidence is inf"}),
+        (None, {"late": True}),
+    ],
+)
+def test_what_is_told_of_a_challengers_answer(confidence: float | None, told: dict[str, Any]) -> None:
+    limits = configs.serving("digits").model_copy(update={"limit_seconds": 60 if confidence else 0.01})
+    verdict = asyncio.run(challenger.judged(Answers(confidence), PICTURE, None, limits))
+    assert {key: value for key, value in verdict.items() if key != "seconds"} == told
+
+
+def test_figures_of_rows_that_are_gone_go(tmp_path: Path) -> None:
+    store, pair = predictions.Store(f"sqlite:///{tmp_path}/predictions.db"), ("a" * 64, "b" * 64)
+    shown = [gauge.labels("digits", *(digest[:12] for digest in pair))._value for gauge in (shadow.SAMPLES, shadow.AGREEMENT)]
+    seen = shadow._Figures("digits", store)
+    store.compare([compared(number, *pair) for number in range(4)])
+    seen.follow(pair)
+    seen.look_in_time()
+    assert [value.get() for value in shown] == [4, 0.75]
+    store.prune("digits", 30)
+    seen._looked = -math.inf
+    seen.look_in_time()
+    assert [value.get() for value in shown] == [0, pytest.approx(math.nan, nan_ok=True)]
+    store.close()
 
 
 # The service
@@ -366,7 +444,7 @@ def test_a_slow_challenger_delays_no_answer(service: Service) -> None:
     done, dropped = verdicts(service, 3), counted(service, "atelier_shadow_dropped_total", reason="full") - lost
     assert done < asked - QUEUE
     assert dropped >= asked - QUEUE - done - 2
-    assert until(lambda: verdicts(service, 3) > 0, tries=600)
+    assert until(lambda: verdicts(service, 3) + counted(service, "atelier_shadow_dropped_total", reason="late") > 0, tries=600)
     alone(service)  # which ends it in the middle of an answer
 
 
@@ -422,8 +500,10 @@ def test_a_challenger_yields_to_everybody(service: Service) -> None:
 def test_a_challenger_that_hangs_holds_nobody_and_its_queue_is_bounded(service: Service) -> None:
     """Stopped, it answers nothing at all: what it is given fills the queue, and the rest is dropped and counted."""
     challenged(service, 2)
-    before, done, lost = said(service), verdicts(service, 2), counted(service, "atelier_shadow_dropped_total", reason="full")
-    assert until(lambda: bool(process(service)) and verdicts(service, 2) >= done)
+    assert ready(service, 2)
+    done, lost = verdicts(service, 2), counted(service, "atelier_shadow_dropped_total", reason="full")
+    before = said(service)
+    assert until(lambda: verdicts(service, 2) == done + 1)
     challenger, more = process(service)[0], 6
     challenger.send_signal(signal.SIGSTOP)
     try:
@@ -431,7 +511,7 @@ def test_a_challenger_that_hangs_holds_nobody_and_its_queue_is_bounded(service: 
         assert more - 2 <= counted(service, "atelier_shadow_dropped_total", reason="full") - lost <= more
     finally:
         challenger.send_signal(signal.SIGCONT)
-    assert until(lambda: verdicts(service, 2) >= done + QUEUE)
+    assert until(lambda: verdicts(service, 2) > done + QUEUE)
 
 
 def test_a_challenger_that_dies_is_begun_again_and_does_not_agree(service: Service) -> None:
@@ -441,10 +521,22 @@ def test_a_challenger_that_dies_is_begun_again_and_does_not_agree(service: Servi
     assert until(lambda: verdicts(service, 2) > 0)
     first, failed = process(service)[0], verdicts(service, 2, verdict="failed")
     first.kill()
-    assert until(lambda: bool([said(service) == before]) and verdicts(service, 2, verdict="failed") == failed + 1)
+    assert until(lambda: said(service) == before and verdicts(service, 2, verdict="failed") == failed + 1)
     agreed = verdicts(service, 2, verdict="agrees")
     assert until(lambda: said(service) == before and verdicts(service, 2, verdict="agrees") > agreed, tries=600)
     assert first.pid not in {child.pid for child in process(service)}
+
+
+def test_a_pointer_that_cannot_be_read_is_told(service: Service) -> None:
+    alone(service)
+    with chdir(service.folder):
+        stores.pointer_path("digits", stores.CHALLENGERS).write_text("{")
+    assert until(lambda: counted(service, "atelier_shadow_refused") == 1)
+    page = service.client.get("/").text
+    assert "who challenges it cannot be told. .store/challengers/digits.json cannot be read" in page
+    alone(service)
+    assert until(lambda: counted(service, "atelier_shadow_refused") == 0)
+    assert 'id="challenger"' not in service.client.get("/").text
 
 
 def test_a_challenger_must_take_and_answer_what_the_champion_does(service: Service) -> None:
