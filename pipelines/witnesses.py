@@ -4,6 +4,7 @@ Every place gives `Item`s: a file, the hash it must have, who says so, and the c
 good copy of it; and `Fault`s, for what shows before anything is hashed. A file that nobody vouches for is an `Item` too: it is counted.
 """
 
+import hashlib
 import json
 import re
 import shlex
@@ -220,12 +221,38 @@ def output(out: Out) -> Found:
     if not listed:
         yield from described(out.path, again) if _describes(out.path) else _unlisted(out, again)
         return
+    own = out.path / (manifests.MANIFEST if manifests.MANIFEST in listed else cards.CARD)
+    if _made_since(own, listed.get(own.name, "")):
+        words = f"was made since, and is not what {outputs.LOCK} names: DVC does not keep it yet"
+        yield Fault(out.path, words, f"dvc commit --force {shlex.quote(str(out.path))}")
+        yield from described(out.path, nowhere(out.stage))
+        return
     for path in {out.path / name for name in listed} | set(sums.files(out.path)):
         expected = listed.get(path.relative_to(out.path).as_posix(), UNLISTED)
         yield Item(path, "md5", expected, outputs.LOCK.name, _removed(path, again if expected else None))
-    own = out.path / (manifests.MANIFEST if manifests.MANIFEST in listed else cards.CARD)
     if own.name in listed and own.is_file() and outputs.sound(own, listed[own.name]):  # so that nothing becomes right by being listed anew
         yield from (found for found in described(out.path, again) if isinstance(found, Fault) or found.expected)
+
+
+def _made_since(own: Path, md5: str) -> bool:
+    """Is this the manifest or card of another training, or of other data, than the one that DVC lists, and one that is in no cache?
+
+    No damage makes a digest that is another one and still follows from the rest.
+    """
+    now, was = _identity(own), _identity(outputs.place(md5))
+    if not now or not was or now == was:
+        return False
+    return not outputs.place(hashlib.md5(own.read_bytes(), usedforsecurity=False).hexdigest()).exists()
+
+
+def _identity(file: Path) -> str | None:
+    """The digest of a manifest or the hash of a card; None where it does not follow from the rest."""
+    try:
+        facts = json.loads(file.read_bytes())
+        own, told = (manifests.digest(facts), facts["digest"]) if "digest" in facts else (folders.hash_of(facts["files"]), facts["hash"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return own if own == told else None
 
 
 def _describes(folder: Path) -> bool:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from pipelines import (
+    cards,
     configs,
     consistency,
     folders,
@@ -246,6 +247,23 @@ def test_what_dvc_was_made_to_list_anew_is_held_against_the_manifest(kept: Path)
     flip(Path("models/digits-adam/native/weights"))
     subprocess.run(["dvc", "commit", "--force", "models/digits-adam"], check=True, env=environment(), capture_output=True)
     assert "models/digits-adam/native/weights" in broken()
+
+
+@pytest.mark.parametrize("folder", ["models/digits-adam", "data/digits"])
+def test_what_was_made_since_is_never_overwritten(kept: Path, folder: str) -> None:
+    """A training or data that nobody has told DVC of: it is in no cache, and only as DVC has listed it could it be brought back."""
+    if folder == "data/digits":
+        Path(folder, "images.npy").write_bytes(b"others")
+        card = cards.read(Path(folder))
+        Path(folder, cards.CROISSANT).unlink()
+        Path(folder, cards.CARD).unlink()
+        cards.write(Path(folder), card)
+    else:
+        tiny_model("digits-adam", 2)
+    assert [(str(fault.path), fault.repair) for fault in verify().faults] == [(folder, f"dvc commit --force {folder}")]
+    flip(made := next(Path(folder).rglob("*.npy" if folder == "data/digits" else "weights")))
+    (known, damaged) = verify().faults
+    assert (str(known.path), damaged.path) == (folder, made) and damaged.repair.startswith(witnesses.NOWHERE)
 
 
 def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:
