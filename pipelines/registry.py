@@ -8,9 +8,12 @@ import getpass
 import json
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jinja2 import UndefinedError
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
@@ -35,6 +38,7 @@ from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
 ABSENT = (outputs.NotHere, outputs.BrokenCache, manifests.BrokenModel)  # why a version's files cannot be had here
+DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, UndefinedError)  # what a damaged file raises when it is read
 
 
 def reconcile(family: str) -> None:
@@ -61,14 +65,28 @@ def reconcile(family: str) -> None:
 def candidate_runs(store: MlflowClient, family: str) -> None:
     """A run with scores and files for every candidate that has been trained here."""
     for candidate in families.candidates(family):
-        folder, report = Path("models", candidate), _report(family, candidate)
-        if (folder / manifests.MANIFEST).exists():
-            manifest = manifests.read(folder)
-            current = report if report and report["digest"] == manifest["digest"] else None
-            reports = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
-            shown = {name: place for name, place in reports.items() if current and place.exists()}
-            run = tracking.project(store, folder, current, {**shown, **_card(family, manifest["data"])})
-            tracking.linked(store, run, outputs.hash_of(folder), _data_dvc(family, manifest["data"]))
+        if Path("models", candidate, manifests.MANIFEST).exists():
+            with _in_nobodys_way(f"models/{candidate} has no run in MLflow, or not a whole one"):
+                _candidate_run(store, family, candidate)
+
+
+def _candidate_run(store: MlflowClient, family: str, candidate: str) -> None:
+    folder, report = Path("models", candidate), _report(family, candidate)
+    manifest = manifests.read(folder)
+    current = report if report and report["digest"] == manifest["digest"] else None
+    reports = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
+    shown = {name: place for name, place in reports.items() if current and place.exists()}
+    run = tracking.project(store, folder, current, {**shown, **_card(family, manifest["data"])})
+    tracking.linked(store, run, outputs.hash_of(folder), _data_dvc(family, manifest["data"]))
+
+
+@contextmanager
+def _in_nobodys_way(words: str) -> Iterator[None]:
+    """A damaged file is told, and what else follows from the ledger still follows."""
+    try:
+        yield
+    except DAMAGE as damage:
+        warn(f"{words}: {type(damage).__name__}: {damage}. `make verify` names what is damaged, and the repair.")
 
 
 def _report(family: str, candidate: str) -> dict[str, Any] | None:
@@ -79,13 +97,21 @@ def _report(family: str, candidate: str) -> dict[str, Any] | None:
 def _card(family: str, data_hash: str) -> dict[str, Path]:
     """{"data": the data card} where data/ still holds this data, or a release does."""
     places = [Path("data", family, cards.CARD), stores.RELEASED / family / cards.CARD]
-    return next(({"data": place} for place in places if place.exists() and cards.read(place.parent)["hash"] == data_hash), {})
+    return next(({"data": place} for place in places if _holds(place.parent, data_hash)), {})
+
+
+def _holds(folder: Path, data_hash: str) -> bool:
+    """Is the card in this folder that of this data? One that cannot be read, which `make verify` tells, is not."""
+    try:
+        return bool(cards.read(folder)["hash"] == data_hash)
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _data_dvc(family: str, data_hash: str) -> str | None:
     """The DVC hash of data/<family> where that still holds this data."""
     folder = Path("data", family)
-    return outputs.hash_of(folder) if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == data_hash else None
+    return outputs.hash_of(folder) if _holds(folder, data_hash) else None
 
 
 def _run(store: MlflowClient, line: Line) -> Run:
@@ -94,13 +120,12 @@ def _run(store: MlflowClient, line: Line) -> Run:
     if known and known.data.tags.get(tracking.DONE):
         return known
     try:
-        folder = whole(line)
+        return tracking.project(store, whole(line), line["figures"], _card(line["family"], line["data"]))
     except outputs.NotHere:
         return tracking.remembered(store, line)
-    except (outputs.BrokenCache, manifests.BrokenModel) as damage:
-        warn(f"Version {line['version']} of {line['family']} is shown by what the ledger knows of it: {damage}")
+    except DAMAGE as damage:
+        warn(f"Version {line['version']} of {line['family']} is shown by what the ledger knows of it: {type(damage).__name__}: {damage}")
         return tracking.remembered(store, line)
-    return tracking.project(store, folder, line["figures"], _card(line["family"], line["data"]))
 
 
 def whole(line: Line) -> Path:
@@ -144,7 +169,7 @@ def _names(folder: Path, line: Line) -> bool:
 def data(line: Line) -> Path:
     """The packed data of a promotion: data/<family> where it still is that data, else out of DVC's cache. Raises outputs.NotHere."""
     folder = Path("data", line["family"])
-    if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == line["data"]:
+    if _holds(folder, line["data"]):
         return folder
     return _restored(line["data_dvc"])
 
@@ -167,7 +192,8 @@ def _register(store: MlflowClient, family: str, lines: list[Line], runs: dict[in
         _completed(store, family, promoted, runs)
     for version in _versions(store, family):
         line = promoted[int(version.version)]
-        modelcards.show(store, version, line, _described(line))
+        with _in_nobodys_way(f"Version {line['version']} of {family} has no new card in MLflow"):
+            modelcards.show(store, version, line, _described(line))
     _point_alias(store, family, ledger.champion(lines))
 
 
@@ -219,7 +245,8 @@ def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
     folder, described = stores.location(tag), _described(line)
-    modelcards.keep(folder, line, described)
+    with _in_nobodys_way(f"Version {line['version']} of {family} has no new card beside it"):
+        modelcards.keep(folder, line, described)
     sums.complete(folder, *((modelcards.README, cards.CROISSANT) if described else ()))
     modelsigning.lay(folder)
     card = cards.read(described) if described else None

@@ -161,6 +161,26 @@ def test_rollback_is_one_more_line_and_stays(two_versions: dict[str, Any]) -> No
     assert {key: value for key, value in state().items() if key != "runs"} == {k: v for k, v in two_versions.items() if k != "runs"}
 
 
+UNRELATED: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("models/digits-sgd/model.json", lambda content: content[:9]),
+    ("models/digits-sgd/record.json", lambda content: content[:9]),
+    ("reports/digits/candidates/digits-sgd.json", lambda content: b"<<<<<<< HEAD\n" + content),
+    ("data/digits/card.json", lambda content: content[:9]),
+    ("data/digits/card.json", lambda content: content.replace(b'"sources"', b'"sovrces"')),
+    ("data/digits/croissant.json", lambda content: b"\xff" + content),
+]
+
+
+def test_whatever_else_is_damaged_services_follow_a_rollback(two_versions: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    for turn, (name, damaged) in enumerate(UNRELATED):
+        whole, to = Path(name).read_bytes(), 1 + turn % 2
+        Path(name).write_bytes(damaged(whole))
+        assert registry.rollback("digits", to)["seq"] == 3 + turn
+        assert (state()["champion"], state()["pointer"]["version"]) == (to, to)
+        Path(name).write_bytes(whole)
+    assert "models/digits-sgd has no run in MLflow" in capsys.readouterr().err
+
+
 def test_a_version_deleted_by_hand_comes_back(two_versions: dict[str, Any]) -> None:
     tracking.client().delete_model_version("digits", "2")
     registry.reconcile("digits")
@@ -191,6 +211,8 @@ def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: d
         registry.rollback("digits", 1)
     with pytest.raises(ledger.UnknownVersion, match="stands already"):
         registry.rollback("digits", 2)
+    with pytest.raises(ledger.UnknownVersion, match="no version 0"):
+        registry.rollback("digits", 0)
     assert len(ledger.read("digits")) == 2
 
 
