@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, errors, families, folders, gate, ledger, manifests, modelsigning, outputs, records, stores
+from pipelines import configs, errors, families, folders, gate, ledger, manifests, modelsigning, outputs, records, stores, wording
 from pipelines.ledger import Line
 
 NONE = "none"
@@ -37,8 +37,7 @@ def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> Non
     try:
         _bring(tag, line, whole)
     except Exception as fault:
-        words = " ".join(f"{type(fault).__name__}: {fault}".split()).replace(f"{Path.cwd()}/", "")
-        pointer["absent"] = f"it cannot answer on this machine: {words}"
+        pointer["absent"] = f"it cannot answer on this machine: {wording.fault(fault)}"
         print(f"WARNING: the challenger of {family} is {line['candidate']}; {pointer['absent']}", file=sys.stderr)
     stores.point(family, pointer, stores.CHALLENGERS)
     _clear(family, tag)

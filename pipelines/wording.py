@@ -1,8 +1,9 @@
-"""What a promotion and a data card hold, in a person's words: metrics, intervals, seconds, machines, sources."""
+"""In a person's words: what a promotion and a data card hold (metrics, intervals, seconds, machines, sources), and faults."""
 
 import re
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 NAMES = {  # metrics whose short name says little
@@ -16,6 +17,7 @@ NAMES = {  # metrics whose short name says little
     "signed_precision": "precision of \u201csigned\u201d",
     "signed_recall": "recall of \u201csigned\u201d",
 }
+OURS = {"pipelines", "serving", "__main__"}  # packages whose errors are written to be read
 PLACES = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
 GALLERIES = {  # what the right class was looked for among
     "five": ", five drawings a class",
@@ -80,3 +82,14 @@ def hardware(machine: Mapping[str, Any]) -> str:
 def address(text: object) -> bool:
     """Is this a web address that a link may lead to? `javascript:` is none."""
     return str(text).startswith(("https://", "http://"))
+
+
+def ours(error: Exception) -> bool:
+    """Is this an error of the project's own, whose words are for everybody?"""
+    return type(error).__module__.partition(".")[0] in OURS
+
+
+def fault(error: Exception) -> str:
+    """An error in one line, without this machine's paths; of what is not ours with its kind."""
+    words = str(error) if ours(error) else f"{type(error).__name__}: {error}"
+    return " ".join(words.split()).replace(f"{Path.cwd()}/", "")

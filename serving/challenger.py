@@ -18,12 +18,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from queue import SimpleQueue
 from types import ModuleType
 from typing import IO, Any, NamedTuple
 
-from pipelines import configs, gate, stores
+from pipelines import configs, gate, stores, wording
 from serving import champion, telemetry
 from serving.bodies import Body
 from serving.champion import Served
@@ -133,7 +132,7 @@ def main() -> None:
     try:
         served = loaded(told["family"], told["pointer"], told["champion"])
     except Exception as error:
-        return _reply(replies, {"refused": why(error)})
+        return _reply(replies, {"refused": wording.fault(error)})
     _reply(replies, {"ready": True})
     answers, limits = import_module(f"serving.{told['family']}.answers"), configs.serving(told["family"])
     waiting: SimpleQueue[Asked] = SimpleQueue()
@@ -165,11 +164,6 @@ def loaded(family: str, pointer: stores.Pointer, beside: dict[str, Any]) -> Serv
     return served
 
 
-def why(error: Exception) -> str:
-    """In one line, without this machine's paths."""
-    return " ".join(f"{type(error).__name__}: {error}".split()).replace(f"{Path.cwd()}/", "")
-
-
 def _received(given: IO[bytes], waiting: "SimpleQueue[Asked]") -> None:
     """A thread's: read what is asked. Where nobody asks any more, end, whatever is at work."""
     while head := given.readline():
@@ -198,7 +192,7 @@ async def judged(answers: ModuleType, asked: Asked, served: Served, limits: conf
     except TimeoutError:
         return {"late": True}
     except Exception as error:
-        failed = error.reason if isinstance(error, Refusal) else why(error)
+        failed = error.reason if isinstance(error, Refusal) else wording.fault(error)
         return {"agrees": False, "confidence": None, "seconds": time.perf_counter() - begun, "failed": failed}
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, databases, families, ledger, manifests, modelsigning, predictions, probes, stores, sums
+from pipelines import configs, databases, families, ledger, manifests, modelsigning, predictions, probes, stores, sums, wording
 from serving import standing, telemetry
 from serving.batches import Batches
 
@@ -178,7 +178,7 @@ class Champion:
 
     def _refuse(self, pointer: stores.Pointer, fault: Exception) -> None:
         """Keep why for whoever asks; the log has it once, however often it is tried."""
-        known, why = self._refused, _why(fault)
+        known, why = self._refused, wording.fault(fault)
         again = known is not None and known.pointer == pointer
         pause = min(2 * known.pause, LATER) if known and again else SOON
         self._refused = FailedLoad(pointer, _reason(fault), why, _files(pointer), time.monotonic(), pause)
@@ -233,13 +233,6 @@ def _named(digest: str, pointer: stores.Pointer) -> None:
 def _reason(fault: Exception) -> str:
     """In a word or two, for everybody."""
     return next((reason for kind, reason in REASONS.items() if isinstance(fault, kind)), "does not load")
-
-
-def _why(fault: Exception) -> str:
-    """In one line, without this machine's paths; of what is not ours with its kind."""
-    ours = type(fault).__module__.partition(".")[0] in {"pipelines", "serving"}
-    words = " ".join((str(fault) if ours else f"{type(fault).__name__}: {fault}").split())
-    return words.replace(f"{Path.cwd()}/", "")
 
 
 def _files(pointer: stores.Pointer) -> list[Stamp]:

@@ -20,7 +20,7 @@ from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from pipelines import configs, errors, families
+from pipelines import configs, errors, families, wording
 from pipelines.databases import NoDatabase
 from serving import backlog, broker, champion, places, problems, tasks, telemetry
 from serving.backlog import Backlog, Job
@@ -40,7 +40,7 @@ class NoTasks(ValueError):
     """A family that has no queue."""
 
 
-class Given(NamedTuple):
+class Answered(NamedTuple):
     """An answer of a job that is not finished yet: what it was given to, and how many seconds it took."""
 
     file: bytes
@@ -100,11 +100,11 @@ class Bench:
 
     def _try(self, job: Job) -> None:
         try:
-            given: list[Given] = []
+            given: list[Answered] = []
             results = self._results(job, given)
             ended = results is not None and self.jobs.finish(job, {"results": results})
-            for answer in given if ended else ():
-                self.recorder.note(*answer)
+            for one in given if ended else ():
+                self.recorder.note(one.file, one.answer, one.seconds)
             logger.info("job", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries, "ended": ended}})
         except NoDatabase:
             raise
@@ -112,7 +112,7 @@ class Bench:
             logger.exception("a job failed", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries}})
             self.jobs.again(job, _reason(error, job))
 
-    def _results(self, job: Job, given: list[Given]) -> list[Any] | None:
+    def _results(self, job: Job, given: list[Answered]) -> list[Any] | None:
         """Of all pictures, in order; None where the job is not ours any more: cancelled, somebody else's, or given back.
 
         Those that are answers are added to `given`.
@@ -129,7 +129,7 @@ class Bench:
             found, seconds = self._result(job, file), time.perf_counter() - begun
             result, taken = _fitting(found, room)
             if isinstance(result, dict) and "prediction_id" in result:
-                given.append(Given(file, result, seconds))
+                given.append(Answered(file, result, seconds))
             results.append(result)
             room -= taken
             self._moved = time.monotonic()
@@ -197,7 +197,7 @@ def _fitting(result: Any, room: float) -> tuple[Any, int]:
 
 def _reason(error: Exception, job: Job) -> str:
     """What may be told to who sent the job: our own errors are written to be read, of others the log has more."""
-    if type(error).__module__.partition(".")[0] in {"pipelines", "serving"}:
+    if wording.ours(error):
         return str(error)
     return f"The worker failed on it ({type(error).__name__}); its log says why, under job {job.id}."
 
