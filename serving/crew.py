@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 
 from pipelines import folders, stores
+from serving import telemetry
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 0.5  # seconds between two looks at the workers
@@ -85,6 +86,7 @@ class _Place:
 
     def _bury(self, status: int) -> None:
         self.process, self._died = None, time.monotonic()
+        telemetry.forget_the_dead()
         self._pause = PAUSE if self._died - self._begun > WELL or not self._pause else min(2 * self._pause, LONGEST)
         logger.error("a worker has ended with status %s; another begins in %g s", status, self._pause)
 

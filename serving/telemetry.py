@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def forget_the_dead() -> None:
     for path in Path(os.environ.get(COUNTED, "none")).glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
         if not psutil.pid_exists(pid):
-            multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+            with suppress(FileNotFoundError):  # another worker that begins now was faster
+                multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Telemetry:

@@ -27,7 +27,7 @@ from PIL import Image
 
 from pipelines import databases, predictions
 from serving import __main__ as served
-from serving import backlog, broker, crew, jobs, keeper, places, tasks, worker
+from serving import backlog, broker, crew, jobs, keeper, places, tasks, telemetry, worker
 from serving.backlog import Backlog, Full, Job
 from serving.problems import Refusal
 from serving.tasks import Task
@@ -244,6 +244,17 @@ def test_a_bad_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, word:
     monkeypatch.setenv("JOBS_WORKERS", word)
     with pytest.raises(crew.BadSize, match=word):
         crew.size()
+
+
+def test_what_a_worker_said_of_itself_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(telemetry.COUNTED, str(tmp_path))
+    place = crew.Crew(FAMILY, 1).crew[0]
+    gauge = "import prometheus_client as p; p.Gauge('refused', 'or not', multiprocess_mode='livemax').set(1)"
+    place.words = [sys.executable, "-c", gauge]
+    place.look()
+    assert place.process and place.process.wait(30) == 0 and len([*tmp_path.iterdir()]) == 1
+    place.look()
+    assert place.process is None and [*tmp_path.iterdir()] == []
 
 
 def test_a_process_is_known_by_more_than_its_number() -> None:
