@@ -1,11 +1,14 @@
 """Where on this page are signatures, and how many? `make serve family=signatures`"""
 
+from typing import Any
+
 import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import bodies, dataurls, endpoints, problems
 from serving.bodies import Body
+from serving.champion import Served
 from serving.direct import Direct
 from serving.signatures import answers, pages
 
@@ -20,12 +23,25 @@ app = endpoints.application("signatures", "Where on this page are signatures, an
 )
 async def predict(request: Request) -> Response:
     """The signatures on a page, or on each page of a PDF; or one page as PNG, its signatures framed."""
-    served, limits = app.state.champion.served, app.state.limits
+    served = app.state.champion.served
     file, asked = await _read(request)
     if not asked.draw:
         return await endpoints.answered(request, answers.answered, file, served, asked.page)
-    answer = (await endpoints.given(app.state, answers.answered, file, served, asked.page or 1)).answer
-    return endpoints.signed_picture(request, await pages.drawn(file, limits, asked.page or 1, answer["prediction"]), answer)
+    return await _drawn(request, file, served, asked.page or 1)
+
+
+async def _drawn(request: Request, file: Body, served: Served, number: int) -> Response:
+    """The answer is noted once its page is drawn: where that is refused, or takes too long, nobody is given one."""
+    png = b""
+
+    async def answered(*asked: Any) -> dict[str, Any]:
+        nonlocal png
+        answer = await answers.answered(*asked)
+        png = await pages.drawn(file, app.state.limits, number, answer["prediction"])
+        return answer
+
+    given = await endpoints.given(app.state, answered, file, served, number)
+    return endpoints.signed_picture(request, png, given.answer)
 
 
 @app.post(
