@@ -75,7 +75,7 @@ def everything(names: list[str], whole: bool) -> Found:
 
 
 def _locked(names: list[str]) -> Iterator[Out | Fault]:
-    """What DVC keeps of these families, by dvc.lock; where that is altered, by git's last commit or the ledger."""
+    """What DVC keeps of these families, by dvc.lock; where that is altered, by git's last commit, or without one by the ledger."""
     content, shown = outputs.LOCK.read_bytes() if outputs.LOCK.exists() else b"", git.shown(outputs.LOCK)
     again = f"cp {outputs.LOCK} {outputs.LOCK}.broken && git checkout HEAD -- {outputs.LOCK}"
     try:
@@ -84,13 +84,20 @@ def _locked(names: list[str]) -> Iterator[Out | Fault]:
         yield Fault(outputs.LOCK, "cannot be read: it is not what DVC wrote", again if shown else "dvc repro")
         now = _outs(shown)
     for path, out in now.items():
-        was = next(
-            (was for was in (_outs(shown).get(path) if shown != content else None, _promoted(out)) if was and _astray(out, was)), out
-        )
+        known = _outs(shown).get(path) if shown else _promoted(out)
+        was = known if known and _astray(out, known) else out
         if was != out:
-            yield Fault(outputs.LOCK, f"is altered: of {path} it names {out.md5}, which is not here; it was {was.md5}", again)
+            words = f"is altered: of {path} it names {out.md5}, which is not here; it was {was.md5}"
+            yield Fault(outputs.LOCK, words, again if shown else _committing(was))
         if any(_belongs(path, name) for name in names) and was.md5.endswith(".dir"):  # git keeps the others
             yield was
+
+
+def _committing(was: Out) -> str:
+    """Have DVC name a folder anew, where every file of it is as it was."""
+    if copies.dvc_hash(was.path) == was.md5:
+        return f"dvc commit --force {shlex.quote(str(was.path))}"
+    return f"make verify  # again, once the files of {was.path} are put right"
 
 
 @cache
@@ -163,7 +170,7 @@ def _repairs(names: list[str], outs: list[Out]) -> dict[str, str]:
 def _again(out: Out) -> dict[str, str]:
     """{MD5: what brings it back}. Of one list DVC writes the same again, where every file that it names is as it was."""
     if not remote() and not listing(out.md5) and copies.dvc_hash(out.path) == out.md5:
-        return {out.md5: f"dvc commit --force {shlex.quote(str(out.path))}"}
+        return {out.md5: _committing(out)}
     again = f"dvc fetch {shlex.quote(str(out.path))}" if remote() else nowhere(out.stage)
     return dict.fromkeys(_content(out.md5), again)
 

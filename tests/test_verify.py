@@ -311,15 +311,24 @@ def test_a_release_that_says_nothing_is_a_fault(kept: Path) -> None:
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_another_hash_in_the_lock_hides_nothing(kept: Path, shown: bool) -> None:
-    """Git's last commit says which it was, or the ledger."""
+    """Git's last commit says which it was, or where git has no lock the ledger."""
     name = str(outputs.hash_of(Path("models/digits-adam")))
     content = Path("dvc.lock").read_text()
     Path("dvc.lock").write_text(content.replace(name, f"{'0' * 32}.dir"))
     if not shown:
-        git("commit", "-qam", "altered")
+        git("rm", "-q", "--cached", "dvc.lock")
+        git("commit", "-qm", "not kept")
     assert broken() == ["dvc.lock"]
     flip(Path("models/digits-adam/record.json"))
     assert broken() == ["dvc.lock", "models/digits-adam/record.json"]
+
+
+def test_a_lock_that_came_with_git_is_ahead_of_its_folders(kept: Path) -> None:
+    """A colleague's training that nobody has pulled yet, and that was refused: the last version of the ledger is the one before."""
+    name = str(outputs.hash_of(Path("models/digits-adam")))
+    Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(name, f"{'0' * 32}.dir"))
+    git("commit", "-qam", "a colleague's")
+    assert broken() == []
 
 
 def test_what_cannot_be_read_is_not_called_missing(kept: Path) -> None:
