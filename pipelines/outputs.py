@@ -25,8 +25,12 @@ class BrokenCache(ValueError):
     """A cached file whose MD5 is not its name."""
 
 
+class BrokenLock(ValueError):
+    """A dvc.lock that is not what DVC wrote."""
+
+
 def hash_of(path: Path) -> str | None:
-    """The DVC hash of an output in dvc.lock, such as "1f…c2.dir"; None where the lock does not hold it."""
+    """The DVC hash of an output in dvc.lock, such as "1f…c2.dir"; None where the lock does not hold it. Raises BrokenLock."""
     if not LOCK.exists():
         return None
     now = LOCK.stat()
@@ -40,10 +44,14 @@ def _locked(lock: Path, *_: int) -> dict[str, str]:
 
 
 def locked(lock: bytes) -> dict[str, str]:
-    """{path of an output: its hash} of a dvc.lock's content."""
-    stages = (yaml.load(lock, yaml.CSafeLoader) or {}).get("stages", {})
-    outs: list[dict[str, Any]] = [out for stage in stages.values() for out in stage.get("outs", [])]
-    return {out["path"]: out["md5"] for out in outs}
+    """{path of an output: its hash} of a dvc.lock's content, this one's or another branch's. Raises BrokenLock."""
+    try:
+        stages = (yaml.load(lock, yaml.CSafeLoader) or {}).get("stages", {})
+        outs: list[dict[str, Any]] = [out for stage in stages.values() for out in stage.get("outs", [])]
+        return {out["path"]: out["md5"] for out in outs}
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as fault:
+        words = f"A {LOCK} is not what DVC wrote, as a merge conflict leaves it ({' '.join(str(fault).split())})"
+        raise BrokenLock(f"{words}. `make verify` says how to put it right, on the branch that has it.") from fault
 
 
 def restore(name: str, out: Path) -> None:

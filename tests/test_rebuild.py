@@ -271,10 +271,10 @@ def test_a_remote_that_takes_nothing_is_no_missing_one(fetched: ledger.Line) -> 
         remotes.push([fetched["dvc"]])
 
 
-@pytest.mark.parametrize("name", ["data/digits/images.npy", "models/digits-adam/native/weights"])
+@pytest.mark.parametrize("name", ["data/digits", "models/digits-adam/native"])
 def test_what_is_altered_in_its_place_is_not_whole(clone: Path, name: str) -> None:
     done(clone, "dvc", "pull")
-    altered = next(path for path in sorted(Path(name).parent.iterdir()) if path.is_file() and path.name not in {"card.json"})
+    altered = next(path for path in sorted(Path(name).iterdir()) if path.is_file() and path.name not in {"card.json"})
     altered.unlink()
     model, data = [(back.model, back.data) for back in rebuild.rebuild(["digits"])][-1]
     assert [model == rebuild.WHOLE, data == rebuild.WHOLE] == [name.startswith("data"), name.startswith("models")]
@@ -363,6 +363,14 @@ def test_without_a_remote_the_remedy_is_named(clone: Path, remote: str | None) -
         remotes.push(held.names(ledger.read("digits")), remote)
     found = rebuild.rebuild(["digits"], remote)
     assert [(back.model, back.data) for back in found] == [(rebuild.NOT_HELD, rebuild.NOT_HELD)] * 2
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD\nschema: '2.0'\n", "stages: 1", "stages: {train: {outs: [{path: x}]}}"])
+def test_a_lock_that_dvc_did_not_write_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    outputs.LOCK.write_text(content)
+    with pytest.raises(outputs.BrokenLock, match="make verify"):
+        outputs.hash_of(Path("data/digits"))
 
 
 def test_a_cache_elsewhere_holds_its_own(fetched: ledger.Line, tmp_path: Path) -> None:

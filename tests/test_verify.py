@@ -235,7 +235,7 @@ def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path,
         shutil.copyfile(path, outputs.place(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
     shutil.move(".store/restored", "elsewhere")
     damaged = path.read_bytes()
-    assert all(witnesses.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in verify().faults)
+    assert (faults := verify().faults) and all(witnesses.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in faults)
     repair()
     assert str(path) in broken() and path.read_bytes() == damaged and Path("dvc.lock").read_bytes() == lock
     shutil.move("elsewhere", ".store/restored")
