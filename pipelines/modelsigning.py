@@ -28,6 +28,7 @@ ROOT = Path("registry/signatures")
 SIGNATURE = "model.sig"
 SIGNING, VERIFYING = "MODEL_SIGNING_KEY", "MODEL_VERIFYING_KEY"
 CURVES = "P-256, P-384 or P-521"
+UNKNOWN = "is not a signature of this model that git or a key on this machine knows"
 KEYS = ("model-signing.pem", "model-signing.pub.pem")
 
 
@@ -161,8 +162,8 @@ def _bring(folder: Path, manifest: manifests.Manifest) -> None:
         folders.write(beside, kept.read_text())
         sums.complete(folder, SIGNATURE)
         return
-    words = f"WARNING: {kept} is not a signature of this model that git or a key on this machine knows"
-    if beside.exists() and kept.read_bytes() != _shown(kept) and _sound(beside, folder, manifest):
+    words = f"WARNING: {kept} {UNKNOWN}"
+    if beside.exists() and kept.read_bytes() != git.shown(kept) and _sound(beside, folder, manifest):
         folders.write(kept, beside.read_text())
         words += f"; it is now what lies at {beside}, which is"
     print(f"{words}. See `make verify family={manifest['family']}`.", file=sys.stderr)
@@ -176,20 +177,19 @@ def _sound(signature: Path, folder: Path, manifest: manifests.Manifest) -> bool:
         keys = [key for key in (_key(VERIFYING), stack.enter_context(_public_half(private)) if private else None) if key]
         if keys:
             return any(not _fault(folder, manifest, signature, key) for key in keys)
-    shown = _shown(kept)
+    shown = git.shown(kept)
     return signature.read_bytes() == shown if shown else not (folder / SIGNATURE).exists()
 
 
-def _shown(kept: Path) -> bytes | None:
-    """What git's last commit has of a signature."""
-    return git.says("show", f"HEAD:./{kept.as_posix()}")
-
-
-def copy(manifest: manifests.Manifest, folder: Path) -> None:
-    """Put the signature of a model beside its copy, where it has one."""
+def copy(source: Path, folder: Path) -> None:
+    """Put the signature of a model beside its copy in `folder`, where it has one. Raises BadSignature where that is not sound."""
+    manifest = manifests.read(source)
     kept = path(manifest["family"], manifest["digest"])
-    if kept.exists():
-        folders.write(folder / SIGNATURE, kept.read_text())
+    if not kept.exists():
+        return
+    if _content(kept) != _content(source / SIGNATURE) and not _sound(kept, source, manifest):
+        raise BadSignature(f"{kept} {UNKNOWN}. `make verify family={manifest['family']}` names the repair.")
+    folders.write(folder / SIGNATURE, kept.read_text())
 
 
 def _content(file: Path) -> bytes | None:
@@ -205,8 +205,11 @@ def sign(folder: Path, key: Path) -> Path:
     kept = path(manifest["family"], manifest["digest"])
     kept.parent.mkdir(parents=True, exist_ok=True)
     draft = kept.with_name(f".{kept.name}.draft-{os.getpid()}")
-    signer.set_hashing_config(_hashing(folder, manifest)).sign(folder, draft)
-    draft.rename(kept)
+    try:
+        signer.set_hashing_config(_hashing(folder, manifest)).sign(folder, draft)
+        draft.rename(kept)
+    finally:
+        draft.unlink(missing_ok=True)
     return kept
 
 

@@ -53,7 +53,7 @@ def release(family: str) -> dict[str, Any]:
         folders.write_json(out / cards.CARD, cards.read(data := registry.data(line)))
         modelcards.keep(out, line, data)
         probes.bring(source, out)
-        modelsigning.copy(manifest, out)
+        modelsigning.copy(source, out)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
         facts["files"] = {path.relative_to(out).as_posix(): folders.sha256(path) for path in sums.files(out)}
         folders.write_json(out / RELEASE, {**facts, stores.SUM: folders.hash_of(facts)})

@@ -224,6 +224,9 @@ def test_a_damaged_signature_is_not_laid_over_a_good_one(
         for words in ("init -q", "add registry", "-c user.name=test -c user.email=test@localhost commit -qm all"):
             subprocess.run(["git", *words.split()], check=True)
     kept().write_bytes(good[:200] + bytes([good[200] ^ 1]) + good[201:])
+    with pytest.raises(modelsigning.BadSignature, match="make verify family=digits"):
+        releases.release("digits")
+    assert Path("released/digits", modelsigning.SIGNATURE).read_bytes() == good
     modelsigning.lay(stored())
     assert (stored() / modelsigning.SIGNATURE).read_bytes() == kept().read_bytes() == good
     assert "is not a signature of this model" in capsys.readouterr().err
