@@ -10,8 +10,10 @@ import json
 import re
 import signal
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
 from dataclasses import asdict
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -209,10 +211,19 @@ def _from_folder(of: str, files: bool) -> Link | None:
     """A model folder, by its manifest, or a data folder, by its card."""
     folder = Path(of)
     if (folder / manifests.MANIFEST).is_file():
-        return _training(_of_model(folder), files)
+        return _training(_told(folder, _of_model), files)
     if (folder / cards.CARD).is_file():
-        return _data_and_its_models(_of_data(folder), files)
+        return _data_and_its_models(_told(folder, _of_data), files)
     return None
+
+
+def _told(folder: Path, read: Callable[[Path], Line]) -> Line:
+    """What a folder says of itself. Raises UnknownPlace where a file of it is not what was written."""
+    try:
+        return read(folder)
+    except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as fault:
+        words = f"{folder} does not say what it is of: {type(fault).__name__}: {fault}"
+        raise UnknownPlace(f"{words}. `make verify` names the file, and how to put it right.") from fault
 
 
 def _of_model(folder: Path) -> Line:
@@ -228,9 +239,16 @@ def _of_model(folder: Path) -> Line:
         **{name: record[name] for name in ("commit", "dirty", "started")},
         "run": record["key"],
         "dvc": outputs.hash_of(folder),
-        "data_dvc": outputs.hash_of(data) if trail.card_hash(data) == manifest["data"] else None,
+        "data_dvc": _data_dvc(data, manifest["data"]),
     }
     return {**(_promoted(line) or line), "folder": folder.as_posix()}
+
+
+def _data_dvc(folder: Path, data: str) -> str | None:
+    """The DVC hash of the data folder, where it holds this data; of a damaged card the link `data` tells."""
+    with suppress(JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return outputs.hash_of(folder) if trail.card_hash(folder) == data else None
+    return None
 
 
 def _nowhere(folder: Path) -> Line:

@@ -299,6 +299,13 @@ def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
     assert [found[name] for name, _ in told] == [status] * len(told)
 
 
+def test_a_damaged_card_is_a_broken_link_and_no_start(champion: dict[str, Any]) -> None:
+    Path("data/digits/card.json").write_text("damaged")
+    assert statuses("models/digits-sgd")["data"] == trail.BROKEN
+    with pytest.raises(lineage.UnknownPlace, match="make verify"):
+        lineage.walk("data/digits")
+
+
 def test_an_answer_that_was_not_recorded_is_not_here(champion: dict[str, Any]) -> None:
     found = {link.name: link for link in links(written({"prediction_id": "e" * 32, "model": champion}))}
     assert found["prediction"].status == trail.NOT_HERE
