@@ -347,7 +347,8 @@ def _insert(connection: "Connection", table: str, rows: Sequence[Row]) -> None:
 
 
 def _insert_inputs(connection: "Connection", inputs: Mapping[str, bytes]) -> None:
-    _insert_values(connection, "inputs", ["sha256", "content"], list(inputs.items()))
+    """In one order, whoever writes: of PostgreSQL's writers two would else wait for one another."""
+    _insert_values(connection, "inputs", ["sha256", "content"], sorted(inputs.items()))
 
 
 def _insert_values(connection: "Connection", table: str, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:

@@ -233,6 +233,20 @@ def test_an_input_that_is_being_named_is_not_forgotten(postgres: str) -> None:
     assert store.input(row(1)["input"]) == SENT
 
 
+def test_writers_of_the_same_inputs_do_not_wait_for_one_another(postgres: str) -> None:
+    """Each has one of two when a third lets them go on: in orders of their own both would want the other's."""
+    inputs = [{letter * 64: SENT for letter in letters} for letters in ("amz", "zma")]
+    stores = [Store(postgres) for _ in range(3)]
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+    with ThreadPoolExecutor(2) as pool:
+        with databases.writing(stores[2]._written) as connection:
+            predictions._insert_inputs(connection, {"m" * 64: SENT})
+            added = [pool.submit(store.add, [], some) for store, some in zip(stores, inputs, strict=False)]
+            with databases.reading(databases.engine(postgres)) as look:
+                assert until(lambda: look.execute(waits).scalar_one() == 2)
+        assert [one.result(60) for one in added] == [None, None]
+
+
 def test_neither_what_is_old_nor_how_a_challenger_compares_is_looked_for_in_every_row(tmp_path: Path) -> None:
     store, asked = Store(f"sqlite:///{tmp_path}/predictions.db", clock=lambda: NOW), list[tuple[str, Any]]()
     old, pair = predictions.moment(NOW - 31 * DAY), ("digits", "b" * 64, "e" * 64)
