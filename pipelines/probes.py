@@ -47,10 +47,13 @@ def make(folder: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """The old one or the new one, never a part."""
+    """The old one or the new one, never a part: on the disk before it has its name."""
     draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
     try:
-        draft.write_bytes(content)
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
