@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from pipelines import folders, git, ledger, manifests, modelsigning, stores
+from pipelines import databases, folders, git, ledger, manifests, modelsigning, stores
 from pipelines import predictions as recorded
 from pipelines.witnesses import RELEASE, Fault, reconciling, summed
 
@@ -143,7 +143,12 @@ def predictions() -> Iterator[Fault]:
     """Rows of the prediction store that are not what was recorded. There is no other copy of them: the repair forgets them."""
     store = recorded.Store()
     place = Path(store.place.removeprefix("sqlite:///"))
-    found = list(store.faults())
+    found: list[tuple[str, str]] = []
+    try:
+        for each in store.faults():  # those that come before it breaks off count
+            found.append(each)
+    except databases.NoDatabase as fault:
+        yield Fault(place, str(fault), _away(place) if fault.reason == "broken" else "make verify  # again, once that is put right")
     named = {name: words for name, words in found if name}
     if named:
         some = shlex.join(named) if len(named) < SOME else "all"
@@ -151,7 +156,15 @@ def predictions() -> Iterator[Fault]:
             place, f"{next(iter(named.values()))} (rows of {len(named):,} ids in all)", f"python -m pipelines.verify --forget {some}"
         )
     for words in (words for name, words in found if not name):
-        yield Fault(place, words, f"mv {place} {place}.broken" if place.is_file() else "restore the database from a backup")
+        yield Fault(place, words, _away(place))
+
+
+def _away(place: Path) -> str:
+    """Take a broken file away, with what SQLite keeps beside it."""
+    if not place.is_file():
+        return "restore the database from a backup"
+    files = " ".join(shlex.quote(f"{place}{rest}") for rest in ("", "-wal", "-shm"))
+    return f'for file in {files}; do [ ! -e "$file" ] || mv --backup=numbered "$file" "$file.broken"; done'
 
 
 def signatures(family: str) -> Iterator[Fault]:

@@ -210,16 +210,13 @@ class Store:
         return {"samples": int(samples), **dict(zip(("agreement", "champion_ms", "challenger_ms", "confidence"), told, strict=True))}
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """(id, words) of every row that is not what was written; the id is "" where the database as a whole is broken."""
-        try:
-            yield from self._broken()
-            for table in KINDS:
-                yield from ((row["id"], f"{table}: {ALTERED}") for row in self._rows(table) if altered(row, table))
-            for sha256, content in self._inputs():
-                if hashlib.sha256(content).hexdigest() != sha256:
-                    yield sha256, f"inputs: what was sent has another hash than {sha256[:12]}"
-        except databases.NoDatabase as fault:
-            yield "", str(fault)
+        """(id, words) of every row that is not what was written; the id is "" where SQLite finds its file broken."""
+        yield from self._broken()
+        for table in KINDS:
+            yield from ((row["id"], f"{table}: {ALTERED}") for row in self._rows(table) if altered(row, table))
+        for sha256, content in self._inputs():
+            if hashlib.sha256(content).hexdigest() != sha256:
+                yield sha256, f"inputs: what was sent has another hash than {sha256[:12]}"
 
     def _broken(self) -> Iterator[tuple[str, str]]:
         """What SQLite itself finds wrong with its file."""
@@ -301,8 +298,8 @@ def _file(address: "URL") -> tuple[int, int] | None:
 
 def _prepared(connection: Any) -> None:
     """A connection to SQLite: a commit survives the end of the process, and need not wait for the disk. Text that is none is read."""
+    connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")  # first: the others may wait too
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     connection.text_factory = lambda content: content.decode(errors="replace")
 
 

@@ -169,12 +169,19 @@ def test_no_byte_of_the_file_can_be_flipped_without_a_fault_where_that_changes_w
     for place in [first, last, content.index(SENT), *map(int, random.integers(0, len(content), 40))]:
         path.write_bytes(content[:place] + bytes([content[place] ^ 1 << int(random.integers(8))]) + content[place + 1 :])
         changed = Store(url)
-        found = list(changed.faults())
+        found = _told(changed)
         assert found or [*changed.rows(), changed.input(row(1)["input"])] == before, place
         assert found or place not in {first, last, content.index(SENT)}
         changed.close()
     path.write_bytes(content)
     assert list(Store(url).faults()) == []
+
+
+def _told(store: Store) -> list[object]:
+    try:
+        return list(store.faults())
+    except databases.NoDatabase as fault:
+        return [fault]
 
 
 def test_what_is_old_is_forgotten_with_what_was_sent_for_it(store: Store) -> None:

@@ -469,6 +469,27 @@ def test_a_prediction_that_was_changed_is_named_and_forgotten(kept: Path, capsys
     assert verify().faults == [] and predictions.Store().find(str(ROW["id"])) is None
 
 
+def test_only_a_broken_database_is_taken_away(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that another process writes is not; a file with a blank in its name is taken with what lies beside it."""
+    monkeypatch.setattr(predictions, "PATIENCE_MS", 1)
+    place = Path("my store/kept.db")
+    place.parent.mkdir()
+    shutil.copyfile(".store/predictions.db", place)
+    monkeypatch.setenv("PREDICTIONS_URL", f"sqlite:///{place}")
+    other = sqlite3.connect(place, isolation_level=None)
+    other.execute("PRAGMA journal_mode = DELETE")
+    other.execute("BEGIN EXCLUSIVE")
+    assert [fault.repair.partition("  #")[0] for fault in verify().faults] == ["make verify"]
+    other.close()
+    assert verify().faults == []
+    place.write_bytes(b"broken" * 1000)
+    (fault,) = verify().faults
+    Path(f"{place}-wal").write_bytes(b"of it")
+    subprocess.run(["bash", "-c", fault.repair], check=True)
+    assert {path.name for path in place.parent.iterdir()} == {"kept.db.broken", "kept.db-wal.broken"}
+    assert verify().faults == []
+
+
 def test_the_command_ends_with_the_first_broken_file(
     kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
