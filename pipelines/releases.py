@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines import (
     cards,
+    copies,
     errors,
     families,
     folders,
@@ -14,12 +15,15 @@ from pipelines import (
     manifests,
     modelcards,
     modelsigning,
+    outputs,
     probes,
+    records,
     registry,
     stores,
     sums,
     witnesses,
 )
+from pipelines.ledger import Line
 
 ROOT = stores.RELEASED
 LIMIT_MB = 50
@@ -34,10 +38,14 @@ class NothingToRelease(LookupError):
     """There is no champion."""
 
 
+class Damaged(ValueError):
+    """A file that a release would vouch for, and that is not as it was written."""
+
+
 def release(family: str) -> dict[str, Any]:
     """Copy what the champion serves, its card, example and signature to released/<family>/; release.json, written last, names every file.
 
-    Raises TooLarge or NothingToRelease.
+    Raises TooLarge, NothingToRelease, Damaged or BadSignature.
     """
     line = ledger.champion(ledger.read(families.known(family)))
     if line is None:
@@ -46,11 +54,15 @@ def release(family: str) -> dict[str, Any]:
     manifest = manifests.verified(source)
     if manifests.served_bytes(manifest) > LIMIT_MB * 1e6:
         raise TooLarge(f"{family} serves {manifests.served_bytes(manifest) / 1e6:.1f} MB; a release holds at most {LIMIT_MB} MB.")
+    data = registry.data(line)
+    if wrong := [*_wrong_in_model(source, line), *_wrong_in_data(data, line)]:
+        words = f"Missing, or not as it was written: {', '.join(map(str, wrong))}. Nothing was released."
+        raise Damaged(f"{words} `make verify family={family}` names the repair.")
     with folders.replacing(ROOT / family) as out:
         for name in [*manifests.served(manifest), manifests.MANIFEST]:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, out / name)
-        folders.write_json(out / cards.CARD, cards.read(data := registry.data(line)))
+        folders.write_json(out / cards.CARD, cards.read(data))
         modelcards.keep(out, line, data)
         probes.bring(source, out)
         modelsigning.copy(source, out)
@@ -58,6 +70,18 @@ def release(family: str) -> dict[str, Any]:
         facts["files"] = {path.relative_to(out).as_posix(): folders.sha256(path) for path in sums.files(out)}
         folders.write_json(out / RELEASE, {**facts, stores.SUM: folders.hash_of(facts)})
     return facts
+
+
+def _wrong_in_model(source: Path, line: Line) -> list[Path]:
+    """By its sums in the store, by DVC's hash the whole folder; an earlier release has its own list, which `make verify` reads."""
+    dvc = line["dvc"] if (source / records.RECORD).is_file() else None
+    return [source / name for name in copies.wrong(copies.of_folder(source), sums.read(source), dvc)]
+
+
+def _wrong_in_data(data: Path, line: Line) -> list[Path]:
+    """Of the data itself nothing is released: its card is, in two forms."""
+    packed, dvc = copies.of_folder(data), outputs.hash_of(data) or line["data_dvc"]
+    return [data / name for name in (cards.CARD, cards.CROISSANT) if dvc and not copies.listed(packed, name, dvc)]
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, families, folders, ledger, lineage, manifests, promotion, registry, releases, stores, trail
+from pipelines import configs, copies, families, folders, ledger, lineage, manifests, promotion, registry, releases, stores, trail
 from tests.conftest import embedded_data, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -64,6 +64,22 @@ def test_a_damaged_release_is_not_served(released: Path, capsys: pytest.CaptureF
     assert "model.onnx is missing or altered" in capsys.readouterr().err
     with pytest.raises(stores.NoChampion):
         stores.pointed("digits")
+
+
+def test_what_is_damaged_is_not_released(released: Path) -> None:
+    data = Path("data/digits")
+    out = {"path": data.as_posix(), "md5": copies.dvc_hash(data)}
+    Path("dvc.lock").write_text(json.dumps({"stages": {"ingest@digits": {"outs": [out]}}}))
+    stored = stores.location(stores.pointed("digits")["tag"])
+    before = folders.sha256(released / "release.json")
+    for path in (stored / "example.npz", stored / "model.json", data / "card.json", data / "croissant.json"):
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b'"seed": 1', b'"seed": 2') if path.name == "model.json" else content + b" ")
+        with pytest.raises(releases.Damaged, match=f"not as it was written: .*{path.name}.*make verify family=digits"):
+            releases.release("digits")
+        path.write_bytes(content)
+    assert folders.sha256(released / "release.json") == before
+    releases.release("digits")
 
 
 def test_too_large_a_model_is_refused(released: Path, monkeypatch: pytest.MonkeyPatch) -> None:
