@@ -13,7 +13,6 @@ import time
 from contextlib import suppress
 
 from pipelines import folders, stores
-from serving import telemetry
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 0.5  # seconds between two looks at the workers
@@ -85,6 +84,8 @@ class _Place:
             self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL)
 
     def _bury(self, status: int) -> None:
+        from serving import telemetry  # Prometheus reads its environment when it is imported; `python -m serving` imports this first
+
         self.process, self._died = None, time.monotonic()
         telemetry.forget_the_dead()
         self._pause = PAUSE if self._died - self._begun > WELL or not self._pause else min(2 * self._pause, LONGEST)
