@@ -14,6 +14,7 @@ from pipelines.gate import Condition
 from pipelines.ledger import Line
 
 Report = dict[str, Any]
+CHAMPION = "champion"  # the condition that it is here
 
 
 class NothingToPromote(LookupError):
@@ -29,11 +30,16 @@ def promote(cfg: Config) -> dict[str, Any]:
         registry.candidate_runs(tracking.client(), cfg.family)
         decision["words"] += " This is an experiment: it decides but never promotes."
     else:
-        if not _stands(decision["digest"], lines):
+        if not (_stands(decision["digest"], lines) or unbeaten(decision)):
             decision["version"] = commit(cfg, board[0], decision, lines)["version"]
         registry.reconcile(cfg.family)
     show(board, headline(cfg), decision)
     return decision
+
+
+def unbeaten(decision: dict[str, Any]) -> bool:
+    """Was the champion not on this machine to be beaten? That is no decision on the model: it is written nowhere, and made again."""
+    return any(condition["name"] == CHAMPION for condition in decision["conditions"])
 
 
 def experiment() -> bool:
@@ -116,7 +122,7 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
     try:
         champion = registry.served(standing)
     except registry.ABSENT as absence:
-        return [Condition("champion", False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
+        return [Condition(CHAMPION, False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
     examples, predict, scoring = (families.part(cfg.family, name) for name in ("examples", "predict", "score"))
     valid, model = examples.load(cfg.data_folder, "valid"), Path("models", challenger["candidate"])
     fits = gate.schema(manifests.read(model), {**manifests.read(champion), "version": standing["version"]})

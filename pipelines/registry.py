@@ -37,7 +37,7 @@ from pipelines import (
 from pipelines.ledger import Line
 
 ALIAS, MOVED = "champion", "atelier.champion"
-ABSENT = (outputs.NotHere, outputs.BrokenCache, manifests.BrokenModel)  # why a version's files cannot be had here
+ABSENT = (outputs.NotHere, outputs.BrokenCache, outputs.BrokenLock, manifests.BrokenModel)  # why a version's files cannot be had here
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, UndefinedError)  # what a damaged file raises when it is read
 
 
@@ -153,7 +153,7 @@ def served(line: Line) -> Path:
         return stores.location(tag)
     try:
         return whole(line)
-    except (outputs.NotHere, outputs.BrokenCache):
+    except (outputs.NotHere, outputs.BrokenCache, outputs.BrokenLock):
         if not _names(released, line):
             raise
         stores.verified(released)
@@ -265,7 +265,7 @@ def _trained_here(line: Line) -> bool:
     """Is the whole model folder on this machine, and not only what it serves?"""
     try:
         return whole(line).exists()
-    except (outputs.NotHere, outputs.BrokenCache):
+    except ABSENT:
         return False
 
 

@@ -217,6 +217,8 @@ def _apart(found: Finding) -> Table | str:
 
 
 def _farthest(found: Finding) -> str:
+    if not found.apart:
+        return "The two have no metric in common."
     split, metric, before, after = max(found.apart, key=lambda row: abs(row[3] - row[2]))
     return f"The farthest apart is {metric} on {split}: {after - before:+.5f}." if before != after else "No metric differs."
 

@@ -158,6 +158,17 @@ def test_a_refusal_is_not_decided_again_and_a_line_that_came_with_git_is_followe
     assert stores.pointed("digits")["model"]["version"] == 1
 
 
+def test_without_the_champion_to_beat_nothing_is_decided_for_good(place: Path) -> None:
+    """Once it is back, as `make rebuild` brings it, the same candidate is held against it."""
+    shutil.rmtree(".store/models")
+    Path("models/digits-sgd").rename("elsewhere")
+    decision = forked(place, decided, WORDS)
+    assert (decision["open"], decision["version"], events()) == (False, 2, TWO)
+    assert "the champion to beat, is not here" in decision["words"] and not stage.unchanged("digits", "smoke")
+    Path("elsewhere").rename("models/digits-sgd")
+    assert forked(place, decided, WORDS)["version"] == 3
+
+
 def test_where_nothing_stands_a_refusal_is_a_line_too(place: Path) -> None:
     """No champion, no pointer, nothing registered; and `dvc repro` has nothing to decide."""
     for name in ("registry", "mlruns", ".store"):

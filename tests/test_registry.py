@@ -168,10 +168,12 @@ UNRELATED: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("data/digits/card.json", lambda content: content[:9]),
     ("data/digits/card.json", lambda content: content.replace(b'"sources"', b'"sovrces"')),
     ("data/digits/croissant.json", lambda content: b"\xff" + content),
+    ("dvc.lock", lambda content: b"<<<<<<< HEAD\n" + content),
 ]
 
 
 def test_whatever_else_is_damaged_services_follow_a_rollback(two_versions: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("dvc.lock").write_text("stages: {}\n")
     for turn, (name, damaged) in enumerate(UNRELATED):
         whole, to = Path(name).read_bytes(), 1 + turn % 2
         Path(name).write_bytes(damaged(whole))

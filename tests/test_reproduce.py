@@ -118,6 +118,7 @@ def test_other_digests_tell_how_far_the_metrics_are_apart(found: Found, capsys: 
     printed = told(other, capsys)
     assert printed.count("-0.25000") == 3
     assert "not the same: model.onnx" in printed
+    assert "no metric in common" in told(dataclasses.replace(other, figures={"valid": {}, "test": {}}), capsys)
     assert "The farthest apart is accuracy on valid: -0.25000." in printed
     assert "gpu ['NVIDIA H100'], then []" in printed
     assert "keras 9.9, then" in printed

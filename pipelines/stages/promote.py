@@ -71,10 +71,10 @@ def main() -> None:
 
 
 def written(cfg: Any, decision: dict[str, Any]) -> None:
-    """reports/<family>/promotion.json; an experiment's names no inputs, so that it is never taken for a decision."""
-    from pipelines import folders
+    """reports/<family>/promotion.json; an experiment's, or one without the champion, names no inputs: it is never taken for a decision."""
+    from pipelines import folders, promotion
 
-    rests_on = {} if EXPERIMENT in os.environ else {"inputs": inputs(cfg.family, cfg.run)}
+    rests_on = {} if EXPERIMENT in os.environ or promotion.unbeaten(decision) else {"inputs": inputs(cfg.family, cfg.run)}
     folders.write_json(Path("reports", cfg.family, "promotion.json"), {**decision, **rests_on})
 
 
