@@ -1,4 +1,4 @@
-"""What the branches and tags of this clone need of DVC's cache: ledgers and dvc.lock of each, read out of git, none checked out."""
+"""What this clone's branches, tags and experiments need of DVC's cache: ledgers and dvc.lock of each, read out of git, none checked out."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from pipelines import git, ledger, outputs
 
 NAMED = re.compile(rb'"(?:data_)?dvc": ?"([0-9a-f]{32}\.dir)"')  # in a line of a ledger
-REFS = ("refs/heads", "refs/remotes", "refs/tags")
+REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")  # the last are experiments: `dvc exp remove` lets go of one
 
 
 class Unfetched(ConnectionError):
@@ -29,7 +29,7 @@ def fetch() -> float:
 
 
 def needed() -> list[str]:
-    """The DVC hashes that the lines of every state of every ledger name: of folders with models and data."""
+    """The DVC hashes that the lines of each ref's ledgers name, which are append-only: of folders with models and data."""
     return list({name.decode() for content in _contents(ledger.ROOT, ".jsonl") for name in NAMED.findall(content)})
 
 

@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from pipelines import hashing, ledger, outputs
 from pipelines.hashing import Wanted
@@ -28,6 +29,17 @@ def keep(lines: list[Line]) -> None:
         except OSError as fault:
             words = "`dvc gc` may take it: use `make gc`, or keep it on a DVC remote with `make push`."
             print(f"WARNING: {name} cannot be held beside DVC's cache ({fault}). {words}", file=sys.stderr)
+
+
+def forget(used: set[str]) -> None:
+    """Hold no more what a collection has not kept, such as a challenger that stands no more: its second name would keep its room.
+
+    Beside a cache that is not in this project, which others may share, all stays: they hold theirs there.
+    """
+    if outputs.cache().absolute().is_relative_to(Path.cwd()):
+        for path in outputs.held_place("").glob("*"):
+            if path.name not in used:
+                path.unlink()
 
 
 def files(name: str) -> Iterator[str]:

@@ -148,6 +148,7 @@ def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
         used = _used(repo, names, places.get(str(remote)))
         with repo.lock:
             removed = {"cache": _removed(places["cache"], used)}
+            held.forget(used)
             if remote:
                 removed[remote] = _removed(places[remote], used | _young(places[remote], used, min(newest, time.time() - GRACE)))
     return removed

@@ -293,17 +293,33 @@ def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.L
     assert on_remote(str(ledger.read("digits")[1]["dvc"])).is_file()
 
 
+def held_by_an_experiment() -> Path:
+    """A file of the cache that dvc.lock of an experiment names, and nothing else."""
+    path, lock = outputs.place("a3" * 16), outputs.LOCK.read_text()
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("tried")
+    outputs.LOCK.write_text(lock.replace(str(outputs.hash_of(Path("models/digits-adam"))), "a3" * 16))
+    done(Path(), "git", *COMMIT, "-qm", "tried", "dvc.lock")
+    done(Path(), "git", "update-ref", "refs/exps/00/tried", "HEAD")
+    done(Path(), "git", "reset", "-q", "--soft", "HEAD~")
+    done(Path(), "git", "checkout", "-q", "HEAD", "--", "dvc.lock")
+    return path
+
+
 def test_collecting_takes_what_nothing_names_and_leaves_every_version(fetched: ledger.Line) -> None:
+    tried = held_by_an_experiment()
     for path in (outputs.place("0" * 32), on_remote("0" * 32)):
         path.parent.mkdir(exist_ok=True)
         path.write_text("of an experiment")
         os.utime(path, (0, 0))
+    past = outputs.held_place("0" * 32)
+    past.hardlink_to(outputs.place("0" * 32))
     young = on_remote("1" * 32)
     young.parent.mkdir(exist_ok=True)
     young.write_text("of somebody who has not told git yet")
     assert remotes.collect(held.names(ledger.read("digits")), "store") == {"cache": 1, "store": 1}
-    assert on_remote(onnx(fetched)).is_file()
-    assert young.is_file()
+    assert on_remote(onnx(fetched)).is_file() and outputs.held_place(onnx(fetched)).is_file()
+    assert young.is_file() and tried.is_file() and not past.exists()
     assert set(remotes.push(held.names(ledger.read("digits"))).values()) == {remotes.THERE}
 
 
@@ -377,4 +393,5 @@ def test_a_cache_elsewhere_holds_its_own(fetched: ledger.Line, tmp_path: Path) -
     Path(".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/shared\n")
     remotes.fetch([str(fetched["dvc"])])
     held.keep([fetched])
+    held.forget(set())
     assert outputs.place(onnx(fetched)).samefile(tmp_path / "shared/held" / onnx(fetched))
