@@ -247,9 +247,10 @@ def test_what_failed_is_begun_again_after_a_pause_that_grows() -> None:
 
 
 class Followed(NamedTuple):
-    """A champion, as far as a shadow that has not begun looks at it."""
+    """A champion, as far as a shadow looks at it."""
 
     family: str
+    served: Any = None
 
 
 def test_who_asks_how_it_stands_asks_no_database(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,6 +269,9 @@ def test_who_asks_how_it_stands_asks_no_database(monkeypatch: pytest.MonkeyPatch
 
 PICTURE = Asked(Body(False, b"picture"), (), {"prediction_id": "0" * 32})
 HANGS = "import time; time.sleep(600)"
+STANDS = SimpleNamespace(
+    predictor=SimpleNamespace(manifest={"input": {}, "output": {}}), pointer={"model": {"version": 1, "digest": "a" * 64}}
+)
 
 
 @pytest.mark.parametrize("process", [HANGS, f"print('{{\"late\": true}}', flush=True); {HANGS}"])
@@ -278,14 +282,28 @@ def test_silence_is_no_verdict(process: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(challenger, "STUCK", 0.1 if process == HANGS else 60)
     late, pair = shadow.DROPPED.labels("digits", "late"), ("a" * 64, {"model": {"digest": "b" * 64}})
     before, beside = late._value.get(), shadow.Shadow(Followed("digits"))
-    standing = SimpleNamespace(predictor=SimpleNamespace(manifest={"input": {}, "output": {}}), pointer={"model": {"version": 1}})
-    beside._pair, beside._share, beside._challenger = pair, 1.0, challenger.Challenger("digits", pair[1], standing)
+    beside._pair, beside._share, beside._challenger = pair, 1.0, challenger.Challenger("digits", pair[1], STANDS)
     beside._waiting.put(shadow.Sample(PICTURE, pair[0], 0.001))
     beside._compare()
     assert late._value.get() == before + 1
     assert beside._comparisons._rows == []
     assert ("does not answer in time" in beside._refused) == (process == HANGS)
     beside._end()
+
+
+def test_one_that_loads_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(challenger, "START", HANGS)
+    model, beside = {"version": None, "digest": "b" * 64}, shadow.Shadow(Followed("digits", STANDS))
+    stores.point("digits", {"tag": "digits:c-bbbbbbbbbbbb", "model": model, "challenge": {"share": 1.0}}, stores.CHALLENGERS)
+    beside._follow()
+    loading, told = beside._challenger, beside.standing()
+    assert loading and told and (told["asked"], told["refused"]) == (False, "")
+    stores.pointer_path("digits", stores.CHALLENGERS).unlink()
+    beside._looked = -math.inf
+    beside._follow()
+    assert beside.standing() is None is beside._challenger
+    assert loading._process.returncode == -signal.SIGKILL
 
 
 class Answers:
