@@ -36,7 +36,7 @@ def of_folder(folder: Path) -> Copy:
 
 def of_cache(name: str) -> Copy:
     """The folder that DVC's cache holds under a hash such as "1f…c2.dir". Raises outputs.NotHere or outputs.BrokenCache."""
-    names = {entry["relpath"]: entry["md5"] for entry in outputs.listing(name)}
+    names = outputs.named(name)
     missing = [file for file, md5 in names.items() if not outputs.place(md5).is_file() and not outputs.put_back(md5)]
     if missing:
         some = ", ".join(missing[:3])
@@ -65,7 +65,7 @@ def wrong(copy: Copy, sha256: Mapping[str, str], dvc: str | None) -> list[str]:
 def listed(copy: Copy, name: str, dvc: str) -> bool:
     """Is this file of a folder the one that DVC's listing `dvc` names? Without that listing, as in wrong(), all files are hashed for it."""
     try:
-        md5 = {entry["relpath"]: entry["md5"] for entry in outputs.listing(dvc)}
+        md5 = outputs.named(dvc)
     except outputs.NotHere:
         return not wrong(copy, {}, dvc)
     return name in copy.files and outputs.sound(copy.files[name], md5.get(name, ""))
@@ -73,7 +73,7 @@ def listed(copy: Copy, name: str, dvc: str) -> bool:
 
 def _unlisted(copy: Copy, known: set[str], dvc: str) -> list[str]:
     try:
-        listed = {entry["relpath"]: entry["md5"] for entry in outputs.listing(dvc)}
+        listed = outputs.named(dvc)
     except outputs.NotHere:
         return [] if _dvc_hash(_hashes(copy, "md5", copy.files)) == dvc else [f"what DVC's hash {dvc} names"]
     names = {*listed, *copy.files} - known

@@ -48,6 +48,10 @@ class Overtaken(RuntimeError):
     """Another decision was committed first."""
 
 
+class NotWritten(OSError):
+    """A line that the disk did not take."""
+
+
 class UnknownVersion(LookupError):
     """A version that the ledger does not hold."""
 
@@ -100,7 +104,7 @@ def append(family: str, event: str, key: str, facts: dict[str, Any], after: str 
     """Commit a decision that was made looking at head `after`; the same event and key again return the line they already have.
 
     `facts` are the line's own; `version` is given here, a new one to a promotion, but for a rollback, which names its own.
-    One writer at a time. Raises Overtaken when the champion has changed since; what changed nothing is in nobody's way.
+    One writer at a time. Raises Overtaken when the champion has changed since; what changed nothing is in nobody's way. Raises NotWritten.
     """
     ROOT.mkdir(exist_ok=True)
     with folders.locked(ROOT / ".lock"):
@@ -141,14 +145,18 @@ def _time(lines: list[Line]) -> dict[str, str]:
 
 def _written(file: Path, line: Line) -> Line:
     """Cut off what a killed writer left behind the last whole line, then write the line and sync it."""
-    with file.open("ab+") as handle:
-        handle.seek(0)
-        content = handle.read()
-        whole = _whole(content)
-        handle.truncate(min(len(content), len(whole)))
-        handle.write(whole[len(content) :] + (folders.canonical(line) + "\n").encode())
-        handle.flush()
-        os.fsync(handle.fileno())
+    try:
+        with file.open("ab+") as handle:
+            handle.seek(0)
+            content = handle.read()
+            whole = _whole(content)
+            handle.truncate(min(len(content), len(whole)))
+            handle.write(whole[len(content) :] + (folders.canonical(line) + "\n").encode())
+            handle.flush()
+            os.fsync(handle.fileno())
+    except OSError as fault:
+        words = f"{file} does not take line {line['seq']}: {fault.strerror}. What it held it still holds"
+        raise NotWritten(f"{words}. Free some space, or let this user write it, and decide again: that makes one line.") from fault
     return line
 
 

@@ -70,6 +70,11 @@ def listing(name: str) -> list[dict[str, str]]:
     return entries
 
 
+def named(name: str) -> dict[str, str]:
+    """{file: MD5} of a folder, by the same list. Raises NotHere or BrokenCache."""
+    return {entry["relpath"]: entry["md5"] for entry in listing(name)}
+
+
 def cached(name: str) -> Path:
     """The file that the cache holds under this MD5, checked; what a garbage collection took of it is put back. Raises as restore()."""
     path = place(name)

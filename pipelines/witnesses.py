@@ -402,8 +402,8 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
         yield Item(path, hashing.GIT, committed.get(path), "git's last commit", _removed(path, again))
 
 
-def in_git(*places: Path) -> dict[Path, str]:
-    """{file: git's name of its content} in the last commit, below these places; empty where there is no git."""
-    listed = git.says("ls-tree", "-r", "-z", "HEAD", "--", *map(str, places)) or b""
+def in_git(place: Path) -> dict[Path, str]:
+    """{file: git's name of its content} in the last commit, below this place; empty where there is no git."""
+    listed = git.says("ls-tree", "-r", "-z", "HEAD", "--", str(place)) or b""
     rows = (row.partition("\t") for row in listed.decode().split("\0") if row)
     return {Path(name): facts.split()[2] for facts, _, name in rows}

@@ -1,6 +1,7 @@
 """Append-only, chained, one line a decision: whatever kills the writer or alters the file."""
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -127,6 +128,20 @@ def test_a_torn_last_line_was_never_committed() -> None:
         assert len(ledger.read("digits")) == 1
     again = append("promote", "b", FACTS)
     assert (again["version"], len(ledger.read("digits"))) == (2, 2)
+
+
+def test_a_full_disk_is_told_and_undoes_nothing() -> None:
+    """The line is as torn as a killed writer leaves it."""
+    first = append("promote", "a", FACTS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ledger.path("digits").stat().st_size + 10, hard))
+    try:
+        with pytest.raises(ledger.NotWritten, match=r"line 2: File too large.*Free some space"):
+            append("promote", "b", FACTS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ledger.read("digits") == [first]
+    assert append("promote", "b", FACTS)["seq"] == 2
 
 
 def test_two_promotions_at_once_make_two_lines_or_one() -> None:
