@@ -15,6 +15,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
@@ -45,7 +46,9 @@ class Browser(NamedTuple):
     requests: Callable[[], list[str]]  # addresses that the page has asked for
 
     def until(self, condition: Callable[[WebDriver], Any]) -> Any:
-        return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(condition)
+        """What the condition gives once it holds; where the page replaced an element while it was looked at, it is looked at again."""
+        wait = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05, ignored_exceptions=[StaleElementReferenceException])
+        return wait.until(condition)
 
 
 BROWSERS = {
