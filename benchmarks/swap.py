@@ -20,7 +20,7 @@ from pipelines import families, manifests, probes, stores
 
 ROOT = Path(__file__).parents[1]
 ROUNDS, WORKERS = 3, 2
-PACES = {"signatures": (4, 40)}  # a page takes a second and more: 32 at once are not answered within a round of 4 seconds
+PACES = {"signatures": (4, 40)}  # (connections, seconds): of 25 pages a second, a round of 4 would leave no p99
 LONGEST = 30.0  # seconds that a worker may take to follow; then the benchmark stops
 
 
