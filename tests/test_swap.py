@@ -406,6 +406,7 @@ def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str)
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
     with running(folder, {version: stored(folder, version) for version in (1, 2)}, make_serve("digits", "--workers", "2")) as service:
+        assert until(lambda: service.log().count("answers are recorded in") == 2)  # both workers stand at version 1
         yield service
 
 
