@@ -31,14 +31,14 @@ def measure() -> Iterator[harness.Row]:
         yield from compared(family, *PACES.get(family, PACE))
 
 
-def compared(family: str, connections: int, seconds: int, rounds: int = ROUNDS) -> Iterator[harness.Row]:
+def compared(family: str, connections: int, seconds: int) -> Iterator[harness.Row]:
     """p99 and requests a second with moves (ours) and without (peer); seconds from the pointer to the last worker; memory."""
     with _service(family) as (service, mover):
         load = partial(service.load, seconds, connections)
         sides = {"moved": partial(_moved, load, mover), "alone": load}
         load()
         before = service.memory_mb()  # of a service that has answered, and has not swapped yet
-        found = harness.in_turn(sides, rounds)
+        found = harness.in_turn(sides, ROUNDS)
         memory = {"ours": round(service.memory_mb()), "peer": round(before)}
     more: harness.Row = {
         "moves": sum(len(line["followed"]) for line in found["moved"]),
