@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import torch
+import transformers  # each of its networks is imported when it is named, which takes seconds
 from safetensors import SafetensorError
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import Tensor, nn
-from transformers import GenerationConfig, TrOCRConfig, VisionEncoderDecoderConfig, VisionEncoderDecoderModel, ViTConfig
 
 from pipelines.families.ocr.examples import ALPHABET
 from pipelines.families.ocr.parts import hub
@@ -35,10 +35,10 @@ def fresh(cfg: Model) -> Beginning:
     """A network that has learned nothing; its tokens are characters."""
     size = {"hidden_size": cfg.hidden, "num_hidden_layers": cfg.layers, "num_attention_heads": cfg.heads}
     picture = {"image_size": cfg.side, "patch_size": cfg.patch}
-    encoder = ViTConfig(**size, **picture, intermediate_size=4 * cfg.hidden, hidden_dropout_prob=cfg.dropout)
+    encoder = transformers.ViTConfig(**size, **picture, intermediate_size=4 * cfg.hidden, hidden_dropout_prob=cfg.dropout)
     words = {"vocab_size": len(SPECIAL) + len(ALPHABET), "max_position_embeddings": POSITIONS, "tie_word_embeddings": False}
-    decoder = TrOCRConfig(**size, **words, **IDS, decoder_ffn_dim=4 * cfg.hidden, dropout=cfg.dropout)
-    model = VisionEncoderDecoderModel(VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder))
+    decoder = transformers.TrOCRConfig(**size, **words, **IDS, decoder_ffn_dim=4 * cfg.hidden, dropout=cfg.dropout)
+    model = transformers.VisionEncoderDecoderModel(transformers.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder))
     return Beginning(_told(model, IDS), characters(), [GREY] * 3, [GREY] * 3)
 
 
@@ -76,7 +76,7 @@ def small(tokenizer: Tokenizer, size: int) -> Tensor:
 def _network(folder: Path) -> Any:
     """The network in numbers of 32 bits, none of them made up; its last layer is its own. Raises ValueError."""
     told: dict[str, Any] = {"local_files_only": True, "use_safetensors": True, "output_loading_info": True, "dtype": torch.float32}
-    model, loading = VisionEncoderDecoderModel.from_pretrained(folder, **told)
+    model, loading = transformers.VisionEncoderDecoderModel.from_pretrained(folder, **told)
     if made_up := [name for name in loading["missing_keys"] if "pooler" not in name]:
         raise ValueError(f"{len(made_up)} of its tensors are missing, such as {made_up[0]}")
     if model.config.decoder.model_type != "trocr" or not isinstance(model.config.encoder.image_size, int):
@@ -91,7 +91,7 @@ def _told(model: Any, ids: dict[str, int]) -> Any:
     """The tokens that begin and end a text, in every place where transformers look for them."""
     for name, value in ids.items():
         setattr(model.config, name, value)
-    model.generation_config = GenerationConfig(**ids)
+    model.generation_config = transformers.GenerationConfig(**ids)
     return model
 
 
@@ -109,9 +109,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
     if not (folder / "tokenizer.json").is_file():
         if any(folder.glob("*.model")) and not find_spec("sentencepiece"):
             raise ImportError("its tokenizer is of sentencepiece: install that with `uv pip install sentencepiece`")
-        from transformers import AutoTokenizer  # takes seconds
-
-        return cast(Tokenizer, AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer)
+        return cast(Tokenizer, transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True).backend_tokenizer)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()

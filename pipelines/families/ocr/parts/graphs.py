@@ -1,21 +1,27 @@
 """TrOCR as two graphs: one looks at the picture once, the other writes a token at a time and keeps what it has computed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
+import transformers  # each of its networks is imported when it is named, which takes seconds
 from torch import Tensor, nn
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from pipelines import exports
-
-if TYPE_CHECKING:
-    from pipelines.families.ocr.parts.trocr import Trocr
 
 SEEN = 3  # tokens before, in the example that is traced: neither 0 nor 1, so that any number is one
 
 
-def write(network: "Trocr", pictures: Tensor, encoder: Path, decoder: Path) -> None:
+class EncoderDecoder(Protocol):
+    """A network of transformers, and how it takes bytes. The graph's tensors are named after it: as network.model, network.mean."""
+
+    model: Any
+
+    def pixels(self, pictures: Tensor) -> Tensor:
+        """Bytes [n, side, side] -> channels [n, 3, side, side]."""
+
+
+def write(network: EncoderDecoder, pictures: Tensor, encoder: Path, decoder: Path) -> None:
     """Write both graphs, traced on a few lines [n, side, side]."""
     looking, writing = Looking(network).eval(), Writing(network).eval()
     with torch.inference_mode():
@@ -31,7 +37,7 @@ def write(network: "Trocr", pictures: Tensor, encoder: Path, decoder: Path) -> N
 class Looking(nn.Module):
     """Lines [n, side, side] of bytes -> keys and values [n, heads, patches, size] of each layer that looks at the picture."""
 
-    def __init__(self, network: "Trocr") -> None:
+    def __init__(self, network: EncoderDecoder) -> None:
         super().__init__()
         self.network = network
 
@@ -46,12 +52,12 @@ class Looking(nn.Module):
 class Writing(nn.Module):
     """A token of each line [n, 1], keys and values of those before it and of the picture -> log-probabilities of the next, and its own."""
 
-    def __init__(self, network: "Trocr") -> None:
+    def __init__(self, network: EncoderDecoder) -> None:
         super().__init__()
         self.decoder = network.model.decoder
 
     def forward(self, tokens: Tensor, past: list[Tensor], memory: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        cache = EncoderDecoderCache(_cache(past), _cache(memory))
+        cache = transformers.EncoderDecoderCache(_cache(past), _cache(memory))
         cache.is_updated = dict.fromkeys(range(len(memory) // 2), True)  # the picture's are there: they are not made again
         width = self.decoder.config.cross_attention_hidden_size or self.decoder.config.hidden_size
         unused = memory[0].new_zeros(len(tokens), memory[0].shape[2], width)
@@ -60,9 +66,9 @@ class Writing(nn.Module):
         return said.logits[:, -1].log_softmax(1), present
 
 
-def _cache(parts: list[Tensor]) -> DynamicCache:
+def _cache(parts: list[Tensor]) -> "transformers.DynamicCache":
     """Keys and values of each layer as transformers keep them."""
-    cache = DynamicCache()
+    cache = transformers.DynamicCache()
     for layer, (keys, values) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
         cache.update(keys, values, layer)
     return cache
