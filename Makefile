@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test quick fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,6 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
+EVERY := serve+digits+gravures+objects+ocr+signatures
 FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
 ifneq ($(filter train promote serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
@@ -20,6 +21,7 @@ endif
 given = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
 moved = $(or $(strip $(foreach name,dataset cfg weights,$(if $($(name)),--$(name) '$($(name))'))),$(error dataset=, cfg= or weights= is missing. For example: $(1)))
 IMPORT := make darknet-import candidate=signatures-all cfg=darknet/network.cfg weights=darknet/backup/network_best.weights
+PYTEST := pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 host ?= 127.0.0.1
 
 help: ## this list
@@ -29,16 +31,19 @@ help: ## this list
 demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
 	@python -m serving.demo
 
-test: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## the whole test suite
-	@pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: .venv/with-$(EVERY)+dev ## the whole test suite
+	@$(PYTEST)
 
-fuzz: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## hostile input, the long way
+quick: .venv/with-$(EVERY)+dev ## the quick tests, 6 minutes: no training framework, browser or external server
+	@$(PYTEST) -m "not slow and not long"
+
+fuzz: .venv/with-$(EVERY)+dev ## hostile input, the long way
 	@pytest -m long tests/test_hostile.py
 
-lint: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## style and types
+lint: .venv/with-$(EVERY)+dev ## style and types
 	@ruff check . && ruff format --check . && mypy
 
-lock: .venv/with-serve+digits+gravures+objects+ocr+signatures+dev ## renew requirements.lock from pyproject.toml
+lock: .venv/with-$(EVERY)+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
@@ -118,6 +123,9 @@ challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], 
 reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exits with 0 where the digests agree, with 3 (make: Error 3) where not
 	@python -m pipelines.reproduce '$(call given,of,make reproduce of=digits@champion)'
 
+accept: .venv/with-$(if $(filter all,$(candidate)),$(EVERY),serve+$(firstword $(subst -, ,$(candidate)))) ## candidate=digits-adam, or all: other code that trains the same to the bit; shown by a few steps, then nothing is stale
+	@python -m pipelines.accept --candidate '$(call given,candidate,make accept candidate=digits-adam)'
+
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
 	@python -m pipelines.storage put $(call moved,make store-put dataset=letters from=letters.tar) \
 	  $(if $(dataset),--from '$(call given,from,make store-put dataset=$(dataset) from=$(dataset).tar)')
@@ -140,7 +148,7 @@ gravures-add: .venv/with-serve ## name=star image=star.png: one more engraving f
 gravures-remove: .venv/with-serve ## name=star: an added engraving taken away
 	@python -m pipelines.families.gravures.adding remove --name '$(call given,name,make gravures-remove name=star)'
 
-bench: .venv/with-serve+digits+gravures+objects+ocr+signatures+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
+bench: .venv/with-$(EVERY)+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)
 
 load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: users at a service of its own, on the loopback address
