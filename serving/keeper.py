@@ -6,8 +6,8 @@ import time
 
 from prometheus_client import Gauge
 
+from pipelines import processes
 from pipelines.databases import NoDatabase
-from serving import places
 from serving.backlog import MOST, Backlog
 from serving.broker import Broker
 
@@ -61,7 +61,7 @@ class Keeper:
     def look(self) -> None:
         """Put right what has come of workers and of the broker, hand over what is due, and tell the metrics."""
         self._looked = time.monotonic()
-        if lost := self.backlog.lost(places.gone):
+        if lost := self.backlog.lost(processes.gone):
             logger.warning("%s jobs were at workers that died", lost)
         held = self.broker.waiting()
         if held is not None:

@@ -20,9 +20,9 @@ from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from pipelines import configs, errors, families, wording
+from pipelines import configs, errors, families, processes, wording
 from pipelines.databases import NoDatabase
-from serving import backlog, broker, champion, places, problems, tasks, telemetry
+from serving import backlog, broker, champion, problems, tasks, telemetry
 from serving.backlog import Backlog, Job
 from serving.champion import Champion, Served
 from serving.problems import Refusal
@@ -54,7 +54,7 @@ class Bench:
     def __init__(self, jobs: Backlog, settled: bool = True) -> None:
         self.jobs, self.family, self._settled = jobs, jobs.family, settled
         self.limits, self.tasks = configs.serving(jobs.family), tasks.known(jobs.family)
-        self.name = places.myself()
+        self.name = processes.myself()
         self.recorder = Recorder(jobs.family, self.limits.predictions)
         self.job: Job | None = None
         self.left: list[Job] = []

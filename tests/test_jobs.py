@@ -27,7 +27,7 @@ from PIL import Image
 
 from pipelines import databases, predictions
 from serving import __main__ as served
-from serving import backlog, broker, crew, jobs, keeper, places, tasks, telemetry, worker
+from serving import backlog, broker, crew, jobs, keeper, tasks, telemetry, worker
 from serving.backlog import Backlog, Full, Job
 from serving.problems import Refusal
 from serving.tasks import Task
@@ -255,34 +255,6 @@ def test_what_a_worker_said_of_itself_ends_with_it(tmp_path: Path, monkeypatch: 
     assert place.process and place.process.wait(30) == 0 and len([*tmp_path.iterdir()]) == 1
     place.look()
     assert place.process is None and [*tmp_path.iterdir()] == []
-
-
-def test_a_process_is_known_by_more_than_its_number() -> None:
-    name = places.myself()
-    assert not places.gone(name)
-    assert places.gone(f"{name}9"), "another process of the same number"
-    assert not places.gone(f"elsewhere:{os.getpid()}:1.00"), "what runs elsewhere is not seen from here"
-    assert places.gone(f"{places.here()}:{2**22 + 1}:1.00")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="psutil's own time is compared elsewhere")
-def test_a_clock_that_is_set_makes_nobody_dead(monkeypatch: pytest.MonkeyPatch) -> None:
-    name = places.myself()
-    monkeypatch.setattr(psutil.Process, "create_time", lambda _: 1.0)
-    assert not places.gone(name)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="psutil reads it elsewhere")
-def test_a_process_of_any_name_is_known(tmp_path: Path) -> None:
-    program = tmp_path / "a) S 1 (b 2"
-    program.symlink_to("/bin/cat")
-    with subprocess.Popen([program], stdin=subprocess.PIPE) as process:
-        name = places.named(process.pid)
-        assert int(name.rpartition(":")[2]) >= int(places.myself().rpartition(":")[2]), "ticks, since which it runs"
-        assert not places.gone(name)
-        process.kill()
-        process.wait()
-        assert places.gone(name)
 
 
 @pytest.mark.parametrize(("words", "wanted"), [([], "3"), (["--jobs", "2"], "2"), (["--jobs", "0"], "0")])

@@ -1,4 +1,4 @@
-"""Processes by names that hold across machines and containers: has this one ended?"""
+"""Processes by names that hold across machines, containers and restarts: has this one ended?"""
 
 import hashlib
 import os
@@ -34,10 +34,10 @@ def named(number: int) -> str:
 def _born(number: int) -> str:
     """When it began: on Linux in ticks since the machine was started, as psutil's seconds change when the clock is set."""
     try:
-        told = Path(f"/proc/{number}/stat").read_bytes()
+        line = Path(f"/proc/{number}/stat").read_bytes()
     except OSError:  # not Linux, or no such process
         return f"{psutil.Process(number).create_time():.2f}"
-    return told.rpartition(b")")[2].split()[19].decode()  # field 22, counted from behind the name, which may hold anything
+    return line.rpartition(b")")[2].split()[19].decode()  # field 22, counted from behind the name, which may hold anything
 
 
 def gone(name: str) -> bool:
@@ -48,5 +48,18 @@ def gone(name: str) -> bool:
         return False
     try:
         return _born(int(number)) != born or psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, ValueError):
+    except psutil.NoSuchProcess:
+        return not _hidden(int(number))
+    except ValueError:
         return True
+
+
+def _hidden(number: int) -> bool:
+    """Does a process of another user have this number, which /proc does not show (mounted with hidepid)?"""
+    try:
+        os.kill(number, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
