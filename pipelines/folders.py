@@ -2,16 +2,21 @@
 
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
+from pipelines import processes
+
+LEFT = re.compile(r"(?P<kind>draft|old)-(?P<process>[0-9a-f]{16}-\d+-[\d.]+)-[0-9a-f]{16}")
 
 
 class WriteFailed(OSError):
@@ -22,10 +27,11 @@ class WriteFailed(OSError):
 def replacing(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder`; rename it into place when the block succeeds, remove it when it fails.
 
-    Raises WriteFailed, naming the folder and the remedy, when the disk refuses.
+    Where two replace the same folder at once, both finish, and the last one's is there. Raises WriteFailed, naming the folder and the
+    remedy, when the disk refuses.
     """
-    draft = folder.with_name(f".{folder.name}.draft-{os.getpid()}")
-    _swept(folder)
+    draft = _beside(folder, "draft")
+    _sweep(folder)
     try:
         draft.mkdir(parents=True)
         yield draft
@@ -36,27 +42,58 @@ def replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _swept(folder: Path) -> None:
-    """Put right what killed processes left beside `folder`: between the two renames of a swap the old one is all there is."""
-    for left in folder.parent.glob(f".{folder.name}.*-*"):
-        kind, _, process = left.name.removeprefix(f".{folder.name}.").partition("-")
-        if kind not in {"draft", "old"} or not process.isdigit() or (int(process) != os.getpid() and psutil.pid_exists(int(process))):
-            continue
-        if kind == "old" and not folder.exists():
-            left.rename(folder)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
+def _beside(path: Path, kind: str) -> Path:
+    """A unique name beside `path`, with this process in it: a "draft" may be incomplete, an "old" is complete, set aside by a swap."""
+    return path.with_name(f".{path.name}.{kind}-{processes.myself().replace(':', '-')}-{secrets.token_hex(8)}")
+
+
+def _sweep(folder: Path) -> None:
+    """Put right what was left beside `folder`: an "old" comes back where it is all there is; what ended processes left is removed.
+
+    What another machine, container or boot left is not: whether it is still written cannot be seen from here. An earlier boot of this
+    machine looks like a second machine, as names of machines repeat and some containers have boot ids of their own.
+    """
+    for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
+        found = LEFT.fullmatch(left.name.removeprefix(f".{folder.name}."))
+        if found and found["kind"] == "old" and not folder.exists():
+            _restore(left, folder)
+        elif found and processes.gone(found["process"].replace("-", ":")):
+            _remove(left, folder)
 
 
 def swap(draft: Path, folder: Path) -> None:
     """Put a finished folder where another is, or none: to the disk first, then by name."""
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
     for path in draft.rglob("*"):
         _sync(path)
-    if folder.exists():
+    _rename(draft, folder)
+
+
+def _rename(draft: Path, folder: Path) -> None:
+    """Set the old folder aside, and once more where another writer's came into its place meanwhile."""
+    old = _beside(folder, "old")
+    with suppress(FileNotFoundError):
         folder.rename(old)
-    draft.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        draft.rename(folder)
+    except OSError as error:
+        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+            _restore(old, folder)
+            raise
+        _rename(draft, folder)
+    _remove(old, folder)
+
+
+def _restore(old: Path, folder: Path) -> None:
+    with suppress(OSError):  # another writer was quicker
+        old.rename(folder)
+
+
+def _remove(left: Path, folder: Path) -> None:
+    """Under the name of a draft, so that an "old" is complete even where this is cut off."""
+    draft = _beside(folder, "draft")
+    with suppress(OSError):  # it is not there, or another writer was quicker
+        left.rename(draft)
+    shutil.rmtree(draft, ignore_errors=True)
 
 
 def _explained(error: OSError, folder: Path) -> OSError:
@@ -85,7 +122,7 @@ def _sync(path: Path) -> None:
 def write(path: Path, text: str) -> None:
     """Write a text file so that readers see the old one or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
+    draft = _beside(path, "draft")
     try:
         draft.write_text(text)
         _sync(draft)
