@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
+from PIL import features
 
 from pipelines import folders
 
@@ -68,6 +70,11 @@ def read(folder: Path) -> dict[str, Any]:
     """The card of a packed data folder. Raises FileNotFoundError where there is none."""
     card: dict[str, Any] = json.loads((folder / CARD).read_text())
     return card
+
+
+def decoder() -> dict[str, str | None]:
+    """What decodes images here, for the card: another version may give other pixels, and so other data."""
+    return {"pillow": PIL.__version__, "libjpeg-turbo": features.version("libjpeg_turbo"), "zlib": features.version("zlib")}
 
 
 def per_class(labels: NDArray[np.integer], classes: Iterable[Any]) -> dict[str, int]:

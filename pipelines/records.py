@@ -8,33 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import devices, folders
+from pipelines.fingerprints.modules import ROOT, Sources
 from pipelines.trainings import Training
 
 RECORD = "record.json"
-ROOT = Path(__file__).parents[1]
-REPORTED = (
-    "keras",
-    "tensorflow",
-    "torch",
-    "torchvision",
-    "safetensors",
-    "onnx",
-    "onnxscript",
-    "tf2onnx",
-    "onnxruntime",
-    "numpy",
-    "mlflow",
-    "dvc",
-)
 
 
 def write(folder: Path, training: Training, begun: dict[str, Any]) -> dict[str, Any]:
-    """Write record.json: key, what begun() gave when training began, versions, hardware, seconds, memory."""
+    """Write record.json: key, what begun() gave when training began, hardware, seconds, memory."""
     record = {
         "key": training.key,
         "started": training.started,
         **begun,
-        "versions": versions(),
         "hardware": devices.hardware(),
         "seconds": training.seconds(),
         "peak_memory_mb": devices.peak_memory_mb(),
@@ -49,10 +34,13 @@ def read(folder: Path) -> dict[str, Any]:
     return record
 
 
-def begun() -> dict[str, Any]:
-    """{"commit", "dirty", "code"} as a training begins: commit is None outside git; reports and locks do not make it dirty."""
+def begun(family: str, module: str = "pipelines.stages.train") -> dict[str, Any]:
+    """{"commit", "dirty", "code", "versions"} as a run of a module begins: commit is None outside git.
+
+    `code` is {path: SHA-256} of every module that it imports, lazily or not; reports and locks do not make it dirty.
+    """
     dirty = bool(_git("status", "--porcelain", "--", "pipelines", "conf", "serving"))
-    return {"commit": _git("rev-parse", "HEAD"), "dirty": dirty, "code": code()}
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": dirty, "code": code(family, module), "versions": versions()}
 
 
 def _git(*words: str) -> str | None:
@@ -63,14 +51,13 @@ def _git(*words: str) -> str | None:
     return done.stdout.strip() or None if done.returncode == 0 else None
 
 
-def code() -> dict[str, str]:
-    """SHA-256 of every module of this project that the process has imported, by its path."""
-    files = {Path(found) for module in list(sys.modules.values()) if (found := getattr(module, "__file__", None))}
-    own = sorted(path for path in files if path.is_relative_to(ROOT / "pipelines"))
-    return {str(path.relative_to(ROOT)): folders.sha256(path) for path in own}
+def code(family: str, module: str) -> dict[str, str]:
+    """SHA-256 of every module of this project that running `module` for a family imports, by its path."""
+    files = (found.file for found in Sources().closure(module, family).values())
+    return {file.relative_to(ROOT).as_posix(): folders.sha256(file) for file in sorted(files)}
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide a result, where they are installed."""
-    installed = {dist.name.lower(): dist.version for dist in metadata.distributions()}
-    return {"python": sys.version.split()[0], **{name: installed[name] for name in REPORTED if name in installed}}
+    """The version of Python and of every installed package."""
+    installed = {package.name.lower(): package.version for package in metadata.distributions()}
+    return {"python": sys.version.split()[0], **dict(sorted(installed.items()))}

@@ -6,13 +6,9 @@ of the project itself nothing changes. A training that was killed goes on where 
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
-import tarfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +16,11 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, folders, git, graphs, ledger, lineage, manifests, records, registry, stores, tracking
+from pipelines import cards, errors, folders, graphs, ledger, lineage, manifests, records, registry, replay, stores, tracking
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"
 DIFFER = 3  # the exit code where the second training gives another digest; 1 and 2 are those of errors and of wrong words
-CODE = ("pipelines", "conf")
 COMPOSED = "import json, sys; from pipelines import configs; print(json.dumps(configs.compose(sys.argv[1:]).recipe()))"
 
 
@@ -110,16 +105,9 @@ def _trained_here(line: Line, config: dict[str, Any]) -> None:
 
 def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
     """Put the commit's code there, or the present one where the commit is not in this clone; say which, and what differs."""
-    archive = git.says("archive", str(commit), "--", *CODE)
-    for name in CODE:
-        shutil.rmtree(place / name, ignore_errors=True)
-    if archive is not None:
-        with tarfile.open(fileobj=BytesIO(archive)) as packed:
-            packed.extractall(place, filter="data")
+    if replay.lay(commit, place):
         words = f"commit {commit}"
     else:
-        for name in CODE:
-            shutil.copytree(records.ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
         words = f"the present code, for commit {commit} is not in this clone" if commit else "the present code: it was trained outside git"
     other = [name for name, sha256 in recorded.items() if not (place / name).is_file() or folders.sha256(place / name) != sha256]
     return f"{words}; not as it was then: {', '.join(other)}" if other else f"{words}; all {len(recorded)} modules as they were then"
@@ -142,7 +130,7 @@ def _configured(config: dict[str, Any], place: Path) -> list[str]:
     """Lay the manifest's whole configuration over the pages, and hold what comes of it against the manifest; what the code has added."""
     page = {key: value for key, value in config.items() if key not in {"family", "candidate"}}
     folders.write(place / "conf/run" / f"{config['run']}.yaml", "# @package _global_\n" + yaml.safe_dump(page, sort_keys=False))
-    done = _python(place, "-c", COMPOSED, *_words(config), capture_output=True, text=True)
+    done = replay.python(place, "-c", COMPOSED, *_words(config), capture_output=True, text=True)
     if done.returncode:
         raise NotReproducible(f"this code does not take the configuration of then: {done.stderr.strip()}")
     then, now = tracking.flat(config), tracking.flat(json.loads(done.stdout.splitlines()[-1]))
@@ -176,17 +164,9 @@ def _words(config: dict[str, Any]) -> list[str]:
 
 def _run(place: Path, stage: str, config: dict[str, Any]) -> None:
     """One stage, its words on this terminal."""
-    done = _python(place, "-m", f"pipelines.stages.{stage}", *_words(config))
+    done = replay.python(place, "-m", f"pipelines.stages.{stage}", *_words(config))
     if done.returncode:
         raise NotReproducible(f"{stage} ended with {done.returncode}; what it said stands above. Its folder is {place}.")
-
-
-def _python(place: Path, *words: str, **more: Any) -> "subprocess.CompletedProcess[Any]":
-    """This Python with the code of that folder and none of this project's; a relative DATA_MIRROR means the same folder there."""
-    kept = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DVC_EXP_NAME"}}
-    if kept.get("DATA_MIRROR"):
-        kept["DATA_MIRROR"] = str(Path(kept["DATA_MIRROR"]).absolute())
-    return subprocess.run([sys.executable, *words], cwd=place, env=kept, check=False, **more)
 
 
 def show(found: Finding) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipelines import cards, copies, folders, git, ingested, ledger, manifests, outputs, records, runs, stores, sums, witnesses
 from pipelines.copies import Copy
+from pipelines.fingerprints import accepted
 from pipelines.ledger import Line
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
@@ -67,6 +68,7 @@ def training(line: Line, files: bool) -> Link:
         link("configuration", lambda: _configuration(line)),
         link("commit", lambda: _commit(line), [link("code", lambda: _code(line))]),
         link("data", lambda: data(line), sources(line, files)),
+        *_accepted(line["candidate"]),
     ]
     served = [
         link("served files", lambda: _served(line)),
@@ -74,6 +76,14 @@ def training(line: Line, files: bool) -> Link:
         link("model folder", lambda: _folder(line), model),
     ]
     return link("decision", lambda: _decision(line), served)
+
+
+def _accepted(candidate: str) -> Iterator[Link]:
+    """Each time that other code was shown to train the same (accept.py): why dvc.lock names another fingerprint than the training's."""
+    try:
+        yield from [Link("accepted", OK, accepted.words(line), line, []) for line in accepted.of(candidate)]
+    except accepted.BrokenLog as fault:
+        yield Link("accepted", BROKEN, str(fault), {}, [])
 
 
 def tags(line: Line) -> dict[str, str | None]:

@@ -68,8 +68,8 @@ def _identity(path: Path) -> tuple[str, float]:
     return known["key"], known["started"]
 
 
-def under_way(cfg: Config, data: str, code: dict[str, str]) -> Training:
-    """The training of this recipe on this data with this code, new or resumed."""
+def under_way(cfg: Config, data: str, code: str) -> Training:
+    """The training of this recipe on this data with the code of this fingerprint, new or resumed."""
     return Training(ROOT / f"{cfg.candidate}-{folders.hash_of([cfg.recipe(), data, code])[:16]}")
 
 

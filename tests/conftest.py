@@ -54,11 +54,6 @@ TINY = {
 }
 
 
-def of(candidate: str) -> str:
-    """The family of a candidate."""
-    return next(family for family in families.names() if candidate in families.candidates(family))
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project as the working directory, with embedded data of 400 digits in data/digits/."""
@@ -78,11 +73,10 @@ def embedded_data(family: str = "digits") -> None:
 
 def tiny_model(candidate: str, seed: int) -> Path:
     """A complete model folder models/<candidate>/ whose network is one random layer."""
-    family = of(candidate)
+    family = families.of(candidate)
     cfg = configs.compose([f"family={family}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
     digest = cards.read(cfg.data_folder)["hash"]
-    begun = records.begun()
-    training = trainings.under_way(cfg, digest, begun["code"])
+    begun, training = records.begun(family), trainings.under_way(cfg, digest, "this code")
     training.epoch({"accuracy": 0.5, "valid_accuracy": 0.4}, lambda folder: None)
     with folders.replacing(cfg.model_folder) as out:
         described = network(family, out, seed)
@@ -133,10 +127,10 @@ def random_network(tiny: Tiny, seed: int) -> onnx.ModelProto:
 
 def evaluate(candidate: str, headline: float) -> None:
     """The real evaluate stage, then the figure on validation that the test needs: a random layer has none to speak of."""
-    stage.main(configs.compose([f"family={of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"]))
-    page = Path("reports", of(candidate), "candidates", f"{candidate}.json")
+    stage.main(configs.compose([f"family={families.of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"]))
+    page = Path("reports", families.of(candidate), "candidates", f"{candidate}.json")
     report = json.loads(page.read_text())
-    report["valid"][families.part(of(candidate), "score").HEADLINE] = headline
+    report["valid"][families.part(families.of(candidate), "score").HEADLINE] = headline
     folders.write_json(page, report)
 
 

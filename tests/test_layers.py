@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from pipelines import families
-from tests.imports import ROOT, closure, imported
+from pipelines.fingerprints.modules import ROOT, Sources
+from tests.imports import imported
 
 FILES = sorted(path.relative_to(ROOT) for room in ("pipelines", "serving") for path in (ROOT / room).rglob("*.py"))
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 FRAMEWORKS = {"tensorflow", "keras", "torch", "torchvision"}
-PARTS = "parts"  # of a room: modules that belong to it alone; a stage that needs one depends on all
 FURNITURE = {"settings", "embedded", "data", "examples", "picture", "probe", "model", "fit", "predict", "score"}
 
 
@@ -52,42 +52,25 @@ def test_every_room_has_the_same_furniture(family: str) -> None:
 
 @pytest.mark.parametrize("family", families.names())
 def test_what_is_served_needs_no_training_framework(family: str) -> None:
-    for path in closure(Path("pipelines/families", family, "predict.py"), family) | closure(Path("serving", family, "service.py"), family):
-        assert not FRAMEWORKS & top_imports(path), f"{path} imports a training framework"
+    for name in (f"pipelines.families.{family}.predict", f"serving.{family}.service"):
+        for module in Sources().closure(name, family).values():
+            assert not FRAMEWORKS & top_imports(module.file), f"{module.name} imports a training framework"
 
 
 def top_imports(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse((ROOT / path).read_text())))
+    nodes = list(ast.walk(ast.parse(path.read_text())))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     return {name.split(".")[0] for name in names}
 
 
-def declared(stage: str, key: str, family: str) -> set[Path]:
-    """The code that dvc.yaml names for a stage."""
-    deps = STAGES[stage]["do"]["deps"]
-    paths = [Path(dep.replace("${item.family}", family).replace("${item}", family).replace("${key}", key)) for dep in deps]
-    parts = {path.relative_to(ROOT) for folder in paths if folder.name == PARTS for path in (ROOT / folder).glob("*.py")}
-    return {path for path in paths if path.suffix == ".py"} | {path for path in parts if path.name != "__init__.py"}
-
-
-def rows() -> list[tuple[str, str, str]]:
-    """(stage, key, family) for every line of dvc.yaml that a cache may skip."""
-    plain = [("ingest", family, family) for family in STAGES["ingest"]["foreach"]]
-    return plain + [(stage, key, row["family"]) for stage in ("train", "evaluate") for key, row in STAGES[stage]["foreach"].items()]
-
-
-@pytest.mark.parametrize(("stage", "key", "family"), rows())
-def test_deps_are_the_files_a_stage_imports(stage: str, key: str, family: str) -> None:
-    read = {name: closure(Path("pipelines/stages", f"{stage}.py"), name) for name in families.names()}
-    others = {path for found in read.values() for path in found if room(path) == "services"}
-    named = declared(stage, key, family)
-    assert read[family] <= named
-    assert {path for path in named if path.parent.name != PARTS} <= read[family] | others
+def test_dvc_yaml_lists_no_code() -> None:
+    """What a stage computes with is a fingerprint (stage `code`): a list of files would have to be kept by hand."""
+    assert not [dep for stage in STAGES.values() for dep in stage["do"].get("deps", []) if "pipelines/" in dep or "serving/" in dep]
 
 
 def test_dvc_yaml_names_every_family_and_candidate() -> None:
-    for stage in ("look", "ingest", "promote"):
+    for stage in ("look", "code", "ingest", "promote"):
         assert sorted(STAGES[stage]["foreach"]) == families.names()
     for stage in ("train", "evaluate"):
         listed = {key: row["family"] for key, row in STAGES[stage]["foreach"].items()}

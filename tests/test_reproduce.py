@@ -8,7 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, families, folders, ledger, lineage, manifests, outputs, promotion, records, registry, reproduce, tracking
+from pipelines import (
+    configs,
+    families,
+    folders,
+    ledger,
+    lineage,
+    manifests,
+    outputs,
+    promotion,
+    records,
+    registry,
+    replay,
+    reproduce,
+    tracking,
+)
 from pipelines.reproduce import Finding
 from tests.conftest import ROOT, embedded_data, environment
 
@@ -28,7 +42,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_EXP_NAME", raising=False)
-        for name in reproduce.CODE:
+        for name in replay.CODE:
             shutil.copytree(ROOT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
         Path(".gitignore").write_text("__pycache__/\n.store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n")
         git("init", "-q")
@@ -188,7 +202,7 @@ def test_a_relative_mirror_is_the_same_folder_for_the_second_training(tmp_path: 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATA_MIRROR", "mirror")
     (tmp_path / "place").mkdir()
-    done = reproduce._python(Path("place"), "-c", "import os; print(os.environ['DATA_MIRROR'])", capture_output=True, text=True)
+    done = replay.python(Path("place"), "-c", "import os; print(os.environ['DATA_MIRROR'])", capture_output=True, text=True)
     assert done.stdout.strip() == str(tmp_path / "mirror")
 
 

@@ -39,6 +39,14 @@ def known(family: str) -> str:
     return family
 
 
+def of(candidate: str) -> str:
+    """The family of a candidate. Raises UnknownFamily, naming all candidates."""
+    every = {name: family for family in names() for name in candidates(family)}
+    if candidate not in every:
+        raise UnknownFamily(f"candidate={candidate!r} is unknown. Choose one of: {', '.join(every)}.")
+    return every[candidate]
+
+
 def part(family: str, name: str) -> ModuleType:
     """One piece of a room's furniture, such as part('digits', 'fit')."""
     return import_module(f"pipelines.families.{known(family)}.{name}")

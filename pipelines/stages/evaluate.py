@@ -7,14 +7,16 @@ from typing import Any
 
 from pipelines import configs, families, folders, manifests, records, trainings
 from pipelines.configs import Config
+from pipelines.fingerprints import fingerprint
 
 TIMED = 200  # single predictions
 
 
 def main(cfg: Config) -> None:
     """Score the files that will be served; the test split is reported, never used to choose."""
-    examples, predict, scoring = (families.part(cfg.family, name) for name in ("examples", "predict", "score"))
-    predictor = predict.Predictor(cfg.model_folder)
+    fingerprint.check(cfg.family, "evaluate")
+    examples, scoring = families.part(cfg.family, "examples"), families.part(cfg.family, "score")
+    predictor = families.part(cfg.family, "predict").Predictor(cfg.model_folder)
     splits = {split: examples.load(cfg.data_folder, split) for split in ("valid", "test")}
     outcomes = {split: scoring.outcomes(predictor, found) for split, found in splits.items()}
     figures = {split: scoring.metrics(found) for split, found in outcomes.items()}

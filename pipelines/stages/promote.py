@@ -11,20 +11,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines import ledger
+from pipelines import families, ledger
+from pipelines.fingerprints.modules import Sources
 
 EXPERIMENT = "DVC_EXP_NAME"  # set by `dvc exp run`
-CODE = ("pipelines/gate.py", "pipelines/promotion.py")
+CODE = ("pipelines.gate", "pipelines.promotion")
 
 
 def inputs(family: str, run: str) -> str:
     """Names everything a decision rests on: reports, data, pages, ledger and the code that decides."""
     reports = sorted(Path("reports", family, "candidates").glob("*.json"))
-    pages = [Path("conf/config.yaml"), Path("conf/family", f"{family}.yaml"), Path("conf/run", f"{run}.yaml")]
-    others = [Path("data", family, "card.json"), Path("registry", f"{family}.jsonl"), *map(Path, CODE)]
+    pages = [families.CONF / "config.yaml", families.CONF / "family" / f"{family}.yaml", families.CONF / "run" / f"{run}.yaml"]
+    absent_at_first = [Path("data", family, "card.json"), Path("registry", f"{family}.jsonl")]
     digest = hashlib.sha256()
-    for path in [*reports, *pages, *others]:
-        digest.update(f"{path}\0".encode() + (path.read_bytes() if path.exists() else b"absent"))
+    for path in [*reports, *pages, *filter(Path.exists, absent_at_first)]:
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    for name in CODE:
+        digest.update(Sources().named(name).file.read_bytes())
     digest.update(shown(family, reports) if any(map(_asks, pages)) else b"")
     return digest.hexdigest()
 
@@ -33,7 +36,7 @@ def _asks(page: Path) -> bool:
     """Does a page's gate ask what a candidate has shown as challenger?"""
     import yaml
 
-    found = yaml.safe_load(page.read_text()) if page.exists() else None
+    found = yaml.safe_load(page.read_text())
     return bool(((found or {}).get("gate") or {}).get("shadow"))
 
 

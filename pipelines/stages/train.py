@@ -1,6 +1,8 @@
 """train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
 
 from pipelines import cards, configs, devices, families, folders, manifests, records, tracking, trainings
+from pipelines.fingerprints import fingerprint
+from pipelines.fingerprints.fingerprint import Code
 
 
 class OneProcess(ValueError):
@@ -13,10 +15,11 @@ def main(cfg: configs.Config) -> None:
     if devices.processes() > 1 and not hasattr(fit, "share"):
         command = f"python -m pipelines.stages.train family={cfg.family} candidate={cfg.candidate}"
         raise OneProcess(f"{cfg.family} trains in one process. Start it without torchrun: {command}")
-    card, begun = cards.read(cfg.data_folder), records.begun()
+    fingerprint.check(cfg.family, "train")
+    card, code = cards.read(cfg.data_folder), Code(cfg.family).fingerprint("train")
     if devices.rank():
-        return fit.share(cfg, cfg.data_folder, lambda: trainings.under_way(cfg, card["hash"], begun["code"]))
-    training = trainings.under_way(cfg, card["hash"], begun["code"])
+        return fit.share(cfg, cfg.data_folder, lambda: trainings.under_way(cfg, card["hash"], code))
+    begun, training = records.begun(cfg.family), trainings.under_way(cfg, card["hash"], code)
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)
         trainings.write_history(out, training.history)

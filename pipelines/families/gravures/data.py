@@ -239,6 +239,7 @@ def _card(data: Data, origins: list[Origin], packed: Packed) -> dict[str, Any]:
         "name": "gravures",
         "description": " ".join(origin.description for origin in origins),
         "sources": [origin.source for origin in origins],
+        "decoder": cards.decoder(),
         "split": f"by number in each class: the last {data.test:g} test, {data.valid:g} before them valid, else train; alphabets: by name",
         "counts": {split: len(drawn.labels) for split, drawn in packed.drawn.items()},
         "classes": {split: cards.per_class(drawn.labels, packed.classes) for split, drawn in packed.drawn.items()},

@@ -136,6 +136,7 @@ def _card(data: Data, found: list[Found], parts: dict[str, list[Line]]) -> dict[
         "name": "ocr",
         "description": " ".join(one.description for one in found),
         "sources": [one.source for one in found],
+        "decoder": cards.decoder(),
         "split": f"groups by SHA-256 of their names: test {data.test:g}, valid {data.valid:g}, train the rest",
         "alphabet": ALPHABET,
         "counts": {split: len(lines) for split, lines in parts.items()},

@@ -122,6 +122,7 @@ def _card(data: Data, found: list[Found], parts: dict[str, list[Page]]) -> dict[
         "name": "signatures",
         "description": " ".join(one.description for one in found),
         "sources": [one.source for one in found],
+        "decoder": cards.decoder(),
         "split": f"documents by SHA-256 of their names: train {data.train:g}, valid {data.valid:g}, test the rest",
         "pinned": data.pinned,
         "counts": {split: len(pages) for split, pages in parts.items()},

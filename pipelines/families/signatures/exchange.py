@@ -64,8 +64,8 @@ def take(cfg: Config, text: Path, trained: Path) -> str:
     network = model.build(cfg.model.model_copy(update={"weights": "none"}), read(text))
     weights.read(network, trained)
     data = _packed(cfg)
-    card, begun = cards.read(data), records.begun()
-    training = trainings.under_way(cfg, card["hash"], begun["code"])
+    card, begun = cards.read(data), records.begun(cfg.family, __spec__.name)
+    training = trainings.under_way(cfg, card["hash"], folders.sha256(trained))
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         if not training.history:
             training.epoch({"pictures_seen": weights.seen(trained)}, lambda _: None)

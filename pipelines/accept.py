@@ -1,0 +1,210 @@
+"""`make accept candidate=digits-adam`: does other code train the same? A few steps of both show it, then dvc.lock follows.
+
+The code that dvc.lock names is taken out of git and trains twice, from one seed, on one thread, with deterministic operations; where
+these two differ, nothing can be shown. Then the present code trains, and every tensor it writes must be the same to the bit. The stages
+run on the embedded data of the family, one epoch of a few hundred examples (run=smoke). The evidence is a line of registry/accepted.jsonl.
+"""
+
+import argparse
+import getpass
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines import devices, errors, families, folders, git, outputs, records, replay, tensors
+from pipelines.fingerprints import accepted, fingerprint
+from pipelines.fingerprints.fingerprint import Code
+from pipelines.stages import code as stage_code
+
+PLACE = Path(".store", "accepting")
+STAGES = ("train", "evaluate")
+VARIES = {"digest", "hardware", "latency_ms", "seconds", "size_mb"}  # of a report; an exporter may count its names in another order
+STEADY = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+STARTS = {  # how a stage of each framework starts so that it does the same each time
+    "torch": "import torch; torch.use_deterministic_algorithms(True, warn_only=True); torch.set_num_threads(1)",
+    "tensorflow": "import tensorflow; tensorflow.config.experimental.enable_op_determinism()",
+}
+RUN = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)"
+
+
+class NothingToAccept(LookupError):
+    """A candidate whose code is what dvc.lock names, or that was never trained."""
+
+
+class NotAccepted(ValueError):
+    """Code that computes something else than the code that dvc.lock names, or of which that cannot be shown."""
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A stage of a candidate, the MD5 that dvc.lock names for the fingerprint of its code, and the present fingerprint."""
+
+    candidate: str
+    family: str
+    stage: str
+    locked: str
+    now: str
+
+    @property
+    def path(self) -> Path:
+        return fingerprint.report(self.family, self.stage)
+
+
+def accept(candidate: str) -> list[dict[str, Any]]:
+    """Prove the stale stages of a candidate, write the evidence down and renew dvc.lock; the lines of evidence.
+
+    Raises UnknownFamily, NothingToAccept, NotAccepted.
+    """
+    stale = list(changed(candidate))
+    if not stale:
+        raise NothingToAccept(f"The code of {candidate} is what {outputs.LOCK} names: there is nothing to accept.")
+    commit = recorded(stale)
+    evidence = compare(candidate, commit, [each.stage for each in stale])
+    lines = [_line(each, commit, evidence[each.stage]) for each in stale]
+    for each, line in zip(stale, lines, strict=True):
+        accepted.append(line)
+        outputs.renew(f"{each.stage}@{candidate}", each.path, each.now.encode())
+    stage_code.main(stale[0].family)
+    return lines
+
+
+def changed(candidate: str) -> Iterator[Stale]:
+    """The stages of a candidate whose code is another than the one that dvc.lock names. Raises NothingToAccept."""
+    family = families.of(candidate)
+    code, locked = Code(family), outputs.dependencies()
+    for stage in STAGES:
+        known = locked.get(f"{stage}@{candidate}", {}).get(fingerprint.report(family, stage).as_posix())
+        if known is None and stage == "train":
+            raise NothingToAccept(f"{candidate} was never trained, by {outputs.LOCK}. `make train family={family}` trains it.")
+        now = code.fingerprint(stage)
+        if known and known != _md5(now.encode()):
+            yield Stale(candidate, family, stage, known, now)
+
+
+def recorded(stale: list[Stale]) -> str:
+    """The newest commit that holds the very code that dvc.lock names for all these stages. Raises NotAccepted."""
+    history = git.says("log", "--format=%H", "HEAD", "--", *(each.path.as_posix() for each in stale)) or b""
+    for commit in history.decode().split():
+        shown = [git.says("show", f"{commit}:./{each.path.as_posix()}") or b"" for each in stale]
+        if [_md5(content) for content in shown] == [each.locked for each in stale] and _holds(commit, stale):
+            return commit
+    first = stale[0]
+    raise NotAccepted(
+        f"No commit of this branch holds the code that {outputs.LOCK} names for {first.candidate} ({first.path}, MD5 {first.locked[:12]}). "
+        f"Train it with `make train family={first.family}`."
+    )
+
+
+def _holds(commit: str, stale: list[Stale]) -> bool:
+    """Is the code of a commit what the fingerprints in it say?"""
+    place = PLACE / "recorded"
+    code = Code(stale[0].family, place.absolute()) if replay.lay(commit, place) else None
+    return code is not None and all(_md5(code.fingerprint(each.stage).encode()) == each.locked for each in stale)
+
+
+def compare(candidate: str, commit: str, stages: list[str]) -> dict[str, dict[str, str]]:
+    """{stage: {what it wrote: SHA-256}}, the same with the commit's code, twice, and with the present one. Raises NotAccepted."""
+    family = families.of(candidate)
+    place = PLACE / family
+    _embedded(family, place)
+    first, again = (_written(candidate, commit, place, stages) for _ in range(2))
+    _same(first, again, f"Two trainings with the code of {commit[:12]} differ, so that nothing can be shown")
+    now = _written(candidate, None, place, stages)
+    _same(first, now, f"The code of now computes something else than that of {commit[:12]}")
+    return first
+
+
+def _embedded(family: str, place: Path) -> None:
+    """The family's embedded data, packed by the present code, once for all that are compared."""
+    replay.lay(None, place)
+    _run(place, "ingest", family, [f"family={family}"])
+
+
+def _written(candidate: str, commit: str | None, place: Path, stages: list[str]) -> dict[str, dict[str, str]]:
+    """Train, and evaluate where that is asked for, with the code of a commit or the present one."""
+    family, model = families.of(candidate), place / "models" / candidate
+    if replay.lay(commit, place) is (commit is None):
+        raise NotAccepted(f"Commit {commit} is not in this clone: `git fetch --unshallow`.")
+    for left in (model, place / "reports", place / ".checkpoints"):
+        shutil.rmtree(left, ignore_errors=True)
+    for stage in STAGES if "evaluate" in stages else STAGES[:1]:
+        _run(place, stage, family, [f"family={family}", f"candidate={candidate}"])
+    written = {"train": tensors.of_model(model), "evaluate": _report(place / "reports" / family, candidate)}
+    return {stage: written[stage] for stage in stages}
+
+
+def _run(place: Path, stage: str, family: str, words: list[str]) -> None:
+    start = f"{STARTS[framework(family)]}; {RUN}" if stage == "train" else RUN
+    asked = [f"pipelines.stages.{stage}", *words, "run=smoke", "data.sources=[embedded]"]
+    done = replay.python(place, "-c", start, *asked, given=STEADY, capture_output=True, text=True)
+    if done.returncode:
+        raise NotAccepted(f"{stage} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+
+
+def framework(family: str) -> str:
+    """What a family trains with: the framework that its code imports."""
+    targets = {target.partition(".")[0] for module in Code(family).closure("train").values() for target in module.bindings.values()}
+    return next(name for name in STARTS if name in targets)
+
+
+def _report(folder: Path, candidate: str) -> dict[str, str]:
+    """{file: SHA-256} of what evaluate wrote: the report but for what varies, plots, sheets."""
+    report = folder / "candidates" / f"{candidate}.json"
+    if not report.exists():
+        return {}
+    steady = {key: value for key, value in json.loads(report.read_text()).items() if key not in VARIES}
+    files = [path for name in ("plots", "sheets") for path in sorted((folder / name / candidate).rglob("*")) if path.is_file()]
+    return {"report": folders.hash_of(steady), **{path.relative_to(folder).as_posix(): folders.sha256(path) for path in files}}
+
+
+def _same(one: dict[str, dict[str, str]], other: dict[str, dict[str, str]], words: str) -> None:
+    pairs = [(stage, name) for stage in one for name in {**one[stage], **other[stage]}]
+    apart = [f"{stage}: {name}" for stage, name in pairs if one[stage].get(name) != other[stage].get(name)]
+    if apart:
+        raise NotAccepted(f"{words}: {', '.join(apart)}. Nothing was changed; train again.")
+
+
+def _line(stale: Stale, commit: str, evidence: dict[str, str]) -> dict[str, Any]:
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "by": getpass.getuser(),
+        "candidate": stale.candidate,
+        "stage": stale.stage,
+        "was": {"commit": commit, "md5": stale.locked},
+        "now": {"md5": _md5(stale.now.encode()), "modules": json.loads(stale.now)["modules"]},
+        "data": "embedded, run=smoke",
+        "same": evidence,
+        "python": records.versions()["python"],
+        "hardware": devices.hardware(),
+    }
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def main() -> None:
+    """Accept one candidate, or all that are stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--candidate", required=True, help="such as digits-adam, or all")
+    asked = parser.parse_args()
+    with errors.printed_once():
+        for candidate in _asked(asked.candidate):
+            for line in accept(candidate):
+                print(f"{line['stage']}@{candidate}: the same to the bit, {len(line['same'])} parts; {accepted.LOG} says so.")
+
+
+def _asked(candidate: str) -> list[str]:
+    if candidate != "all":
+        return [candidate]
+    known = [name for family in families.names() for name in families.candidates(family)]
+    return [name for name in known if f"train@{name}" in outputs.dependencies() and list(changed(name))]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""registry/accepted.jsonl: where other code was shown to compute the same, by `make accept`. No ledger: nothing is decided by it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines import folders
+
+LOG = Path("registry", "accepted.jsonl")
+Evidence = dict[str, Any]
+
+
+class BrokenLog(ValueError):
+    """A registry/accepted.jsonl that is not what `make accept` wrote."""
+
+
+def of(candidate: str) -> list[Evidence]:
+    """The evidence of a candidate, oldest first. Raises BrokenLog."""
+    return [line for line in read() if line["candidate"] == candidate]
+
+
+def read() -> list[Evidence]:
+    """Every line, oldest first. Raises BrokenLog."""
+    text = LOG.read_text() if LOG.exists() else ""
+    try:
+        return [_checked(json.loads(line)) for line in text.splitlines()]
+    except (ValueError, LookupError, TypeError) as fault:
+        raise BrokenLog(f"{LOG} cannot be read ({fault}). `git checkout HEAD -- {LOG}` brings back what was committed.") from fault
+
+
+def _checked(line: Evidence) -> Evidence:
+    words(line)
+    return line
+
+
+def words(line: Evidence) -> str:
+    """A line for a person."""
+    stage = f"{line['stage']}@{line['candidate']}"
+    return f"{stage} on {line['time']}: code as of commit {line['was']['commit'][:12]} and other code gave the same, {line['data']}"
+
+
+def append(line: Evidence) -> None:
+    """Add a line."""
+    before = LOG.read_text() if LOG.exists() else ""
+    folders.write(LOG, f"{before}{json.dumps(line)}\n")

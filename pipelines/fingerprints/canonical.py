@@ -1,0 +1,45 @@
+"""A module in its one form: what it computes, without how it is written.
+
+Comments, docstrings, positions and import statements are left out; a name that an import binds is written in full, so that neither an
+alias nor the place of the statement matters. The same on Python 3.11 to 3.13, whose own ast.dump() is not.
+"""
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from pipelines.fingerprints.modules import for_type_checkers
+
+DROPPED = {"ctx", "kind", "type_comment", "type_ignores"}
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def text(tree: ast.Module, written: Callable[[str], str]) -> str:
+    """The canonical form; `written` gives for a name what stands for it. Empty for a module that only imports and documents."""
+    return "".join(_form(statement, written) for statement in _statements(tree))
+
+
+def _statements(node: Any) -> list[ast.stmt]:
+    """A body without its docstring, imports and what is for type checkers alone."""
+    first = node.body[0] if node.body else None
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    body = node.body[1:] if documented and isinstance(node, DOCUMENTED) else node.body
+    return [statement for statement in body if not isinstance(statement, ast.Import | ast.ImportFrom) and not for_type_checkers(statement)]
+
+
+def _form(value: Any, written: Callable[[str], str]) -> str:
+    if isinstance(value, ast.Name):
+        return f"({written(value.id)})"
+    if isinstance(value, ast.AST):
+        return f"({type(value).__name__}{''.join(_fields(value, written))})"
+    if isinstance(value, list):
+        return f"[{''.join(_form(item, written) for item in value)}]"
+    return f"<{value!r}>"
+
+
+def _fields(node: ast.AST, written: Callable[[str], str]) -> list[str]:
+    """The fields that hold something: which empty ones there are differs between versions of Python."""
+    values = {name: value for name, value in ast.iter_fields(node) if name not in DROPPED}
+    if isinstance(values.get("body"), list):
+        values["body"] = _statements(node)
+    return [f" {name}={_form(value, written)}" for name, value in values.items() if value is not None and value != []]

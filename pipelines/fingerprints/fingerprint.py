@@ -1,0 +1,108 @@
+"""The fingerprint of a family's stage: the digests of all modules that decide what it computes.
+
+A digest is of a module's canonical form, in which a name of another module of the project stands as that module's digest: moving or
+renaming a module changes nothing, and importing the same name from another one does.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from pipelines.fingerprints import canonical
+from pipelines.fingerprints.modules import ROOT, Module, Sources
+
+STAGES = ("ingest", "train", "evaluate")
+PLUMBING = (  # what only starts, checks, writes down and shows: a test forbids it to import anything that computes
+    "pipelines.configs",
+    "pipelines.devices",
+    "pipelines.errors",
+    "pipelines.families",
+    "pipelines.fingerprints.canonical",
+    "pipelines.fingerprints.fingerprint",
+    "pipelines.fingerprints.modules",
+    "pipelines.folders",
+    "pipelines.processes",
+    "pipelines.records",
+    "pipelines.stages.ingest",
+    "pipelines.stages.train",
+    "pipelines.tracking",
+    "pipelines.trainings",
+)
+
+
+class ImportCycle(ValueError):
+    """Modules that import each other: none of them can be named by what it imports."""
+
+
+class ChangedMeanwhile(ValueError):
+    """Code that was edited between the stage `code` and the stage that runs it: DVC would file the result under the wrong code."""
+
+
+class Code:
+    """The code of a family below a folder."""
+
+    def __init__(self, family: str, root: Path = ROOT) -> None:
+        self.family, self.sources = family, Sources(root)
+        self._digests: dict[str, str] = {}
+        for name in PLUMBING:
+            self.sources.named(name)
+
+    def fingerprint(self, stage: str) -> str:
+        """The digests of a stage's modules as JSON, ready for a file that DVC hashes. Raises UnknownModule or ImportCycle."""
+        return json.dumps({"modules": sorted(self.modules(stage).values())}, indent=1) + "\n"
+
+    def modules(self, stage: str) -> dict[str, str]:
+        """{module: digest} of all that decides what a stage computes; without plumbing, and packages that hold nothing."""
+        found = self.closure(stage).values()
+        return {module.name: self._digest(module, ()) for module in found if module.name not in PLUMBING and self._text(module, ())}
+
+    def imports(self, name: str) -> list[Module]:
+        """The modules of the project that one of them imports."""
+        return self.sources.imports(self.sources.named(name), self.family)
+
+    def closure(self, stage: str) -> dict[str, Module]:
+        """{name: module} of all that a stage imports, plumbing included."""
+        return self.sources.closure(f"pipelines.stages.{stage}", self.family)
+
+    def _digest(self, module: Module, above: tuple[str, ...]) -> str:
+        if module.name in above:
+            ring = " -> ".join([*above[above.index(module.name) :], module.name])
+            raise ImportCycle(f"{module.name} imports itself: {ring}. Move what both need into a module of its own.")
+        if module.name not in self._digests:
+            self._digests[module.name] = hashlib.sha256(self._text(module, above).encode()).hexdigest()[:32]
+        return self._digests[module.name]
+
+    def _text(self, module: Module, above: tuple[str, ...]) -> str:
+        """What is hashed: the canonical form, and the files beside it that it reads."""
+        below = (*above, module.name)
+        beside = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in module.resources]
+        return "\n".join([canonical.text(module.tree, lambda name: self._written(module, name, below)), *beside]).strip()
+
+    def _written(self, module: Module, name: str, above: tuple[str, ...]) -> str:
+        """A name as it stands in the canonical form: one that is imported in full, with a digest for the project's own modules."""
+        target = module.bindings.get(name, name)
+        owner = self.sources.owner(target) if name in module.bindings else None
+        if owner is None:
+            return target
+        rest = target.removeprefix(owner.name)
+        return f"plumbing{rest}" if owner.name in PLUMBING else f"{self._digest(owner, above)}{rest}"
+
+
+def report(family: str, stage: str) -> Path:
+    """The file of a fingerprint, on which the stage depends."""
+    return Path("reports", family, "code", f"{stage}.json")
+
+
+def changed(code: Code, stage: str, before: str) -> list[str]:
+    """The modules whose own text is another than when `before`, an earlier fingerprint, was taken: not those that only import them."""
+    known, now = set(json.loads(before)["modules"]), code.modules(stage)
+    new = {name for name, digest in now.items() if digest not in known}
+    return sorted(name for name in new if not new & {module.name for module in code.imports(name)})
+
+
+def check(family: str, stage: str) -> None:
+    """Under DVC, the code that runs must be the code that the stage `code` wrote down. Raises ChangedMeanwhile."""
+    path = report(family, stage)
+    if "DVC_STAGE" in os.environ and path.exists() and path.read_text() != Code(family).fingerprint(stage):
+        raise ChangedMeanwhile(f"The code of {stage} has changed since {path} was written. Run the same command again.")

@@ -1,0 +1,36 @@
+"""Stages run again in a folder of their own, with the code of a commit or that of now: nothing of the project changes."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from pipelines import git
+from pipelines.fingerprints.modules import ROOT
+
+CODE = ("pipelines", "conf")
+
+
+def lay(commit: str | None, place: Path) -> bool:
+    """Put the code of a commit into `place`, or the present one where the commit is None or not in this clone. Was it the commit's?"""
+    archive = git.says("archive", commit, "--", *CODE) if commit else None
+    for name in CODE:
+        shutil.rmtree(place / name, ignore_errors=True)
+        if archive is None:
+            shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if archive is not None:
+        with tarfile.open(fileobj=BytesIO(archive)) as packed:
+            packed.extractall(place, filter="data")
+    return archive is not None
+
+
+def python(place: Path, *words: str, given: dict[str, str] | None = None, **more: Any) -> "subprocess.CompletedProcess[Any]":
+    """This Python with the code of that folder and none of this project's; a relative DATA_MIRROR means the same folder there."""
+    passed = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DVC_EXP_NAME", "DVC_STAGE"}}
+    if passed.get("DATA_MIRROR"):
+        passed["DATA_MIRROR"] = str(Path(passed["DATA_MIRROR"]).absolute())
+    return subprocess.run([sys.executable, *words], cwd=place, env=passed | (given or {}), check=False, **more)
