@@ -4,13 +4,16 @@ import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlflow import MlflowClient
 from rich.console import Console
 from rich.table import Table
 
 from pipelines import cards, copies, errors, families, held, ledger, manifests, outputs, registry, remotes, stores, tracking
 from pipelines.ledger import Line
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 WHOLE, RELEASED, NOT_HELD = "whole", "served files only", "not held"
 
@@ -55,7 +58,7 @@ def _fetch(named: list[str], remote: str | None) -> None:
         registry.warn(f"DVC's cache lacks some of what the ledgers name and it cannot be fetched: {absence}")
 
 
-def _back(store: MlflowClient, line: Line, lacking: set[str]) -> Back:
+def _back(store: "MlflowClient", line: Line, lacking: set[str]) -> Back:
     """What MLflow shows of a version and what this machine has of it."""
     family, number = line["family"], str(line["version"])
     shown = store.get_model_version(family, number)

@@ -11,12 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import UndefinedError
-from mlflow import MlflowClient, MlflowException
-from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
 
 from pipelines import (
     cards,
@@ -35,6 +32,11 @@ from pipelines import (
     tracking,
 )
 from pipelines.ledger import Line
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
 
 ALIAS, MOVED = "champion", "atelier.champion"
 ABSENT = (outputs.NotHere, outputs.BrokenCache, outputs.BrokenLock, manifests.BrokenModel)  # why a version's files cannot be had here
@@ -62,7 +64,7 @@ def reconcile(family: str) -> None:
         folders.write_json(ledger.STAMPS / f"{family}.json", {"head": lines[-1]["hash"] if lines else None})
 
 
-def candidate_runs(store: MlflowClient, family: str) -> None:
+def candidate_runs(store: "MlflowClient", family: str) -> None:
     """A run with scores and files for every candidate that has been trained here."""
     for candidate in families.candidates(family):
         if Path("models", candidate, manifests.MANIFEST).exists():
@@ -70,7 +72,7 @@ def candidate_runs(store: MlflowClient, family: str) -> None:
                 _candidate_run(store, family, candidate)
 
 
-def _candidate_run(store: MlflowClient, family: str, candidate: str) -> None:
+def _candidate_run(store: "MlflowClient", family: str, candidate: str) -> None:
     folder, report = Path("models", candidate), _report(family, candidate)
     manifest = manifests.read(folder)
     current = report if report and report["digest"] == manifest["digest"] else None
@@ -114,7 +116,7 @@ def _data_dvc(family: str, data_hash: str) -> str | None:
     return outputs.hash_of(folder) if _holds(folder, data_hash) else None
 
 
-def _run(store: MlflowClient, line: Line) -> Run:
+def _run(store: "MlflowClient", line: Line) -> "Run":
     """The run of a promoted model; where its folder is not on this machine, one that shows what the ledger knows."""
     known = tracking.find(store, line["family"], line["run"])
     if known and known.data.tags.get(tracking.DONE):
@@ -183,7 +185,7 @@ def _restored(name: str | None) -> Path:
     return kept
 
 
-def _register(store: MlflowClient, family: str, lines: list[Line], runs: dict[int, Run]) -> None:
+def _register(store: "MlflowClient", family: str, lines: list[Line], runs: "dict[int, Run]") -> None:
     """MLflow's versions are the ledger's, number by number; where they cannot be completed they are made again."""
     promoted = ledger.versions(lines)
     if not _completed(store, family, promoted, runs):
@@ -197,7 +199,7 @@ def _register(store: MlflowClient, family: str, lines: list[Line], runs: dict[in
     _point_alias(store, family, ledger.champion(lines))
 
 
-def _completed(store: MlflowClient, family: str, promoted: dict[int, Line], runs: dict[int, Run]) -> bool:
+def _completed(store: "MlflowClient", family: str, promoted: dict[int, Line], runs: "dict[int, Run]") -> bool:
     """Add the versions that are missing at the end; False where MLflow's own numbering does not allow it."""
     there = _versions(store, family)
     wanted = [(number, line["digest"], runs[number].info.run_id) for number, line in promoted.items()]
@@ -207,21 +209,19 @@ def _completed(store: MlflowClient, family: str, promoted: dict[int, Line], runs
     )
 
 
-def _versions(store: MlflowClient, family: str) -> list[ModelVersion]:
-    try:
-        store.get_registered_model(family)
-    except MlflowException:
+def _versions(store: "MlflowClient", family: str) -> "list[ModelVersion]":
+    if not store.search_registered_models(f"name = '{family}'"):
         store.create_registered_model(family, description="Follows registry/; change it with `make promote` and `make rollback`.")
     return sorted(store.search_model_versions(f"name = '{family}'"), key=lambda version: int(version.version))
 
 
-def _create(store: MlflowClient, line: Line, run: Run) -> int:
+def _create(store: "MlflowClient", line: Line, run: "Run") -> int:
     tags = {"atelier.digest": line["digest"], "atelier.data": line["data"], "candidate": line["candidate"]}
     place = f"{run.info.artifact_uri}/model"
     return int(store.create_model_version(line["family"], place, run.info.run_id, tags=tags).version)
 
 
-def _point_alias(store: MlflowClient, family: str, line: Line | None) -> None:
+def _point_alias(store: "MlflowClient", family: str, line: Line | None) -> None:
     model, wanted = store.get_registered_model(family), str(line["version"]) if line else None
     found, ours = model.aliases.get(ALIAS), model.tags.get(MOVED)
     if found and str(found) != ours:
@@ -234,7 +234,7 @@ def _point_alias(store: MlflowClient, family: str, line: Line | None) -> None:
         store.set_registered_model_tag(family, MOVED, wanted)
 
 
-def _serve(family: str, lines: list[Line], runs: dict[int, Run]) -> None:
+def _serve(family: str, lines: list[Line], runs: "dict[int, Run]") -> None:
     """Put the champion into the store, point at it, write reports/<family>/champion.json."""
     line = ledger.champion(lines)
     assert line is not None

@@ -1,4 +1,7 @@
-"""MLflow on mlruns/mlflow.db: where people compare. Every run is a projection of a model folder and can be made again."""
+"""MLflow on mlruns/mlflow.db: where people compare. Every run is a projection of a model folder and can be made again.
+
+MLflow takes three seconds to import: mlflow() does that, here alone, when it is first needed.
+"""
 
 import json
 import logging
@@ -7,15 +10,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import mlflow
-from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, Metric, Param, Run, RunTag, ViewType
+from typing import TYPE_CHECKING, Any
 
 from pipelines import folders, manifests, records, trainings
 from pipelines.configs import Config
 from pipelines.trainings import Epoch, Training
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run, RunTag
 
 ROOT = Path("mlruns")
 KEY, DONE = "atelier.key", "atelier.complete"
@@ -24,22 +27,30 @@ SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pag
 SAMPLED = 5  # seconds between two looks at the machine's load
 
 
+def mlflow() -> Any:
+    """MLflow, which is told first to report to nobody, and to open no pickle."""
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    import mlflow as imported
+
+    return imported
+
+
 def uri() -> str:
     """The tracking store of the working directory's project."""
     return f"sqlite:///{(ROOT / 'mlflow.db').absolute()}"
 
 
-def client() -> MlflowClient:
+def client() -> "MlflowClient":
     """A client on the project's own database, created once even when two processes ask for it."""
+    imported = mlflow()
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     with folders.locked(ROOT / ".lock"):
-        found = MlflowClient(uri())
+        found = imported.MlflowClient(uri())
         found.search_experiments(max_results=1)
     return found
 
 
-def experiment(store: MlflowClient, family: str) -> str:
+def experiment(store: "MlflowClient", family: str) -> str:
     """The id of the family's experiment, created beside the database when it is new."""
     with folders.locked(ROOT / ".lock"):
         found = store.get_experiment_by_name(family)
@@ -49,15 +60,15 @@ def experiment(store: MlflowClient, family: str) -> str:
         return found.experiment_id if found else store.create_experiment(family, place, tags=SHOWN_AS)
 
 
-def find(store: MlflowClient, family: str, key: str) -> Run | None:
+def find(store: "MlflowClient", family: str, key: str) -> "Run | None":
     """The run of the training with this key; one that was deleted by hand is restored."""
-    runs = store.search_runs([experiment(store, family)], f"tags.`{KEY}` = '{key}'", ViewType.ALL, max_results=1)
+    runs = store.search_runs([experiment(store, family)], f"tags.`{KEY}` = '{key}'", mlflow().entities.ViewType.ALL, max_results=1)
     if runs and runs[0].info.lifecycle_stage == "deleted":
         store.restore_run(runs[0].info.run_id)
     return store.get_run(runs[0].info.run_id) if runs else None
 
 
-def create(store: MlflowClient, config: dict[str, Any], key: str, started: float) -> Run:
+def create(store: "MlflowClient", config: dict[str, Any], key: str, started: float) -> "Run":
     """A new run under the training's key, with its parameters."""
     tags = {KEY: key, "family": config["family"], "candidate": config["candidate"], "mlflow.source.name": "dvc repro"}
     run = store.create_run(experiment(store, config["family"]), int(started * 1000), tags, config["candidate"])
@@ -65,9 +76,10 @@ def create(store: MlflowClient, config: dict[str, Any], key: str, started: float
     return run
 
 
-def log_params(store: MlflowClient, run: Run, config: dict[str, Any]) -> None:
+def log_params(store: "MlflowClient", run: "Run", config: dict[str, Any]) -> None:
     """The recipe, such as fit.epochs; what is there already stays."""
-    store.log_batch(run.info.run_id, params=[Param(name, str(value)) for name, value in sorted(flat(config).items())])
+    param = mlflow().entities.Param
+    store.log_batch(run.info.run_id, params=[param(name, str(value)) for name, value in sorted(flat(config).items())])
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -81,29 +93,30 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 @contextmanager
 def live(cfg: Config, card: dict[str, Any], training: Training) -> Iterator[str]:
     """Stream a training to its run, each epoch as one batch, with the machine's load; a resumed one goes on in the same run."""
-    store = client()
+    store, imported = client(), mlflow()
     run = find(store, cfg.family, training.key) or create(store, cfg.recipe(), training.key, training.started)
     log_data(store, run, card)
     log_history(store, run, training.history)
     training.listen = lambda row: store.log_batch(run.info.run_id, metrics=_points([row]))
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
-    mlflow.set_tracking_uri(uri())
-    mlflow.set_system_metrics_sampling_interval(SAMPLED)
-    with mlflow.start_run(run.info.run_id, log_system_metrics=True):
+    imported.set_tracking_uri(uri())
+    imported.set_system_metrics_sampling_interval(SAMPLED)
+    with imported.start_run(run.info.run_id, log_system_metrics=True):
         yield run.info.run_id
 
 
-def log_data(store: MlflowClient, run: Run, card: dict[str, Any]) -> None:
+def log_data(store: "MlflowClient", run: "Run", card: dict[str, Any]) -> None:
     """The data card as the run's dataset input, once."""
     if run.inputs.dataset_inputs:
         return
     source = folders.canonical({"sources": [entry["url"] for entry in card["sources"]], "hash": card["hash"]})
     profile = folders.canonical({"counts": card["counts"], "duplicates": card["duplicates"]})
-    data = Dataset(card["name"], card["hash"][:36], "local", source, profile=profile)
-    store.log_inputs(run.info.run_id, [DatasetInput(data)])
+    entities = mlflow().entities
+    data = entities.Dataset(card["name"], card["hash"][:36], "local", source, profile=profile)
+    store.log_inputs(run.info.run_id, [entities.DatasetInput(data)])
 
 
-def log_history(store: MlflowClient, run: Run, history: list[Epoch]) -> None:
+def log_history(store: "MlflowClient", run: "Run", history: list[Epoch]) -> None:
     """Every epoch that the run does not have yet, in batches of at most 1,000 values."""
     known = store.get_run(run.info.run_id).data.metrics.get("epoch", 0)
     points = _points([row for row in history if row["epoch"] > known])
@@ -111,12 +124,12 @@ def log_history(store: MlflowClient, run: Run, history: list[Epoch]) -> None:
         store.log_batch(run.info.run_id, metrics=points[start : start + 1000])
 
 
-def _points(rows: list[Epoch]) -> list[Metric]:
-    now = int(time.time() * 1000)
-    return [Metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items()]
+def _points(rows: list[Epoch]) -> "list[Metric]":
+    metric, now = mlflow().entities.Metric, int(time.time() * 1000)
+    return [metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items()]
 
 
-def project(store: MlflowClient, folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> Run:
+def project(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> "Run":
     """Bring the run of a model folder up to date: adopt or create it, then recipe, data, history, scores, files. Returns the run.
 
     `report` holds {"valid", "test"} metrics where the model has been evaluated; `shown` is {name: file or folder} to keep beside it,
@@ -139,15 +152,15 @@ def project(store: MlflowClient, folder: Path, report: dict[str, Any] | None, sh
     return store.get_run(run.info.run_id)
 
 
-def linked(store: MlflowClient, run: Run, dvc: str | None, data_dvc: str | None) -> Run:
+def linked(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: str | None) -> "Run":
     """The run, its tags naming what DVC keeps of it: model folder and data, such as "1f…c2.dir", where that is known."""
     wanted = {tag: value for tag, value in {DVC: dvc, DATA_DVC: data_dvc}.items() if value and run.data.tags.get(tag) != value}
     if wanted:
-        store.log_batch(run.info.run_id, tags=[RunTag(tag, value) for tag, value in wanted.items()])
+        store.log_batch(run.info.run_id, tags=_tags(wanted))
     return store.get_run(run.info.run_id) if wanted else run
 
 
-def remembered(store: MlflowClient, line: dict[str, Any]) -> Run:
+def remembered(store: "MlflowClient", line: dict[str, Any]) -> "Run":
     """The run of a promotion whose folder is not on this machine: what the ledger knows of it, to be completed when it is here."""
     family, key = line["family"], line["run"]
     found = find(store, family, key)
@@ -158,17 +171,22 @@ def remembered(store: MlflowClient, line: dict[str, Any]) -> Run:
     return found
 
 
-def _log_scores(store: MlflowClient, run: Run, manifest: dict[str, Any], record: dict[str, Any], report: dict[str, Any] | None) -> None:
+def _log_scores(store: "MlflowClient", run: "Run", manifest: dict[str, Any], record: dict[str, Any], report: dict[str, Any] | None) -> None:
     """Scores as final_<split>_<metric>, and what the run came from as tags."""
     splits = {split: report[split] for split in ("valid", "test")} if report else {}
     named = {f"final_{split}_{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
-    now = int(time.time() * 1000)
+    metric, now = mlflow().entities.Metric, int(time.time() * 1000)
     tags = {"atelier.digest": manifest["digest"], "atelier.data": manifest["data"], "mlflow.source.git.commit": record["commit"] or ""}
-    metrics = [Metric(name, value, now, 0) for name, value in {**named, "train_seconds": record["seconds"]["train"]}.items()]
-    store.log_batch(run.info.run_id, metrics=metrics, tags=[RunTag(name, value) for name, value in tags.items()])
+    metrics = [metric(name, value, now, 0) for name, value in {**named, "train_seconds": record["seconds"]["train"]}.items()]
+    store.log_batch(run.info.run_id, metrics=metrics, tags=_tags(tags))
 
 
-def _log_files(store: MlflowClient, run: Run, shown: dict[str, Path]) -> None:
+def _tags(values: dict[str, str]) -> "list[RunTag]":
+    tag = mlflow().entities.RunTag
+    return [tag(name, value) for name, value in values.items()]
+
+
+def _log_files(store: "MlflowClient", run: "Run", shown: dict[str, Path]) -> None:
     for name, path in shown.items():
         log = store.log_artifacts if path.is_dir() else store.log_artifact
         log(run.info.run_id, str(path), name)
