@@ -61,3 +61,10 @@ def versions() -> dict[str, str]:
     """The version of Python and of every installed package."""
     installed = {package.name.lower(): package.version for package in metadata.distributions()}
     return {"python": sys.version.split()[0], **dict(sorted(installed.items()))}
+
+
+def differing(then: dict[str, Any], now: dict[str, Any]) -> str:
+    """What is not as it was, by name; how many names there were not then."""
+    other = [f"{name} {now.get(name, 'missing')}, then {then[name]}" for name in then if then[name] != now.get(name)]
+    added = len(now.keys() - then.keys())
+    return "; ".join([*other, *([f"{added} more than then"] if added else [])]) or "as then"

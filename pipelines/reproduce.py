@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, folders, graphs, ledger, lineage, manifests, records, registry, replay, stores, tracking
+from pipelines import cards, errors, folders, git, graphs, ledger, lineage, manifests, records, registry, replay, stores, tracking
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"
@@ -177,7 +177,8 @@ def show(found: Finding) -> None:
     lines = [f"{told}, trained again in {now:.0f} s, then {then:.0f} s, with {found.code}."]
     lines += [f"Choices that this code has added: {', '.join(found.added)}."] if found.added else []
     for name in ("versions", "hardware"):
-        lines.append(f"{name.capitalize()}: {differing(found.record[name], found.again[name])}.")
+        lines.append(f"{name.capitalize()}: {records.differing(found.record[name], found.again[name])}.")
+    lines.append(f"Versions that packed the data: {_ingested(line, found.again['versions'])}.")
     console.print(*lines, sep="\n", highlight=False)
     if found.agrees:
         console.print(f"The digests agree: {found.digest}.", highlight=False)
@@ -203,10 +204,12 @@ def _farthest(found: Finding) -> str:
     return f"The farthest apart is {metric} on {split}: {after - before:+.5f}." if before != after else "No metric differs."
 
 
-def differing(then: dict[str, Any], now: dict[str, Any]) -> str:
-    """What is not as it was, by name."""
-    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-    return "; ".join(f"{name} {now.get(name, 'missing')}, then {then.get(name, 'missing')}" for name in names) or "as then"
+def _ingested(line: Line, now: dict[str, str]) -> str:
+    """How the packages that packed the data differ from those of now, where that is recorded."""
+    report = json.loads(git.shown(Path("reports", line["family"], "ingest.json")) or "{}")
+    if report.get("data") != line["data"]:
+        return "what packed the data is not recorded"
+    return records.differing(report["versions"], now)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ PLUMBING = (  # what only starts, checks, writes down and shows: a test forbids 
     "pipelines.fingerprints.fingerprint",
     "pipelines.fingerprints.modules",
     "pipelines.folders",
+    "pipelines.git",
     "pipelines.processes",
     "pipelines.records",
     "pipelines.stages.ingest",

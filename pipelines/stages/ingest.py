@@ -1,8 +1,11 @@
 """ingest: the sources of one family -> data/<family>/, packed, split and described, and reports/<family>/ingest.json: what packed it."""
 
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
-from pipelines import configs, families, folders, records
+from pipelines import configs, families, folders, git, records
 from pipelines.fingerprints import fingerprint
 
 
@@ -12,8 +15,17 @@ def main(cfg: configs.Config) -> None:
     data, begun = families.part(cfg.family, "data"), records.begun(cfg.family, "pipelines.stages.ingest")
     with folders.replacing(cfg.data_folder) as out:
         card = data.prepare(cfg, out)
-    folders.write_json(Path("reports", cfg.family, "ingest.json"), {"data": card["hash"], **begun})
     print(f"{cfg.data_folder}: {card['counts']}, duplicates between splits {card['duplicates']}")
+    report = Path("reports", cfg.family, "ingest.json")
+    _warn(json.loads(git.shown(report) or "{}"), {"data": card["hash"], **begun})
+    folders.write_json(report, {"data": card["hash"], **begun})
+
+
+def _warn(then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Say so where other data were packed than in git's last commit: another decoder may do that."""
+    if then and then["data"] != now["data"]:
+        hashes = f"{now['data'][:12]}, in git's last commit {then['data'][:12]}"
+        print(f"WARNING: the data hash is {hashes}. Packages: {records.differing(then['versions'], now['versions'])}.", file=sys.stderr)
 
 
 if __name__ == "__main__":
