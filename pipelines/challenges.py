@@ -86,7 +86,7 @@ def _written(family: str, facts: dict[str, Any], lines: list[Line]) -> Line:
 
 
 def _followed(line: Line) -> Line:
-    from pipelines import registry  # it brings MLflow, which takes seconds
+    from pipelines import registry  # which imports this module
 
     registry.reconcile(line["family"])
     return line
@@ -109,7 +109,7 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
     champion, folder = ledger.champion(lines), Path("models", candidate)
     if champion is None:
         raise BadChallenge(f"{family} has no champion to challenge yet. `make train family={family}` makes one.")
-    manifest, record = stores.verified(folder), records.read(folder)
+    manifest, record = manifests.verified(folder), records.read(folder)
     if manifest["digest"] == champion["digest"]:
         raise BadChallenge(f"{candidate} is the champion itself: version {champion['version']}. Choose one of: {', '.join(known)}.")
     _fits(candidate, manifest, champion)
@@ -127,7 +127,7 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
 
 def _fits(candidate: str, manifest: manifests.Manifest, champion: Line) -> None:
     """Raises BadChallenge where the two do not take and answer the same."""
-    from pipelines import registry  # it brings MLflow, which takes seconds
+    from pipelines import registry  # which imports this module
 
     try:
         served = manifests.read(registry.served(champion))

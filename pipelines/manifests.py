@@ -1,7 +1,8 @@
 """A model is a folder; model.json, written last, is its manifest: what is in it, what goes in, what comes out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -98,14 +99,25 @@ def read(folder: Path) -> Manifest:
 
 def verified(folder: Path) -> Manifest:
     """The manifest of a folder whose served files and digest are what it says. Raises BrokenModel, naming the file."""
-    manifest = read(folder)
-    for name in served(manifest):
-        path = folder / name
-        if not path.is_file() or folders.sha256(path) != manifest["files"][name]["sha256"]:
-            raise BrokenModel(f"{path} is missing or altered: its SHA-256 is not the one in {MANIFEST}. Fetch the model again.")
-    if digest(manifest) != manifest["digest"]:
-        raise BrokenModel(f"{folder}/{MANIFEST} was altered: its digest does not follow from it. Fetch the model again.")
-    return manifest
+    with legible(folder):
+        manifest = read(folder)
+        for name in served(manifest):
+            path = folder / name
+            if not path.is_file() or folders.sha256(path) != manifest["files"][name]["sha256"]:
+                raise BrokenModel(f"{path} is missing or altered: its SHA-256 is not the one in {MANIFEST}. Fetch the model again.")
+        if digest(manifest) != manifest["digest"]:
+            raise BrokenModel(f"{folder}/{MANIFEST} was altered: its digest does not follow from it. Fetch the model again.")
+        return manifest
+
+
+@contextmanager
+def legible(folder: Path) -> Iterator[None]:
+    """A manifest in which a key is missing, or holds something else, is a BrokenModel."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as fault:
+        words = f"{type(fault).__name__}: {fault}"
+        raise BrokenModel(f"{folder / MANIFEST} was altered ({words}). Fetch the model again.") from fault
 
 
 def served(manifest: Manifest) -> list[str]:

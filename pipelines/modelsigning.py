@@ -145,7 +145,7 @@ def lay(folder: Path) -> None:
 
     The caller has taken the model from a line of the ledger: whatever else lies in the store is brought its signature, and never signed.
     """
-    manifest = stores.verified(folder)
+    manifest = manifests.verified(folder)
     key = _key(SIGNING)
     if key and not path(manifest["family"], manifest["digest"]).exists():
         sign(folder, key)
@@ -200,7 +200,7 @@ def sign(folder: Path, key: Path) -> Path:
     """Sign a model folder, verified first, into registry/signatures/; where its signature lies. Raises BrokenModel or BadKey."""
     from model_signing import signing
 
-    manifest = stores.verified(folder)
+    manifest = manifests.verified(folder)
     signer = _loaded(SIGNING, key, lambda: signing.Config().use_elliptic_key_signer(private_key=key))  # type: ignore[no-untyped-call]
     kept = path(manifest["family"], manifest["digest"])
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ def sign_all(family: str) -> Iterator[str]:
         raise BadKey(
             f"{SIGNING} is not set, so nothing can be signed. `make keys` makes a pair; then {SIGNING}=<the private one> make sign."
         )
-    from pipelines import registry  # which brings MLflow, which takes seconds
+    from pipelines import registry  # which imports this module
 
     for number, line in ledger.versions(ledger.read(families.known(family))).items():
         try:
@@ -234,7 +234,7 @@ def sign_all(family: str) -> Iterator[str]:
         yield f"{family}, its challenger: {_signed_once(stores.location(challenger['tag']), key)}"
     for folder in stores.kept(family):
         with suppress(manifests.BrokenModel):  # which `make verify` tells
-            _bring(folder, stores.verified(folder))
+            _bring(folder, manifests.verified(folder))
             stores.example(folder, folder)
 
 

@@ -143,7 +143,7 @@ def whole(line: Line) -> Path:
 def _is(folder: Path, line: Line) -> bool:
     """Does this folder serve the model of this promotion, undamaged?"""
     try:
-        return bool(stores.verified(folder)["digest"] == line["digest"])
+        return bool(manifests.verified(folder)["digest"] == line["digest"])
     except manifests.BrokenModel:
         return False
 
@@ -158,13 +158,13 @@ def served(line: Line) -> Path:
     except (outputs.NotHere, outputs.BrokenCache, outputs.BrokenLock):
         if not _names(released, line):
             raise
-        stores.verified(released)
+        manifests.verified(released)
         return released
 
 
 def _names(folder: Path, line: Line) -> bool:
     """Does the manifest in this folder name the model of this promotion? Its files may be damaged. Raises BrokenModel."""
-    with stores.legible(folder):
+    with manifests.legible(folder):
         return (folder / manifests.MANIFEST).exists() and bool(manifests.digest(manifests.read(folder)) == line["digest"])
 
 

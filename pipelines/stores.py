@@ -8,8 +8,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +36,7 @@ def put(folder: Path, version: int | None) -> str:
     Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (modelsigning.lay).
     `version` is None of a challenger, which has none.
     """
-    manifest = verified(folder)
+    manifest = manifests.verified(folder)
     bentoml = _bentoml()
     tag = tagged(manifest["family"], version, manifest["digest"])
     if not holds(tag, manifest["digest"]):
@@ -72,7 +70,7 @@ def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
 def holds(tag: str, digest: str) -> bool:
     """Is this very model in the store, undamaged? A damaged or half-copied one is put aside, and another one under its name."""
     try:
-        if verified(location(tag))["digest"] == digest:
+        if manifests.verified(location(tag))["digest"] == digest:
             return True
     except NotStored:
         return False
@@ -88,22 +86,6 @@ def _set_aside(folder: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f"{folder.parent.name}-{folder.name}-", dir=ASIDE))
     folder.replace(aside)
     print(f"WARNING: {folder} was damaged, and lies at {aside} now, for it may be the only copy of what it serves.", file=sys.stderr)
-
-
-def verified(folder: Path) -> manifests.Manifest:
-    """As manifests.verified, where the manifest has lost a key too. Raises BrokenModel."""
-    with legible(folder):
-        return manifests.verified(folder)
-
-
-@contextmanager
-def legible(folder: Path) -> Iterator[None]:
-    """A manifest in which a key is missing, or holds something else, is a BrokenModel as well."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError) as fault:
-        words = f"{type(fault).__name__}: {fault}"
-        raise manifests.BrokenModel(f"{folder / manifests.MANIFEST} was altered ({words}). Fetch the model again.") from fault
 
 
 def exampled(tag: str) -> bool:

@@ -129,6 +129,8 @@ def test_a_manifest_that_lost_a_key_is_passed_over(two_versions: dict[str, Any])
             Path(folder, manifests.MANIFEST).write_bytes(manifest.replace(key, b'"lost"'))
         with pytest.raises(manifests.BrokenModel, match=r"model\.json was altered"):
             registry.served(ledger.read("digits")[1])
+        with pytest.raises(manifests.BrokenModel, match=r"model\.json was altered \(KeyError"):
+            manifests.verified(Path("models/digits-sgd"))
 
 
 def test_an_alias_moved_by_hand_is_put_back_and_the_command_is_named(
