@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipelines import devices
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 BLOCK = 1 << 18  # bytes read at once: the interpreter is free while they are hashed, and a core's cache holds them
 GIT = "git"  # the name that git gives a file's content: SHA-1 of "blob <bytes>\0" and the content
@@ -46,6 +47,8 @@ def hashes(wanted: Collection[Wanted]) -> dict[Wanted, str | None]:
 
 
 def _bar(total: int) -> "tqdm[None]":
+    from tqdm import tqdm  # a bento has none, and hashes nothing with a bar
+
     return tqdm(total=total, unit="B", unit_scale=True, desc="hashing", leave=False, disable=None)
 
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipelines import archives, outputs, sources
+from pipelines import archives, imagestore, outputs, sources
 
 Source = dict[str, Any]
 
@@ -29,8 +29,6 @@ def _store(source: Source) -> str:
     """A data set of the image store, by what it holds now."""
     if "MONGO_URL" not in os.environ:
         raise outputs.NotHere(f"data set {source['path']} of the image store (SHA-256 {source['sha256'][:12]}): set MONGO_URL")
-    from pipelines import imagestore
-
     _same(source["url"], imagestore.fingerprint(source["path"]), source["sha256"])
     return str(source["url"])
 

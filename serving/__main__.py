@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import errors, families, stores
-from serving import crew, standing
+from serving import auth, crew, standing
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def memory() -> str | None:
 
 
 def _serve(family: str, host: str, port: int, workers: int) -> None:
-    from serving import auth, champion, telemetry  # Prometheus reads its environment when it is imported
+    from serving import champion, telemetry  # Prometheus reads its environment when it is imported
 
     telemetry.log_as_json()
     auth.settle(host)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, databases, families, ledger, manifests, modelsigning, predictions, probes, stores, sums, wording
+from pipelines import configs, databases, families, ledger, manifests, modelsigning, predictions, probes, registry, stores, sums, wording
 from serving import standing, telemetry
 from serving.batches import Batches
 
@@ -66,8 +66,6 @@ def settle(family: str) -> None:
     """Bring store and pointer up to date with the ledger. Where they are, MLflow is not loaded: it takes seconds. Raises NoChampion."""
     if _settled(families.known(family)):
         return stores.say_released(family)
-    from pipelines import registry
-
     registry.reconcile(family)
     stores.pointed(family)
 

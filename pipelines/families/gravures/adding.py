@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import errors, pictures, stores
+from pipelines import errors, pictures, registry, stores
 from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Blank
 from pipelines.families.gravures.predict import Predictor
@@ -61,8 +61,6 @@ def champion() -> Path:
     try:
         return stores.location(stores.pointed(FAMILY)["tag"])
     except (stores.NoChampion, stores.NotStored):
-        from pipelines import registry  # MLflow takes seconds
-
         registry.reconcile(FAMILY)
     return stores.location(stores.pointed(FAMILY)["tag"])
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import archives, cards, folders, labelled, splits
+from pipelines import archives, cards, folders, imagestore, labelled, splits
 from pipelines.configs import Config
 from pipelines.families.signatures import embedded
 from pipelines.families.signatures.examples import LABELS, SPLITS, Page, Split, pack
@@ -81,8 +81,6 @@ def _folders(data: Data) -> Iterator[Found]:
 
 
 def _stores(data: Data) -> Iterator[Found]:
-    from pipelines import imagestore
-
     for name, said in data.stores.items():
         manifest = imagestore.manifest(said.dataset)
         manifests = {labelled.MANIFEST: labelled.manifest(labelled.MANIFEST, manifest)} if manifest is not None else {}

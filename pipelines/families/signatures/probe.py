@@ -18,7 +18,7 @@ FAINT = 0.5  # of the surest box's score: what is less sure is not held against 
 
 def example(convention: Convention) -> NDArray[np.uint8]:
     """The first drawn page that is signed, brought: [1, side, side]."""
-    from pipelines.families.signatures import embedded
+    from pipelines.families.signatures import embedded  # which needs tqdm: a bento has none, but has its example
 
     page = next(page for page in embedded.drawn() if len(page.boxes))
     return convention.from_grey(np.asarray(Image.open(io.BytesIO(page.content))))[None]
