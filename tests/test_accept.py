@@ -1,0 +1,145 @@
+"""`make accept`: a refactoring is proven by real trainings of both commits; a change that computes is refused."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import accept, outputs, replay, trail
+from pipelines.fingerprints import accepted, fingerprint
+from pipelines.fingerprints.fingerprint import Code
+from pipelines.fingerprints.modules import ROOT
+from tests.conftest import environment
+
+CANDIDATE = "digits-sgd"
+LOCKED = """schema: '2.0'
+stages:
+  train@digits-adam:
+    cmd: python -m pipelines.stages.train family=digits candidate=digits-adam run=full
+    deps:
+    - path: reports/digits/code/train.json
+      hash: md5
+      md5: ffffffffffffffffffffffffffffffff
+      size: 1
+  train@digits-sgd:
+    cmd: python -m pipelines.stages.train family=digits candidate=digits-sgd run=full
+    deps:
+    - path: data/digits
+      hash: md5
+      md5: 11111111111111111111111111111111.dir
+      size: 2
+      nfiles: 8
+    - path: reports/digits/code/train.json
+      hash: md5
+      md5: {train}
+      size: 3
+    outs:
+    - path: models/digits-sgd
+      hash: md5
+      md5: 22222222222222222222222222222222.dir
+      size: 4
+      nfiles: 5
+"""
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=test", "-c", "user.email=test@localhost", *words], check=True, capture_output=True)
+
+
+def head() -> str:
+    return subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def run(*words: str) -> "subprocess.CompletedProcess[str]":
+    """A module of the code in the working directory, as `make` starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", *words], env=environment(PYTHONPATH=str(Path.cwd())), capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository in which digits-sgd was trained with the committed code, as dvc.lock says; its model is not at hand."""
+    monkeypatch.chdir(tmp_path)
+    for name in replay.CODE:
+        shutil.copytree(ROOT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
+    Path(".gitignore").write_text("__pycache__/\n.store/\n")
+    assert run("pipelines.stages.code", "family=digits").returncode == 0
+    md5 = accept._md5(fingerprint.report("digits", "train").read_bytes())
+    Path("dvc.lock").write_text(LOCKED.format(train=md5))
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "trained")
+    return tmp_path
+
+
+def edited(old: str, new: str) -> None:
+    fit = Path("pipelines/families/digits/fit.py")
+    assert old in fit.read_text()
+    fit.write_text(fit.read_text().replace(old, new))
+
+
+@pytest.mark.slow
+def test_code_that_trains_the_same_is_accepted_and_nothing_is_stale(trained: Path) -> None:
+    edited("    middle = (CONVENTION.side - 1) / 2\n", "    side = CONVENTION.side\n    middle = (side - 1) / 2\n")
+    before = Path("dvc.lock").read_text()
+    done = run("pipelines.accept", "--candidate", CANDIDATE)
+    assert done.returncode == 0, done.stderr
+    assert f"train@{CANDIDATE}: the same to the bit" in done.stdout
+    now = Code("digits", trained).fingerprint("train")
+    assert fingerprint.report("digits", "train").read_text() == now
+    (line,) = accepted.of(CANDIDATE)
+    renewed = f"md5: {accept._md5(now.encode())}\n      size: {len(now)}"
+    assert Path("dvc.lock").read_text() == before.replace(f"md5: {line['was']['md5']}\n      size: 3", renewed)
+    assert line["was"]["commit"] == head()
+    assert {"model.onnx", "native/model.keras"} <= set(line["same"])
+    assert [link.status for link in trail._accepted(CANDIDATE)] == [trail.OK]
+
+
+@pytest.mark.slow
+def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained: Path) -> None:
+    edited("optimizers.SGD(rate, momentum=0.9", "optimizers.SGD(rate, momentum=0.8")
+    before = Path("dvc.lock").read_text()
+    done = run("pipelines.accept", "--candidate", CANDIDATE)
+    assert done.returncode == 1
+    assert done.stderr.startswith("NotAccepted: The code of now computes something else than that of ")
+    assert "train: native/model.keras" in done.stderr
+    assert (Path("dvc.lock").read_text(), accepted.read()) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        (CANDIDATE, rf"NothingToAccept: The code of {CANDIDATE} is what dvc.lock names: there is nothing to accept."),
+        ("digits-rmsprop", r"NothingToAccept: digits-rmsprop was never trained, by dvc.lock. `make train family=digits` trains it."),
+        ("leaves-adam", r"UnknownFamily: candidate='leaves-adam' is unknown. Choose one of: digits-adam, "),
+        ("digits-adam", r"NotAccepted: No commit of this branch holds the code that dvc.lock names for digits-adam"),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused_by_name(trained: Path, candidate: str, words: str) -> None:
+    done = run("pipelines.accept", "--candidate", candidate)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.match(words, done.stderr), done.stderr
+
+
+def test_a_commit_whose_code_is_not_what_its_fingerprint_says_is_passed_over(trained: Path) -> None:
+    first, right = head(), fingerprint.report("digits", "train").read_text()
+    edited("momentum=0.9", "momentum=0.7")
+    for text in ("{}", right):
+        fingerprint.report("digits", "train").write_text(text)
+        git("commit", "-qam", "edited")
+    assert accept.recorded([accept.Stale(CANDIDATE, "digits", "train", accept._md5(right.encode()), "")]) == first
+
+
+def test_evidence_that_cannot_be_read_is_a_broken_link(trained: Path) -> None:
+    Path("registry").mkdir()
+    accepted.LOG.write_text('{"candidate": "digits-sgd"}\n')
+    assert [(link.status, "git checkout HEAD" in link.words) for link in trail._accepted(CANDIDATE)] == [(trail.BROKEN, True)]
+
+
+def test_a_lock_without_the_dependency_is_not_renewed(trained: Path) -> None:
+    with pytest.raises(outputs.BrokenLock, match=r"does not name reports/digits/code/train\.json once for train@digits-rmsprop"):
+        outputs.renew("train@digits-rmsprop", Path("reports/digits/code/train.json"), b"{}")
