@@ -314,7 +314,11 @@ def _resting(family: str, data: str) -> list[Line]:
 
 def _follow(family: str) -> None:
     """Reconcile where MLflow or the pointer is not what the ledger says; looking costs milliseconds, reconciling many seconds."""
-    if not _follows(family):
+    try:
+        follows = _follows(family)
+    except runs.Unreadable:  # the link `run` says so, and the remedy
+        return
+    if not follows:
         from pipelines import registry
 
         with redirect_stdout(sys.stderr):

@@ -1,12 +1,15 @@
 """MLflow's runs, versions and alias as they stand in its database, read without MLflow (3 s to import): for what only looks.
 
-The tables are those of the MLflow in requirements.lock; a test holds what is read here against MLflow's own answers.
+The tables are those of the MLflow in requirements.lock; a test holds what is read here against MLflow's own answers. Where a table or
+column is unknown, or the file cannot be read, every function here raises Unreadable: "no run" is said only where there is none.
 """
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pipelines import folders
 
 DATABASE = Path("mlruns/mlflow.db")
 KEY, DIGEST, DATA, DVC, DATA_DVC = "atelier.key", "atelier.digest", "atelier.data", "atelier.dvc", "atelier.data_dvc"
@@ -22,6 +25,19 @@ VERSIONS = """
     SELECT v.version, v.run_id, t.value FROM model_versions v JOIN model_version_tags t USING (name, version, workspace)
     WHERE v.name = ? AND t.key = ? ORDER BY v.version
 """
+TABLES = {"alembic_version", "experiments", "runs", "tags", "model_versions", "model_version_tags", "registered_model_aliases"}
+PATIENCE = 5  # seconds for another process that writes
+AGAIN = "Or move the file away: `make ui` makes it again from the ledgers and the model folders."
+REMEDIES = {  # {beginnings of SQLite's name of an error: the remedy}
+    ("SQLITE_ERROR",): "Read here are the tables of the MLflow in requirements.lock: use that one; "
+    f"`mlflow db upgrade sqlite:///{DATABASE}` brings tables of an older one to it. {AGAIN}",
+    ("SQLITE_BUSY", "SQLITE_LOCKED"): "Another process writes it. Wait for it, or look for one that hangs.",
+    ("SQLITE_NOTADB", "SQLITE_CORRUPT"): f"Put back a copy. {AGAIN}",
+}
+
+
+class Unreadable(ValueError):
+    """MLflow's database has other tables than are known here, is broken or locked: whether it holds a run cannot be said."""
 
 
 class Run(NamedTuple):
@@ -69,9 +85,39 @@ def _runs(query: str, *values: str) -> list[Run]:
 
 
 def _rows(query: str, *values: str) -> list[tuple[Any, ...]]:
-    """Nothing where there is no database yet, or none of MLflow's: reconciling makes it, or says what is wrong with it."""
+    """Nothing where there is no database yet, or none of MLflow's tables in it: reconciling makes them. Raises Unreadable."""
+    with suppress(sqlite3.Error):
+        return _read(query, *values)
+    _await_tables()
     try:
-        with closing(sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            return database.execute(query, values).fetchall()
-    except sqlite3.Error:
+        return _read(query, *values)
+    except sqlite3.Error as fault:
+        raise _explained(fault) from fault
+
+
+def _read(query: str, *values: str) -> list[tuple[Any, ...]]:
+    if not DATABASE.exists():
         return []
+    with closing(sqlite3.connect(f"{DATABASE.absolute().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return database.execute(query, values).fetchall() if tables & TABLES else []
+
+
+def _await_tables() -> None:
+    """Wait for a process that is just creating them: it holds the lock that tracking.client takes."""
+    with suppress(OSError), folders.locked(DATABASE.with_name(".lock")):
+        pass
+
+
+def _explained(fault: sqlite3.Error) -> Unreadable:
+    name = getattr(fault, "sqlite_errorname", "")
+    remedy = next((remedy for beginnings, remedy in REMEDIES.items() if name.startswith(beginnings)), "May this user read it?")
+    where = f"{DATABASE}, MLflow's schema {_schema()}" if name == "SQLITE_ERROR" else DATABASE
+    return Unreadable(f"{where}: {fault}. {remedy}")
+
+
+def _schema() -> str:
+    """The revision of its tables that MLflow notes in them."""
+    with suppress(sqlite3.Error, IndexError):
+        return str(_read("SELECT version_num FROM alembic_version")[0][0])
+    return "unknown"

@@ -184,6 +184,12 @@ def _sql(path: str, words: str, *values: object) -> None:
     database.close()
 
 
+def _renamed(table: str, column: str) -> None:
+    with sqlite3.connect(runs.DATABASE) as database:
+        database.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO other")
+    database.close()
+
+
 def _stored_file() -> Path:
     return stores.location(stores.pointed("digits")["tag"]) / "model.onnx"
 
@@ -206,6 +212,7 @@ CUTS: dict[str, tuple[str, str, Callable[[], object]]] = {
             "mlruns/mlflow.db", "UPDATE tags SET value = 'x' WHERE key = 'atelier.dvc' AND value = ?", ledger.read("digits")[0]["dvc"]
         ),
     ),
+    "MLflow's tables as another version has them": ("run", "mlflow db upgrade", lambda: _renamed("tags", "key")),
     "native weights": ("model folder", "native/weights", lambda: models.trained(Path("models/digits-adam")).write_bytes(b"altered")),
     "configuration, which DVC alone vouches for": ("model folder", "model.json", lambda: _edited("models/digits-adam/model.json", seed=3)),
     "record, which DVC alone vouches for": ("model folder", "record.json", lambda: _edited("models/digits-adam/record.json", commit=None)),

@@ -1,0 +1,156 @@
+"""MLflow's database as runs reads it: nothing where there is nothing yet, an error with the remedy where it cannot be read."""
+
+import re
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipelines import folders, lineage, runs, trail
+
+ID = "1" * 32
+TABLES: dict[str, dict[str, object]] = {
+    "alembic_version": {"version_num": "dc11669786a5"},
+    "experiments": {"experiment_id": 1, "name": "digits"},
+    "runs": {"run_uuid": ID, "experiment_id": 1, "start_time": 2000, "lifecycle_stage": "active"},
+    "tags": {"run_uuid": ID, "key": runs.KEY, "value": "key"},
+    "model_versions": {"name": "digits", "version": 1, "run_id": ID, "workspace": "default"},
+    "model_version_tags": {"name": "digits", "version": 1, "workspace": "default", "key": runs.DIGEST, "value": "digest"},
+    "registered_model_aliases": {"name": "digits", "alias": "champion", "version": 1},
+}
+READ: dict[str, Callable[[], object]] = {
+    "found": lambda: runs.found(ID),
+    "tagged": lambda: runs.tagged(runs.KEY, "key"),
+    "of_training": lambda: runs.of_training("digits", "key"),
+    "versions": lambda: runs.versions("digits"),
+    "alias": lambda: runs.alias("digits", "champion"),
+}
+UNKNOWN = [(table, column) for table, columns in TABLES.items() for column in columns if table != "alembic_version"]
+
+
+def sql(*statements: str) -> None:
+    with closing(sqlite3.connect(runs.DATABASE)) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs.DATABASE.parent.mkdir()
+
+
+@pytest.fixture
+def database() -> None:
+    """What runs reads of MLflow's tables, with one run that became version 1."""
+    for name, row in TABLES.items():
+        sql(f"CREATE TABLE {name} AS SELECT {', '.join(f'{value!r} AS {column}' for column, value in row.items())}")
+
+
+def answers() -> list[object]:
+    return [read() for read in READ.values()]
+
+
+NOTHING = [None, [], None, {}, None]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_run_is_read_with_its_version_and_alias() -> None:
+    run = runs.Run(ID, "digits", 2.0, {runs.KEY: "key"})
+    assert answers() == [run, [run], run, {1: (ID, "digest")}, 1]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [lambda: None, runs.DATABASE.touch, lambda: sql("CREATE TABLE other (name)")],
+    ids=["no file", "an empty one", "tables of others"],
+)
+def test_before_mlflow_there_is_nothing(made: Callable[[], object]) -> None:
+    made()
+    assert answers() == NOTHING
+
+
+@pytest.mark.usefixtures("database")
+def test_a_run_that_is_not_there_is_none() -> None:
+    sql("DELETE FROM runs", "DELETE FROM model_versions", "DELETE FROM registered_model_aliases")
+    assert answers() == NOTHING
+
+
+def faults() -> dict[str, str]:
+    """What each function that raises says."""
+    found = {}
+    for name, read in READ.items():
+        try:
+            read()
+        except runs.Unreadable as fault:
+            found[name] = str(fault)
+    return found
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize(("table", "column"), UNKNOWN)
+def test_an_unknown_column_is_no_absence(table: str, column: str) -> None:
+    sql(f"ALTER TABLE {table} RENAME COLUMN {column} TO other")
+    assert faults()
+    for words in faults().values():
+        assert re.search(rf"no such column: .*{column}|cannot join using column {column}", words)
+        assert "mlruns/mlflow.db, MLflow's schema dc11669786a5" in words
+        assert "mlflow db upgrade sqlite:///mlruns/mlflow.db" in words
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("table", sorted(set(TABLES) - {"alembic_version"}))
+def test_an_unknown_table_is_no_absence(table: str) -> None:
+    sql(f"DROP TABLE {table}", "DROP TABLE alembic_version")
+    assert faults()
+    for words in faults().values():
+        assert f"schema unknown: no such table: {table}" in words
+
+
+def test_every_table_that_is_read_is_known_as_mlflows() -> None:
+    assert set(TABLES) == runs.TABLES
+
+
+def test_a_file_that_is_no_database_is_named() -> None:
+    runs.DATABASE.write_text("no database" * 100)
+    assert faults().keys() == READ.keys()
+    assert "mlruns/mlflow.db: file is not a database. Put back a copy" in faults()["found"]
+
+
+@pytest.mark.usefixtures("database")
+def test_a_locked_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "PATIENCE", 0)
+    with closing(sqlite3.connect(runs.DATABASE)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert faults().keys() == READ.keys()
+        assert "database is locked. Another process writes it" in faults()["found"]
+
+
+@pytest.mark.usefixtures("database")
+def test_tables_that_are_just_created_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by tracking.client, which holds this lock while MLflow creates them, one after the other."""
+    sql("ALTER TABLE registered_model_aliases RENAME TO later")
+
+    @contextmanager
+    def locked(path: Path) -> Iterator[None]:
+        assert path == Path("mlruns/.lock")
+        sql("ALTER TABLE later RENAME TO registered_model_aliases")
+        yield
+
+    monkeypatch.setattr(folders, "locked", locked)
+    assert runs.alias("digits", "champion") == 1
+
+
+@pytest.mark.usefixtures("database")
+def test_a_link_whose_run_cannot_be_looked_up_is_broken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    sql("ALTER TABLE tags RENAME COLUMN key TO other")
+    link = trail.link("run", lambda: trail._run({"family": "digits", "run": "key"}))
+    assert (link.status, link.words[:11]) == (trail.BROKEN, "Unreadable:")
+    monkeypatch.setattr(sys, "argv", ["lineage", ID])
+    with pytest.raises(SystemExit) as end:
+        lineage.main()
+    assert end.value.code == 1
+    assert "Unreadable: mlruns/mlflow.db" in capsys.readouterr().err
