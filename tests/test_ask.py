@@ -45,6 +45,7 @@ def champion(project: Path) -> Path:
     return Path("digit.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", families.names())
 def test_the_answer_and_the_origin_are_printed(project: Path, family: str) -> None:
     candidate = families.candidates(family)[0]
@@ -98,6 +99,7 @@ def test_an_address_of_predictions_that_is_none_is_named_first(capsys: pytest.Ca
     assert "Choose sqlite:///<file>" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_damaged_store_and_a_moved_ledger_are_followed(champion: Path) -> None:
     for stored in Path(".store/models").rglob("model.onnx"):
         stored.write_bytes(b"damaged")

@@ -616,6 +616,7 @@ STARTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", STARTS.values(), ids=STARTS)
 def test_a_service_that_others_can_reach_asks_for_a_token(tmp_path: Path, words: list[str]) -> None:
     picture = {"image": ("seven.png", encoded(seven()), "image/png")}
@@ -635,6 +636,7 @@ def test_a_service_that_others_can_reach_asks_for_a_token(tmp_path: Path, words:
         assert token not in service.log()
 
 
+@pytest.mark.slow
 def test_on_the_loopback_address_no_token_is_asked_and_token_answers_all_the_same(tmp_path: Path) -> None:
     with running(tmp_path, {1: stored(tmp_path, 1)}, make_serve("digits"), **FIRST) as service:
         assert service.client.get("/metrics").status_code == 200
@@ -643,6 +645,7 @@ def test_on_the_loopback_address_no_token_is_asked_and_token_answers_all_the_sam
         assert stat.S_IMODE((tmp_path / ".store/users.db").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("told", "words"),
     [

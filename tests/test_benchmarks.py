@@ -27,6 +27,8 @@ from tests import browsers
 from tests.conftest import ROOT, environment
 from tests.services import PUT, run, stored
 
+pytestmark = pytest.mark.slow
+
 SHAPES = ("family=objects", "run=smoke", "data.sources=[embedded]")
 NETWORK = ("model.network=yolov4-tiny", "model.side=128", "model.anchors=standard")
 TINY = ("candidate=objects-fast", *SHAPES, "model.widths=[16,16,16]", "fit.batch=50", "fit.epochs=8")

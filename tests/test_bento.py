@@ -21,6 +21,8 @@ from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_mode
 from tests.forms import encoded, seven
 from tests.services import free_port, ready, stop, until
 
+pytestmark = pytest.mark.slow
+
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 DIGITS = pytest.mark.parametrize("packed", ["digits"], indirect=True)  # what one family's bento shows for all
 EMPTY = pytest.mark.parametrize("packed", ["digits", "signatures"], indirect=True)  # the least, and what a family adds

@@ -380,6 +380,7 @@ def test_a_catalogue_that_says_nonsense_is_refused(tmp_path: Path, change: Calla
         brought(f"sqlite:///{tmp_path}/catalogue.db", changed(change))
 
 
+@pytest.mark.slow
 def test_workers_that_start_at_once_bring_it_once(url: str, tmp_path: Path) -> None:
     (tmp_path / "catalogue.json").write_text(json.dumps(large()))
     words = [sys.executable, "-c", BRING, url, str(tmp_path / "catalogue.json")]

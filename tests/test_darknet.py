@@ -335,6 +335,7 @@ def python(folder: Path, *words: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_the_same_weights_give_the_same_boxes_everywhere(tmp_path: Path) -> None:
     """In PyTorch, ONNX Runtime and OpenVINO on the export, and OpenCV on the Darknet files, whose epsilon is another."""
     texts = {"every": EVERY_KIND, "tiny": TINY}
@@ -455,6 +456,7 @@ def test_anchors_are_the_centres_of_the_boxes_small_ones_first() -> None:
         anchors.kmeans(np.ones((9, 2), np.float32), 6, 0)
 
 
+@pytest.mark.slow
 def test_a_person_trains_with_darknet_and_brings_the_weights_back(tmp_path: Path) -> None:
     found = python(tmp_path, "-c", EXCHANGE)
     assert "train on" in found["told"] and "darknet detector train obj.data network.cfg" in found["told"]

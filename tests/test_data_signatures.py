@@ -202,6 +202,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest
         pack(tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_drawn_letters_repeat_and_have_signatures_in_every_split(tmp_path: Path) -> None:
     found = [pack(tmp_path / name, "data.sources=[embedded]", "run=demo") for name in ("a", "b")]
     assert found[0]["hash"] == found[1]["hash"]

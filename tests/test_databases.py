@@ -58,6 +58,7 @@ def test_a_database_is_brought_to_the_newest_migration_and_keeps_what_it_holds(u
         assert connection.execute(text("SELECT title, pages FROM books")).all() == [("Optics", None)]
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_migrate_once(url: str, folder: Path) -> None:
     words = [sys.executable, "-c", MIGRATE, url, str(folder)]
     started = [subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)]

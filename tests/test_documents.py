@@ -21,6 +21,8 @@ from serving.problems import Refusal
 from tests import corpus, papers
 from tests.corpus import Body
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Serving(limit_mb=25, limit_megapixels=40, limit_seconds=60, queue=64, batch=4, limit_pages=50)
 MARK = (100, 600, 200, 60)  # points: where the ink is
 THREE = papers.paper([papers.ink([(100, 100 * number, 200, 60)]) for number in (1, 2, 3)])

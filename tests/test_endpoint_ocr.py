@@ -24,6 +24,8 @@ from tests.asked import assert_refused, form, header, raw
 from tests.forms import FORMS, STORED, encoded, turned
 from tests.services import LOADED, Service, run, running, stored, until
 
+pytestmark = pytest.mark.slow
+
 LIMITS = configs.serving("ocr")
 RECEIPT = receipts.receipt()
 PAGE = encoded(Image.fromarray(RECEIPT.grey))

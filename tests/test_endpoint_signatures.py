@@ -21,6 +21,8 @@ from tests.asked import assert_refused, form, header, raw
 from tests.forms import FORMS, STORED, drawing, encoded, seven, turned
 from tests.services import LOADED, Service, run, running, stored, until
 
+pytestmark = pytest.mark.slow
+
 LIMITS = configs.serving("signatures")
 MARKS = [(100, 600, 200, 60), (350, 100, 90, 40)]
 LETTER = papers.letter(MARKS)

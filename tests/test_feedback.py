@@ -505,6 +505,7 @@ def test_the_description_says_what_a_flag_is(service: Service) -> None:
     assert "digit" in form["properties"]["correction"]["description"]
 
 
+@pytest.mark.slow
 def test_behind_a_token_flags_have_a_name(tmp_path: Path) -> None:
     more = {"AUTH": "required", "AUTH_KEY": KEY, "ADMIN_USER": "ada", "ADMIN_PASSWORD": RIGHT}
     with running(tmp_path, {1: stored(tmp_path, 1, "signatures")}, make_serve("signatures"), **more) as service:

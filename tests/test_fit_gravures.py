@@ -122,6 +122,7 @@ def python(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> None:
     """Killed within a part, at a part's end, and between folds."""
     found = json.loads(python(project, "-c", RESUMED))
@@ -131,6 +132,7 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> 
     assert {name: difference for name, difference in found["differing"].items() if not difference < 1e-4} == {}
 
 
+@pytest.mark.slow
 def test_every_loss_brings_the_drawings_of_a_class_together(project: Path) -> None:
     candidates = families.candidates("gravures")
     found = json.loads(python(project, "-c", LEARNED, *candidates))
@@ -139,10 +141,12 @@ def test_every_loss_brings_the_drawings_of_a_class_together(project: Path) -> No
         assert seen["right"] >= 14 and seen["values"][1] < seen["values"][0], (candidate, seen)
 
 
+@pytest.mark.slow
 def test_another_hand_distorts_and_leaves_the_ink_on_the_page(project: Path) -> None:
     python(project, "-c", HAND)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "words"), [("features.0.0.weight", "torchvision's efficientnet_b0"), (None, "no \\.safetensors file")])
 def test_weights_that_are_named_and_not_those_are_refused(project: Path, name: str | None, words: str) -> None:
     from safetensors.numpy import save_file

@@ -13,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 from pipelines import folders
 from tests.conftest import embedded_data, environment
 
+pytestmark = pytest.mark.slow
+
 PAGES = '["family=objects", "run=smoke", "data.sources=[embedded]", "data.limit=200", "model.widths=[8, 16, 16]"]'
 SHARED = f"""
 from pathlib import Path

@@ -123,6 +123,7 @@ def attempts(folder: Path, script: str, *words: list[str], **told: str) -> list[
     return [json.loads(line) for line in python(folder, "-c", script, json.dumps(pages), **told).splitlines()]
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_where_an_undisturbed_one_does(trained: dict) -> None:
     assert trained["epochs"] == [3, 1, 3]
     assert trained["losses"][1] == pytest.approx(trained["losses"][0], abs=1e-4)
@@ -130,6 +131,7 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(trained: dict) -> 
     assert trained["losses"][0][-1] < trained["losses"][0][0] - 0.5
 
 
+@pytest.mark.slow
 def test_what_is_served_reads_as_the_native_network_does(project: Path, trained: dict) -> None:
     predictor, valid = Predictor(project / "models/ocr-trocr"), load(project / "data/ocr", "valid")
     predictor.warm()
@@ -143,6 +145,7 @@ def test_what_is_served_reads_as_the_native_network_does(project: Path, trained:
     assert [reading.confidence for reading in alone] == pytest.approx([reading.confidence for reading in readings[:4]], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_folder_is_whole_and_tells_nothing_of_the_machine(project: Path, native: Path) -> None:
     folder = project / "models/ocr-trocr"
     manifest = manifests.verified(folder)
@@ -234,11 +237,13 @@ def answers(project: Path, native: Path, cache: dict[str, str]) -> dict[str, lis
     return dict(zip(named, attempts(project, BEGUN, *named.values(), **cache), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["folder", "file", "hub"])
 def test_weights_that_are_named_are_taken(answers: dict[str, list], named: str) -> None:
     assert answers[named][0] == "read" and answers[named] == answers["folder"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("named", "words"),
     [
@@ -253,6 +258,7 @@ def test_weights_that_are_not_those_are_refused(answers: dict[str, list], named:
     assert answers[named][0] == "refused" and re.search(words, answers[named][1]), answers[named]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("offline", "words"), [("0", "could not be fetched"), ("1", "unset HF_HUB_OFFLINE")])
 def test_a_second_start_needs_no_network(project: Path, answers: dict[str, list], hub: Hub, cache: dict, offline: str, words: str) -> None:
     """What was fetched once is found, without the pickled weights; what was not is refused, with the remedy."""

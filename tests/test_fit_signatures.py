@@ -185,18 +185,22 @@ def test_a_scan_keeps_the_boxes_and_changes_the_ink() -> None:
     np.testing.assert_array_equal(first.boxes, other.boxes)
 
 
+@pytest.mark.slow
 def test_the_loss_is_least_where_every_box_is_answered(project: Path) -> None:
     python(project, LOSS)
 
 
+@pytest.mark.slow
 def test_steps_of_the_full_yolov4_reach_every_weight(project: Path) -> None:
     python(project, FULL)
 
 
+@pytest.mark.slow
 def test_sources_without_a_page_are_refused_by_name(project: Path) -> None:
     python(project, REFUSED)
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> None:
     found = json.loads(python(project, RESUMED).splitlines()[-1])
     assert found["epochs"] == [3, 1, 3]

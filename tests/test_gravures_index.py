@@ -479,6 +479,7 @@ BAD_PICTURES: dict[str, tuple[bytes | None, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BAD_PICTURES)
 def test_a_bad_picture_is_refused_and_nothing_is_added(served: Predictor, kind: str) -> None:
     content, words = BAD_PICTURES[kind]
@@ -502,6 +503,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_says_what_was_done_and_faults_are_told_once(served: Predictor) -> None:
     image = str(photograph(star()))
     done = command("add", "--name", "star", "--image", image)
@@ -513,6 +515,7 @@ def test_the_command_says_what_was_done_and_faults_are_told_once(served: Predict
     assert command("remove", "--name", "star").stdout == "star is taken away.\n"
 
 
+@pytest.mark.slow
 def test_without_a_champion_the_command_says_how_to_get_one(project: Path) -> None:
     done = command("add", "--name", "star", "--image", str(photograph(star())))
     assert done.returncode == 1

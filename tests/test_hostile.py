@@ -28,6 +28,8 @@ from tests import corpus, papers, services, tiffs
 from tests.corpus import Body
 from tests.services import Service
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 20  # seconds for one answer, also on a busy machine: the slowest body of the corpus takes five on a quiet one
 MEMORY = 1250  # megabytes at the highest, server and worker together: 1,000 measured, two pictures of 24 megapixels being decoded at once
 SWARM = 50  # clients that leave in the middle

@@ -20,6 +20,8 @@ from pipelines import archives, folders, gridfiles, imagestore, labelled, labels
 from tests import ferret
 from tests.conftest import environment
 
+pytestmark = pytest.mark.slow
+
 YOLO = b"0 0.5 0.5 0.25 0.25\n"
 VOC = b"<annotation><size><width>64</width><height>48</height></size></annotation>"
 

@@ -543,6 +543,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queued]:
         yield it
 
 
+@pytest.mark.slow
 def test_hello_and_sepia_run_where_no_model_is(service: Queued) -> None:
     told = service.done(service.post("hello"))
     assert (told["state"], told["progress"], told["tries"]) == ("done", {"done": 1, "of": 1}, 1)
@@ -558,12 +559,14 @@ def test_hello_and_sepia_run_where_no_model_is(service: Queued) -> None:
     assert service.client.get(f"/jobs/{sepia}/picture", params={"number": 1}).json()["reason"] == "no picture"
 
 
+@pytest.mark.slow
 def test_what_fails_is_tried_again_and_set_aside_with_its_reason(service: Queued) -> None:
     told = service.done(service.post("read", files={"image": PICTURE}))
     assert (told["state"], told["tries"], told["result"]) == ("failed", 3, None)
     assert told["reason"].startswith("Set aside after 3 tries. ocr has no champion to serve.")
 
 
+@pytest.mark.slow
 def test_a_job_is_its_owners_alone(service: Queued) -> None:
     ada, bob = {"x-user": "ada"}, {"x-user": "bob"}
     id = service.post("hello", headers=ada)
@@ -578,6 +581,7 @@ def test_a_job_is_its_owners_alone(service: Queued) -> None:
     assert (final.status_code, final.json()["detail"].partition(" already")[0]) == (409, f"Job {id} is done")
 
 
+@pytest.mark.slow
 def test_a_result_that_was_deleted_is_said_to_be(service: Queued) -> None:
     id = service.post("hello")
     service.done(id)
@@ -600,12 +604,14 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("request_", "status", "reason"), BAD.values(), ids=BAD)
 def test_what_cannot_be_a_job_is_refused(service: Queued, request_: dict[str, Any], status: int, reason: str) -> None:
     refused = service.client.post("/jobs", **request_)
     assert (refused.status_code, refused.json()["reason"]) == (status, reason)
 
 
+@pytest.mark.slow
 def test_a_picture_may_come_as_json_or_as_it_is(service: Queued) -> None:
     url = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
     ways: list[dict[str, Any]] = [{"json": {"image": url}}, {"content": PICTURE, "headers": {"content-type": "image/png"}}]
@@ -613,6 +619,7 @@ def test_a_picture_may_come_as_json_or_as_it_is(service: Queued) -> None:
         assert opened(service.done(service.post("sepia", **way))["result"]["results"][0]).size == (64, 48)
 
 
+@pytest.mark.slow
 def test_workers_that_die_are_followed_by_others_and_end_with_the_service(service: Queued) -> None:
     def workers() -> list[psutil.Process]:
         return [child for child in psutil.Process(service.process.pid).children() if "serving.worker" in child.cmdline()]
@@ -648,12 +655,14 @@ def brokered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokered]:
         yield Brokered(it, node, early)
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_away_at_the_start_is_waited_for(brokered: Brokered) -> None:
     service, _, early = brokered
     service.work()
     assert service.done(early)["state"] == "done"
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_no_job_and_makes_none_final_twice(brokered: Brokered) -> None:
     service, _, _ = brokered
     service.rest()
@@ -689,6 +698,7 @@ def killed_at_work(service: Queued, victim: "subprocess.Popen[bytes]") -> str:
     return str(lost)
 
 
+@pytest.mark.slow
 def test_a_broker_that_goes_down_in_the_middle_is_waited_for(brokered: Brokered) -> None:
     service, node, _ = brokered
     service.rest()
@@ -702,6 +712,7 @@ def test_a_broker_that_goes_down_in_the_middle_is_waited_for(brokered: Brokered)
     assert until(lambda: set(service.states(ids)) == {"done"}), (service.states(ids), service.log())
 
 
+@pytest.mark.slow
 def test_a_broker_that_was_emptied_is_given_the_ids_again(brokered: Brokered) -> None:
     service, node, _ = brokered
     service.rest()
@@ -714,6 +725,7 @@ def test_a_broker_that_was_emptied_is_given_the_ids_again(brokered: Brokered) ->
     assert service.done(id)["state"] == "done"
 
 
+@pytest.mark.slow
 def test_what_is_queued_can_be_cancelled(brokered: Brokered) -> None:
     service, _, _ = brokered
     service.rest()

@@ -73,6 +73,7 @@ def test_the_card_names_what_the_version_rests_on(family: str) -> None:
     assert f"make lineage of={family}@v{promoted['version']}" in text
 
 
+@pytest.mark.slow
 @EVERY
 def test_the_embedded_data_have_a_card_and_a_croissant_file_that_validates(family: str, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)

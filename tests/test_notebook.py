@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import ROOT, embedded_data, environment
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PICTURES = {"signatures": 4}
 

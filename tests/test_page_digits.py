@@ -24,6 +24,8 @@ from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign
 from tests.forms import encoded, seven
 from tests.services import Service, running, stored, until
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = '<script>alert(1)</script> & "0.98" is <b>asked</b>'
 PROMOTION = {
     "event": "promote",

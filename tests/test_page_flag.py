@@ -20,6 +20,8 @@ from tests.browsers import Browser, foreign, fresh, got, one, upload
 from tests.forms import encoded, seven
 from tests.services import Service, running, stored
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ["digits", "gravures", "objects", "signatures"]  # ocr has a desk of its own
 
 

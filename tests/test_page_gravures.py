@@ -28,6 +28,8 @@ from tests.engravers import SHAPES
 from tests.forms import encoded
 from tests.services import Service, running, stored
 
+pytestmark = pytest.mark.slow
+
 PROMOTION = {
     "event": "promote",
     "candidate": "gravures-similarity",

@@ -18,6 +18,8 @@ from tests.conftest import ROOT
 from tests.forms import encoded
 from tests.services import Service, running, stored
 
+pytestmark = pytest.mark.slow
+
 DATA = configs.compose(["family=objects"]).data
 CLASSES = sorted(SHAPES)
 LONGEST = max(manifests.read(ROOT / "released/objects")["output"]["labels"], key=len)

@@ -37,6 +37,8 @@ from tests.forms import encoded
 from tests.people import RIGHT
 from tests.services import Service, make_serve, running, stored
 
+pytestmark = pytest.mark.slow
+
 MODEL = {"family": "ocr", "version": 1, "digest": "d" * 64, "data": "e" * 64, "commit": None, "run_id": "run-1"}
 BARE = {"tag": "ocr:v1-d", "model": MODEL, "released": False}
 RUN, UPLOAD = "/desk/gradio_api/run/predict", "/desk/gradio_api/upload"

@@ -17,6 +17,8 @@ from tests.browsers import Browser, assert_fits_a_phone, foreign, fresh, got, on
 from tests.forms import encoded
 from tests.services import Service, running, stored
 
+pytestmark = pytest.mark.slow
+
 CARD = {
     "name": "signatures",
     "description": "Letters with loose boxes. Leases.",

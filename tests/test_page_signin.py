@@ -13,6 +13,8 @@ from tests.forms import encoded, seven
 from tests.people import RIGHT, WRONG
 from tests.services import Service, make_serve, running, stored
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:

@@ -22,7 +22,7 @@ from pipelines import families, manifests
 from pipelines.families.ocr.parts.readings import Reading
 from tests.conftest import ROOT, environment
 
-pytestmark = pytest.mark.first
+pytestmark = [pytest.mark.first, pytest.mark.slow]
 
 FAMILIES = families.names()
 ROWS = [(family, candidate) for family in FAMILIES for candidate in families.candidates(family)]

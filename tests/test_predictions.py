@@ -298,6 +298,7 @@ def test_a_file_that_is_taken_away_or_replaced_is_let_go_of(tmp_path: Path) -> N
     assert [found["id"] for found in other.rows()] == [row(5)["id"], row(6)["id"]]
 
 
+@pytest.mark.slow
 def test_several_processes_write_one_file(tmp_path: Path) -> None:
     script = """
 import json, sys; from pipelines.predictions import Store
@@ -594,6 +595,7 @@ def many(service: Service, count: int) -> list[httpx.Response]:
         return list(pool.map(lambda _: httpx.post(f"{service.client.base_url}/predict", **form(image=PICTURE), timeout=60), range(count)))
 
 
+@pytest.mark.slow
 def test_every_answer_of_every_worker_is_recorded_as_it_was_given(service: Service) -> None:
     said = {response.json()["prediction_id"]: response for response in many(service, 60)}
     assert until(lambda: len(list(kept_of(service).rows("digits"))) >= 60)

@@ -100,6 +100,7 @@ def events() -> list[tuple[str, int | None]]:
 TWO = [("promote", 1), ("promote", 2)]
 
 
+@pytest.mark.slow
 def test_a_closed_gate_is_one_line_whatever_is_measured_again(place: Path) -> None:
     """The same refusal twice, and with another latency; another gate is another decision, and an open one promotes."""
     pointer = stores.pointer_path("digits").read_bytes()
@@ -222,6 +223,7 @@ def killed(step: str, moment: str, words: list[str]) -> None:
     decided(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "moment"), MOMENTS)
 def test_a_promotion_killed_at_any_step_leaves_the_old_state_or_the_new_one(place: Path, step: str, moment: str) -> None:
     process = FORKED.Process(target=_there, args=(place, killed, step, moment, WORDS))

@@ -127,6 +127,7 @@ def truncated_anew(name: str) -> None:
     outputs.place(name).write_bytes(b"")
 
 
+@pytest.mark.slow
 def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pushed: tuple[Path, dict[str, Any]]) -> None:
     done(clone, "dvc", "pull")
     printed = done(clone, sys.executable, "-m", "pipelines.rebuild")

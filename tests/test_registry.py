@@ -75,6 +75,7 @@ def test_promotion_shows_everywhere(two_versions: dict[str, Any]) -> None:
     assert run.data.params["fit.optimizer"] == "sgd"
 
 
+@pytest.mark.slow
 def test_the_registry_gives_the_model_without_a_pickle(two_versions: dict[str, Any], tmp_path: Path) -> None:
     import mlflow
 
@@ -85,6 +86,7 @@ def test_the_registry_gives_the_model_without_a_pickle(two_versions: dict[str, A
     assert os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", [[".store"], ["mlruns", ".store", "reports/digits/champion.json"]])
 def test_what_is_deleted_comes_back(two_versions: dict[str, Any], lost: list[str]) -> None:
     for name in lost:

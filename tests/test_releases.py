@@ -34,6 +34,7 @@ def test_a_release_holds_what_is_served_and_nothing_else(released: Path) -> None
     assert manifests.verified(released)["digest"] == ledger.version("digits", 1)["digest"]
 
 
+@pytest.mark.slow
 @EVERY
 def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: pytest.CaptureFixture[str]) -> None:
     family = released.name

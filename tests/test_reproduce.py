@@ -89,6 +89,7 @@ def told(finding: Finding, capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.slow
 def test_the_second_training_gives_the_same_network(at: ledger.Line, found: Found, capsys: pytest.CaptureFixture[str]) -> None:
     """tf2onnx names nodes in an order that varies: the digests may differ by that, and by nothing else."""
     finding = found[0]

@@ -18,6 +18,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.slow
 def test_several_workers_answer_and_are_counted_together(service: Service) -> None:
     def answered() -> int:
         with httpx.Client(base_url=service.client.base_url) as client:  # a connection of its own: any worker may take it
@@ -40,6 +41,7 @@ def lines(service: Service) -> list[dict[str, object]]:
     return [json.loads(line) for line in service.log().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_stopped_service_leaves_nothing_behind(service: Service, tmp_path_factory: pytest.TempPathFactory) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
     folder = tmp_path_factory.mktemp("other")

@@ -444,6 +444,7 @@ def said(service: Service) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.slow
 def test_where_nobody_challenges_nothing_is_shown(service: Service) -> None:
     alone(service)
     said(service)
@@ -451,6 +452,7 @@ def test_where_nobody_challenges_nothing_is_shown(service: Service) -> None:
     assert not process(service)
 
 
+@pytest.mark.slow
 def test_a_slow_challenger_delays_no_answer(service: Service) -> None:
     """All answers are given, and the same, before a challenger that takes a second for each has seen more than a few of them."""
     alone(service)
@@ -466,6 +468,7 @@ def test_a_slow_challenger_delays_no_answer(service: Service) -> None:
     alone(service)  # which ends it in the middle of an answer
 
 
+@pytest.mark.slow
 def test_a_challenger_that_does_not_load_is_refused_and_told(service: Service) -> None:
     alone(service)
     service.pointers[4] = {**service.pointers[2], "tag": "digits:c-000000000000"}
@@ -483,6 +486,7 @@ def test_a_challenger_that_does_not_load_is_refused_and_told(service: Service) -
     alone(service)
 
 
+@pytest.mark.slow
 def test_a_challenger_is_compared_and_nobody_sees_it(service: Service) -> None:
     before = said(service)
     challenged(service, 2)
@@ -506,6 +510,7 @@ def test_a_challenger_is_compared_and_nobody_sees_it(service: Service) -> None:
         assert words in page
 
 
+@pytest.mark.slow
 def test_a_challenger_yields_to_everybody(service: Service) -> None:
     challenged(service, 2)
     assert until(lambda: bool(process(service)))
@@ -515,6 +520,7 @@ def test_a_challenger_yields_to_everybody(service: Service) -> None:
     assert int(Path(f"/proc/{challenger.pid}/oom_score_adj").read_text()) == 1000
 
 
+@pytest.mark.slow
 def test_a_challenger_that_hangs_holds_nobody_and_its_queue_is_bounded(service: Service) -> None:
     """Stopped, it answers nothing at all: what it is given fills the queue, and the rest is dropped and counted."""
     challenged(service, 2)
@@ -532,6 +538,7 @@ def test_a_challenger_that_hangs_holds_nobody_and_its_queue_is_bounded(service: 
     assert until(lambda: verdicts(service, 2) > done + QUEUE)
 
 
+@pytest.mark.slow
 def test_a_challenger_that_dies_is_begun_again_and_does_not_agree(service: Service) -> None:
     challenged(service, 2)
     assert ready(service, 2)
@@ -545,6 +552,7 @@ def test_a_challenger_that_dies_is_begun_again_and_does_not_agree(service: Servi
     assert first.pid not in {child.pid for child in process(service)}
 
 
+@pytest.mark.slow
 def test_a_pointer_that_cannot_be_read_is_told(service: Service) -> None:
     alone(service)
     with chdir(service.folder):
@@ -557,6 +565,7 @@ def test_a_pointer_that_cannot_be_read_is_told(service: Service) -> None:
     assert 'id="challenger"' not in service.client.get("/").text
 
 
+@pytest.mark.slow
 def test_a_challenger_must_take_and_answer_what_the_champion_does(service: Service) -> None:
     with chdir(service.folder):
         pointer = service.pointers[2]
@@ -567,6 +576,7 @@ def test_a_challenger_must_take_and_answer_what_the_champion_does(service: Servi
             challenger.loaded("digits", pointer, beside | {"input": {"shape": [None, 32, 32], "dtype": "uint8"}})
 
 
+@pytest.mark.slow
 def test_of_a_pair_that_is_over_no_figures_stay(service: Service) -> None:
     challenged(service, 2)
     assert until(lambda: counted(service, "atelier_shadow_samples") > 0)
@@ -575,6 +585,7 @@ def test_of_a_pair_that_is_over_no_figures_stay(service: Service) -> None:
     assert math.isnan(counted(service, "atelier_shadow_agreement"))
 
 
+@pytest.mark.slow
 def test_the_end_of_a_service_is_the_end_of_its_challenger_and_keeps_what_was_compared(service: Service) -> None:
     challenged(service, 2)
     assert until(lambda: bool(process(service)))

@@ -364,6 +364,7 @@ def test_a_version_that_ends_the_process_is_tried_once(
 # the old one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_old_model_is_freed_once_the_last_request_has_its_answer(place: Path, family: str) -> None:
     both = {version: put(version, family) for version in (1, 2)}
@@ -410,6 +411,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.slow
 def test_twenty_moves_under_load_lose_no_request_and_no_answer_is_another_versions(service: Service) -> None:
     answers = asyncio.run(Load(service).moved())
     expected = {version: probabilities(service, pointer) for version, pointer in service.pointers.items()}
@@ -470,6 +472,7 @@ class Load:
         await writer.wait_closed()
 
 
+@pytest.mark.slow
 def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(service: Service) -> None:
     def told(path: str, words: str) -> bool:
         response = service.client.get(path)

@@ -396,6 +396,7 @@ def command(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedP
     return subprocess.run(asked, cwd=folder, env=told, input=typed, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_an_administrator_adds_lists_and_disables(tmp_path: Path) -> None:
     assert "no user yet" in command(tmp_path, "list").stdout
     assert command(tmp_path, "add", "--name", "Ada", typed=RIGHT + "\n").stdout == "ada may sign in, and is an administrator.\n"
