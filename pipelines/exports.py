@@ -1,8 +1,10 @@
-"""Exported ONNX files, without what their exporter tells of the machine."""
+"""Exported ONNX files: without what their exporter tells of the machine, and what they compute, whatever their nodes are called."""
 
+import hashlib
 from pathlib import Path
 
 import onnx
+from onnx import numpy_helper
 
 
 def bare(path: Path) -> None:
@@ -14,3 +16,39 @@ def bare(path: Path) -> None:
     for value in model.graph.initializer:
         del value.metadata_props[:]
     onnx.save(model, path)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 over operations, attributes, weights and how they hang together; names count for what goes in and out alone.
+
+    Exporters name nodes by counting, in an order that varies from run to run. Two files with the same fingerprint compute the same. Operations on which no output rests do not count; bodies of loops count as written.
+    """
+    model = onnx.load(path)
+    known = {tensor.name: _tensor(tensor) for tensor in model.graph.initializer} | {"": ""}
+    known |= {value.name: _hash(value.SerializeToString(deterministic=True)) for value in model.graph.input if value.name not in known}
+    for node in model.graph.node:  # in topological order, by the standard
+        own = _node(node, [known[name] for name in node.input])
+        known |= {name: _hash(own, str(place)) for place, name in enumerate(node.output) if name}
+    versions = sorted(f"{found.domain} {found.version}" for found in model.opset_import)
+    return _hash(
+        *versions, *(part for value in model.graph.output for part in (value.SerializeToString(deterministic=True), known[value.name]))
+    )
+
+
+def _node(node: onnx.NodeProto, inputs: list[str]) -> str:
+    attributes = sorted(attribute.SerializeToString(deterministic=True) for attribute in node.attribute)
+    return _hash(node.domain, node.op_type, *inputs, *attributes)
+
+
+def _tensor(tensor: onnx.TensorProto) -> str:
+    values = numpy_helper.to_array(tensor)
+    return _hash(str(values.dtype), str(values.shape), values.tobytes())
+
+
+def _hash(*parts: str | bytes) -> str:
+    """Over the parts and their lengths, so that no two lists of parts are one."""
+    digest = hashlib.sha256()
+    for part in parts:
+        content = part.encode() if isinstance(part, str) else part
+        digest.update(len(content).to_bytes(8, "big") + content)
+    return digest.hexdigest()

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, folders, git, graphs, ledger, lineage, manifests, records, registry, replay, stores, tracking
+from pipelines import cards, errors, exports, folders, git, ledger, lineage, manifests, records, registry, replay, stores, tracking
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"
@@ -155,7 +155,7 @@ def _same(then: Path, now: Path) -> bool:
         return False
     if folders.sha256(then) == folders.sha256(now):
         return True
-    return then.suffix == ".onnx" and graphs.fingerprint(then) == graphs.fingerprint(now)
+    return then.suffix == ".onnx" and exports.fingerprint(then) == exports.fingerprint(now)
 
 
 def _words(config: dict[str, Any]) -> list[str]:

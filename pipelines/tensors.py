@@ -6,7 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from pipelines import graphs, manifests
+from pipelines import exports, manifests
 
 STEADY = ("input", "output", "preprocessing")  # of the manifest
 
@@ -21,7 +21,7 @@ def of_model(folder: Path) -> dict[str, str]:
 def content(path: Path) -> str:
     """SHA-256 of the tensors of an ONNX or Keras file, and of all bytes of any other."""
     if path.suffix == ".onnx":
-        return graphs.fingerprint(path)
+        return exports.fingerprint(path)
     return _keras(path) if path.suffix == ".keras" else hashlib.sha256(path.read_bytes()).hexdigest()
 
 
