@@ -21,7 +21,8 @@ def bare(path: Path) -> None:
 def fingerprint(path: Path) -> str:
     """SHA-256 over operations, attributes, weights and how they hang together; names count for what goes in and out alone.
 
-    Exporters name nodes by counting, in an order that varies from run to run. Two files with the same fingerprint compute the same. Operations on which no output rests do not count; bodies of loops count as written.
+    Exporters name nodes by counting, in an order that varies from run to run. Two files with the same one compute the same. Operations
+    on which no output rests do not count; bodies of loops count as written.
     """
     model = onnx.load(path)
     known = {tensor.name: _tensor(tensor) for tensor in model.graph.initializer} | {"": ""}
