@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines import cards, errors, families, ledger, manifests, outputs, predictions, records, runs, stores, trail
+from pipelines import cards, databases, errors, families, ledger, manifests, outputs, predictions, records, registry, runs, stores, trail
 from pipelines.ledger import Line
 from pipelines.trail import Facts, Link
 
@@ -76,8 +76,6 @@ def _same_answer(answer: dict[str, Any]) -> tuple[str, Facts]:
 
 def _prediction(id: str) -> predictions.Row:
     """The recorded answer. Raises outputs.NotHere, also where the store does not answer."""
-    from pipelines import databases  # it brings SQLAlchemy
-
     store = predictions.Store()
     try:
         row = store.find(id)
@@ -319,8 +317,6 @@ def _follow(family: str) -> None:
     except runs.Unreadable:  # the link `run` says so, and the remedy
         return
     if not follows:
-        from pipelines import registry
-
         with redirect_stdout(sys.stderr):
             registry.reconcile(family)
 
