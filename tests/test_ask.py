@@ -110,6 +110,7 @@ def test_a_damaged_store_and_a_moved_ledger_are_followed(champion: Path) -> None
     assert "digits version 1" in ask("--image", str(champion)).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("content", "said"), [(None, "is not a file"), (b"a seven", "PNG, JPEG or WebP"), (b"", "PNG, JPEG or WebP")])
 def test_what_is_no_picture_is_named_without_a_traceback(champion: Path, content: bytes | None, said: str) -> None:
     if content is not None:

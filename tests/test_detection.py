@@ -77,6 +77,7 @@ def coco(pages: list[tuple[Boxes, Boxes]], overlap: float) -> float:
     return float(judge.eval["precision"][0, :, 0, 0, 2].mean())
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 @settings(max_examples=60, deadline=None)
 def test_the_figures_are_those_of_pycocotools(seed: int) -> None:

@@ -608,6 +608,7 @@ def test_every_answer_of_every_worker_is_recorded_as_it_was_given(service: Servi
     assert figures(service)['atelier_predictions_recorded_total{family="digits"}'] == 60
 
 
+@pytest.mark.slow
 def test_answers_go_on_where_no_file_can_grow_any_more(service: Service) -> None:
     """A limit of the system's: whatever the service writes beyond it fails, as on a disk that is full."""
     import psutil
@@ -632,6 +633,7 @@ def test_answers_go_on_where_no_file_can_grow_any_more(service: Service) -> None
     assert list(kept_of(service).faults()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="Linux has it")  # noqa: S108
 def test_what_is_counted_needs_no_disk(service: Service) -> None:
     """Prometheus maps files into memory: a page of one for which the disk has no room ends the process."""
@@ -643,6 +645,7 @@ def test_what_is_counted_needs_no_disk(service: Service) -> None:
     assert counters == {Path("/dev/shm")}  # noqa: S108
 
 
+@pytest.mark.slow
 def test_a_graceful_stop_writes_what_waits(service: Service) -> None:
     ids = {response.json()["prediction_id"] for response in many(service, 16)}
     stop(service.process)

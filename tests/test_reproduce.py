@@ -26,6 +26,8 @@ from pipelines import (
 from pipelines.reproduce import Finding
 from tests.conftest import ROOT, embedded_data, environment
 
+pytestmark = pytest.mark.slow
+
 RECIPE = ["family=digits", "candidate=digits-sgd", "run=smoke", "data.sources=[embedded]", "model.widths=[4,4,4]"]
 Found = tuple[Finding, dict[str, str], dict[str, str]]
 PLACE = Path(".store/reproduced/digits-v1")
@@ -89,7 +91,6 @@ def told(finding: Finding, capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.slow
 def test_the_second_training_gives_the_same_network(at: ledger.Line, found: Found, capsys: pytest.CaptureFixture[str]) -> None:
     """tf2onnx names nodes in an order that varies: the digests may differ by that, and by nothing else."""
     finding = found[0]
