@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import harness
-from pipelines import families, ledger, lineage, trail
+from pipelines import discovery, ledger, lineage, trail
 
 ROUNDS = 5
 
 
 def measure() -> list[harness.Row]:
     """Two rows for each family that has a champion: seconds of the walk, and of the whole command."""
-    return [row for family in families.names() if ledger.champion(ledger.read(family)) for row in _family(f"{family}@champion")]
+    return [row for family in discovery.names() if ledger.champion(ledger.read(family)) for row in _family(f"{family}@champion")]
 
 
 def _family(of: str) -> Iterator[harness.Row]:

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import example, harness, models, services
-from pipelines import families, manifests, probes, stores
+from pipelines import discovery, manifests, probes, stores
 
 ROOT = Path(__file__).parents[1]
 ROUNDS, WORKERS = 3, 2
@@ -27,7 +27,7 @@ LONGEST = 30.0  # seconds that a worker may take to follow; then the benchmark s
 
 def measure() -> Iterator[harness.Row]:
     """Every family, two workers, at its pace: the pointer moves as soon as both workers have followed the last move."""
-    for family in families.names():
+    for family in discovery.names():
         yield from compared(family, *PACES.get(family, PACE))
 
 

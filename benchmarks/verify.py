@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import harness
-from pipelines import devices, families, verify, witnesses
+from pipelines import devices, discovery, verify, witnesses
 
 ROUNDS = 8
 SIZES = {1 << 12: 400, 1 << 16: 200, 1 << 20: 100, 1 << 24: 20, 1 << 28: 2}  # {bytes: files}: 1 GB, as large projects keep it
@@ -30,7 +30,7 @@ def measure() -> Iterator[harness.Row]:
 
 def asked() -> Iterator[tuple[Path, str]]:
     """The files that verify reads, and how each is hashed."""
-    found = witnesses.everything(families.names(), whole=True)
+    found = witnesses.everything(discovery.names(), whole=True)
     return ((one.path, one.algorithm) for one in found if isinstance(one, witnesses.Item) and one.expected is not None)
 
 

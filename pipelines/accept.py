@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import devices, errors, families, folders, git, outputs, records, replay, tensors
+from pipelines import devices, discovery, errors, folders, git, outputs, records, replay, tensors
 from pipelines.fingerprints import accepted, fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.stages import code as stage_code
@@ -75,7 +75,7 @@ def accept(candidate: str) -> list[dict[str, Any]]:
 
 def changed(candidate: str) -> Iterator[Stale]:
     """The stages of a candidate whose code is another than the one that dvc.lock names. Raises NothingToAccept."""
-    family = families.of(candidate)
+    family = discovery.of(candidate)
     code, locked = Code(family), outputs.dependencies()
     for stage in STAGES:
         known = locked.get(f"{stage}@{candidate}", {}).get(fingerprint.report(family, stage).as_posix())
@@ -109,7 +109,7 @@ def _holds(commit: str, stale: list[Stale]) -> bool:
 
 def compare(candidate: str, commit: str, stages: list[str]) -> dict[str, dict[str, str]]:
     """{stage: {what it wrote: SHA-256}}, the same with the commit's code, twice, and with the present one. Raises NotAccepted."""
-    family = families.of(candidate)
+    family = discovery.of(candidate)
     place = PLACE / family
     _embedded(family, place)
     first, again = (_written(candidate, commit, place, stages) for _ in range(2))
@@ -127,7 +127,7 @@ def _embedded(family: str, place: Path) -> None:
 
 def _written(candidate: str, commit: str | None, place: Path, stages: list[str]) -> dict[str, dict[str, str]]:
     """Train, and evaluate where that is asked for, with the code of a commit or the present one."""
-    family, model = families.of(candidate), place / "models" / candidate
+    family, model = discovery.of(candidate), place / "models" / candidate
     if replay.lay(commit, place) is (commit is None):
         raise NotAccepted(f"Commit {commit} is not in this clone: `git fetch --unshallow`.")
     for left in (model, place / "reports", place / ".checkpoints"):
@@ -202,7 +202,7 @@ def main() -> None:
 def _asked(candidate: str) -> list[str]:
     if candidate != "all":
         return [candidate]
-    known = [name for family in families.names() for name in families.candidates(family)]
+    known = [name for family in discovery.names() for name in discovery.candidates(family)]
     return [name for name in known if f"train@{name}" in outputs.dependencies() and list(changed(name))]
 
 

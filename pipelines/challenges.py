@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, errors, families, folders, gate, ledger, manifests, modelsigning, outputs, records, stores, wording
+from pipelines import configs, discovery, errors, folders, gate, ledger, manifests, modelsigning, outputs, phrases, records, stores
 from pipelines.ledger import Line
 
 NONE = "none"
@@ -37,7 +37,7 @@ def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> Non
     try:
         _bring(tag, line, whole)
     except Exception as fault:
-        pointer["absent"] = f"it cannot answer on this machine: {wording.fault(fault)}"
+        pointer["absent"] = f"it cannot answer on this machine: {phrases.fault(fault)}"
         print(f"WARNING: the challenger of {family} is {line['candidate']}; {pointer['absent']}", file=sys.stderr)
     stores.point(family, pointer, stores.CHALLENGERS)
     _clear(family, tag)
@@ -61,7 +61,7 @@ def challenge(family: str, candidate: str, share: float | None = None) -> Line |
 
     `share` of the requests is given to it too; without one, as much as the family's page says. Raises BadChallenge or BrokenModel.
     """
-    lines = ledger.read(families.known(family))
+    lines = ledger.read(discovery.known(family))
     if candidate == NONE:
         return _ended(family, lines)
     facts = _facts(family, candidate, _share(family, share), lines)
@@ -104,7 +104,7 @@ def _share(family: str, share: float | None) -> float:
 
 def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict[str, Any]:
     """What the ledger says of the challenger. Raises BadChallenge where it cannot be one."""
-    if candidate not in (known := families.candidates(family)):
+    if candidate not in (known := discovery.candidates(family)):
         raise BadChallenge(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {', '.join(known)}, {NONE}.")
     champion, folder = ledger.champion(lines), Path("models", candidate)
     if champion is None:

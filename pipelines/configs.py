@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
-from pipelines import errors, families
+from pipelines import discovery, errors
 
 
 class BadConfiguration(ValueError):
@@ -110,7 +110,7 @@ def compose(overrides: Sequence[str]) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        with initialize_config_dir(str(families.CONF), version_base=None):
+        with initialize_config_dir(str(discovery.CONF), version_base=None):
             page = hydra_compose("config", [_forced(word) for word in overrides])
         return check(OmegaConf.to_container(page, resolve=True))
     except (HydraException, OmegaConfBaseException) as error:
@@ -121,7 +121,7 @@ def compose(overrides: Sequence[str]) -> Config:
 
 def serving(family: str) -> Serving:
     """The `serving` keys of a family's page alone, for an endpoint: no Hydra is loaded."""
-    page = yaml.safe_load((families.CONF / "family" / f"{families.known(family)}.yaml").read_text())
+    page = yaml.safe_load((discovery.CONF / "family" / f"{discovery.known(family)}.yaml").read_text())
     limits: Serving = _checked(Serving, page["serving"], "serving")
     return limits
 
@@ -134,7 +134,7 @@ def _forced(override: str) -> str:
 
 def check(page: Any) -> Config:
     """Check a composed page against the types above and the family's settings."""
-    room = families.part(page["family"], "settings")
+    room = discovery.part(page["family"], "settings")
     parts = ["data"] if page.get("candidate") is None else ["data", "model", "fit"]
     _matches(page)
     own = {part: _checked(getattr(room, part.capitalize()), page.get(part, {}), part) for part in parts}
@@ -144,8 +144,8 @@ def check(page: Any) -> Config:
 
 def _matches(page: Any) -> None:
     family, candidate = page["family"], page.get("candidate")
-    if candidate and candidate not in families.candidates(family):
-        choices = ", ".join(families.candidates(family))
+    if candidate and candidate not in discovery.candidates(family):
+        choices = ", ".join(discovery.candidates(family))
         raise BadConfiguration(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {choices}.")
 
 

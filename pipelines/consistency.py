@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from pipelines import databases, folders, git, ledger, manifests, modelsigning, stores
+from pipelines import databases, folders, git, ledger, manifests, modelsigning, paths, stores
 from pipelines import predictions as recorded
 from pipelines.witnesses import RELEASE, Fault, reconciling, summed
 
@@ -100,7 +100,7 @@ def _as_written(content: bytes) -> bool:
 
 def release(family: str) -> Iterator[Fault]:
     """release.json: as it was written, of a line that the ledger holds, beside the very model of that line."""
-    folder = stores.RELEASED / family
+    folder = paths.RELEASED / family
     path = folder / RELEASE
     if not path.exists():
         return
@@ -190,7 +190,7 @@ def _signature_copies(family: str) -> dict[str, list[Path]]:
 
 def _served_here(family: str) -> list[Path]:
     """The folders that a service could serve."""
-    return [*stores.kept(family), *([stores.RELEASED / family] if (stores.RELEASED / family).is_dir() else [])]
+    return [*stores.kept(family), *([paths.RELEASED / family] if (paths.RELEASED / family).is_dir() else [])]
 
 
 def trusted(family: str) -> Iterator[Fault]:
@@ -199,7 +199,7 @@ def trusted(family: str) -> Iterator[Fault]:
         try:
             modelsigning.check(folder)
         except (modelsigning.Unsigned, modelsigning.BadSignature) as error:
-            again = f" && make release family={family}" if folder == stores.RELEASED / family else ""
+            again = f" && make release family={family}" if folder == paths.RELEASED / family else ""
             yield Fault(folder / modelsigning.SIGNATURE, str(error), f"make sign family={family}{again}")
         except manifests.BrokenModel:  # which is told by itself
             continue

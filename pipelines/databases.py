@@ -33,6 +33,7 @@ REASONS = {  # {reason: (names of errors, by their beginning; the remedy)}
     "disk error": (("SQLITE_IOERR",), "Is there space left on its disk, and is the disk well?"),
     "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"), "Take it away with the -wal and -shm beside it, or put back a copy."),
 }
+Clock = Callable[[], float]  # seconds since 1970
 
 
 class NoDatabase(ConnectionError):

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import errors, families, ledger
+from pipelines import discovery, errors, ledger
 from pipelines.ledger import Contradiction, Line
 
 FORMS = "2026-11-01 (the whole day), 2026-11-01T12:00, 2026-11-01T12:00:30, in UTC"
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     with errors.printed_once():
-        lines = ledger.read(families.known(asked.family))
+        lines = ledger.read(discovery.known(asked.family))
         against = ledger.witnesses(asked.family)
         if asked.json:
             print(json.dumps(as_json(asked.family, asked.at, lines, against), indent=2, ensure_ascii=False))

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines import cards, databases, errors, families, ledger, manifests, outputs, predictions, records, registry, runs, stores, trail
+from pipelines import cards, databases, discovery, errors, ledger, manifests, outputs, predictions, records, registry, runs, stores, trail
 from pipelines.ledger import Line
 from pipelines.trail import Facts, Link
 
@@ -56,7 +56,7 @@ def _from_answer(of: str, files: bool) -> Link | None:
         raise UnknownPlace(f"{of} does not hold an answer's JSON ({error}). Start from {FORMS}.") from error
     if not isinstance(model.get("version"), int):
         raise UnknownPlace(f"{of} names no version: {model.get('version')!r} is not a number. Start from {FORMS}.")
-    line = ledger.version(families.known(str(model.get("family"))), model["version"])
+    line = ledger.version(discovery.known(str(model.get("family"))), model["version"])
     recorded = _recorded(found) if isinstance(found.get("prediction_id"), str) else []
     return trail.link("answer", lambda: _answered(model, line), [*recorded, _training(line, files)])
 
@@ -92,7 +92,7 @@ def _from_prediction(of: str, files: bool) -> Link | None:
     row = predictions.Store().find(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
     if row is None:
         return None
-    line = ledger.version(families.known(row["family"]), row["version"])
+    line = ledger.version(discovery.known(row["family"]), row["version"])
     return trail.link("prediction", lambda: _predicted(row, line), [trail.link("input", lambda: _input(row)), _training(line, files)])
 
 
@@ -139,7 +139,7 @@ def version(of: str) -> Line | None:
     found = re.fullmatch(r"(\w+)@(champion|challenger|v?(\d+))", of)
     if not found:
         return None
-    family = families.known(found[1])
+    family = discovery.known(found[1])
     return ledger.version(family, int(found[3])) if found[3] else ALIASES[found[2]](family)
 
 
@@ -197,7 +197,7 @@ def _from_dvc(of: str, files: bool) -> Link | None:
     """A DVC hash of a model or data folder: by the ledgers, then by the runs that carry it."""
     if not re.fullmatch(r"[0-9a-f]{32}\.dir", of):
         return None
-    lines = [line for family in families.names() for line in ledger.versions(ledger.read(family)).values()]
+    lines = [line for family in discovery.names() for line in ledger.versions(ledger.read(family)).values()]
     lines += [_of_run(run) for tag in (runs.DVC, runs.DATA_DVC) for run in runs.tagged(tag, of) if runs.DIGEST in run.tags]
     if model := next((line for line in lines if line["dvc"] == of), None):
         return _training(model, files)
@@ -227,7 +227,7 @@ def _told(folder: Path, read: Callable[[Path], Line]) -> Line:
 def _of_model(folder: Path) -> Line:
     """The promotion of the model in a folder, else what its manifest and record say of the training."""
     manifest = manifests.read(folder)
-    family, data = families.known(manifest["family"]), Path("data", manifest["family"])
+    family, data = discovery.known(manifest["family"]), Path("data", manifest["family"])
     promoted = ledger.versions(ledger.read(family)).values()
     if not (folder / records.RECORD).is_file():
         return next((line for line in promoted if line["digest"] == manifest["digest"]), None) or _nowhere(folder)
@@ -256,7 +256,7 @@ def _nowhere(folder: Path) -> Line:
 def _of_data(folder: Path) -> Line:
     """What a data folder is to a training: the ledger knows its DVC hash where a version rests on it, dvc.lock where none does yet."""
     card = cards.read(folder)
-    found = [line["data_dvc"] for line in _resting(families.known(card["name"]), card["hash"])]
+    found = [line["data_dvc"] for line in _resting(discovery.known(card["name"]), card["hash"])]
     return {
         "family": card["name"],
         "data": card["hash"],

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines import cards, families, folders, wording
+from pipelines import cards, discovery, folders, phrases
 from pipelines.ledger import Line
-from pipelines.wording import Figure
+from pipelines.phrases import Figure
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,15 +30,15 @@ Card = dict[str, Any]
 
 def text(line: Line, card: Card | None) -> str:
     """The card of the promotion in this ledger line; `card` is that of its data, where it is at hand."""
-    own, prose = parted((HERE / "families" / families.known(line["family"]) / PROSE).read_text())
-    test, valid = (wording.figures(line["figures"][split]) for split in SPLITS)
+    own, prose = parted((HERE / "families" / discovery.known(line["family"]) / PROSE).read_text())
+    test, valid = (phrases.figures(line["figures"][split]) for split in SPLITS)
     facts = {"line": line, "card": card, "test": test, "valid": valid, "names": [*(test | valid)], "prose": prose.strip()}
     return f"---\n{_yaml(front(line, card, own))}---\n\n{_template().render(facts)}"
 
 
 def front(line: Line, card: Card | None, own: Mapping[str, Any]) -> dict[str, Any]:
     """What Hugging Face reads of a card, as plain values; `own` is what the room says of its task."""
-    name, tested = f"{line['family']}-v{line['version']}", list(wording.figures(line["figures"]["test"]))
+    name, tested = f"{line['family']}-v{line['version']}", list(phrases.figures(line["figures"]["test"]))
     return {
         **own,
         "tags": [line["family"], "atelier", *own.get("tags", [])],
@@ -54,11 +54,11 @@ def front(line: Line, card: Card | None, own: Mapping[str, Any]) -> dict[str, An
 def _result(line: Line, card: Card | None, own: Mapping[str, Any], split: str) -> dict[str, Any]:
     """The figures of one split, each with its interval where it has one."""
     data = card["name"] if card else line["family"]
-    found = wording.figures(line["figures"][split]).items()
+    found = phrases.figures(line["figures"][split]).items()
     return {
         "task": {"type": own["pipeline_tag"]},
         "dataset": {"type": data, "name": data, "split": split, "revision": line["data"]},
-        "metrics": [{"type": name, "value": figure.value, "name": wording.called(name), **_bounds(figure)} for name, figure in found],
+        "metrics": [{"type": name, "value": figure.value, "name": phrases.called(name), **_bounds(figure)} for name, figure in found],
     }
 
 
@@ -76,8 +76,8 @@ def _template() -> Any:
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {"literal": literal, "share": share, "hash": named}
-    environment.filters |= {"called": wording.called, "duration": wording.duration}
-    environment.globals |= {"sources": wording.sources, "hardware": wording.hardware}
+    environment.filters |= {"called": phrases.called, "duration": phrases.duration}
+    environment.globals |= {"sources": phrases.sources, "hardware": phrases.hardware}
     return environment.get_template(TEMPLATE)
 
 

@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipelines import errors, families, folders, git, ledger, manifests, stores, sums
+from pipelines import discovery, errors, folders, git, ledger, manifests, paths, stores, sums
 
 ROOT = Path("registry/signatures")
 SIGNATURE = "model.sig"
@@ -225,7 +225,7 @@ def sign_all(family: str) -> Iterator[str]:
         )
     from pipelines import registry  # which imports this module
 
-    for number, line in ledger.versions(ledger.read(families.known(family))).items():
+    for number, line in ledger.versions(ledger.read(discovery.known(family))).items():
         try:
             yield f"{family} version {number}: {_signed_once(registry.served(line), key)}"
         except registry.ABSENT as absence:
@@ -282,7 +282,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("sign").add_argument("--family", required=True)
-    commands.add_parser("keys").add_argument("--to", type=Path, default=stores.ROOT / "keys")
+    commands.add_parser("keys").add_argument("--to", type=Path, default=paths.ROOT / "keys")
     asked = parser.parse_args()
     with errors.printed_once():
         if asked.command == "keys":

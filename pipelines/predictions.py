@@ -17,7 +17,7 @@ from json.encoder import encode_basestring
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import databases, folders, stores
+from pipelines import databases, folders, paths
 
 if TYPE_CHECKING:  # SQLAlchemy takes a fifth of a second: who only asks where predictions are need not wait
     from sqlalchemy import URL, Connection, Engine
@@ -60,7 +60,7 @@ whether the challenger `agrees`, its `confidence` (or None) and `milliseconds`, 
 
 def url() -> str:
     """Where predictions are recorded."""
-    return os.environ.get("PREDICTIONS_URL") or f"sqlite:///{stores.ROOT}/predictions.db"
+    return os.environ.get("PREDICTIONS_URL") or f"sqlite:///{paths.ROOT}/predictions.db"
 
 
 def new_id() -> str:

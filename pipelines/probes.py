@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import families, manifests
+from pipelines import discovery, manifests
 
 EXAMPLE = "example.npz"
 INPUT = "input"
@@ -41,7 +41,7 @@ def bring(source: Path, target: Path) -> None:
 def make(folder: Path) -> None:
     """Let a model folder answer its family's example, and keep both beside it."""
     family = manifests.read(folder)["family"]
-    room, predictor = families.part(family, "probe"), families.part(family, "predict").Predictor(folder)
+    room, predictor = discovery.part(family, "probe"), discovery.part(family, "predict").Predictor(folder)
     batch = room.example(predictor.convention)
     _write(folder / EXAMPLE, _packed({INPUT: batch, **room.kept(predictor.predict(batch))}))
 
@@ -95,7 +95,7 @@ def _bounded(path: Path) -> None:
 def check(predictor: Any, folder: Path) -> None:
     """Let a loaded model answer its stored example, which warms it too. Raises NotAsExpected with both answers."""
     family = predictor.manifest["family"]
-    room = families.part(family, "probe")
+    room = discovery.part(family, "probe")
     batch, expected = read(folder)
     found = room.kept(predictor.predict(batch))
     for name in {**expected, **found}:

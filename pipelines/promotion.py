@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, families, folders, gate, ledger, manifests, outputs, predictions, records, registry, tracking
+from pipelines import cards, discovery, folders, gate, ledger, manifests, outputs, predictions, records, registry, tracking
 from pipelines.configs import Config
 from pipelines.gate import Condition
 from pipelines.ledger import Line
@@ -49,7 +49,7 @@ def experiment() -> bool:
 
 def headline(cfg: Config) -> str:
     """The name of the metric that this family is judged by."""
-    return str(families.part(cfg.family, "score").HEADLINE)
+    return str(discovery.part(cfg.family, "score").HEADLINE)
 
 
 def leaderboard(cfg: Config) -> list[Report]:
@@ -58,7 +58,7 @@ def leaderboard(cfg: Config) -> list[Report]:
     Raises NothingToPromote where there is none.
     """
     data = cards.read(cfg.data_folder)["hash"]
-    reports = [report for name in families.candidates(cfg.family) if (report := _report(cfg.family, name)) and report["data"] == data]
+    reports = [report for name in discovery.candidates(cfg.family) if (report := _report(cfg.family, name)) and report["data"] == data]
     if not reports:
         raise NothingToPromote(
             f"no candidate of {cfg.family} has been evaluated on data {data[:12]}. Run `make train family={cfg.family}`."
@@ -123,7 +123,7 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
         champion = registry.served(standing)
     except registry.ABSENT as absence:
         return [Condition(CHAMPION, False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
-    examples, predict, scoring = (families.part(cfg.family, name) for name in ("examples", "predict", "score"))
+    examples, predict, scoring = (discovery.part(cfg.family, name) for name in ("examples", "predict", "score"))
     valid, model = examples.load(cfg.data_folder, "valid"), Path("models", challenger["candidate"])
     fits = gate.schema(manifests.read(model), {**manifests.read(champion), "version": standing["version"]})
     if not fits.holds:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, copies, errors, families, held, ledger, manifests, outputs, registry, remotes, stores, tracking
+from pipelines import cards, copies, discovery, errors, held, ledger, manifests, outputs, paths, registry, remotes, tracking
 from pipelines.ledger import Line
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _wrong(folder: Path, sha256: dict[str, str], dvc: str | None) -> str:
         wrong = copies.wrong(copies.of_folder(folder), sha256, dvc)
     except outputs.BrokenCache as fault:
         return f"broken: {fault}"
-    remedy = f"rm -rf {folder}" if stores.ROOT in folder.parents else f"dvc checkout --force {folder}"
+    remedy = f"rm -rf {folder}" if paths.ROOT in folder.parents else f"dvc checkout --force {folder}"
     return f"broken: {', '.join(wrong[:3])} missing or altered in {folder}; `{remedy}`, then `make rebuild` again" if wrong else ""
 
 
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--remote", default=None)
     asked = parser.parse_args()
     with errors.printed_once():
-        found = rebuild(families.names(), asked.remote)
+        found = rebuild(discovery.names(), asked.remote)
         show(found)
     sys.exit(not all(back.held for back in found))
 

@@ -18,8 +18,8 @@ from jinja2 import UndefinedError
 from pipelines import (
     cards,
     challenges,
+    discovery,
     errors,
-    families,
     folders,
     held,
     ledger,
@@ -27,6 +27,7 @@ from pipelines import (
     modelcards,
     modelsigning,
     outputs,
+    paths,
     stores,
     sums,
     tracking,
@@ -45,7 +46,7 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, Undefined
 
 def reconcile(family: str) -> None:
     """Make everything that shows or serves this family follow its ledger, as it stands once nobody else is at it."""
-    for found in ledger.witnesses(families.known(family)):
+    for found in ledger.witnesses(discovery.known(family)):
         warn(f"{found.path}: {found.words}. To put it right: `{found.repair}`. Till then everything follows the ledger as it is.")
     store = tracking.client()
     with folders.locked(tracking.ROOT / f".{family}.lock"):
@@ -66,7 +67,7 @@ def reconcile(family: str) -> None:
 
 def candidate_runs(store: "MlflowClient", family: str) -> None:
     """A run with scores and files for every candidate that has been trained here."""
-    for candidate in families.candidates(family):
+    for candidate in discovery.candidates(family):
         if Path("models", candidate, manifests.MANIFEST).exists():
             with _in_nobodys_way(f"models/{candidate} has no run in MLflow, or not a whole one"):
                 _candidate_run(store, family, candidate)
@@ -98,7 +99,7 @@ def _report(family: str, candidate: str) -> dict[str, Any] | None:
 
 def _card(family: str, data_hash: str) -> dict[str, Path]:
     """{"data": the data card} where data/ still holds this data, or a release does."""
-    places = [Path("data", family, cards.CARD), stores.RELEASED / family / cards.CARD]
+    places = [Path("data", family, cards.CARD), paths.RELEASED / family / cards.CARD]
     return next(({"data": place} for place in places if _holds(place.parent, data_hash)), {})
 
 
@@ -132,7 +133,7 @@ def _run(store: "MlflowClient", line: Line) -> "Run":
 
 def whole(line: Line) -> Path:
     """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises outputs.NotHere or BrokenCache."""
-    folder, kept = Path("models", line["candidate"]), stores.ROOT / "restored" / str(line["dvc"])
+    folder, kept = Path("models", line["candidate"]), paths.ROOT / "restored" / str(line["dvc"])
     if outputs.hash_of(folder) == line["dvc"] and _is(folder, line):
         return folder
     if not _is(kept, line):
@@ -150,7 +151,7 @@ def _is(folder: Path, line: Line) -> bool:
 
 def served(line: Line) -> Path:
     """A folder with the files that this promotion serves, undamaged: the store's, the whole one, or the released. Raises as ABSENT."""
-    tag, released = stores.tagged(line["family"], line["version"], line["digest"]), stores.RELEASED / line["family"]
+    tag, released = stores.tagged(line["family"], line["version"], line["digest"]), paths.RELEASED / line["family"]
     if stores.holds(tag, line["digest"]):
         return stores.location(tag)
     try:
@@ -178,7 +179,7 @@ def data(line: Line) -> Path:
 
 def _restored(name: str | None) -> Path:
     """A folder out of DVC's cache, kept complete or not at all."""
-    kept = stores.ROOT / "restored" / str(name)
+    kept = paths.ROOT / "restored" / str(name)
     if not kept.exists():
         with folders.replacing(kept) as out:
             outputs.restore(str(name), out)
@@ -284,7 +285,7 @@ def rollback(family: str, to: int | None, why: str | None = None) -> Line:
 
     Raises UnknownVersion, or as ABSENT when its files cannot be had on this machine: then nothing is changed.
     """
-    lines = ledger.read(families.known(family))
+    lines = ledger.read(discovery.known(family))
     standing = ledger.champion(lines)
     target = ledger.version(family, _before(family, lines) if to is None else to)
     if target == standing:
@@ -327,7 +328,7 @@ def main() -> None:
             line = rollback(asked.family, asked.to, asked.why)
             print(f"{asked.family}: version {line['version']} ({line['candidate']}) stands again; services follow within a second.")
             return
-        for family in [asked.family] if asked.family else families.names():
+        for family in [asked.family] if asked.family else discovery.names():
             reconcile(family)
 
 

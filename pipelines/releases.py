@@ -8,14 +8,15 @@ from typing import Any
 from pipelines import (
     cards,
     copies,
+    discovery,
     errors,
-    families,
     folders,
     ledger,
     manifests,
     modelcards,
     modelsigning,
     outputs,
+    paths,
     probes,
     records,
     registry,
@@ -25,7 +26,7 @@ from pipelines import (
 )
 from pipelines.ledger import Line
 
-ROOT = stores.RELEASED
+ROOT = paths.RELEASED
 LIMIT_MB = 50
 RELEASE = witnesses.RELEASE
 
@@ -47,7 +48,7 @@ def release(family: str) -> dict[str, Any]:
 
     Raises TooLarge, NothingToRelease, Damaged or BadSignature.
     """
-    line = ledger.champion(ledger.read(families.known(family)))
+    line = ledger.champion(ledger.read(discovery.known(family)))
     if line is None:
         raise NothingToRelease(f"{family} has no champion to release. Train one with `make train family={family}`.")
     source = registry.served(line)

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import branches, errors, families, held, ledger, outputs
+from pipelines import branches, discovery, errors, held, ledger, outputs
 from pipelines.ledger import Line
 
 SENT, THERE = "sent", "there already"
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--remote", default=None)
     asked = parser.parse_args()
     with errors.printed_once():
-        ledgers = [ledger.read(family) for family in families.names()]
+        ledgers = [ledger.read(family) for family in discovery.names()]
         for lines in ledgers:
             held.keep(lines)
         verbs[asked.verb](ledgers, asked.remote)

@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, exports, folders, git, ledger, lineage, manifests, records, registry, replay, stores, tracking
+from pipelines import cards, errors, exports, folders, git, ledger, lineage, manifests, paths, records, registry, replay, tracking
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"
@@ -71,7 +71,7 @@ def reproduce(of: str) -> Finding:
     model = registry.whole(line)
     manifest, record = manifests.verified(model), records.read(model)
     _trained_here(line, manifest["config"])
-    place = stores.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
+    place = paths.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
     with folders.locked(place.with_suffix(".lock")):
         code = _code(line["commit"], record["code"], place)
         _data(line, place / "data" / line["family"])

@@ -11,11 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, manifests, probes, sums
+from pipelines import folders, manifests, paths, probes, sums
 
-ROOT = Path(".store")
-ASIDE = ROOT / "aside"  # where goes what is damaged and may be the only copy
-RELEASED = Path("released")  # <family>/: what the champion serves, in git (releases.py)
+ASIDE = paths.ROOT / "aside"  # where goes what is damaged and may be the only copy
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
 CHAMPIONS, CHALLENGERS = "champions", "challengers"  # what a pointer names
 SUM = "sum"  # in a pointer's file: the hash of the rest of it
@@ -100,7 +98,7 @@ def folder_of(tag: str) -> Path:
 
 def kept(family: str) -> list[Path]:
     """The folders of every model of a family that is in the store."""
-    return sorted(path for path in Path(ROOT, "models", family).glob("*") if path.is_dir())
+    return sorted(path for path in Path(paths.ROOT, "models", family).glob("*") if path.is_dir())
 
 
 def location(tag: str) -> Path:
@@ -109,9 +107,9 @@ def location(tag: str) -> Path:
     try:
         return Path(bentoml.models.get(tag, _model_store=_models()).path)
     except bentoml.exceptions.NotFound as absence:
-        raise NotStored(f"{tag} is not in the model store {ROOT}. `make serve` and `make ui` bring it back.") from absence
+        raise NotStored(f"{tag} is not in the model store {paths.ROOT}. `make serve` and `make ui` bring it back.") from absence
     except Exception as fault:  # a damaged model.yaml raises whatever its reader does
-        raise manifests.BrokenModel(f"{tag} in the model store {ROOT} is incomplete: {fault}. `make serve` mends it.") from fault
+        raise manifests.BrokenModel(f"{tag} in the model store {paths.ROOT} is incomplete: {fault}. `make serve` mends it.") from fault
 
 
 def _models() -> Any:
@@ -124,7 +122,7 @@ def _models() -> Any:
 
 def _models_folder() -> Path:
     """Inside a bento, BentoML keeps the models beside the code."""
-    return (Path("../models") if all(map(Path.is_file, BENTO)) else ROOT / "models").absolute()
+    return (Path("../models") if all(map(Path.is_file, BENTO)) else paths.ROOT / "models").absolute()
 
 
 def _bentoml() -> Any:
@@ -137,7 +135,7 @@ def _bentoml() -> Any:
 
 
 def pointer_path(family: str, role: str = CHAMPIONS) -> Path:
-    return ROOT / role / f"{family}.json"
+    return paths.ROOT / role / f"{family}.json"
 
 
 def point(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import cards, copies, folders, git, ingested, ledger, manifests, outputs, records, runs, stores, sums, witnesses
+from pipelines import paths as project_paths
 from pipelines.copies import Copy
 from pipelines.fingerprints import accepted
 from pipelines.ledger import Line
@@ -126,13 +127,13 @@ def _same_digest(copy: Copy, manifest: manifests.Manifest, line: Line) -> None:
 
 def _serving(line: Line) -> Copy:
     """Where the files lie that this model serves: in the model store, the whole model folder, or released/."""
-    stored = stores.ROOT / "models" / stores.tagged(line["family"], line.get("version"), line["digest"]).replace(":", "/")
+    stored = project_paths.ROOT / "models" / stores.tagged(line["family"], line.get("version"), line["digest"]).replace(":", "/")
     if stored.is_dir():
         return copies.of_folder(stored)
     try:
         return _model(line)
     except outputs.NotHere:
-        released = stores.RELEASED / line["family"]
+        released = project_paths.RELEASED / line["family"]
         if (released / manifests.MANIFEST).is_file() and manifests.read(released)["digest"] == line["digest"]:
             return copies.of_folder(released)
         raise
@@ -315,9 +316,9 @@ def _card(line: Line) -> dict[str, Any]:
     try:
         return dict(_packed(line).read(cards.CARD))
     except outputs.NotHere:
-        if card_hash(stores.RELEASED / line["family"]) != line["data"]:
+        if card_hash(project_paths.RELEASED / line["family"]) != line["data"]:
             raise
-    copy = copies.of_folder(stores.RELEASED / line["family"])
+    copy = copies.of_folder(project_paths.RELEASED / line["family"])
     _listed(copy, cards.CARD, data=line["data"])
     return dict(copy.read(cards.CARD))
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import consistency, errors, families, git, hashing, predictions, witnesses
+from pipelines import consistency, discovery, errors, git, hashing, predictions, witnesses
 from pipelines.witnesses import UNLISTED, Fault, Item
 
 
@@ -29,7 +29,7 @@ class Verified(NamedTuple):
 
 def verify(family: str | None = None) -> Verified:
     """Read everything, or everything of one family. Raises UnknownFamily."""
-    names = [families.known(family)] if family else families.names()
+    names = [discovery.known(family)] if family else discovery.names()
     begun = time.monotonic()
     with ThreadPoolExecutor(1) as aside:
         others = aside.submit(lambda: [*consistency.predictions(), *(fault for name in names for fault in consistency.faults(name))])

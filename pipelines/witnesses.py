@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pipelines import cards, copies, families, folders, git, hashing, ledger, manifests, modelcards, outputs, probes, stores, sums
+from pipelines import cards, copies, discovery, folders, git, hashing, ledger, manifests, modelcards, outputs, paths, probes, stores, sums
 from pipelines.modelsigning import SIGNATURE
 
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
@@ -115,7 +115,7 @@ def _astray(now: Out, was: Out) -> bool:
 
 def _promoted(out: Out) -> Out | None:
     """What the ledger says of a model's folder, or of a family's data: that of the last version made of it."""
-    for family in families.names():
+    for family in discovery.names():
         if out.path in _folders(family):
             key = "data_dvc" if out.path.parts[0] == "data" else "dvc"
             known = [
@@ -130,7 +130,7 @@ def _belongs(path: Path, family: str) -> bool:
 
 
 def _folders(family: str) -> list[Path]:
-    return [Path("data", family), *(Path("models", candidate) for candidate in families.candidates(family))]
+    return [Path("data", family), *(Path("models", candidate) for candidate in discovery.candidates(family))]
 
 
 def listing(md5: str) -> dict[str, str]:
@@ -308,7 +308,7 @@ def _named(folder: Path) -> tuple[str, dict[str, str]]:
 
 def stored(family: str) -> Found:
     """The models that are served here, by the SHA256SUMS beside each; and BentoML's word of which came last, which nobody asks for."""
-    latest = Path(stores.ROOT, "models", family, "latest")
+    latest = Path(paths.ROOT, "models", family, "latest")
     names = {folder.name for folder in stores.kept(family)}
     if names and latest.is_file() and latest.read_bytes().decode(errors="replace") not in names:
         yield Fault(latest, "names no model that is in the store", _removed(latest, None))
@@ -353,7 +353,7 @@ def reconciling(family: str) -> str:
 def restored(names: list[str], whole: bool) -> Found:
     """What was copied out of DVC's cache for a while: it may always be removed."""
     wanted = {md5 for name in names for line in promotions(name) for md5 in (line.get("dvc"), line.get("data_dvc"))}
-    for folder in sorted(stores.ROOT.joinpath("restored").glob("*")):
+    for folder in sorted(paths.ROOT.joinpath("restored").glob("*")):
         if FOLDER.fullmatch(folder.name) and (whole or folder.name in wanted):
             listed = listing(folder.name)
             for path in {folder / name for name in listed} | set(sums.files(folder)):
@@ -363,7 +363,7 @@ def restored(names: list[str], whole: bool) -> Found:
 
 def released(family: str) -> Found:
     """released/<family>/ by the files that release.json names; one of an earlier form by git's last commit."""
-    folder = stores.RELEASED / family
+    folder = paths.RELEASED / family
     if not folder.is_dir() or not sums.files(folder):
         return
     repair = f"make release family={family}"

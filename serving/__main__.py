@@ -9,7 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
-from pipelines import errors, families, stores
+from pipelines import discovery, errors, paths
 from serving import auth, crew, standing
 
 
@@ -23,11 +23,11 @@ def main() -> None:
     parser.add_argument("--jobs", help="workers beside it, where the family has a queue of jobs (JOBS_WORKERS, or else 1)")
     asked = parser.parse_args()
     with errors.printed_once(), tempfile.TemporaryDirectory(dir=memory()) as metrics:
-        os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(stores.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
+        os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
         os.environ[standing.PLACE] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
             os.environ["JOBS_WORKERS"] = str(crew.number("--jobs (make serve jobs=...)", asked.jobs))
-        _serve(families.known(asked.family), asked.host, asked.port, asked.workers)
+        _serve(discovery.known(asked.family), asked.host, asked.port, asked.workers)
 
 
 def memory() -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines import configs, errors, families
+from pipelines import configs, discovery, errors
 from serving.bodies import Body
 from serving.champion import Champion, settle
 from serving.problems import Refusal
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--image", required=True, type=Path)
     asked = parser.parse_args()
     with errors.printed_once():
-        family = families.known(asked.family)
+        family = discovery.known(asked.family)
         recorder = Recorder(family, configs.serving(family).predictions)
         try:
             answer = ask(family, asked.image, recorder)

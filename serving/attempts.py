@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines import databases
-from serving.users import METADATA, Clock, normal
+from pipelines.databases import Clock
+from serving.users import METADATA, normal
 
 NAME_MOST = 10  # wrong passwords for one name; this one is refused already
 ADDRESS_MOST = 100  # from one address: an office, or a proxy, may be behind it

@@ -12,12 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import databases, stores
+from pipelines import databases, paths
+from pipelines.databases import Clock
 from serving import passwords, tokens
 from serving.attempts import PAUSE, Attempts, Locked
 from serving.sessions import Renewal, Sessions
 from serving.tokens import Claims, Tokens, Unaccepted
-from serving.users import Clock, User, Users
+from serving.users import User, Users
 
 logger = logging.getLogger("atelier.serving")
 MIGRATIONS = Path(__file__).parent / "migrations" / "users"
@@ -122,7 +123,7 @@ class Authority:
 
 def url() -> str:
     """Where the users are."""
-    return os.environ.get("USERS_URL") or f"sqlite:///{stores.ROOT}/users.db"
+    return os.environ.get("USERS_URL") or f"sqlite:///{paths.ROOT}/users.db"
 
 
 @cache

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from pipelines import databases, stores
-from serving.users import Clock
+from pipelines import databases, paths
+from pipelines.databases import Clock
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "jobs"
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
@@ -103,7 +103,7 @@ class Job(NamedTuple):
 
 def url() -> str:
     """Where the jobs are."""
-    return os.environ.get("JOBS_URL") or f"sqlite:///{stores.ROOT}/jobs.db"
+    return os.environ.get("JOBS_URL") or f"sqlite:///{paths.ROOT}/jobs.db"
 
 
 class Backlog:

@@ -13,11 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines import errors, families, folders, stores
+from pipelines import discovery, errors, folders, paths, stores
 from serving import champion, requirements
 
 ROOT = requirements.ROOT
-BENTOS = stores.ROOT / "bentos"
+BENTOS = paths.ROOT / "bentos"
 DOCKERFILE = Path("env", "docker", "Dockerfile")
 REQUIREMENTS = Path("env", "python", "requirements.txt")
 
@@ -34,7 +34,7 @@ def pack(family: str) -> Path:
     """Build the bento of the version that stands; one of the same tag is replaced. Raises NoChampion, NotLocked or NotPacked."""
     pointer = stores.pointed(family)
     name, _, version = pointer["tag"].partition(":")
-    with TemporaryDirectory() as context, TemporaryDirectory(dir=stores.ROOT, prefix="packing-") as home:
+    with TemporaryDirectory() as context, TemporaryDirectory(dir=paths.ROOT, prefix="packing-") as home:
         fill(Path(context), family, pointer)
         shutil.copytree(stores.location(pointer["tag"]), Path(home, "models", name, version))
         build(Path(context), Path(home), version)
@@ -46,7 +46,7 @@ def pack(family: str) -> Path:
 
 def fill(context: Path, family: str, pointer: stores.Pointer) -> None:
     """What goes into src/: the endpoint's code and pages, the family's page of conf/, the pointer."""
-    others = {*families.names()} - {family}
+    others = {*discovery.names()} - {family}
     left_out = shutil.ignore_patterns("__pycache__", ".*", "stages", *others)
     for room in ("pipelines", "serving"):
         shutil.copytree(ROOT / room, context / room, ignore=left_out)
@@ -116,7 +116,7 @@ def told(family: str, bento: Path, linted: str) -> str:
     """A bento as a person reads it."""
     size = sum(path.stat().st_size for path in bento.rglob("*") if path.is_file()) / 1e6
     tag, path = f"{family}:{bento.name}", bento.absolute()
-    home = f"BENTOML_HOME={stores.ROOT.absolute()} BENTOML_DO_NOT_TRACK=True"
+    home = f"BENTOML_HOME={paths.ROOT.absolute()} BENTOML_DO_NOT_TRACK=True"
     return "\n".join(
         [
             f"{tag}, {size:.2f} MB: {bento}/",

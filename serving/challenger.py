@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from types import ModuleType
 from typing import IO, Any, NamedTuple
 
-from pipelines import configs, gate, stores, wording
+from pipelines import configs, gate, phrases, stores
 from serving import champion, telemetry
 from serving.bodies import Body
 from serving.champion import Served
@@ -132,7 +132,7 @@ def main() -> None:
     try:
         served = loaded(told["family"], told["pointer"], told["champion"])
     except Exception as error:
-        return _reply(replies, {"refused": wording.fault(error)})
+        return _reply(replies, {"refused": phrases.fault(error)})
     _reply(replies, {"ready": True})
     answers, limits = import_module(f"serving.{told['family']}.answers"), configs.serving(told["family"])
     waiting: SimpleQueue[Asked] = SimpleQueue()
@@ -192,7 +192,7 @@ async def judged(answers: ModuleType, asked: Asked, served: Served, limits: conf
     except TimeoutError:
         return {"late": True}
     except Exception as error:
-        failed = error.reason if isinstance(error, Refusal) else wording.fault(error)
+        failed = error.reason if isinstance(error, Refusal) else phrases.fault(error)
         return {"agrees": False, "confidence": None, "seconds": time.perf_counter() - begun, "failed": failed}
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, databases, families, ledger, manifests, modelsigning, predictions, probes, registry, stores, sums, wording
+from pipelines import configs, databases, discovery, ledger, manifests, modelsigning, phrases, predictions, probes, registry, stores, sums
 from serving import standing, telemetry
 from serving.batches import Batches
 
@@ -64,7 +64,7 @@ class FailedLoad(NamedTuple):
 
 def settle(family: str) -> None:
     """Bring store and pointer up to date with the ledger. Where they are, MLflow is not loaded: it takes seconds. Raises NoChampion."""
-    if _settled(families.known(family)):
+    if _settled(discovery.known(family)):
         return stores.say_released(family)
     registry.reconcile(family)
     stores.pointed(family)
@@ -176,7 +176,7 @@ class Champion:
 
     def _refuse(self, pointer: stores.Pointer, fault: Exception) -> None:
         """Keep why for whoever asks; the log has it once, however often it is tried."""
-        known, why = self._refused, wording.fault(fault)
+        known, why = self._refused, phrases.fault(fault)
         again = known is not None and known.pointer == pointer
         pause = min(2 * known.pause, LATER) if known and again else SOON
         self._refused = FailedLoad(pointer, _reason(fault), why, _files(pointer), time.monotonic(), pause)
@@ -206,7 +206,7 @@ def loaded(family: str, pointer: stores.Pointer, beside: Callable[[Any], object]
     """
     folder = stores.location(pointer["tag"])
     modelsigning.check(folder)
-    predictor = families.part(family, "predict").Predictor(folder)
+    predictor = discovery.part(family, "predict").Predictor(folder)
     _named(predictor.manifest["digest"], pointer)
     probes.check(predictor, folder)
     if beside:

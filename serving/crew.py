@@ -12,7 +12,7 @@ import threading
 import time
 from contextlib import suppress
 
-from pipelines import folders, stores
+from pipelines import folders, paths
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 0.5  # seconds between two looks at the workers
@@ -50,7 +50,7 @@ class Crew:
         atexit.register(self.end)
 
     def _watch(self) -> None:
-        with folders.locked(stores.ROOT / f"{self.family}-workers.lock"):
+        with folders.locked(paths.ROOT / f"{self.family}-workers.lock"):
             while True:
                 for place in self.crew:
                     place.look()

@@ -14,9 +14,9 @@ from typing import Any
 
 from kombu.transport import virtual
 
-from pipelines import stores
+from pipelines import paths
 
-FOLDER = stores.ROOT / "messages"
+FOLDER = paths.ROOT / "messages"
 TURN = 0.25  # seconds
 NAME = "serving.messages:Transport"  # as Celery is told
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pipelines.wording import Figure, address, called, duration, figures, hardware, sources
+from pipelines.phrases import Figure, address, called, duration, figures, hardware, sources
 from serving import modelcards
 
 HERE = Path(__file__).parent

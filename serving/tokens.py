@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 
 import jwt
 
-from pipelines import folders, stores
-from serving.users import Clock
+from pipelines import folders, paths
+from pipelines.databases import Clock
 
 ISSUER = "atelier"
 ALGORITHM = "HS256"
@@ -20,7 +20,7 @@ CLAIMS = ("iss", "sub", "exp", "iat", "jti", "sid", "type")
 LONGEST = 2048  # characters; ours have about 330
 KEY = 32  # bytes at least (RFC 7518, section 3.2)
 REMEDY = "Set AUTH_KEY to what `openssl rand -hex 32` prints"
-FILE = stores.ROOT / "auth.key"
+FILE = paths.ROOT / "auth.key"
 
 
 class BadKey(ValueError):

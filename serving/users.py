@@ -3,7 +3,6 @@
 import re
 import time
 import unicodedata
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -11,9 +10,9 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from pipelines import databases
+from pipelines.databases import Clock
 from serving import passwords
 
-Clock = Callable[[], float]  # seconds since 1970
 NAME = re.compile(r"\w[\w.@+-]{0,63}")
 
 METADATA = sa.MetaData()

@@ -20,7 +20,7 @@ from celery.exceptions import Reject
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from pipelines import configs, errors, families, processes, wording
+from pipelines import configs, discovery, errors, phrases, processes
 from pipelines.databases import NoDatabase
 from serving import backlog, broker, champion, problems, tasks, telemetry
 from serving.backlog import Backlog, Job
@@ -197,7 +197,7 @@ def _fitting(result: Any, room: float) -> tuple[Any, int]:
 
 def _reason(error: Exception, job: Job) -> str:
     """What may be told to who sent the job: our own errors are written to be read, of others the log has more."""
-    if wording.ours(error):
+    if phrases.ours(error):
         return str(error)
     return f"The worker failed on it ({type(error).__name__}); its log says why, under job {job.id}."
 
@@ -237,8 +237,8 @@ def consuming(app: Celery, bench: Bench) -> Any:
 
 def queued(family: str) -> str:
     """The name itself, of a family that has a queue. Raises UnknownFamily or NoTasks."""
-    if not tasks.known(families.known(family)):
-        having = ", ".join(name for name in families.names() if tasks.known(name))
+    if not tasks.known(discovery.known(family)):
+        having = ", ".join(name for name in discovery.names() if tasks.known(name))
         raise NoTasks(f"family={family!r} has no queue of jobs: there is no serving/{family}/tasks.py. Those that have one: {having}.")
     return family
 

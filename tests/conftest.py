@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from pipelines import cards, configs, families, folders, manifests, records, trainings
+from pipelines import cards, configs, discovery, folders, manifests, records, trainings
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
@@ -68,12 +68,12 @@ def embedded_data(family: str = "digits") -> None:
     """data/<family>/ in the working directory: at most 400 embedded pictures a split."""
     cfg = configs.compose([f"family={family}", "run=smoke", "data.sources=[embedded]"])
     with folders.replacing(cfg.data_folder) as out:
-        families.part(family, "data").prepare(cfg, out)
+        discovery.part(family, "data").prepare(cfg, out)
 
 
 def tiny_model(candidate: str, seed: int) -> Path:
     """A complete model folder models/<candidate>/ whose network is one random layer."""
-    family = families.of(candidate)
+    family = discovery.of(candidate)
     cfg = configs.compose([f"family={family}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
     digest = cards.read(cfg.data_folder)["hash"]
     begun, training = records.begun(family), trainings.under_way(cfg, digest, "this code")
@@ -127,16 +127,16 @@ def random_network(tiny: Tiny, seed: int) -> onnx.ModelProto:
 
 def evaluate(candidate: str, headline: float) -> None:
     """The real evaluate stage, then the figure on validation that the test needs: a random layer has none to speak of."""
-    stage.main(configs.compose([f"family={families.of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"]))
-    page = Path("reports", families.of(candidate), "candidates", f"{candidate}.json")
+    stage.main(configs.compose([f"family={discovery.of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"]))
+    page = Path("reports", discovery.of(candidate), "candidates", f"{candidate}.json")
     report = json.loads(page.read_text())
-    report["valid"][families.part(families.of(candidate), "score").HEADLINE] = headline
+    report["valid"][discovery.part(discovery.of(candidate), "score").HEADLINE] = headline
     folders.write_json(page, report)
 
 
 def picture(family: str) -> bytes:
     """A test picture of the embedded data, dark on light, as a file."""
-    split = families.part(family, "examples").load(Path("data", family), "test")
+    split = discovery.part(family, "examples").load(Path("data", family), "test")
     if family == "signatures":
         return split.pages[0].content
     return encoded(Image.fromarray(split.pictures[0] if family == "ocr" else 255 - split.images[0]))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from pipelines import configs, families, manifests, predictions, stores
+from pipelines import configs, discovery, manifests, predictions, stores
 from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]
@@ -93,7 +93,7 @@ def stored(folder: Path, version: int, family: str = "digits", change: Callable[
     described = network(family, out, seed=version)
     if change:
         change(out)
-    cfg = configs.compose([f"family={family}", f"candidate={families.candidates(family)[0]}"])
+    cfg = configs.compose([f"family={family}", f"candidate={discovery.candidates(family)[0]}"])
     manifest = manifests.write(out, cfg, "d" * 64, described)
     tag = run(folder, "-c", PUT, out.name, str(version))
     origin = {"family": family, "version": version, "digest": manifest["digest"], "data": manifest["data"]}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import configs, families, predictions, promotion, registry
+from pipelines import configs, discovery, predictions, promotion, registry
 from serving import ask as command
 from serving.champion import Origin
 from tests import papers
@@ -46,9 +46,9 @@ def champion(project: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", discovery.names())
 def test_the_answer_and_the_origin_are_printed(project: Path, family: str) -> None:
-    candidate = families.candidates(family)[0]
+    candidate = discovery.candidates(family)[0]
     embedded_data(family)
     tiny_model(candidate, 1)
     evaluate(candidate, 0.5)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from pipelines import configs, families, predictions, promotion, stores
+from pipelines import configs, discovery, predictions, promotion, stores
 from serving import bento, requirements
 from tests import papers
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
@@ -47,9 +47,9 @@ class Packed(NamedTuple):
     home: Path
 
 
-@pytest.fixture(scope="module", params=families.names())
+@pytest.fixture(scope="module", params=discovery.names())
 def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Packed]:
-    family, candidate = request.param, families.candidates(request.param)[0]
+    family, candidate = request.param, discovery.candidates(request.param)[0]
     project, home = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("home")
     with chdir(project):
         embedded_data(family)
@@ -81,7 +81,7 @@ def test_a_bento_holds_what_answers_and_nothing_else(packed: Packed) -> None:
 
 
 def test_a_bento_has_the_endpoint_with_its_pages_and_the_pointer(packed: Packed) -> None:
-    others = {*families.names()} - {packed.family}
+    others = {*discovery.names()} - {packed.family}
     wanted = {name for name in files(ROOT / "serving") if not others & {*Path(name).parts} and not Path(name).name.startswith(".")}
     assert files(packed.bento / "src/serving") == wanted
     assert json.loads((packed.bento / f"src/.store/champions/{packed.family}.json").read_text()) == stores.pointed(packed.family)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines import configs, families
+from pipelines import configs, discovery
 
-ROWS = [(family, candidate) for family in families.names() for candidate in families.candidates(family)]
+ROWS = [(family, candidate) for family in discovery.names() for candidate in discovery.candidates(family)]
 
 
 @pytest.mark.parametrize(("family", "candidate"), ROWS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import families
+from pipelines import discovery
 from pipelines.fingerprints import canonical, fingerprint
 from pipelines.fingerprints.fingerprint import PLUMBING, STAGES, ChangedMeanwhile, Code, ImportCycle
 from pipelines.fingerprints.modules import ROOT, Module, Sources, UnknownModule
@@ -103,7 +103,7 @@ def test_the_closure_of_ocr_holds_its_network() -> None:
     assert found >= {f"pipelines.families.ocr.parts.{part}" for part in ("trocr", "graphs", "hub", "beginnings")}
 
 
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", discovery.names())
 def test_the_committed_fingerprints_are_those_of_the_code(family: str) -> None:
     for name in STAGES:
         committed = (ROOT / fingerprint.report(family, name)).read_text()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import configs, families, folders
+from pipelines import configs, discovery, folders
 from pipelines.families.gravures import data
 from pipelines.families.gravures.examples import CONVENTION, SPLITS, load
 from pipelines.families.gravures.parts import batches, unseen
@@ -134,7 +134,7 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> 
 
 @pytest.mark.slow
 def test_every_loss_brings_the_drawings_of_a_class_together(project: Path) -> None:
-    candidates = families.candidates("gravures")
+    candidates = discovery.candidates("gravures")
     found = json.loads(python(project, "-c", LEARNED, *candidates))
     assert set(found) == set(candidates)
     for candidate, seen in found.items():

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from pipelines import families
+from pipelines import discovery
 from tests.conftest import ROOT
 
 
@@ -20,7 +20,7 @@ def test_help_lists_every_target() -> None:
     printed = make("help").stdout
     for target in phony[1].split():
         assert f"make {target} " in printed
-    assert f"families: {' '.join(families.names())}" in printed
+    assert f"families: {' '.join(discovery.names())}" in printed
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_help_lists_every_target() -> None:
 def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: str, family: str) -> None:
     done = make(target, f"family={family}", "image=x.png")
     assert done.returncode
-    assert f"family={family} is unknown. Choose one of: {' '.join(families.names())}" in done.stderr
+    assert f"family={family} is unknown. Choose one of: {' '.join(discovery.names())}" in done.stderr
     assert "Setting up" not in done.stdout
 
 

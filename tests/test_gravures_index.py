@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from pipelines import families, folders, manifests, neighbours, stores
+from pipelines import discovery, folders, manifests, neighbours, stores
 from pipelines.families.gravures import adding, examples
 from pipelines.families.gravures.parts import additions, index
 from pipelines.families.gravures.parts.index import Entry, Match, Space
@@ -26,7 +26,7 @@ from tests import engravers
 from tests.conftest import embedded_data, environment, tiny_model
 from tests.forms import encoded
 
-CANDIDATE = families.candidates("gravures")[0]
+CANDIDATE = discovery.candidates("gravures")[0]
 Vectors = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 

@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from pipelines import families
+from pipelines import discovery
 from serving import problems
 from serving.objects.answers import MOST
 from serving.pictures import LIGHT_BYTES
@@ -38,7 +38,7 @@ DIGITS = pytest.mark.parametrize("service", ["digits"], indirect=True)  # what o
 OBJECTS = pytest.mark.parametrize("service", ["objects"], indirect=True)  # where many pictures come in one request
 PICTURES = [group for group in corpus.QUICK if group not in {"documents", "forms"}]
 GROUPS = [("digits", group) for group in corpus.QUICK]  # all of them where one family shows for all, and of the others those that are quick
-GROUPS += [(family, group) for family in families.names() if family != "digits" for group in ("claims", "documents", "forms", "modes")]
+GROUPS += [(family, group) for family in discovery.names() if family != "digits" for group in ("claims", "documents", "forms", "modes")]
 GROUPS += [("signatures", group) for group in papers.GROUPS]
 GROUPS += [("ocr", group) for group in tiffs.GROUPS]
 CORPUS = corpus.QUICK | papers.GROUPS | tiffs.GROUPS
@@ -76,7 +76,7 @@ MALFORMED = {
 }
 
 
-@pytest.fixture(scope="module", params=families.names())
+@pytest.fixture(scope="module", params=discovery.names())
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder, family = tmp_path_factory.mktemp("project"), request.param
     with services.running(folder, {1: services.stored(folder, 1, family)}, services.make_serve(family, "--jobs", "0")) as running:

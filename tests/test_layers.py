@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import families
+from pipelines import discovery
 from pipelines.fingerprints.modules import ROOT, Sources
 from tests.imports import imported
 
@@ -43,14 +43,14 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not wrong, f"{path} ({room(path)}) may not import {wrong}"
 
 
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", discovery.names())
 def test_every_room_has_the_same_furniture(family: str) -> None:
     there = {path.stem for path in (ROOT / "pipelines/families" / family).glob("*.py")}
     assert there >= FURNITURE
     assert {path.name for path in (ROOT / "serving" / family).iterdir()} >= {"service.py", "answers.py", "flags.py", "page.html"}
 
 
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", discovery.names())
 def test_what_is_served_needs_no_training_framework(family: str) -> None:
     for name in (f"pipelines.families.{family}.predict", f"serving.{family}.service"):
         for module in Sources().closure(name, family).values():
@@ -71,10 +71,10 @@ def test_dvc_yaml_lists_no_code() -> None:
 
 def test_dvc_yaml_names_every_family_and_candidate() -> None:
     for stage in ("look", "code", "ingest", "promote"):
-        assert sorted(STAGES[stage]["foreach"]) == families.names()
+        assert sorted(STAGES[stage]["foreach"]) == discovery.names()
     for stage in ("train", "evaluate"):
         listed = {key: row["family"] for key, row in STAGES[stage]["foreach"].items()}
-        assert listed == {candidate: family for family in families.names() for candidate in families.candidates(family)}
+        assert listed == {candidate: family for family in discovery.names() for candidate in discovery.candidates(family)}
 
 
 def test_importing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +84,6 @@ def test_importing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from tests.conftest import environment
 
     shared = ["pipelines.registry", "pipelines.lineage", "pipelines.promotion", "serving.champion", "serving.ask"]
-    rooms = [f"serving.{family}.answers" for family in families.names()]
+    rooms = [f"serving.{family}.answers" for family in discovery.names()]
     subprocess.run([sys.executable, "-c", f"import {', '.join(shared + rooms)}"], cwd=tmp_path, env=environment(), check=True)
     assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import families, ledger
+from pipelines import discovery, ledger
 from tests.conftest import ROOT, environment
 
 
@@ -85,7 +85,7 @@ def test_a_clock_that_jumps_back_never_turns_the_order_round(monkeypatch: pytest
     assert [line["key"] for line in ledger.read("digits")] == list("abcd")
 
 
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", discovery.names())
 def test_the_ledgers_of_the_project_are_whole(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     lines = ledger.read(family)

@@ -16,14 +16,14 @@ from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import cards, configs, families, ledger, modelcards, promotion, registry, releases, stores, tracking, wording
+from pipelines import cards, configs, discovery, ledger, modelcards, phrases, promotion, registry, releases, stores, tracking
 from serving import modelcards as served
 from serving import pages
 from tests.browsers import got
 from tests.conftest import ROOT, embedded_data, evaluate, tiny_model
 from tests.services import Service, running, stored
 
-EVERY = pytest.mark.parametrize("family", families.names())
+EVERY = pytest.mark.parametrize("family", discovery.names())
 HEADINGS = ["Uses", "Out-of-scope uses", "Limits", "Figures", "Data", "Training", "Lineage", "Licences"]
 HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![x](https://example.org/x.png) | `a` **b**\n\n# c\n\n---\n&lt;"
 
@@ -42,7 +42,7 @@ def released(family: str) -> Path:
 
 def told(figures: dict[str, float]) -> dict[str, tuple[float, Any]]:
     """{metric: (value, its interval or None)}"""
-    found = wording.figures(figures)
+    found = phrases.figures(figures)
     return {name: (figure.value, None if figure.low is None else [figure.low, figure.high]) for name, figure in found.items()}
 
 
@@ -68,7 +68,7 @@ def test_the_card_names_what_the_version_rests_on(family: str) -> None:
         assert source["sha256"] in text
         assert modelcards.literal(source["licence"]) in text
         assert modelcards.literal(source["citation"]) in text
-    for figure in wording.figures(promoted["figures"]["test"]).values():
+    for figure in phrases.figures(promoted["figures"]["test"]).values():
         assert modelcards.share(figure) in text
     assert f"make lineage of={family}@v{promoted['version']}" in text
 

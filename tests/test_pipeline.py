@@ -18,14 +18,14 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from benchmarks import models
-from pipelines import families, manifests
+from pipelines import discovery, manifests
 from pipelines.families.ocr.parts.readings import Reading
 from tests.conftest import ROOT, environment
 
 pytestmark = [pytest.mark.first, pytest.mark.slow]
 
-FAMILIES = families.names()
-ROWS = [(family, candidate) for family in FAMILIES for candidate in families.candidates(family)]
+FAMILIES = discovery.names()
+ROWS = [(family, candidate) for family in FAMILIES for candidate in discovery.candidates(family)]
 CLASSIFIERS = [(family, candidate) for family, candidate in ROWS if family in {"digits", "objects"}]
 SERVED = {  # others: model.onnx
     "gravures": ["model.onnx", "index.npy", "index.json", "catalogue.json"],
@@ -197,7 +197,7 @@ def numbers(answer: Any) -> Any:
 
 def answering(clone: Path, family: str, candidate: str) -> tuple[Any, Any, Any]:
     """A candidate's Predictor, its test split, and how both are scored."""
-    predict, examples, scoring = (families.part(family, name) for name in ("predict", "examples", "score"))
+    predict, examples, scoring = (discovery.part(family, name) for name in ("predict", "examples", "score"))
     return predict.Predictor(clone / "models" / candidate), examples.load(clone / "data" / family, "test"), scoring
 
 
@@ -209,7 +209,7 @@ def test_a_classifier_answers_with_probabilities(clone: Path, family: str, candi
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("candidate", families.candidates("signatures"))
+@pytest.mark.parametrize("candidate", discovery.candidates("signatures"))
 def test_weights_of_signatures_are_darknets(clone: Path, candidate: str) -> None:
     """What Darknet would go on from, and what OpenCV is served: as long as the cfg asks, alike but for the variances."""
     native, served = ((clone / "models" / candidate / name).read_bytes() for name in ("native/network.weights", "opencv.weights"))
@@ -220,7 +220,7 @@ def test_weights_of_signatures_are_darknets(clone: Path, candidate: str) -> None
     assert np.abs(after - before).max() == pytest.approx(9e-6, rel=0.2)
 
 
-@pytest.mark.parametrize("candidate", families.candidates("objects"))
+@pytest.mark.parametrize("candidate", discovery.candidates("objects"))
 def test_native_weights_of_objects_are_whole_and_finite(clone: Path, candidate: str) -> None:
     tensors = load_file(models.trained(clone / "models" / candidate))
     card = json.loads((clone / "data/objects/card.json").read_text())
@@ -256,7 +256,7 @@ def shown(clone: Path) -> dict[str, dict[str, list[str]]]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sheets_plots_and_model_are_beside_every_run(shown: dict[str, dict[str, list[str]]], family: str) -> None:
-    assert sorted(shown[family]) == families.candidates(family)
+    assert sorted(shown[family]) == discovery.candidates(family)
     for paths in shown[family].values():
         assert {"sheets/mistakes.png", "plots/confusion.csv", "plots/history.csv", "model/model.json"} <= set(paths)
         assert {"model/model.onnx", "model/encoder.onnx"} & set(paths)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, families, folders, records
+from pipelines import configs, discovery, folders, records
 from pipelines.stages import ingest
 
 REPORT = Path("reports/digits/ingest.json")
 CFG = ["family=digits", "run=smoke", "data.sources=[embedded]"]
 
 
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", discovery.names())
 def test_a_record_names_every_module_of_the_family_that_trains(family: str) -> None:
     code = records.begun(family)["code"]
     folder = Path("pipelines/families", family)
@@ -66,6 +66,6 @@ def test_other_data_than_git_has_are_told_with_the_packages_that_differ(project:
 def test_a_card_names_its_decoder(project: Path, family: str) -> None:
     cfg = configs.compose([f"family={family}", "run=smoke", "data.sources=[embedded]"])
     with folders.replacing(cfg.data_folder) as out:
-        card = families.part(family, "data").prepare(cfg, out)
+        card = discovery.part(family, "data").prepare(cfg, out)
     assert card["decoder"]["pillow"] == metadata.version("pillow")
     assert folders.hash_of(card["files"]) == card["hash"]

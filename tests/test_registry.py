@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, ledger, manifests, outputs, promotion, registry, stores, tracking
+from pipelines import configs, ledger, manifests, outputs, paths, promotion, registry, stores, tracking
 from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -123,7 +123,7 @@ def test_what_is_damaged_around_a_stored_model_is_mended_and_the_model_never_del
 
 
 def test_a_manifest_that_lost_a_key_is_passed_over(two_versions: dict[str, Any]) -> None:
-    shutil.rmtree(stores.ROOT / "models")
+    shutil.rmtree(paths.ROOT / "models")
     shutil.copytree("models/digits-sgd", "released/digits")
     manifest = Path("models/digits-sgd", manifests.MANIFEST).read_bytes()
     for key in (b'"files"', b'"served"', b'"digest"'):
@@ -212,7 +212,7 @@ def test_a_half_copied_model_or_pointer_is_mended(two_versions: dict[str, Any]) 
 
 def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: dict[str, Any]) -> None:
     shutil.rmtree("models/digits-adam")
-    shutil.rmtree(stores.ROOT / "models")
+    shutil.rmtree(paths.ROOT / "models")
     with pytest.raises(outputs.NotHere):
         registry.rollback("digits", 1)
     with pytest.raises(ledger.UnknownVersion, match="stands already"):
@@ -232,7 +232,7 @@ def test_rolling_back_goes_to_what_stood_before_and_never_to_what_was_rolled_bac
 
 def test_a_damaged_folder_is_passed_over_for_a_sound_one(two_versions: dict[str, Any]) -> None:
     """Where there is none, nothing is decided; where a release or DVC's cache has it, that serves."""
-    shutil.rmtree(stores.ROOT / "models")
+    shutil.rmtree(paths.ROOT / "models")
     shutil.copytree("models/digits-adam", "released/digits")
     Path("models/digits-adam/model.onnx").write_bytes(b"damaged")
     Path("released/digits/model.onnx").rename("sound")

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, copies, families, folders, ledger, lineage, manifests, promotion, registry, releases, stores, trail
+from pipelines import configs, copies, discovery, folders, ledger, lineage, manifests, promotion, registry, releases, stores, trail
 from tests.conftest import embedded_data, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
-EVERY = pytest.mark.parametrize("released", families.names(), indirect=True)
+EVERY = pytest.mark.parametrize("released", discovery.names(), indirect=True)
 
 
 @pytest.fixture
 def released(request: pytest.FixtureRequest, project: Path) -> Path:
     """What a family has released: digits, unless a test asks for others."""
     family = getattr(request, "param", "digits")
-    candidate = families.candidates(family)[0]
+    candidate = discovery.candidates(family)[0]
     embedded_data(family)
     tiny_model(candidate, 1)
     evaluate(candidate, 0.5)

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines import (
     configs,
-    families,
+    discovery,
     folders,
     ledger,
     lineage,
@@ -233,4 +233,4 @@ def test_a_model_that_is_not_here_names_the_remedy(at: ledger.Line, tmp_path: Pa
     shutil.copytree("registry", tmp_path / "registry")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(outputs.NotHere, match="make rebuild"):
-        reproduce.reproduce(f"{families.known('digits')}@v1")
+        reproduce.reproduce(f"{discovery.known('digits')}@v1")

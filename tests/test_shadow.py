@@ -21,7 +21,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from pipelines import challenges, configs, families, folders, gate, ledger, manifests, outputs, predictions, promotion, registry, stores
+from pipelines import challenges, configs, discovery, folders, gate, ledger, manifests, outputs, predictions, promotion, registry, stores
 from pipelines.configs import Shadowed
 from pipelines.stages import promote as stage
 from serving import challenger, champion, shadow
@@ -66,7 +66,7 @@ ANSWERS = [  # family, what one says, what agrees with it, what does not
 
 
 def test_every_family_can_be_compared() -> None:
-    assert {family for family, *_ in ANSWERS} == {*families.names()}
+    assert {family for family, *_ in ANSWERS} == {*discovery.names()}
 
 
 @pytest.mark.parametrize(("family", "answer", "same", "other"), ANSWERS)
@@ -137,7 +137,7 @@ def unknown_and_unfit_are_told() -> None:
         with pytest.raises(challenges.BadChallenge, match=words):
             challenges.challenge("digits", candidate, share)
     with pytest.raises(challenges.BadChallenge, match="`make train family=objects`"):
-        challenges.challenge("objects", families.candidates("objects")[0], 0.1)
+        challenges.challenge("objects", discovery.candidates("objects")[0], 0.1)
     assert len(ledger.read("digits")) == 1
 
 

@@ -23,7 +23,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from pipelines import configs, databases, families, manifests, probes, stores
+from pipelines import configs, databases, discovery, manifests, probes, stores
 from serving import champion, direct, health, standing
 from serving.champion import Champion
 from tests.conftest import network
@@ -31,14 +31,14 @@ from tests.forms import encoded, seven
 from tests.services import Service, environment, figures, make_serve, running, stored, until
 
 CONNECTIONS, MOVES = 32, 20
-FAMILIES = families.names()
+FAMILIES = discovery.names()
 
 
 def put(version: int, family: str = "digits") -> stores.Pointer:
     """A tiny model of this version in the store of the working directory, and a pointer to it."""
     folder = Path(f"{family}-{version}")
     if not folder.exists():
-        cfg = configs.compose([f"family={family}", f"candidate={families.candidates(family)[0]}"])
+        cfg = configs.compose([f"family={family}", f"candidate={discovery.candidates(family)[0]}"])
         manifests.write(folder, cfg, "d" * 64, network(family, folder, seed=version))
     manifest = manifests.read(folder)
     origin = {"family": family, "version": version, "digest": manifest["digest"], "data": manifest["data"], "commit": None}
@@ -65,7 +65,7 @@ def pointers(place: Path) -> dict[int, stores.Pointer]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_stored_model_answers_its_example_and_no_other_one_does(place: Path, family: str) -> None:
     first, other = (stores.location(put(version, family)["tag"]) for version in (1, 2))
-    predictor = families.part(family, "predict").Predictor(first)
+    predictor = discovery.part(family, "predict").Predictor(first)
     probes.check(predictor, first)
     shutil.copyfile(other / probes.EXAMPLE, first / probes.EXAMPLE)
     with pytest.raises(probes.NotAsExpected, match=f"make rollback family={family}"):
@@ -85,7 +85,7 @@ def test_the_same_model_has_the_same_example_wherever_it_is_made(place: Path, fa
 def test_the_released_champion_finds_something_in_its_example(family: str) -> None:
     """So that a runtime that computes something else is noticed: an answer of nothing would be the same everywhere."""
     folder = Path(__file__).parents[1] / "released" / family
-    room, predictor = families.part(family, "probe"), families.part(family, "predict").Predictor(folder)
+    room, predictor = discovery.part(family, "probe"), discovery.part(family, "predict").Predictor(folder)
     kept = room.kept(predictor.predict(room.example(predictor.convention)))
     found = {
         "digits": lambda: predictor.labels[int(kept["probabilities"].argmax())] == 7,
@@ -101,7 +101,7 @@ def test_the_released_champion_finds_something_in_its_example(family: str) -> No
 def test_every_runtime_of_signatures_answers_the_released_example(place: Path, runtime: str) -> None:
     folder = shutil.copytree(Path(__file__).parents[1] / "released/signatures", place / "signatures")
     probes.bring(folder, folder)
-    probes.check(families.part("signatures", "predict").Predictor(folder, runtime), folder)
+    probes.check(discovery.part("signatures", "predict").Predictor(folder, runtime), folder)
 
 
 NUMBERS = np.array([0.25, 0.75], np.float32)
@@ -392,10 +392,10 @@ def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str)
     followed = Champion(family)
     folder = stores.location(followed.served.pointer["tag"])
     batch, _ = probes.read(folder)
-    before = families.part(family, "probe").kept(followed.served.predictor.predict(batch))
+    before = discovery.part(family, "probe").kept(followed.served.predictor.predict(batch))
     shutil.rmtree(folder)
     followed.look()
-    after = families.part(family, "probe").kept(followed.served.predictor.predict(batch))
+    after = discovery.part(family, "probe").kept(followed.served.predictor.predict(batch))
     assert {name: array.tolist() for name, array in after.items()} == {name: array.tolist() for name, array in before.items()}
     assert followed.refused is None
 
@@ -425,7 +425,7 @@ def test_twenty_moves_under_load_lose_no_request_and_no_answer_is_another_versio
 
 def probabilities(service: Service, pointer: stores.Pointer) -> list[float]:
     """What the model that a pointer names says of the seven."""
-    predictor = families.part("digits", "predict").Predictor(service.folder / stores.folder_of(pointer["tag"]).relative_to(Path.cwd()))
+    predictor = discovery.part("digits", "predict").Predictor(service.folder / stores.folder_of(pointer["tag"]).relative_to(Path.cwd()))
     return predictor.predict(predictor.convention.from_grey(np.asarray(seven()))[None])[0].tolist()
 
 

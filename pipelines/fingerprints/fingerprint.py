@@ -17,7 +17,7 @@ PLUMBING = (  # what only starts, checks, writes down and shows: a test forbids 
     "pipelines.configs",
     "pipelines.devices",
     "pipelines.errors",
-    "pipelines.families",
+    "pipelines.discovery",
     "pipelines.fingerprints.canonical",
     "pipelines.fingerprints.fingerprint",
     "pipelines.fingerprints.modules",

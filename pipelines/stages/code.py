@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines import errors, families, folders
+from pipelines import discovery, errors, folders
 from pipelines.fingerprints import fingerprint
 from pipelines.fingerprints.fingerprint import STAGES, Code
 
 
 def main(family: str) -> None:
     """Write the fingerprints, and say which modules have changed."""
-    memo = Path(".store", "code", f"{families.known(family)}.json")
+    memo = Path(".store", "code", f"{discovery.known(family)}.json")
     known = json.loads(memo.read_text()) if memo.exists() else {}
     if not known or _glance(family, known["files"]) != known:
         code = Code(family)

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, families, folders, manifests, records, trainings
+from pipelines import configs, discovery, folders, manifests, records, trainings
 from pipelines.configs import Config
 from pipelines.fingerprints import fingerprint
 
@@ -15,8 +15,8 @@ TIMED = 200  # single predictions
 def main(cfg: Config) -> None:
     """Score the files that will be served; the test split is reported, never used to choose."""
     fingerprint.check(cfg.family, "evaluate")
-    examples, scoring = families.part(cfg.family, "examples"), families.part(cfg.family, "score")
-    predictor = families.part(cfg.family, "predict").Predictor(cfg.model_folder)
+    examples, scoring = discovery.part(cfg.family, "examples"), discovery.part(cfg.family, "score")
+    predictor = discovery.part(cfg.family, "predict").Predictor(cfg.model_folder)
     splits = {split: examples.load(cfg.data_folder, split) for split in ("valid", "test")}
     outcomes = {split: scoring.outcomes(predictor, found) for split, found in splits.items()}
     figures = {split: scoring.metrics(found) for split, found in outcomes.items()}

@@ -5,14 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, families, folders, git, records
+from pipelines import configs, discovery, folders, git, records
 from pipelines.fingerprints import fingerprint
 
 
 def main(cfg: configs.Config) -> None:
     """Fetch, check, split and pack; complete or absent."""
     fingerprint.check(cfg.family, "ingest")
-    data, begun = families.part(cfg.family, "data"), records.begun(cfg.family, "pipelines.stages.ingest")
+    data, begun = discovery.part(cfg.family, "data"), records.begun(cfg.family, "pipelines.stages.ingest")
     with folders.replacing(cfg.data_folder) as out:
         card = data.prepare(cfg, out)
     print(f"{cfg.data_folder}: {card['counts']}, duplicates between splits {card['duplicates']}")

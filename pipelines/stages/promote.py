@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines import families, ledger
+from pipelines import discovery, ledger
 from pipelines.fingerprints.modules import Sources
 
 EXPERIMENT = "DVC_EXP_NAME"  # set by `dvc exp run`
@@ -21,7 +21,7 @@ CODE = ("pipelines.gate", "pipelines.promotion")
 def inputs(family: str, run: str) -> str:
     """Names everything a decision rests on: reports, data, pages, ledger and the code that decides."""
     reports = sorted(Path("reports", family, "candidates").glob("*.json"))
-    pages = [families.CONF / "config.yaml", families.CONF / "family" / f"{family}.yaml", families.CONF / "run" / f"{run}.yaml"]
+    pages = [discovery.CONF / "config.yaml", discovery.CONF / "family" / f"{family}.yaml", discovery.CONF / "run" / f"{run}.yaml"]
     absent_at_first = [Path("data", family, "card.json"), Path("registry", f"{family}.jsonl")]
     digest = hashlib.sha256()
     for path in [*reports, *pages, *filter(Path.exists, absent_at_first)]:

@@ -1,6 +1,6 @@
 """train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
 
-from pipelines import cards, configs, devices, families, folders, manifests, records, tracking, trainings
+from pipelines import cards, configs, devices, discovery, folders, manifests, records, tracking, trainings
 from pipelines.fingerprints import fingerprint
 from pipelines.fingerprints.fingerprint import Code
 
@@ -11,7 +11,7 @@ class OneProcess(ValueError):
 
 def main(cfg: configs.Config) -> None:
     """Train one candidate; its folder is complete or absent. Under torchrun the first process writes, the others share its work."""
-    fit = families.part(cfg.family, "fit")
+    fit = discovery.part(cfg.family, "fit")
     if devices.processes() > 1 and not hasattr(fit, "share"):
         command = f"python -m pipelines.stages.train family={cfg.family} candidate={cfg.candidate}"
         raise OneProcess(f"{cfg.family} trains in one process. Start it without torchrun: {command}")

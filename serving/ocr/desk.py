@@ -9,13 +9,13 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from pipelines import stores
+from pipelines import paths
 from serving.ocr import samples
 from serving.ocr.asking import Asking
 from serving.ocr.gate import Gate
 
 PATH = "/desk"
-FOLDER = stores.ROOT / "desk"  # what was uploaded, and what is shown of it
+FOLDER = paths.ROOT / "desk"  # what was uploaded, and what is shown of it
 SAMPLES = "samples"  # in it: Gradio gives out no file from elsewhere
 KEPT = 3600.0  # seconds that a file of it is
 SWEPT = 60.0  # seconds between two looks at how old they are

@@ -1,0 +1,41 @@
+"""Families and their candidates, found by the files of conf/; a module of a family, found by its name."""
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+class UnknownFamily(LookupError):
+    """A family, or candidate, that has no page in conf/."""
+
+
+def names() -> list[str]:
+    """Every family: one page in conf/family/ each."""
+    return sorted(page.stem for page in (CONF / "family").glob("*.yaml"))
+
+
+def candidates(family: str) -> list[str]:
+    """Every candidate of a family: its pages conf/candidate/<family>-<name>.yaml."""
+    return sorted(page.stem for page in (CONF / "candidate").glob(f"{known(family)}-*.yaml"))
+
+
+def known(family: str) -> str:
+    """The name itself, or UnknownFamily naming the choices."""
+    if family not in names():
+        raise UnknownFamily(f"family={family!r} is unknown. Choose one of: {', '.join(names())}.")
+    return family
+
+
+def of(candidate: str) -> str:
+    """The family of a candidate. Raises UnknownFamily, naming all candidates."""
+    every = {name: family for family in names() for name in candidates(family)}
+    if candidate not in every:
+        raise UnknownFamily(f"candidate={candidate!r} is unknown. Choose one of: {', '.join(every)}.")
+    return every[candidate]
+
+
+def part(family: str, name: str) -> ModuleType:
+    """One piece of a room's furniture, such as part('digits', 'fit')."""
+    return import_module(f"pipelines.families.{known(family)}.{name}")
