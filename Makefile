@@ -111,10 +111,10 @@ rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, runs, versions, a
 	@python -m pipelines.rebuild $(if $(remote),--remote '$(remote)')
 
 push: .venv/with-serve ## [remote=store]: what dvc.lock and the ledgers need, also of older versions, to a DVC remote
-	@python -m pipelines.remotes push $(if $(remote),--remote '$(remote)')
+	@python -m pipelines.artifacts.remotes push $(if $(remote),--remote '$(remote)')
 
 gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from a remote that is named, what no dvc.lock and no ledger of any branch needs
-	@python -m pipelines.remotes gc $(if $(remote),--remote '$(remote)')
+	@python -m pipelines.artifacts.remotes gc $(if $(remote),--remote '$(remote)')
 
 challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: answers beside the champion, unseen, to be compared
 	@python -m pipelines.challenges --family $(family) $(if $(share),--share '$(share)') \

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Stopped
-from pipelines import ledger, manifests, outputs, registry
+from pipelines import ledger, manifests, registry
+from pipelines.artifacts import cache
 
 
 def _line(family: str) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def native(family: str) -> Path:
     line = _line(family)
     try:
         return trained(registry.whole(line))
-    except outputs.NotHere:
+    except cache.NotHere:
         again = Path("models", line["candidate"])
         if not (again / manifests.MANIFEST).exists():
             raise Stopped(f"{again} is not here, and the peers need it. Train it: make train family={family}") from None

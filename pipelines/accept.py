@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import devices, discovery, errors, folders, git, outputs, records, replay, tensors
+from pipelines import devices, discovery, errors, folders, git, records, replay, tensors
+from pipelines.artifacts import lock
 from pipelines.fingerprints import accepted, fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.stages import code as stage_code
@@ -62,13 +63,13 @@ def accept(candidate: str) -> list[dict[str, Any]]:
     """
     stale = list(changed(candidate))
     if not stale:
-        raise NothingToAccept(f"The code of {candidate} is what {outputs.LOCK} names: there is nothing to accept.")
+        raise NothingToAccept(f"The code of {candidate} is what {lock.LOCK} names: there is nothing to accept.")
     commit = recorded(stale)
     evidence = compare(candidate, commit, [each.stage for each in stale])
     lines = [_line(each, commit, evidence[each.stage]) for each in stale]
     for each, line in zip(stale, lines, strict=True):
         accepted.append(line)
-        outputs.renew(f"{each.stage}@{candidate}", each.path, each.now.encode())
+        lock.renew(f"{each.stage}@{candidate}", each.path, each.now.encode())
     stage_code.main(stale[0].family)
     return lines
 
@@ -76,11 +77,11 @@ def accept(candidate: str) -> list[dict[str, Any]]:
 def changed(candidate: str) -> Iterator[Stale]:
     """The stages of a candidate whose code is another than the one that dvc.lock names. Raises NothingToAccept."""
     family = discovery.of(candidate)
-    code, locked = Code(family), outputs.dependencies()
+    code, locked = Code(family), lock.dependencies()
     for stage in STAGES:
         known = locked.get(f"{stage}@{candidate}", {}).get(fingerprint.report(family, stage).as_posix())
         if known is None and stage == "train":
-            raise NothingToAccept(f"{candidate} was never trained, by {outputs.LOCK}. `make train family={family}` trains it.")
+            raise NothingToAccept(f"{candidate} was never trained, by {lock.LOCK}. `make train family={family}` trains it.")
         now = code.fingerprint(stage)
         if known and known != _md5(now.encode()):
             yield Stale(candidate, family, stage, known, now)
@@ -95,7 +96,7 @@ def recorded(stale: list[Stale]) -> str:
             return commit
     first = stale[0]
     raise NotAccepted(
-        f"No commit of this branch holds the code that {outputs.LOCK} names for {first.candidate} ({first.path}, MD5 {first.locked[:12]}). "
+        f"No commit of this branch holds the code that {lock.LOCK} names for {first.candidate} ({first.path}, MD5 {first.locked[:12]}). "
         f"Train it with `make train family={first.family}`."
     )
 
@@ -203,7 +204,7 @@ def _asked(candidate: str) -> list[str]:
     if candidate != "all":
         return [candidate]
     known = [name for family in discovery.names() for name in discovery.candidates(family)]
-    return [name for name in known if f"train@{name}" in outputs.dependencies() and list(changed(name))]
+    return [name for name in known if f"train@{name}" in lock.dependencies() and list(changed(name))]
 
 
 if __name__ == "__main__":

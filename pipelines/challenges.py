@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, errors, folders, gate, ledger, manifests, modelsigning, outputs, phrases, records, stores
+from pipelines import configs, discovery, errors, folders, gate, ledger, manifests, modelsigning, phrases, records, stores
+from pipelines.artifacts import lock
 from pipelines.ledger import Line
 
 NONE = "none"
@@ -116,7 +117,7 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
     return {
         "candidate": candidate,
         "digest": manifest["digest"],
-        "dvc": outputs.hash_of(folder),
+        "dvc": lock.hash_of(folder),
         "data": manifest["data"],
         "commit": record["commit"],
         "run": record["key"],

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipelines import archives, imagestore, outputs, sources
+from pipelines import archives, imagestore, sources
+from pipelines.artifacts import cache
 
 Source = dict[str, Any]
 
@@ -16,7 +17,7 @@ Source = dict[str, Any]
 def checked(source: Source) -> str:
     """Recompute the SHA-256 of a source's content (an origin's decompressed): where it is, how large, under which licence.
 
-    Raises outputs.NotHere with how to get it, or ValueError where it is another one.
+    Raises cache.NotHere with how to get it, or ValueError where it is another one.
     """
     place = _store(source) if source["kind"] == "mongo" else str(_file(source))
     count = inside(source)
@@ -28,7 +29,7 @@ def checked(source: Source) -> str:
 def _store(source: Source) -> str:
     """A data set of the image store, by what it holds now."""
     if "MONGO_URL" not in os.environ:
-        raise outputs.NotHere(f"data set {source['path']} of the image store (SHA-256 {source['sha256'][:12]}): set MONGO_URL")
+        raise cache.NotHere(f"data set {source['path']} of the image store (SHA-256 {source['sha256'][:12]}): set MONGO_URL")
     _same(source["url"], imagestore.fingerprint(source["path"]), source["sha256"])
     return str(source["url"])
 
@@ -48,12 +49,12 @@ def _same(where: str, found: str, sha256: str) -> None:
 
 
 def located(source: Source) -> Path:
-    """Where the source's file, folder or tar is. Raises outputs.NotHere."""
+    """Where the source's file, folder or tar is. Raises cache.NotHere."""
     if source["kind"] == "folder":
         try:
             return archives.located(source["path"])
         except sources.MissingData as absence:
-            raise outputs.NotHere(str(absence)) from absence
+            raise cache.NotHere(str(absence)) from absence
     return _packaged(source["path"]) if source["kind"] == "embedded" else _mirrored(source)
 
 
@@ -63,7 +64,7 @@ def _packaged(name: str) -> Path:
     top, *below = package.split(".")
     spec = find_spec(top)
     if spec is None or not spec.submodule_search_locations:
-        raise outputs.NotHere(f"{name}: package {top} is not installed. `make train` installs what its family needs.")
+        raise cache.NotHere(f"{name}: package {top} is not installed. `make train` installs what its family needs.")
     return Path(spec.submodule_search_locations[0], *below, file)
 
 
@@ -71,7 +72,7 @@ def _mirrored(source: Source) -> Path:
     mirror = os.environ.get("DATA_MIRROR")
     path = Path(mirror, source["path"]) if mirror else None
     if path is None or not path.is_file():
-        raise outputs.NotHere(f"{source['path']} (SHA-256 {source['sha256'][:12]}): download {source['url']}, or set DATA_MIRROR")
+        raise cache.NotHere(f"{source['path']} (SHA-256 {source['sha256'][:12]}): download {source['url']}, or set DATA_MIRROR")
     return path
 
 

@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines import cards, databases, discovery, errors, ledger, manifests, outputs, predictions, records, registry, runs, stores, trail
+from pipelines import cards, databases, discovery, errors, ledger, manifests, predictions, records, registry, runs, stores, trail
+from pipelines.artifacts import cache, lock
 from pipelines.ledger import Line
 from pipelines.trail import Facts, Link
 
@@ -75,15 +76,15 @@ def _same_answer(answer: dict[str, Any]) -> tuple[str, Facts]:
 
 
 def _prediction(id: str) -> predictions.Row:
-    """The recorded answer. Raises outputs.NotHere, also where the store does not answer."""
+    """The recorded answer. Raises cache.NotHere, also where the store does not answer."""
     store = predictions.Store()
     try:
         row = store.find(id)
     except databases.NoDatabase as fault:
-        raise outputs.NotHere(str(fault)) from fault
+        raise cache.NotHere(str(fault)) from fault
     if row is None:
         words = "a share of the answers is recorded, and for so many days, as `serving.predictions` on the family's page says"
-        raise outputs.NotHere(f"{id} is not in the prediction store {store.place}: {words}.")
+        raise cache.NotHere(f"{id} is not in the prediction store {store.place}: {words}.")
     return row
 
 
@@ -123,7 +124,7 @@ def _input(row: predictions.Row) -> tuple[str, Facts]:
     content = predictions.Store().input(row["input"])
     if content is None:
         how = f"`serving.predictions.inputs: true` in conf/family/{row['family']}.yaml keeps what is sent from then on"
-        raise outputs.NotHere(f"SHA-256 {row['input']}; what was sent was not kept: {how}.")
+        raise cache.NotHere(f"SHA-256 {row['input']}; what was sent was not kept: {how}.")
     if hashlib.sha256(content).hexdigest() != row["input"]:
         raise ValueError(f"what is kept as {row['input'][:12]} has another SHA-256")
     return f"SHA-256 {row['input']}, {len(content):,} bytes, kept", {"sha256": row["input"], "bytes": len(content)}
@@ -236,7 +237,7 @@ def _of_model(folder: Path) -> Line:
         **{name: manifest[name] for name in ("family", "candidate", "digest", "data")},
         **{name: record[name] for name in ("commit", "dirty", "started")},
         "run": record["key"],
-        "dvc": outputs.hash_of(folder),
+        "dvc": lock.hash_of(folder),
         "data_dvc": _data_dvc(data, manifest["data"]),
     }
     return {**(_promoted(line) or line), "folder": folder.as_posix()}
@@ -245,7 +246,7 @@ def _of_model(folder: Path) -> Line:
 def _data_dvc(folder: Path, data: str) -> str | None:
     """The DVC hash of the data folder, where it holds this data; of a damaged card the link `data` tells."""
     with suppress(JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return outputs.hash_of(folder) if trail.card_hash(folder) == data else None
+        return lock.hash_of(folder) if trail.card_hash(folder) == data else None
     return None
 
 
@@ -260,7 +261,7 @@ def _of_data(folder: Path) -> Line:
     return {
         "family": card["name"],
         "data": card["hash"],
-        "data_dvc": next(iter(found), outputs.hash_of(folder)),
+        "data_dvc": next(iter(found), lock.hash_of(folder)),
         "data_folder": folder.as_posix(),
     }
 

@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, discovery, folders, gate, ledger, manifests, outputs, predictions, records, registry, tracking
+from pipelines import cards, discovery, folders, gate, ledger, manifests, predictions, records, registry, tracking
+from pipelines.artifacts import lock
 from pipelines.configs import Config
 from pipelines.gate import Condition
 from pipelines.ledger import Line
@@ -159,9 +160,9 @@ def _facts(cfg: Config, challenger: Report) -> dict[str, Any]:
     return {
         "candidate": challenger["candidate"],
         "digest": manifest["digest"],
-        "dvc": outputs.hash_of(folder),
+        "dvc": lock.hash_of(folder),
         "data": manifest["data"],
-        "data_dvc": outputs.hash_of(cfg.data_folder),
+        "data_dvc": lock.hash_of(cfg.data_folder),
         "commit": record["commit"],
         "dirty": record["dirty"],
         "run": record["key"],

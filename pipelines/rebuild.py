@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, copies, discovery, errors, held, ledger, manifests, outputs, paths, registry, remotes, tracking
+from pipelines import cards, discovery, errors, ledger, manifests, paths, registry, tracking
+from pipelines.artifacts import cache, copies, lock, remotes, retention
 from pipelines.ledger import Line
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def rebuild(names: list[str], remote: str | None = None) -> list[Back]:
     Nothing is trained. Raises AlteredLedger.
     """
     lines = {family: ledger.read(family) for family in names}
-    named = [name for found in lines.values() for name in held.names(found)]
+    named = [name for found in lines.values() for name in retention.names(found)]
     _fetch(named, remote)
     for family in names:
         registry.reconcile(family)
-    store, lacking = tracking.client(), set(held.lacking(named))
+    store, lacking = tracking.client(), set(retention.lacking(named))
     return [_back(store, line, lacking) for found in lines.values() for line in ledger.versions(found).values()]
 
 
@@ -73,9 +74,9 @@ def _model(line: Line, digest: str) -> str:
         folder = registry.whole(line)
         manifest = manifests.verified(folder)
         wrong = _wrong(folder, {name: entry["sha256"] for name, entry in manifest["files"].items()}, line["dvc"])
-    except outputs.NotHere:
+    except cache.NotHere:
         return RELEASED if _released(line) else NOT_HELD
-    except (outputs.BrokenCache, manifests.BrokenModel) as fault:
+    except (cache.BrokenCache, manifests.BrokenModel) as fault:
         return f"broken: {fault}"
     return wrong or (WHOLE if manifest["digest"] == line["digest"] == digest else f"broken: its digest is {manifest['digest'][:12]}")
 
@@ -84,7 +85,7 @@ def _wrong(folder: Path, sha256: dict[str, str], dvc: str | None) -> str:
     """The files that are not as they were, every one read, and what puts them right; empty where all are."""
     try:
         wrong = copies.wrong(copies.of_folder(folder), sha256, dvc)
-    except outputs.BrokenCache as fault:
+    except cache.BrokenCache as fault:
         return f"broken: {fault}"
     remedy = f"rm -rf {folder}" if paths.ROOT in folder.parents else f"dvc checkout --force {folder}"
     return f"broken: {', '.join(wrong[:3])} missing or altered in {folder}; `{remedy}`, then `make rebuild` again" if wrong else ""
@@ -101,8 +102,8 @@ def _data(line: Line, lacking: set[str]) -> str:
     """ "whole" where data/ still is it, or the cache has it, file by file."""
     folder, dvc = Path("data", line["family"]), line["data_dvc"]
     if (folder / cards.CARD).exists() and cards.read(folder)["hash"] == line["data"]:
-        return _wrong(folder, cards.read(folder)["files"], outputs.hash_of(folder) or dvc) or WHOLE
-    return NOT_HELD if dvc is None or lacking.intersection(held.files(dvc)) else WHOLE
+        return _wrong(folder, cards.read(folder)["files"], lock.hash_of(folder) or dvc) or WHOLE
+    return NOT_HELD if dvc is None or lacking.intersection(retention.files(dvc)) else WHOLE
 
 
 def show(found: list[Back]) -> None:

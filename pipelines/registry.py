@@ -21,17 +21,16 @@ from pipelines import (
     discovery,
     errors,
     folders,
-    held,
     ledger,
     manifests,
     modelcards,
     modelsigning,
-    outputs,
     paths,
     stores,
     sums,
     tracking,
 )
+from pipelines.artifacts import cache, lock, retention
 from pipelines.ledger import Line
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS, MOVED = "champion", "atelier.champion"
-ABSENT = (outputs.NotHere, outputs.BrokenCache, outputs.BrokenLock, manifests.BrokenModel)  # why a version's files cannot be had here
+ABSENT = (cache.NotHere, cache.BrokenCache, lock.BrokenLock, manifests.BrokenModel)  # why a version's files cannot be had here
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, UndefinedError)  # what a damaged file raises when it is read
 
 
@@ -52,7 +51,7 @@ def reconcile(family: str) -> None:
     with folders.locked(tracking.ROOT / f".{family}.lock"):
         ledger.keep_lost(family)
         lines = ledger.read(family)
-        held.keep(lines)
+        retention.keep(lines)
         candidate_runs(store, family)
         runs = {
             number: tracking.linked(store, _run(store, line), line["dvc"], line["data_dvc"])
@@ -80,7 +79,7 @@ def _candidate_run(store: "MlflowClient", family: str, candidate: str) -> None:
     reports = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
     shown = {name: place for name, place in reports.items() if current and place.exists()}
     run = tracking.project(store, folder, current, {**shown, **_card(family, manifest["data"])})
-    tracking.linked(store, run, outputs.hash_of(folder), _data_dvc(family, manifest["data"]))
+    tracking.linked(store, run, lock.hash_of(folder), _data_dvc(family, manifest["data"]))
 
 
 @contextmanager
@@ -114,7 +113,7 @@ def _holds(folder: Path, data_hash: str) -> bool:
 def _data_dvc(family: str, data_hash: str) -> str | None:
     """The DVC hash of data/<family> where that still holds this data."""
     folder = Path("data", family)
-    return outputs.hash_of(folder) if _holds(folder, data_hash) else None
+    return lock.hash_of(folder) if _holds(folder, data_hash) else None
 
 
 def _run(store: "MlflowClient", line: Line) -> "Run":
@@ -124,7 +123,7 @@ def _run(store: "MlflowClient", line: Line) -> "Run":
         return known
     try:
         return tracking.project(store, whole(line), line["figures"], _card(line["family"], line["data"]))
-    except outputs.NotHere:
+    except cache.NotHere:
         return tracking.remembered(store, line)
     except DAMAGE as damage:
         warn(f"Version {line['version']} of {line['family']} is shown by what the ledger knows of it: {type(damage).__name__}: {damage}")
@@ -132,9 +131,9 @@ def _run(store: "MlflowClient", line: Line) -> "Run":
 
 
 def whole(line: Line) -> Path:
-    """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises outputs.NotHere or BrokenCache."""
+    """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises cache.NotHere or BrokenCache."""
     folder, kept = Path("models", line["candidate"]), paths.ROOT / "restored" / str(line["dvc"])
-    if outputs.hash_of(folder) == line["dvc"] and _is(folder, line):
+    if lock.hash_of(folder) == line["dvc"] and _is(folder, line):
         return folder
     if not _is(kept, line):
         shutil.rmtree(kept, ignore_errors=True)
@@ -156,7 +155,7 @@ def served(line: Line) -> Path:
         return stores.location(tag)
     try:
         return whole(line)
-    except (outputs.NotHere, outputs.BrokenCache, outputs.BrokenLock):
+    except (cache.NotHere, cache.BrokenCache, lock.BrokenLock):
         if not _names(released, line):
             raise
         manifests.verified(released)
@@ -170,7 +169,7 @@ def _names(folder: Path, line: Line) -> bool:
 
 
 def data(line: Line) -> Path:
-    """The packed data of a promotion: data/<family> where it still is that data, else out of DVC's cache. Raises outputs.NotHere."""
+    """The packed data of a promotion: data/<family> where it still is that data, else out of DVC's cache. Raises cache.NotHere."""
     folder = Path("data", line["family"])
     if _holds(folder, line["data"]):
         return folder
@@ -182,7 +181,7 @@ def _restored(name: str | None) -> Path:
     kept = paths.ROOT / "restored" / str(name)
     if not kept.exists():
         with folders.replacing(kept) as out:
-            outputs.restore(str(name), out)
+            cache.restore(str(name), out)
     return kept
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from pipelines import (
     cards,
-    copies,
     discovery,
     errors,
     folders,
@@ -15,7 +14,6 @@ from pipelines import (
     manifests,
     modelcards,
     modelsigning,
-    outputs,
     paths,
     probes,
     records,
@@ -24,6 +22,7 @@ from pipelines import (
     sums,
     witnesses,
 )
+from pipelines.artifacts import copies, lock
 from pipelines.ledger import Line
 
 ROOT = paths.RELEASED
@@ -81,7 +80,7 @@ def _wrong_in_model(source: Path, line: Line) -> list[Path]:
 
 def _wrong_in_data(data: Path, line: Line) -> list[Path]:
     """Of the data itself nothing is released: its card is, in two forms."""
-    packed, dvc = copies.of_folder(data), outputs.hash_of(data) or line["data_dvc"]
+    packed, dvc = copies.of_folder(data), lock.hash_of(data) or line["data_dvc"]
     return [data / name for name in (cards.CARD, cards.CROISSANT) if dvc and not copies.listed(packed, name, dvc)]
 
 

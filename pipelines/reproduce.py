@@ -65,7 +65,7 @@ class Finding:
 def reproduce(of: str) -> Finding:
     """Train and evaluate a version again.
 
-    Raises ledger.UnknownVersion, lineage.UnknownPlace, NotReproducible, or outputs.NotHere with the remedy.
+    Raises ledger.UnknownVersion, lineage.UnknownPlace, NotReproducible, or cache.NotHere with the remedy.
     """
     line = version(of)
     model = registry.whole(line)

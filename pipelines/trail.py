@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, copies, folders, git, ingested, ledger, manifests, outputs, records, runs, stores, sums, witnesses
+from pipelines import cards, folders, git, ingested, ledger, manifests, records, runs, stores, sums, witnesses
 from pipelines import paths as project_paths
-from pipelines.copies import Copy
+from pipelines.artifacts import cache, copies, lock
+from pipelines.artifacts.copies import Copy
 from pipelines.fingerprints import accepted
 from pipelines.ledger import Line
 
@@ -36,7 +37,7 @@ def link(name: str, step: Callable[[], tuple[str, Facts]], links: Iterable[Link]
     below = list(links)
     try:
         return Link(name, OK, *step(), below)
-    except outputs.NotHere as absence:
+    except cache.NotHere as absence:
         return Link(name, NOT_HERE, str(absence), {}, below)
     except (ValueError, LookupError, OSError) as fault:
         return Link(name, BROKEN, f"{type(fault).__name__}: {fault}", {}, below)
@@ -132,7 +133,7 @@ def _serving(line: Line) -> Copy:
         return copies.of_folder(stored)
     try:
         return _model(line)
-    except outputs.NotHere:
+    except cache.NotHere:
         released = project_paths.RELEASED / line["family"]
         if (released / manifests.MANIFEST).is_file() and manifests.read(released)["digest"] == line["digest"]:
             return copies.of_folder(released)
@@ -140,7 +141,7 @@ def _serving(line: Line) -> Copy:
 
 
 def _model(line: Line) -> Copy:
-    """The whole model folder: where it was trained if that still is this training, else in DVC's cache. Raises outputs.NotHere."""
+    """The whole model folder: where it was trained if that still is this training, else in DVC's cache. Raises cache.NotHere."""
     copy = copies.of_folder(Path(line.get("folder") or Path("models", line["candidate"])))
     return copy if _is(copy, line) else _cached(copy.where, line["dvc"])
 
@@ -157,7 +158,7 @@ def _is(copy: Copy, line: Line) -> bool:
 
 def _cached(where: str, dvc: str | None) -> Copy:
     if dvc is None:
-        raise outputs.NotHere(f"{where} does not hold it, and no DVC hash of it is known. Train again.")
+        raise cache.NotHere(f"{where} does not hold it, and no DVC hash of it is known. Train again.")
     return copies.of_cache(dvc)
 
 
@@ -183,7 +184,7 @@ def _named(copy: Copy, dvc: str | None) -> str:
 def _run(line: Line) -> tuple[str, Facts]:
     run = runs.of_training(line["family"], line["run"])
     if run is None:
-        raise outputs.NotHere(f"no run with key {line['run']}. `make ui` makes it again from the model folder.")
+        raise cache.NotHere(f"no run with key {line['run']}. `make ui` makes it again from the model folder.")
     wrong = [f"{tag} is {run.tags[tag]}" for tag, value in tags(line).items() if value and run.tags.get(tag, value) != value]
     if wrong:
         raise ValueError(f"run {run.id}: its tag {'; '.join(wrong)}, which is not this training's. Set it back in `make ui`.")
@@ -197,10 +198,10 @@ def _configuration(line: Line) -> tuple[str, Facts]:
 
 
 def _manifest(line: Line) -> manifests.Manifest:
-    """The manifest, where somebody vouches for all of it: its digest covers what is served alone. Raises outputs.NotHere or ValueError."""
+    """The manifest, where somebody vouches for all of it: its digest covers what is served alone. Raises cache.NotHere or ValueError."""
     try:
         copy = _model(line)
-    except outputs.NotHere:
+    except cache.NotHere:
         copy = _serving(line)
         _listed(copy, manifests.MANIFEST, hash=line.get("hash"))
     else:
@@ -210,31 +211,31 @@ def _manifest(line: Line) -> manifests.Manifest:
 
 
 def _by_dvc(copy: Copy, name: str, dvc: str | None) -> None:
-    """DVC vouches for this file of a folder. Raises outputs.NotHere, or ValueError where the file is another."""
+    """DVC vouches for this file of a folder. Raises cache.NotHere, or ValueError where the file is another."""
     if dvc is None:
-        raise outputs.NotHere(f"{copy.where}: {name} is under no hash of DVC's, so nobody vouches for it. `dvc commit {copy.where}`")
+        raise cache.NotHere(f"{copy.where}: {name} is under no hash of DVC's, so nobody vouches for it. `dvc commit {copy.where}`")
     if not copies.listed(copy, name, dvc):
         raise ValueError(f"{copy.where}: {name} is not what DVC says. `dvc checkout --force {copy.where}`")
 
 
 def _listed(copy: Copy, name: str, **facts: str | None) -> None:
-    """SHA256SUMS, or a release.json that says so, vouches for this file. Raises outputs.NotHere, or ValueError as _by_dvc()."""
+    """SHA256SUMS, or a release.json that says so, vouches for this file. Raises cache.NotHere, or ValueError as _by_dvc()."""
     folder = Path(copy.where)
     release = copy.read(witnesses.RELEASE) if witnesses.RELEASE in copy.files else {}
     named = release.get("files", {}) if witnesses.summed(release) and facts.items() <= release.items() else {}
     sha256 = (named or sums.read(folder)).get(name)
     if sha256 is None:
-        raise outputs.NotHere(f"nobody vouches for {folder}/{name}. `make rebuild` fetches the model folder and the data.")
+        raise cache.NotHere(f"nobody vouches for {folder}/{name}. `make rebuild` fetches the model folder and the data.")
     if folders.sha256(copy.files[name]) != sha256:
         raise ValueError(f"{folder}/{name} is altered: its SHA-256 is not the one listed beside it. `make verify` says how to mend it.")
 
 
 def _commit(line: Line) -> tuple[str, Facts]:
     if not line["commit"]:
-        raise outputs.NotHere("trained outside git: no commit is known. Commit before you train.")
+        raise cache.NotHere("trained outside git: no commit is known. Commit before you train.")
     subject = git.says("show", "-s", "--format=%h %cs %s", line["commit"])
     if subject is None:
-        raise outputs.NotHere(f"{line['commit']} is not in this clone. `git fetch --unshallow`, or fetch the branch it is on.")
+        raise cache.NotHere(f"{line['commit']} is not in this clone. `git fetch --unshallow`, or fetch the branch it is on.")
     return subject.decode().strip() + (" (with uncommitted changes: see code)" if line.get("dirty") else ""), {"commit": line["commit"]}
 
 
@@ -242,7 +243,7 @@ def _code(line: Line) -> tuple[str, Facts]:
     """Every module that the training imported, held against the commit."""
     code, commit = _model(line).read(records.RECORD)["code"], line["commit"]
     if git.says("cat-file", "-e", f"{commit}^{{commit}}") is None:
-        raise outputs.NotHere(f"commit {commit} is not in this clone")
+        raise cache.NotHere(f"commit {commit} is not in this clone")
     changed = [path for path, sha256 in _committed(commit, list(code)).items() if sha256 != code[path]]
     if changed:
         raise ValueError(
@@ -278,14 +279,14 @@ def data(line: Line) -> tuple[str, Facts]:
 
 
 def _packed(line: Line) -> Copy:
-    """The packed data: data/<family> where that still is this data, else in DVC's cache. Raises outputs.NotHere."""
+    """The packed data: data/<family> where that still is this data, else in DVC's cache. Raises cache.NotHere."""
     folder = Path(line.get("data_folder") or Path("data", line["family"]))
     return copies.of_folder(folder) if card_hash(folder) == line["data"] else _cached(folder.as_posix(), line["data_dvc"])
 
 
 def _data_dvc(line: Line, copy: Copy) -> str | None:
     """The DVC hash of this copy: in data/ that of dvc.lock, for the same packed data can come from other sources, under another card."""
-    return outputs.hash_of(Path(copy.where)) or line["data_dvc"]
+    return lock.hash_of(Path(copy.where)) or line["data_dvc"]
 
 
 def sources(line: Line, files: bool) -> Iterator[Link]:
@@ -293,7 +294,7 @@ def sources(line: Line, files: bool) -> Iterator[Link]:
     try:
         card = _card(line)
     except (OSError, ValueError) as absence:
-        yield Link("source", NOT_HERE if isinstance(absence, outputs.NotHere) else BROKEN, str(absence), {}, [])
+        yield Link("source", NOT_HERE if isinstance(absence, cache.NotHere) else BROKEN, str(absence), {}, [])
         return
     for named in card["sources"]:
         yield source(named, files)
@@ -312,10 +313,10 @@ def _file(name: str, size: int, sha256: str) -> Link:
 
 
 def _card(line: Line) -> dict[str, Any]:
-    """The data card, or its released copy, where release.json vouches for that. Raises outputs.NotHere or ValueError."""
+    """The data card, or its released copy, where release.json vouches for that. Raises cache.NotHere or ValueError."""
     try:
         return dict(_packed(line).read(cards.CARD))
-    except outputs.NotHere:
+    except cache.NotHere:
         if card_hash(project_paths.RELEASED / line["family"]) != line["data"]:
             raise
     copy = copies.of_folder(project_paths.RELEASED / line["family"])

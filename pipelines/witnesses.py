@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from pipelines import cards, copies, discovery, folders, git, hashing, ledger, manifests, modelcards, outputs, paths, probes, stores, sums
+from pipelines import cards, discovery, folders, git, hashing, ledger, manifests, modelcards, paths, probes, stores, sums
+from pipelines.artifacts import cache as dvc_cache
+from pipelines.artifacts import copies
+from pipelines.artifacts import lock as dvc_lock
 from pipelines.modelsigning import SIGNATURE
 
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
@@ -76,19 +79,19 @@ def everything(names: list[str], whole: bool) -> Found:
 
 def _locked(names: list[str]) -> Iterator[Out | Fault]:
     """What DVC keeps of these families, by dvc.lock; where that is altered, by git's last commit, or without one by the ledger."""
-    content, shown = outputs.LOCK.read_bytes() if outputs.LOCK.exists() else b"", git.shown(outputs.LOCK)
-    again = f"cp {outputs.LOCK} {outputs.LOCK}.broken && git checkout HEAD -- {outputs.LOCK}"
+    content, shown = dvc_lock.LOCK.read_bytes() if dvc_lock.LOCK.exists() else b"", git.shown(dvc_lock.LOCK)
+    again = f"cp {dvc_lock.LOCK} {dvc_lock.LOCK}.broken && git checkout HEAD -- {dvc_lock.LOCK}"
     try:
         now = _outs(content)
     except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
-        yield Fault(outputs.LOCK, "cannot be read: it is not what DVC wrote", again if shown else "dvc repro")
+        yield Fault(dvc_lock.LOCK, "cannot be read: it is not what DVC wrote", again if shown else "dvc repro")
         now = _outs(shown)
     for path, out in now.items():
         known = _outs(shown).get(path) if shown else _promoted(out)
         was = known if known and _astray(out, known) else out
         if was != out:
             words = f"is altered: of {path} it names {out.md5}, which is not here; it was {was.md5}"
-            yield Fault(outputs.LOCK, words, again if shown else _committing(was))
+            yield Fault(dvc_lock.LOCK, words, again if shown else _committing(was))
         if any(_belongs(path, name) for name in names) and was.md5.endswith(".dir"):  # git keeps the others
             yield was
 
@@ -110,7 +113,7 @@ def _outs(lock: bytes) -> dict[Path, Out]:
 
 def _astray(now: Out, was: Out) -> bool:
     """Does dvc.lock name what is nowhere, where another witness names what is here?"""
-    return now.path.exists() and now.md5 != was.md5 and not outputs.place(now.md5).exists() and bool(listing(was.md5))
+    return now.path.exists() and now.md5 != was.md5 and not dvc_cache.place(now.md5).exists() and bool(listing(was.md5))
 
 
 def _promoted(out: Out) -> Out | None:
@@ -135,9 +138,9 @@ def _folders(family: str) -> list[Path]:
 
 def listing(md5: str) -> dict[str, str]:
     """{file: MD5} of a folder that DVC keeps; empty where its list is not in the cache, or damaged."""
-    path = outputs.place(md5)
+    path = dvc_cache.place(md5)
     try:
-        if not outputs.sound(path, md5):
+        if not dvc_cache.sound(path, md5):
             return {}
     except OSError:
         return {}
@@ -147,12 +150,12 @@ def listing(md5: str) -> dict[str, str]:
 def cached(names: list[str], outs: list[Out], whole: bool) -> Found:
     """DVC's cache, its list of held files and its records of runs: each is named by what must be in it."""
     repairs = _repairs(names, outs)
-    root = outputs.cache()
+    root = dvc_cache.cache()
     for path in sorted(root.glob("*/*")) if root.is_dir() else []:
         md5 = path.parent.name + path.name
         if OBJECT.fullmatch(path.relative_to(root).as_posix()) and (whole or md5 in repairs):
             yield Item(path, "md5", md5.removesuffix(".dir"), "DVC's name for it", _removed(path, repairs.get(md5)))
-    for path in sorted(outputs.held_place("").glob("*")):
+    for path in sorted(dvc_cache.held_place("").glob("*")):
         if whole or path.name in repairs:
             yield Item(path, "md5", path.name.removesuffix(".dir"), "its name", _removed(path, repairs.get(path.name)))
     if whole:
@@ -196,7 +199,7 @@ def promotions(family: str) -> list[ledger.Line]:
 
 def remote() -> bool:
     """Has DVC somewhere to fetch from?"""
-    return any(re.search(r"^\s*remote\s*=", page.read_text(), re.MULTILINE) for page in outputs.CONFIG if page.is_file())
+    return any(re.search(r"^\s*remote\s*=", page.read_text(), re.MULTILINE) for page in dvc_cache.CONFIG if page.is_file())
 
 
 def _removed(path: Path, then: str | None) -> str:
@@ -230,14 +233,16 @@ def output(out: Out) -> Found:
         return
     own = out.path / (manifests.MANIFEST if manifests.MANIFEST in listed else cards.CARD)
     if _made_since(own, listed.get(own.name, "")):
-        words = f"was made since, and is not what {outputs.LOCK} names: DVC does not keep it yet"
+        words = f"was made since, and is not what {dvc_lock.LOCK} names: DVC does not keep it yet"
         yield Fault(out.path, words, f"dvc commit --force {shlex.quote(str(out.path))}")
         yield from described(out.path, nowhere(out.stage))
         return
     for path in {out.path / name for name in listed} | set(sums.files(out.path)):
         expected = listed.get(path.relative_to(out.path).as_posix(), UNLISTED)
-        yield Item(path, "md5", expected, outputs.LOCK.name, _removed(path, again if expected else None))
-    if own.name in listed and own.is_file() and outputs.sound(own, listed[own.name]):  # so that nothing becomes right by being listed anew
+        yield Item(path, "md5", expected, dvc_lock.LOCK.name, _removed(path, again if expected else None))
+    if (
+        own.name in listed and own.is_file() and dvc_cache.sound(own, listed[own.name])
+    ):  # so that nothing becomes right by being listed anew
         yield from (found for found in described(out.path, again) if isinstance(found, Fault) or found.expected)
 
 
@@ -246,10 +251,10 @@ def _made_since(own: Path, md5: str) -> bool:
 
     No damage makes a digest that is another one and still follows from the rest.
     """
-    now, was = _identity(own), _identity(outputs.place(md5))
+    now, was = _identity(own), _identity(dvc_cache.place(md5))
     if not now or not was or now == was:
         return False
-    return not outputs.place(hashlib.md5(own.read_bytes(), usedforsecurity=False).hexdigest()).exists()
+    return not dvc_cache.place(hashlib.md5(own.read_bytes(), usedforsecurity=False).hexdigest()).exists()
 
 
 def _identity(file: Path) -> str | None:
@@ -269,7 +274,7 @@ def _describes(folder: Path) -> bool:
 def _unlisted(out: Out, again: str) -> Iterator[Fault]:
     """Sheets of which the list is not here: as a whole they still hash to what dvc.lock says, or do not."""
     if copies.dvc_hash(out.path) != out.md5:
-        yield Fault(out.path, f"is altered: as a whole it is not what {outputs.LOCK} names", again)
+        yield Fault(out.path, f"is altered: as a whole it is not what {dvc_lock.LOCK} names", again)
 
 
 def without_dvc(family: str, known: set[Path]) -> Found:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import accept, outputs, replay, trail
+from pipelines import accept, replay, trail
+from pipelines.artifacts import lock
 from pipelines.fingerprints import accepted, fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.fingerprints.modules import ROOT
@@ -141,5 +142,5 @@ def test_evidence_that_cannot_be_read_is_a_broken_link(trained: Path) -> None:
 
 
 def test_a_lock_without_the_dependency_is_not_renewed(trained: Path) -> None:
-    with pytest.raises(outputs.BrokenLock, match=r"does not name reports/digits/code/train\.json once for train@digits-rmsprop"):
-        outputs.renew("train@digits-rmsprop", Path("reports/digits/code/train.json"), b"{}")
+    with pytest.raises(lock.BrokenLock, match=r"does not name reports/digits/code/train\.json once for train@digits-rmsprop"):
+        lock.renew("train@digits-rmsprop", Path("reports/digits/code/train.json"), b"{}")

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import archives, cards, configs, ingested, labelled, labels, outputs, sources
+from pipelines import archives, cards, configs, ingested, labelled, labels, sources
+from pipelines.artifacts import cache
 from pipelines.families.signatures import data, embedded, examples
 from pipelines.stages import look
 
@@ -318,7 +319,7 @@ def test_lineage_checks_folders_and_stores(folder: Path, tmp_path: Path, monkeyp
         ingested.checked(source)
     kept = {"kind": "mongo", "path": "tobacco", "url": "mongo:tobacco", "sha256": "f" * 64, "licence": "CC0"}
     monkeypatch.delenv("MONGO_URL", raising=False)
-    with pytest.raises(outputs.NotHere, match="MONGO_URL"):
+    with pytest.raises(cache.NotHere, match="MONGO_URL"):
         ingested.checked(kept)
     stored(monkeypatch, [])
     assert "mongo:tobacco" in ingested.checked(kept)

@@ -19,12 +19,10 @@ from benchmarks import models
 from pipelines import (
     archives,
     configs,
-    copies,
     folders,
     ingested,
     ledger,
     lineage,
-    outputs,
     predictions,
     promotion,
     releases,
@@ -34,6 +32,7 @@ from pipelines import (
     tracking,
     trail,
 )
+from pipelines.artifacts import copies, lock
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -136,7 +135,7 @@ def test_every_start_leads_to_the_same_source(champion: dict[str, Any], start: s
 NEVER: dict[str, Callable[[], str]] = {
     "run": lambda: runs.tagged("candidate", "digits-sgd")[0].id,
     "model folder": lambda: "models/digits-sgd",
-    "DVC hash": lambda: str(outputs.hash_of(Path("models/digits-sgd"))),
+    "DVC hash": lambda: str(lock.hash_of(Path("models/digits-sgd"))),
 }
 
 
@@ -362,7 +361,7 @@ def test_runs_are_read_as_mlflow_shows_them(champion: dict[str, Any]) -> None:
         assert run is not None
         assert (run.family, run.tags, int(run.started * 1000)) == ("digits", shown.data.tags, shown.info.start_time)
         assert runs.of_training("digits", shown.data.tags[tracking.KEY]) == run
-        assert run.tags[runs.DVC] == outputs.hash_of(Path("models", run.tags["candidate"]))
+        assert run.tags[runs.DVC] == lock.hash_of(Path("models", run.tags["candidate"]))
         assert run.tags[runs.DATA_DVC] == line["data_dvc"]
     assert runs.versions("digits") == {1: (champion["run_id"], champion["digest"])}
     assert runs.alias("digits", "champion") == 1

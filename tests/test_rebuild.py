@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import branches, configs, folders, held, ledger, outputs, promotion, rebuild, registry, remotes, tracking
+from pipelines import configs, folders, ledger, promotion, rebuild, registry, tracking
+from pipelines.artifacts import branches, cache, remotes, retention
+from pipelines.artifacts import lock as dvc_lock
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS, state
 
@@ -44,7 +46,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
         shown = seen()
         done(folder, "git", "add", "-A")
         done(folder, "git", *COMMIT, "-qm", "two versions")
-        printed = done(folder, sys.executable, "-m", "pipelines.remotes", "push")
+        printed = done(folder, sys.executable, "-m", "pipelines.artifacts.remotes", "push")
         assert printed.count(" sent ") == 4, printed
     return folder, shown
 
@@ -103,8 +105,8 @@ def clone(pushed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pyte
 @pytest.fixture
 def fetched(clone: Path) -> ledger.Line:
     """A clone whose cache has all that the ledger names, and holds it; its older version."""
-    remotes.fetch(held.names(ledger.read("digits")))
-    held.keep(ledger.read("digits"))
+    remotes.fetch(retention.names(ledger.read("digits")))
+    retention.keep(ledger.read("digits"))
     return older()
 
 
@@ -114,7 +116,7 @@ def older() -> ledger.Line:
 
 def onnx(line: ledger.Line) -> str:
     """The MD5 of a version's own file, which no other version has."""
-    return next(entry["md5"] for entry in outputs.listing(line["dvc"]) if entry["relpath"] == "model.onnx")
+    return next(entry["md5"] for entry in cache.listing(line["dvc"]) if entry["relpath"] == "model.onnx")
 
 
 def on_remote(name: str) -> Path:
@@ -123,8 +125,8 @@ def on_remote(name: str) -> Path:
 
 def truncated_anew(name: str) -> None:
     """On an inode of its own, as a program leaves it that writes a file again and is killed."""
-    outputs.place(name).unlink()
-    outputs.place(name).write_bytes(b"")
+    cache.place(name).unlink()
+    cache.place(name).write_bytes(b"")
 
 
 @pytest.mark.slow
@@ -194,60 +196,60 @@ def test_the_command_ends_with_1_where_a_version_is_not_held(clone: Path, monkey
 
 def test_garbage_collection_takes_no_version_of_the_ledger(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
-    assert outputs.place(mine).stat().st_nlink == 2  # no room is taken
+    assert cache.place(mine).stat().st_nlink == 2  # no room is taken
     done(Path(), "dvc", "gc", "-w", "-f")
-    assert not outputs.place(mine).exists()
+    assert not cache.place(mine).exists()
     shutil.rmtree(".store", ignore_errors=True)
     assert (registry.whole(fetched) / "model.onnx").is_file()
-    assert outputs.place(mine).stat().st_nlink == 2
-    assert held.lacking(held.names(ledger.read("digits"))) == []
+    assert cache.place(mine).stat().st_nlink == 2
+    assert retention.lacking(retention.names(ledger.read("digits"))) == []
 
 
 def test_what_is_held_and_damaged_is_not_put_back(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
-    outputs.place(mine).chmod(0o644)
-    outputs.place(mine).write_bytes(b"damaged")
-    with pytest.raises(outputs.BrokenCache, match="make rebuild"):
+    cache.place(mine).chmod(0o644)
+    cache.place(mine).write_bytes(b"damaged")
+    with pytest.raises(cache.BrokenCache, match="make rebuild"):
         registry.whole(fetched)
-    outputs.place(mine).unlink()
-    with pytest.raises(outputs.NotHere, match="make rebuild"):
+    cache.place(mine).unlink()
+    with pytest.raises(cache.NotHere, match="make rebuild"):
         registry.whole(fetched)
-    assert not outputs.held_place(mine).exists()
+    assert not cache.held_place(mine).exists()
 
 
 def test_a_damaged_file_of_the_cache_gives_way_to_the_one_that_is_held(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
     truncated_anew(mine)
-    held.keep([fetched])
-    assert outputs.sound(outputs.place(mine), mine)
-    assert outputs.place(mine).samefile(outputs.held_place(mine))
+    retention.keep([fetched])
+    assert cache.sound(cache.place(mine), mine)
+    assert cache.place(mine).samefile(cache.held_place(mine))
 
 
 def test_a_file_system_that_refuses_a_link_loses_nothing(fetched: ledger.Line, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = onnx(fetched)
-    sound = outputs.place(mine).read_bytes()
-    outputs.place(mine).unlink()
-    outputs.place(mine).write_bytes(sound)
+    sound = cache.place(mine).read_bytes()
+    cache.place(mine).unlink()
+    cache.place(mine).write_bytes(sound)
 
     def refused(*_: Any) -> None:
         raise OSError(errno.EMLINK, "Too many links")
 
     monkeypatch.setattr(os, "link", refused)
-    held.keep([fetched])
-    assert outputs.held_place(mine).read_bytes() == sound
+    retention.keep([fetched])
+    assert cache.held_place(mine).read_bytes() == sound
 
 
 def test_a_damaged_file_of_the_cache_is_fetched_again(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
-    outputs.place(mine).chmod(0o644)
-    outputs.place(mine).write_bytes(b"damaged")
+    cache.place(mine).chmod(0o644)
+    cache.place(mine).write_bytes(b"damaged")
     assert [back.model for back in rebuild.rebuild(["digits"])] == [rebuild.WHOLE] * 2
-    assert outputs.place(mine).samefile(outputs.held_place(mine))
-    assert outputs.sound(outputs.held_place(mine), mine)
+    assert cache.place(mine).samefile(cache.held_place(mine))
+    assert cache.sound(cache.held_place(mine), mine)
 
 
 def test_what_is_pushed_again_is_what_the_remote_has_lost(fetched: ledger.Line) -> None:
-    names = held.names(ledger.read("digits"))
+    names = retention.names(ledger.read("digits"))
     assert set(remotes.push(names).values()) == {remotes.THERE}
     on_remote(onnx(fetched)).unlink()
     assert remotes.push(names) == {name: remotes.SENT if name == fetched["dvc"] else remotes.THERE for name in names}
@@ -258,11 +260,11 @@ def test_what_a_remote_holds_in_another_size_is_sent_again(fetched: ledger.Line)
     mine = onnx(fetched)
     damaged(mine)
     assert remotes.push([fetched["dvc"]]) == {fetched["dvc"]: remotes.SENT}
-    assert outputs.sound(on_remote(mine), mine)
-    outputs.place(mine).unlink()
-    outputs.place(mine).write_bytes(b"damaged")
+    assert cache.sound(on_remote(mine), mine)
+    cache.place(mine).unlink()
+    cache.place(mine).write_bytes(b"damaged")
     assert remotes.push([fetched["dvc"]]) == {fetched["dvc"]: remotes.THERE}  # a damaged file takes no sound one's place
-    assert outputs.sound(on_remote(mine), mine)
+    assert cache.sound(on_remote(mine), mine)
 
 
 def test_a_remote_that_takes_nothing_is_no_missing_one(fetched: ledger.Line) -> None:
@@ -285,8 +287,8 @@ def test_what_is_altered_in_its_place_is_not_whole(clone: Path, name: str) -> No
 def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.Line, capsys: pytest.CaptureFixture[str]) -> None:
     mine = onnx(fetched)
     shutil.rmtree("../remote")
-    outputs.place(mine).unlink()
-    outputs.held_place(mine).unlink()
+    cache.place(mine).unlink()
+    cache.held_place(mine).unlink()
     with pytest.raises(SystemExit, match="1 of 3 folders are not on the remote"):
         remotes.pushed([ledger.read("digits")], None)
     assert "not sent: 1 of" in capsys.readouterr().out
@@ -296,10 +298,10 @@ def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.L
 
 def held_by_an_experiment() -> Path:
     """A file of the cache that dvc.lock of an experiment names, and nothing else."""
-    path, lock = outputs.place("a3" * 16), outputs.LOCK.read_text()
+    path, lock = cache.place("a3" * 16), dvc_lock.LOCK.read_text()
     path.parent.mkdir(exist_ok=True)
     path.write_text("tried")
-    outputs.LOCK.write_text(lock.replace(str(outputs.hash_of(Path("models/digits-adam"))), "a3" * 16))
+    dvc_lock.LOCK.write_text(lock.replace(str(dvc_lock.hash_of(Path("models/digits-adam"))), "a3" * 16))
     done(Path(), "git", *COMMIT, "-qm", "tried", "dvc.lock")
     done(Path(), "git", "update-ref", "refs/exps/00/tried", "HEAD")
     done(Path(), "git", "reset", "-q", "--soft", "HEAD~")
@@ -309,26 +311,26 @@ def held_by_an_experiment() -> Path:
 
 def test_collecting_takes_what_nothing_names_and_leaves_every_version(fetched: ledger.Line) -> None:
     tried = held_by_an_experiment()
-    for path in (outputs.place("0" * 32), on_remote("0" * 32)):
+    for path in (cache.place("0" * 32), on_remote("0" * 32)):
         path.parent.mkdir(exist_ok=True)
         path.write_text("of an experiment")
         os.utime(path, (0, 0))
-    past = outputs.held_place("0" * 32)
-    past.hardlink_to(outputs.place("0" * 32))
+    past = cache.held_place("0" * 32)
+    past.hardlink_to(cache.place("0" * 32))
     young = on_remote("1" * 32)
     young.parent.mkdir(exist_ok=True)
     young.write_text("of somebody who has not told git yet")
-    assert remotes.collect(held.names(ledger.read("digits")), "store") == {"cache": 1, "store": 1}
-    assert on_remote(onnx(fetched)).is_file() and outputs.held_place(onnx(fetched)).is_file()
+    assert remotes.collect(retention.names(ledger.read("digits")), "store") == {"cache": 1, "store": 1}
+    assert on_remote(onnx(fetched)).is_file() and cache.held_place(onnx(fetched)).is_file()
     assert young.is_file() and tried.is_file() and not past.exists()
-    assert set(remotes.push(held.names(ledger.read("digits"))).values()) == {remotes.THERE}
+    assert set(remotes.push(retention.names(ledger.read("digits"))).values()) == {remotes.THERE}
 
 
 def test_a_clone_that_is_behind_takes_nothing_of_the_others_from_a_remote(fetched: ledger.Line) -> None:
     """It is on a branch where there is version 1 alone; what the branches know of is old, as on any remote after a while."""
     newer = ledger.read("digits")[1]
-    mine = [name for name in held.names([newer]) if name not in held.names([fetched])]
-    there = {each: on_remote(each) for name in mine for each in held.files(name)}
+    mine = [name for name in retention.names([newer]) if name not in retention.names([fetched])]
+    there = {each: on_remote(each) for name in mine for each in retention.files(name)}
     done(Path(), "git", "checkout", "-q", "-b", "behind")
     Path("dvc.lock").unlink()
     ledger.path("digits").write_text(folders.canonical(fetched) + "\n")
@@ -338,7 +340,7 @@ def test_a_clone_that_is_behind_takes_nothing_of_the_others_from_a_remote(fetche
     done(Path(), "git", "branch", "-qD", BRANCH)
     done(Path(), "git", "update-ref", "-d", f"refs/remotes/origin/{BRANCH}")
     done(Path(), "git", "update-ref", "-d", "refs/remotes/origin/HEAD")
-    assert remotes.collect(held.names(ledger.read("digits")), "store") == {"cache": 0, "store": 0}
+    assert remotes.collect(retention.names(ledger.read("digits")), "store") == {"cache": 0, "store": 0}
     assert mine
     assert all(path.is_file() for path in there.values())
 
@@ -346,7 +348,7 @@ def test_a_clone_that_is_behind_takes_nothing_of_the_others_from_a_remote(fetche
 def test_nothing_is_collected_on_a_remote_where_git_cannot_fetch(fetched: ledger.Line) -> None:
     done(Path(), "git", "remote", "set-url", "origin", "/nowhere")
     with pytest.raises(branches.Unfetched, match=r"`git fetch origin` tells why"):
-        remotes.collect(held.names(ledger.read("digits")), "store")
+        remotes.collect(retention.names(ledger.read("digits")), "store")
 
 
 @pytest.mark.parametrize("held_too", [True, False])
@@ -354,22 +356,22 @@ def test_nothing_is_collected_on_a_remote_where_git_cannot_fetch(fetched: ledger
 def test_a_local_collection_needs_every_list(fetched: ledger.Line, held_too: bool, fault: Any) -> None:
     """Without what is held, as on a file system without hard links, nothing is removed; with it the list comes back."""
     mine = onnx(fetched)
-    fault(outputs.place(str(fetched["dvc"])) if fault is os.unlink else str(fetched["dvc"]))
+    fault(cache.place(str(fetched["dvc"])) if fault is os.unlink else str(fetched["dvc"]))
     if held_too:
-        held.keep([fetched])
-        assert remotes.collect(held.names(ledger.read("digits"))) == {"cache": 0}
+        retention.keep([fetched])
+        assert remotes.collect(retention.names(ledger.read("digits"))) == {"cache": 0}
     else:
-        shutil.rmtree(outputs.held_place(""))
+        shutil.rmtree(cache.held_place(""))
         with pytest.raises(remotes.UnknownFiles, match="Nothing was removed"):
-            remotes.collect(held.names(ledger.read("digits")))
-    assert outputs.place(mine).is_file()
+            remotes.collect(retention.names(ledger.read("digits")))
+    assert cache.place(mine).is_file()
 
 
 def test_nothing_is_collected_where_a_versions_files_are_unknown(clone: Path) -> None:
     lost(str(older()["dvc"]))
     there = sum(path.is_file() for path in Path("../remote").rglob("*"))
     with pytest.raises(remotes.UnknownFiles, match="Nothing was removed"):
-        remotes.collect(held.names(ledger.read("digits")), "store")
+        remotes.collect(retention.names(ledger.read("digits")), "store")
     assert sum(path.is_file() for path in Path("../remote").rglob("*")) == there
 
 
@@ -377,7 +379,7 @@ def test_nothing_is_collected_where_a_versions_files_are_unknown(clone: Path) ->
 def test_without_a_remote_the_remedy_is_named(clone: Path, remote: str | None) -> None:
     Path(".dvc/config").write_text("")
     with pytest.raises(remotes.NoRemote, match="dvc remote add -d"):
-        remotes.push(held.names(ledger.read("digits")), remote)
+        remotes.push(retention.names(ledger.read("digits")), remote)
     found = rebuild.rebuild(["digits"], remote)
     assert [(back.model, back.data) for back in found] == [(rebuild.NOT_HELD, rebuild.NOT_HELD)] * 2
 
@@ -385,14 +387,14 @@ def test_without_a_remote_the_remedy_is_named(clone: Path, remote: str | None) -
 @pytest.mark.parametrize("content", ["<<<<<<< HEAD\nschema: '2.0'\n", "stages: 1", "stages: {train: {outs: [{path: x}]}}"])
 def test_a_lock_that_dvc_did_not_write_names_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.chdir(tmp_path)
-    outputs.LOCK.write_text(content)
-    with pytest.raises(outputs.BrokenLock, match="make verify"):
-        outputs.hash_of(Path("data/digits"))
+    dvc_lock.LOCK.write_text(content)
+    with pytest.raises(dvc_lock.BrokenLock, match="make verify"):
+        dvc_lock.hash_of(Path("data/digits"))
 
 
 def test_a_cache_elsewhere_holds_its_own(fetched: ledger.Line, tmp_path: Path) -> None:
     Path(".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/shared\n")
     remotes.fetch([str(fetched["dvc"])])
-    held.keep([fetched])
-    held.forget(set())
-    assert outputs.place(onnx(fetched)).samefile(tmp_path / "shared/held" / onnx(fetched))
+    retention.keep([fetched])
+    retention.forget(set())
+    assert cache.place(onnx(fetched)).samefile(tmp_path / "shared/held" / onnx(fetched))

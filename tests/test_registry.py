@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, ledger, manifests, outputs, paths, promotion, registry, stores, tracking
+from pipelines import configs, ledger, manifests, paths, promotion, registry, stores, tracking
+from pipelines.artifacts import cache
 from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -213,7 +214,7 @@ def test_a_half_copied_model_or_pointer_is_mended(two_versions: dict[str, Any]) 
 def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: dict[str, Any]) -> None:
     shutil.rmtree("models/digits-adam")
     shutil.rmtree(paths.ROOT / "models")
-    with pytest.raises(outputs.NotHere):
+    with pytest.raises(cache.NotHere):
         registry.rollback("digits", 1)
     with pytest.raises(ledger.UnknownVersion, match="stands already"):
         registry.rollback("digits", 2)

@@ -8,21 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import (
-    configs,
-    discovery,
-    folders,
-    ledger,
-    lineage,
-    manifests,
-    outputs,
-    promotion,
-    records,
-    registry,
-    replay,
-    reproduce,
-    tracking,
-)
+from pipelines import configs, discovery, folders, ledger, lineage, manifests, promotion, records, registry, replay, reproduce, tracking
+from pipelines.artifacts import cache
 from pipelines.reproduce import Finding
 from tests.conftest import ROOT, embedded_data, environment
 
@@ -232,5 +219,5 @@ def test_what_is_no_version_is_refused_with_the_choices(at: ledger.Line, of: str
 def test_a_model_that_is_not_here_names_the_remedy(at: ledger.Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree("registry", tmp_path / "registry")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(outputs.NotHere, match="make rebuild"):
+    with pytest.raises(cache.NotHere, match="make rebuild"):
         reproduce.reproduce(f"{discovery.known('digits')}@v1")

@@ -21,7 +21,8 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from pipelines import challenges, configs, discovery, folders, gate, ledger, manifests, outputs, predictions, promotion, registry, stores
+from pipelines import challenges, configs, discovery, folders, gate, ledger, manifests, predictions, promotion, registry, stores
+from pipelines.artifacts import cache, lock
 from pipelines.configs import Shadowed
 from pipelines.stages import promote as stage
 from serving import challenger, champion, shadow
@@ -209,14 +210,14 @@ def cached(folder: Path) -> Path:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         listing.append({"md5": kept(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()})
     name = kept(json.dumps(listing).encode(), ".dir")
-    outputs.LOCK.write_text(json.dumps({"stages": {"train": {"outs": [{"path": folder.as_posix(), "md5": name}]}}}))
-    return next(outputs.place(entry["md5"]) for entry in listing if entry["relpath"] == "model.onnx")
+    lock.LOCK.write_text(json.dumps({"stages": {"train": {"outs": [{"path": folder.as_posix(), "md5": name}]}}}))
+    return next(cache.place(entry["md5"]) for entry in listing if entry["relpath"] == "model.onnx")
 
 
 def kept(content: bytes, kind: str = "") -> str:
     name = hashlib.md5(content, usedforsecurity=False).hexdigest() + kind
-    outputs.place(name).parent.mkdir(parents=True, exist_ok=True)
-    outputs.place(name).write_bytes(content)
+    cache.place(name).parent.mkdir(parents=True, exist_ok=True)
+    cache.place(name).write_bytes(content)
     return name
 
 

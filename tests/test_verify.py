@@ -20,11 +20,9 @@ from pipelines import (
     consistency,
     folders,
     hashing,
-    held,
     ledger,
     manifests,
     modelsigning,
-    outputs,
     predictions,
     promotion,
     registry,
@@ -34,6 +32,8 @@ from pipelines import (
     witnesses,
 )
 from pipelines import verify as command
+from pipelines.artifacts import cache, retention
+from pipelines.artifacts import lock as dvc_lock
 from pipelines.verify import verify
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS
@@ -63,8 +63,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _trained()
         assert promotion.promote(configs.compose([*WORDS]))["open"]
         releases.release("digits")
-        for name in held.names(ledger.read("digits")):
-            outputs.restore(name, _empty(Path(".store/restored", name)))
+        for name in retention.names(ledger.read("digits")):
+            cache.restore(name, _empty(Path(".store/restored", name)))
         predictions.Store().add([{**ROW, "input": hashlib.sha256(b"sent").hexdigest(), "output": '{"prediction": 7}'}], {})
         git("add", "-A")
         git("commit", "-qm", "all")
@@ -145,9 +145,9 @@ def test_a_flipped_byte_in_any_file_is_found_and_named(kept: Path) -> None:
 
 
 REPAIRED = {
-    "the cache": lambda: outputs.place(outputs_of("models/digits-adam")["record.json"]),
-    "its list of a folder": lambda: outputs.place(str(outputs.hash_of(Path("data/digits")))),
-    "what is held": lambda: outputs.held_place(outputs_of("data/digits")["card.json"]),
+    "the cache": lambda: cache.place(outputs_of("models/digits-adam")["record.json"]),
+    "its list of a folder": lambda: cache.place(str(dvc_lock.hash_of(Path("data/digits")))),
+    "what is held": lambda: cache.held_place(outputs_of("data/digits")["card.json"]),
     "a record of a run": lambda: next(Path(".dvc/cache/runs").glob("*/*/*")),
     "data": lambda: next(Path("data/digits").glob("*.npy")),
     "a model folder": lambda: Path("models/digits-adam/history.jsonl"),
@@ -163,7 +163,7 @@ REPAIRED = {
 
 
 def outputs_of(folder: str) -> dict[str, str]:
-    return {entry["relpath"]: entry["md5"] for entry in outputs.listing(str(outputs.hash_of(Path(folder))))}
+    return {entry["relpath"]: entry["md5"] for entry in cache.listing(str(dvc_lock.hash_of(Path(folder))))}
 
 
 def repair() -> list[str]:
@@ -204,7 +204,7 @@ def test_what_is_missing_comes_back(kept: Path, place: str) -> None:
 def test_without_another_copy_dvc_brings_it_back(kept: Path) -> None:
     """The list of data/ is lost beside its files: they are all as they were, so that DVC can write it again."""
     shutil.rmtree(".store/restored")
-    shutil.rmtree(outputs.held_place(""))
+    shutil.rmtree(cache.held_place(""))
     path = REPAIRED["its list of a folder"]()
     before = path.read_bytes()
     flip(path)
@@ -218,7 +218,7 @@ def linked(kind: str) -> None:
     Path(".dvc/config").write_text(f"[cache]\n    type = {kind}\n")
     for folder in ("data/digits", "models/digits-adam"):
         for name, md5 in outputs_of(folder).items():
-            path, place = Path(folder, name), outputs.place(md5).absolute()
+            path, place = Path(folder, name), cache.place(md5).absolute()
             if kind != "copy":
                 path.unlink()
                 path.hardlink_to(place) if kind == "hardlink" else path.symlink_to(place)
@@ -232,7 +232,7 @@ def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path,
     before = path.read_bytes()
     flip(path)
     if kind == "copy":
-        shutil.copyfile(path, outputs.place(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
+        shutil.copyfile(path, cache.place(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
     shutil.move(".store/restored", "elsewhere")
     damaged = path.read_bytes()
     assert (faults := verify().faults) and all(witnesses.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in faults)
@@ -312,7 +312,7 @@ def test_a_release_that_says_nothing_is_a_fault(kept: Path) -> None:
 @pytest.mark.parametrize("shown", [True, False])
 def test_another_hash_in_the_lock_hides_nothing(kept: Path, shown: bool) -> None:
     """Git's last commit says which it was, or where git has no lock the ledger."""
-    name = str(outputs.hash_of(Path("models/digits-adam")))
+    name = str(dvc_lock.hash_of(Path("models/digits-adam")))
     content = Path("dvc.lock").read_text()
     Path("dvc.lock").write_text(content.replace(name, f"{'0' * 32}.dir"))
     if not shown:
@@ -325,7 +325,7 @@ def test_another_hash_in_the_lock_hides_nothing(kept: Path, shown: bool) -> None
 
 def test_a_lock_that_came_with_git_is_ahead_of_its_folders(kept: Path) -> None:
     """A colleague's training that nobody has pulled yet, and that was refused: the last version of the ledger is the one before."""
-    name = str(outputs.hash_of(Path("models/digits-adam")))
+    name = str(dvc_lock.hash_of(Path("models/digits-adam")))
     Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(name, f"{'0' * 32}.dir"))
     git("commit", "-qam", "a colleague's")
     assert broken() == []

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipelines import hashing, ledger, outputs
+from pipelines import hashing, ledger
+from pipelines.artifacts import cache
 from pipelines.hashing import Wanted
 from pipelines.ledger import Line
 
@@ -24,8 +25,8 @@ def keep(lines: list[Line]) -> None:
     for name in names(lines):
         try:
             for each in files(name):
-                if outputs.place(each).is_file() or outputs.put_back(each):
-                    outputs.hold(each)
+                if cache.place(each).is_file() or cache.put_back(each):
+                    cache.hold(each)
         except OSError as fault:
             words = "`dvc gc` may take it: use `make gc`, or keep it on a DVC remote with `make push`."
             print(f"WARNING: {name} cannot be held beside DVC's cache ({fault}). {words}", file=sys.stderr)
@@ -36,8 +37,8 @@ def forget(used: set[str]) -> None:
 
     Beside a cache that is not in this project, which others may share, all stays: they hold theirs there.
     """
-    if outputs.cache().absolute().is_relative_to(Path.cwd()):
-        for path in outputs.held_place("").glob("*"):
+    if cache.cache().absolute().is_relative_to(Path.cwd()):
+        for path in cache.held_place("").glob("*"):
             if path.name not in used:
                 path.unlink()
 
@@ -46,24 +47,24 @@ def files(name: str) -> Iterator[str]:
     """The MD5 names of a folder's list and, where that is here and sound, of its files; of a file, its own."""
     yield name
     try:
-        yield from dict.fromkeys(entry["md5"] for entry in (outputs.listing(name) if name.endswith(outputs.LIST) else []))
-    except (outputs.NotHere, outputs.BrokenCache):
+        yield from dict.fromkeys(entry["md5"] for entry in (cache.listing(name) if name.endswith(cache.LIST) else []))
+    except (cache.NotHere, cache.BrokenCache):
         return
 
 
 def lacking(names: Iterable[str]) -> list[str]:
     """What the cache does not hold of these folders, or holds damaged: their lists and files, each read once, on every core."""
-    wanted = {each: Wanted(outputs.place(each), "md5") for name in names for each in files(name)}
+    wanted = {each: Wanted(cache.place(each), "md5") for name in names for each in files(name)}
     for each, file in wanted.items():
         if not file.path.is_file():
-            outputs.put_back(each)
+            cache.put_back(each)
     found = hashing.hashes(wanted.values())
-    return [each for each, file in wanted.items() if found[file] != each.removesuffix(outputs.LIST)]
+    return [each for each, file in wanted.items() if found[file] != each.removesuffix(cache.LIST)]
 
 
 def whole(name: str) -> bool:
     """Is this one file in the cache, undamaged?"""
     try:
-        return outputs.cached(name).is_file()
-    except (outputs.NotHere, outputs.BrokenCache):
+        return cache.cached(name).is_file()
+    except (cache.NotHere, cache.BrokenCache):
         return False

@@ -15,7 +15,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import branches, discovery, errors, held, ledger, outputs
+from pipelines import discovery, errors, ledger
+from pipelines.artifacts import branches, cache, lock, retention
 from pipelines.ledger import Line
 
 SENT, THERE = "sent", "there already"
@@ -63,7 +64,7 @@ def _copied(source: Any, target: Any, names: list[str], verify: bool) -> None:
 
 
 def _is_list(name: str) -> bool:
-    return name.endswith(outputs.LIST)
+    return name.endswith(cache.LIST)
 
 
 def _failed(name: str, fault: BaseException) -> None:
@@ -77,9 +78,9 @@ def push(names: list[str], remote: str | None = None) -> dict[str, str]:
     """
     with _project() as repo:
         there = repo.cloud.get_remote_odb(remote, "push")
-        wanted = {name: list(held.files(name)) for name in names}
+        wanted = {name: list(retention.files(name)) for name in names}
         known = _sound(there, set(there.oids_exist(_flat(wanted))))
-        gaps = {name: [each for each in files if each not in known and not held.whole(each)] for name, files in wanted.items()}
+        gaps = {name: [each for each in files if each not in known and not retention.whole(each)] for name, files in wanted.items()}
         ready = _flat({name: wanted[name] for name in names if not gaps[name]})
         with repo.lock:
             _copied(repo.cache.local, there, [each for each in ready if each not in known], verify=False)
@@ -93,8 +94,8 @@ def _sound(there: Any, known: set[str]) -> set[str]:
     a question for each file, which is not asked."""
     if there.fs.protocol != "local":
         return known
-    sizes = {name: Path(there.oid_to_path(name)).stat().st_size for name in known if outputs.place(name).is_file()}
-    damaged = {name for name, size in sizes.items() if outputs.place(name).stat().st_size != size and held.whole(name)}
+    sizes = {name: Path(there.oid_to_path(name)).stat().st_size for name in known if cache.place(name).is_file()}
+    damaged = {name for name, size in sizes.items() if cache.place(name).stat().st_size != size and retention.whole(name)}
     for name in damaged:
         Path(there.oid_to_path(name)).unlink()
     return known - damaged
@@ -117,12 +118,12 @@ def fetch(names: list[str], remote: str | None = None) -> None:
 
     Raises NoRemote or RemoteFault.
     """
-    lacking = held.lacking(names)
+    lacking = retention.lacking(names)
     if lacking:
         with _project() as repo:
             there = repo.cloud.get_remote_odb(remote, "fetch")
             _fetch(repo, there, lacking)
-            _fetch(repo, there, held.lacking(filter(_is_list, lacking)))
+            _fetch(repo, there, retention.lacking(filter(_is_list, lacking)))
 
 
 def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
@@ -130,7 +131,7 @@ def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
     found = list(there.oids_exist(lacking))
     with repo.lock:
         for name in found:
-            outputs.place(name).unlink(missing_ok=True)
+            cache.place(name).unlink(missing_ok=True)
         _copied(there, repo.cache.local, found, verify=True)
 
 
@@ -148,7 +149,7 @@ def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
         used = _used(repo, names, places.get(str(remote)))
         with repo.lock:
             removed = {"cache": _removed(places["cache"], used)}
-            held.forget(used)
+            retention.forget(used)
             if remote:
                 removed[remote] = _removed(places[remote], used | _young(places[remote], used, min(newest, time.time() - GRACE)))
     return removed
@@ -168,8 +169,8 @@ def _used(repo: Any, names: list[str], there: Any) -> set[str]:
     """Every file that stays. Raises UnknownFiles where a list of files is lost: what it does not tell of would be removed."""
     others, locked = branches.needed(), branches.locked()
     if there:
-        _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not held.whole(name)])
-    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *_in_use()]) if not held.whole(name)]
+        _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not retention.whole(name)])
+    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *_in_use()]) if not retention.whole(name)]
     if unknown:
         raise UnknownFiles(
             f"{', '.join(unknown)}: the list of its files is damaged or not here{' and not on the remote' if there else ''}. "
@@ -177,13 +178,13 @@ def _used(repo: Any, names: list[str], there: Any) -> set[str]:
         )
     with repo.lock:
         used = {info.value for found in repo.used_objs(force=True).values() for info in found}
-    return used | {each for name in {*names, *others, *locked} for each in held.files(name)}
+    return used | {each for name in {*names, *others, *locked} for each in retention.files(name)}
 
 
 def _in_use() -> list[str]:
     """The lists of this dvc.lock's folders that are, or should be, in the cache; not those that were never brought here."""
-    found = outputs.locked(outputs.LOCK.read_bytes()) if outputs.LOCK.exists() else {}
-    return [name for path, name in found.items() if _is_list(name) and (Path(path).exists() or outputs.place(name).exists())]
+    found = lock.locked(lock.LOCK.read_bytes()) if lock.LOCK.exists() else {}
+    return [name for path, name in found.items() if _is_list(name) and (Path(path).exists() or cache.place(name).exists())]
 
 
 def _young(there: Any, used: set[str], before: float) -> set[str]:
@@ -210,7 +211,7 @@ def show(lines: list[Line], states: dict[str, str]) -> None:
 
 def pushed(ledgers: list[list[Line]], remote: str | None) -> None:
     """Send, tell, and end with 1 where the remote does not have every version."""
-    states = push([name for lines in ledgers for name in held.names(lines)], remote)
+    states = push([name for lines in ledgers for name in retention.names(lines)], remote)
     show([line for lines in ledgers for line in ledger.versions(lines).values()], states)
     left = [state for state in states.values() if state not in {SENT, THERE}]
     if left:
@@ -219,7 +220,7 @@ def pushed(ledgers: list[list[Line]], remote: str | None) -> None:
 
 def collected(ledgers: list[list[Line]], remote: str | None) -> None:
     """Remove, and tell."""
-    for place, count in collect([name for lines in ledgers for name in held.names(lines)], remote).items():
+    for place, count in collect([name for lines in ledgers for name in retention.names(lines)], remote).items():
         print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
 
 
@@ -233,7 +234,7 @@ def main() -> None:
     with errors.printed_once():
         ledgers = [ledger.read(family) for family in discovery.names()]
         for lines in ledgers:
-            held.keep(lines)
+            retention.keep(lines)
         verbs[asked.verb](ledgers, asked.remote)
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines import git, ledger, outputs
+from pipelines import git, ledger
+from pipelines.artifacts import lock
 
 NAMED = re.compile(rb'"(?:data_)?dvc": ?"([0-9a-f]{32}\.dir)"')  # in a line of a ledger
 REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")  # the last are experiments: `dvc exp remove` lets go of one
@@ -35,7 +36,7 @@ def needed() -> list[str]:
 
 def locked() -> list[str]:
     """The DVC hashes of every dvc.lock: of folders (.dir) and files."""
-    return list({name for content in _contents(outputs.LOCK, outputs.LOCK.name) for name in outputs.locked(content).values()})
+    return list({name for content in _contents(lock.LOCK, lock.LOCK.name) for name in lock.locked(content).values()})
 
 
 def _contents(place: Path, ending: str) -> Iterator[bytes]:

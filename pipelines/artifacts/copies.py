@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import hashing, outputs
+from pipelines import hashing
+from pipelines.artifacts import cache
 from pipelines.hashing import Wanted
 
 
@@ -35,15 +36,13 @@ def of_folder(folder: Path) -> Copy:
 
 
 def of_cache(name: str) -> Copy:
-    """The folder that DVC's cache holds under a hash such as "1f…c2.dir". Raises outputs.NotHere or outputs.BrokenCache."""
-    names = outputs.named(name)
-    missing = [file for file, md5 in names.items() if not outputs.place(md5).is_file() and not outputs.put_back(md5)]
+    """The folder that DVC's cache holds under a hash such as "1f…c2.dir". Raises cache.NotHere or cache.BrokenCache."""
+    names = cache.named(name)
+    missing = [file for file, md5 in names.items() if not cache.place(md5).is_file() and not cache.put_back(md5)]
     if missing:
         some = ", ".join(missing[:3])
-        raise outputs.NotHere(
-            f"{len(missing)} of {len(names)} files of {name} ({some}) are not in DVC's cache. `make rebuild` fetches them."
-        )
-    return Copy(f"DVC's cache, {name}", {file: outputs.place(md5) for file, md5 in names.items()})
+        raise cache.NotHere(f"{len(missing)} of {len(names)} files of {name} ({some}) are not in DVC's cache. `make rebuild` fetches them.")
+    return Copy(f"DVC's cache, {name}", {file: cache.place(md5) for file, md5 in names.items()})
 
 
 def dvc_hash(folder: Path) -> str:
@@ -65,16 +64,16 @@ def wrong(copy: Copy, sha256: Mapping[str, str], dvc: str | None) -> list[str]:
 def listed(copy: Copy, name: str, dvc: str) -> bool:
     """Is this file of a folder the one that DVC's listing `dvc` names? Without that listing, as in wrong(), all files are hashed for it."""
     try:
-        md5 = outputs.named(dvc)
-    except outputs.NotHere:
+        md5 = cache.named(dvc)
+    except cache.NotHere:
         return not wrong(copy, {}, dvc)
-    return name in copy.files and outputs.sound(copy.files[name], md5.get(name, ""))
+    return name in copy.files and cache.sound(copy.files[name], md5.get(name, ""))
 
 
 def _unlisted(copy: Copy, known: set[str], dvc: str) -> list[str]:
     try:
-        listed = outputs.named(dvc)
-    except outputs.NotHere:
+        listed = cache.named(dvc)
+    except cache.NotHere:
         return [] if _dvc_hash(_hashes(copy, "md5", copy.files)) == dvc else [f"what DVC's hash {dvc} names"]
     names = {*listed, *copy.files} - known
     found = _hashes(copy, "md5", names)
