@@ -99,7 +99,7 @@ history: .venv/with-serve ## family=digits [at=2026-11-01 or at=2026-11-01T12:00
 	@python -m pipelines.history --family $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
 
 verify: .venv/with-serve ## [family=digits]: every byte that is kept, held against what vouches for it; what is broken, and its repair
-	@python -m pipelines.verify $(if $(family),--family '$(family)')
+	@python -m pipelines.audit.verify $(if $(family),--family '$(family)')
 
 keys: .venv/with-serve ## [to=.store/keys]: a pair of keys that sign models, for MODEL_SIGNING_KEY and MODEL_VERIFYING_KEY
 	@python -m pipelines.modelsigning keys $(if $(to),--to '$(to)')
@@ -108,7 +108,7 @@ sign: .venv/with-serve ## family=digits: every version that is here signed with 
 	@python -m pipelines.modelsigning sign --family $(family)
 
 rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, runs, versions, aliases and pointers of every version of the ledgers; nothing is trained
-	@python -m pipelines.rebuild $(if $(remote),--remote '$(remote)')
+	@python -m pipelines.audit.rebuild $(if $(remote),--remote '$(remote)')
 
 push: .venv/with-serve ## [remote=store]: what dvc.lock and the ledgers need, also of older versions, to a DVC remote
 	@python -m pipelines.artifacts.remotes push $(if $(remote),--remote '$(remote)')
@@ -121,10 +121,10 @@ challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], 
 	  --candidate '$(call given,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
 
 reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exits with 0 where the digests agree, with 3 (make: Error 3) where not
-	@python -m pipelines.reproduce '$(call given,of,make reproduce of=digits@champion)'
+	@python -m pipelines.audit.reproduce '$(call given,of,make reproduce of=digits@champion)'
 
 accept: .venv/with-$(if $(filter all,$(candidate)),$(EVERY),serve+$(firstword $(subst -, ,$(candidate)))) ## candidate=digits-adam, or all: other code that trains the same to the bit; shown by a few steps, then nothing is stale
-	@python -m pipelines.accept --candidate '$(call given,candidate,make accept candidate=digits-adam)'
+	@python -m pipelines.audit.accept --candidate '$(call given,candidate,make accept candidate=digits-adam)'
 
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
 	@python -m pipelines.storage put $(call moved,make store-put dataset=letters from=letters.tar) \

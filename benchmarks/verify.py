@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import harness
-from pipelines import devices, discovery, verify, witnesses
+from pipelines import devices, discovery
+from pipelines.audit import expected, findings, verify
 
 ROUNDS = 8
 SIZES = {1 << 12: 400, 1 << 16: 200, 1 << 20: 100, 1 << 24: 20, 1 << 28: 2}  # {bytes: files}: 1 GB, as large projects keep it
@@ -30,8 +31,8 @@ def measure() -> Iterator[harness.Row]:
 
 def asked() -> Iterator[tuple[Path, str]]:
     """The files that verify reads, and how each is hashed."""
-    found = witnesses.everything(discovery.names(), whole=True)
-    return ((one.path, one.algorithm) for one in found if isinstance(one, witnesses.Item) and one.expected is not None)
+    found = expected.everything(discovery.names(), whole=True)
+    return ((one.path, one.algorithm) for one in found if isinstance(one, findings.Item) and one.expected is not None)
 
 
 def row(name: str, files: Asked) -> harness.Row:

@@ -20,14 +20,14 @@ from pipelines import (
     registry,
     stores,
     sums,
-    witnesses,
 )
 from pipelines.artifacts import copies, lock
+from pipelines.audit import expected
 from pipelines.ledger import Line
 
 ROOT = paths.RELEASED
 LIMIT_MB = 50
-RELEASE = witnesses.RELEASE
+RELEASE = expected.RELEASE
 
 
 class TooLarge(ValueError):

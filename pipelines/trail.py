@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, folders, git, ingested, ledger, manifests, records, runs, stores, sums, witnesses
+from pipelines import cards, folders, git, ingested, ledger, manifests, records, runs, stores, sums
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
 from pipelines.artifacts.copies import Copy
+from pipelines.audit import expected
 from pipelines.fingerprints import accepted
 from pipelines.ledger import Line
 
@@ -221,8 +222,8 @@ def _by_dvc(copy: Copy, name: str, dvc: str | None) -> None:
 def _listed(copy: Copy, name: str, **facts: str | None) -> None:
     """SHA256SUMS, or a release.json that says so, vouches for this file. Raises cache.NotHere, or ValueError as _by_dvc()."""
     folder = Path(copy.where)
-    release = copy.read(witnesses.RELEASE) if witnesses.RELEASE in copy.files else {}
-    named = release.get("files", {}) if witnesses.summed(release) and facts.items() <= release.items() else {}
+    release = copy.read(expected.RELEASE) if expected.RELEASE in copy.files else {}
+    named = release.get("files", {}) if expected.summed(release) and facts.items() <= release.items() else {}
     sha256 = (named or sums.read(folder)).get(name)
     if sha256 is None:
         raise cache.NotHere(f"nobody vouches for {folder}/{name}. `make rebuild` fetches the model folder and the data.")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import accept, replay, trail
+from pipelines import trail
 from pipelines.artifacts import lock
+from pipelines.audit import accept, replay
 from pipelines.fingerprints import accepted, fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.fingerprints.modules import ROOT
@@ -87,7 +88,7 @@ def edited(old: str, new: str) -> None:
 def test_code_that_trains_the_same_is_accepted_and_nothing_is_stale(trained: Path) -> None:
     edited("    middle = (CONVENTION.side - 1) / 2\n", "    side = CONVENTION.side\n    middle = (side - 1) / 2\n")
     before = Path("dvc.lock").read_text()
-    done = run("pipelines.accept", "--candidate", CANDIDATE)
+    done = run("pipelines.audit.accept", "--candidate", CANDIDATE)
     assert done.returncode == 0, done.stderr
     assert f"train@{CANDIDATE}: the same to the bit" in done.stdout
     now = Code("digits", trained).fingerprint("train")
@@ -104,7 +105,7 @@ def test_code_that_trains_the_same_is_accepted_and_nothing_is_stale(trained: Pat
 def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained: Path) -> None:
     edited("optimizers.SGD(rate, momentum=0.9", "optimizers.SGD(rate, momentum=0.8")
     before = Path("dvc.lock").read_text()
-    done = run("pipelines.accept", "--candidate", CANDIDATE)
+    done = run("pipelines.audit.accept", "--candidate", CANDIDATE)
     assert done.returncode == 1
     assert done.stderr.startswith("NotAccepted: The code of now computes something else than that of ")
     assert "train: native/model.keras" in done.stderr
@@ -121,7 +122,7 @@ def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained:
     ],
 )
 def test_what_cannot_be_accepted_is_refused_by_name(trained: Path, candidate: str, words: str) -> None:
-    done = run("pipelines.accept", "--candidate", candidate)
+    done = run("pipelines.audit.accept", "--candidate", candidate)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.match(words, done.stderr), done.stderr
 

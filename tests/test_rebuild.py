@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import configs, folders, ledger, promotion, rebuild, registry, tracking
+from pipelines import configs, folders, ledger, promotion, registry, tracking
 from pipelines.artifacts import branches, cache, remotes, retention
 from pipelines.artifacts import lock as dvc_lock
+from pipelines.audit import rebuild
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS, state
 
@@ -132,7 +133,7 @@ def truncated_anew(name: str) -> None:
 @pytest.mark.slow
 def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pushed: tuple[Path, dict[str, Any]]) -> None:
     done(clone, "dvc", "pull")
-    printed = done(clone, sys.executable, "-m", "pipelines.rebuild")
+    printed = done(clone, sys.executable, "-m", "pipelines.audit.rebuild")
     assert "2 versions and their runs follow the ledgers again; 2 are held whole." in printed
     assert seen() == pushed[1]
     assert registry.whole(older()).parent.name == "restored"

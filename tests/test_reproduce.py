@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, ledger, lineage, manifests, promotion, records, registry, replay, reproduce, tracking
+from pipelines import configs, discovery, folders, ledger, lineage, manifests, promotion, records, registry, tracking
 from pipelines.artifacts import cache
-from pipelines.reproduce import Finding
+from pipelines.audit import replay, reproduce
+from pipelines.audit.reproduce import Finding
 from tests.conftest import ROOT, embedded_data, environment
 
 pytestmark = pytest.mark.slow

@@ -17,7 +17,6 @@ import yaml
 from pipelines import (
     cards,
     configs,
-    consistency,
     folders,
     hashing,
     ledger,
@@ -29,12 +28,12 @@ from pipelines import (
     releases,
     stores,
     sums,
-    witnesses,
 )
-from pipelines import verify as command
 from pipelines.artifacts import cache, retention
 from pipelines.artifacts import lock as dvc_lock
-from pipelines.verify import verify
+from pipelines.audit import consistency, findings
+from pipelines.audit import verify as command
+from pipelines.audit.verify import verify
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS
 
@@ -168,7 +167,7 @@ def outputs_of(folder: str) -> dict[str, str]:
 
 def repair() -> list[str]:
     """Type every command that verify names, as it names it."""
-    typed = [fault.repair for fault in verify().faults if not fault.repair.startswith(witnesses.NOWHERE)]
+    typed = [fault.repair for fault in verify().faults if not fault.repair.startswith(findings.NOWHERE)]
     for words in dict.fromkeys(typed):
         shell, _, ours = words.partition(" && python -m pipelines.registry ")
         done = subprocess.run(["bash", "-c", shell], env=environment(), capture_output=True, text=True, check=False)
@@ -235,7 +234,7 @@ def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path,
         shutil.copyfile(path, cache.place(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
     shutil.move(".store/restored", "elsewhere")
     damaged = path.read_bytes()
-    assert (faults := verify().faults) and all(witnesses.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in faults)
+    assert (faults := verify().faults) and all(findings.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in faults)
     repair()
     assert str(path) in broken() and path.read_bytes() == damaged and Path("dvc.lock").read_bytes() == lock
     shutil.move("elsewhere", ".store/restored")
@@ -263,7 +262,7 @@ def test_what_was_made_since_is_never_overwritten(kept: Path, folder: str) -> No
     assert [(str(fault.path), fault.repair) for fault in verify().faults] == [(folder, f"dvc commit --force {folder}")]
     flip(made := next(Path(folder).rglob("*.npy" if folder == "data/digits" else "weights")))
     (known, damaged) = verify().faults
-    assert (str(known.path), damaged.path) == (folder, made) and damaged.repair.startswith(witnesses.NOWHERE)
+    assert (str(known.path), damaged.path) == (folder, made) and damaged.repair.startswith(findings.NOWHERE)
 
 
 def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:
@@ -346,7 +345,7 @@ def test_many_rows_are_counted_and_forgotten_at_once(kept: Path, monkeypatch: py
         database.execute("UPDATE predictions SET milliseconds = 2 WHERE output = '{}'")
     database.close()
     (fault,) = verify().faults
-    assert "1,000 ids" in fault.words and fault.repair == "python -m pipelines.verify --forget all"
+    assert "1,000 ids" in fault.words and fault.repair == "python -m pipelines.audit.verify --forget all"
     assert command.forget(["all"]) == 1000
     assert verify().faults == [] and predictions.Store().find(str(ROW["id"]))
 
@@ -464,7 +463,7 @@ def test_a_prediction_that_was_changed_is_named_and_forgotten(kept: Path, capsys
     database.close()
     (fault,) = verify().faults
     assert str(fault.path) == ".store/predictions.db" and "not what was written" in fault.words
-    assert fault.repair == f"python -m pipelines.verify --forget {ROW['id']}"
+    assert fault.repair == f"python -m pipelines.audit.verify --forget {ROW['id']}"
     repair()
     assert verify().faults == [] and predictions.Store().find(str(ROW["id"])) is None
 

@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import consistency, discovery, errors, git, hashing, predictions, witnesses
-from pipelines.witnesses import UNLISTED, Fault, Item
+from pipelines import discovery, errors, git, hashing, predictions
+from pipelines.audit import consistency, expected
+from pipelines.audit.findings import UNLISTED, Fault, Item
 
 
 class Verified(NamedTuple):
@@ -33,7 +34,7 @@ def verify(family: str | None = None) -> Verified:
     begun = time.monotonic()
     with ThreadPoolExecutor(1) as aside:
         others = aside.submit(lambda: [*consistency.predictions(), *(fault for name in names for fault in consistency.faults(name))])
-        found = list(witnesses.everything(names, whole=family is None))
+        found = list(expected.everything(names, whole=family is None))
         items = [one for one in found if isinstance(one, Item)]
         altered = differing(items)
         seeming = [one for one in found if isinstance(one, Fault)] + others.result()

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import devices, discovery, errors, folders, git, records, replay, tensors
+from pipelines import devices, discovery, errors, folders, git, records, tensors
 from pipelines.artifacts import lock
+from pipelines.audit import replay
 from pipelines.fingerprints import accepted, fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.stages import code as stage_code

@@ -16,7 +16,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, exports, folders, git, ledger, lineage, manifests, paths, records, registry, replay, tracking
+from pipelines import cards, errors, exports, folders, git, ledger, lineage, manifests, paths, records, registry, tracking
+from pipelines.audit import replay
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipelines import databases, folders, git, ledger, manifests, modelsigning, paths, stores
 from pipelines import predictions as recorded
-from pipelines.witnesses import RELEASE, Fault, reconciling, summed
+from pipelines.audit.expected import RELEASE, reconciling, summed
+from pipelines.audit.findings import Fault
 
 SOME = 5  # as many rows of the prediction store are named one by one
 
@@ -153,7 +154,7 @@ def predictions() -> Iterator[Fault]:
     if named:
         some = shlex.join(named) if len(named) < SOME else "all"
         yield Fault(
-            place, f"{next(iter(named.values()))} (rows of {len(named):,} ids in all)", f"python -m pipelines.verify --forget {some}"
+            place, f"{next(iter(named.values()))} (rows of {len(named):,} ids in all)", f"python -m pipelines.audit.verify --forget {some}"
         )
     for words in (words for name, words in found if not name):
         yield Fault(place, words, _away(place))

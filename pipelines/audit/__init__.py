@@ -1,0 +1,1 @@
+"""Checks of the whole project: every file against what is recorded of it, rebuilding and reproducing."""
