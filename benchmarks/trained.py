@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, configs, devices, manifests, trainings
+from pipelines import configs, devices, manifests, trainings
 from pipelines.configs import Config
+from pipelines.datasets import cards
 from pipelines.families.objects import examples, fit, score
 from pipelines.families.objects.predict import Predictor
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from pipelines import cards
+from pipelines.datasets import cards
 
 DATA = Path("data/objects")
 GOOD, ROUNDS = 0.75, 1  # accuracy on validation; a round takes minutes

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import archives, folders, gridfiles, labels, mongo, pictures
-from pipelines import labelled as pages
+from pipelines import folders, gridfiles, mongo
+from pipelines.datasets import archives, labels, pictures
+from pipelines.datasets import labelled as pages
 from pipelines.mongo import Document
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipelines import archives, imagestore, sources
+from pipelines import imagestore
 from pipelines.artifacts import cache
+from pipelines.datasets import archives, sources
 
 Source = dict[str, Any]
 

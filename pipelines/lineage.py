@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines import cards, databases, discovery, errors, ledger, manifests, predictions, records, registry, runs, stores, trail
+from pipelines import databases, discovery, errors, ledger, manifests, predictions, records, registry, runs, stores, trail
 from pipelines.artifacts import cache, lock
+from pipelines.datasets import cards
 from pipelines.ledger import Line
 from pipelines.trail import Facts, Link
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines import cards, discovery, folders, phrases
+from pipelines import discovery, folders, phrases
+from pipelines.datasets import cards
 from pipelines.ledger import Line
 from pipelines.phrases import Figure
 

@@ -8,9 +8,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, discovery, folders, gate, ledger, manifests, predictions, records, registry, tracking
+from pipelines import discovery, folders, gate, ledger, manifests, predictions, records, registry, tracking
 from pipelines.artifacts import lock
 from pipelines.configs import Config
+from pipelines.datasets import cards
 from pipelines.gate import Condition
 from pipelines.ledger import Line
 

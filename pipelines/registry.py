@@ -15,22 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import UndefinedError
 
-from pipelines import (
-    cards,
-    challenges,
-    discovery,
-    errors,
-    folders,
-    ledger,
-    manifests,
-    modelcards,
-    modelsigning,
-    paths,
-    stores,
-    sums,
-    tracking,
-)
+from pipelines import challenges, discovery, errors, folders, ledger, manifests, modelcards, modelsigning, paths, stores, sums, tracking
 from pipelines.artifacts import cache, lock, retention
+from pipelines.datasets import cards
 from pipelines.ledger import Line
 
 if TYPE_CHECKING:

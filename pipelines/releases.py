@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import (
-    cards,
     discovery,
     errors,
     folders,
@@ -23,6 +22,7 @@ from pipelines import (
 )
 from pipelines.artifacts import copies, lock
 from pipelines.audit import expected
+from pipelines.datasets import cards
 from pipelines.ledger import Line
 
 ROOT = paths.RELEASED

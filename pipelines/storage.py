@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipelines import archives, errors, imagestore, networkstore
+from pipelines import errors, imagestore, networkstore
+from pipelines.datasets import archives
 
 
 def put(asked: argparse.Namespace) -> str:

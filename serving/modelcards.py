@@ -12,7 +12,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from pipelines import cards, modelcards, stores
+from pipelines import modelcards, stores
+from pipelines.datasets import cards
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")

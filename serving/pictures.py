@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipelines import pictures
+from pipelines.datasets import pictures
 from serving.problems import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP")

@@ -15,7 +15,8 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from pipelines import cards, configs, discovery, folders, manifests, records, trainings
+from pipelines import configs, discovery, folders, manifests, records, trainings
+from pipelines.datasets import cards
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import archives, sources
+from pipelines.datasets import archives, sources
 
 FILES = {"train/cat/1.txt": b"one", "train/dog/2.txt": b"two", "test/cat/3.txt": b"three"}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import boxes
+from pipelines.datasets import boxes
 
 HEIGHT, WIDTH = 800, 600
 edges = st.floats(0, 500, width=32)

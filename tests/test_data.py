@@ -9,7 +9,8 @@ import mlcroissant
 import numpy as np
 import pytest
 
-from pipelines import cards, configs, sources
+from pipelines import configs
+from pipelines.datasets import cards, sources
 from pipelines.families.digits import data, examples
 
 

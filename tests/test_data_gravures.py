@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import archives, cards, configs, sources
+from pipelines import configs
+from pipelines.datasets import archives, cards, sources
 from pipelines.families.gravures import data, embedded, examples
 from pipelines.families.gravures.parts import alphabets, engravings, files, lenses, symbols
 from pipelines.stages import look

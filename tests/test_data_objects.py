@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import archives, cards, configs, sources
+from pipelines import configs
+from pipelines.datasets import archives, cards, sources
 from pipelines.families.objects import data, examples
 from pipelines.stages import look
 from tests.forms import ORIENTATION, encoded

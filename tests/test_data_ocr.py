@@ -15,7 +15,8 @@ from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import archives, cards, configs, ingested, sources
+from pipelines import configs, ingested
+from pipelines.datasets import archives, cards, sources
 from pipelines.families.ocr import data, embedded, examples
 from pipelines.families.ocr.parts import transcribed
 from pipelines.families.ocr.parts.transcribed import BadLines, BadTable

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import archives, cards, configs, ingested, labelled, labels, sources
+from pipelines import configs, ingested
 from pipelines.artifacts import cache
+from pipelines.datasets import archives, cards, labelled, labels, sources
 from pipelines.families.signatures import data, embedded, examples
 from pipelines.stages import look
 

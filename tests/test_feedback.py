@@ -20,7 +20,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines import archives, configs, discovery, labelled
+from pipelines import configs, discovery
+from pipelines.datasets import archives, labelled
 from pipelines.families.gravures.parts import engravings
 from pipelines.families.objects import data as objects
 from pipelines.families.ocr.parts import transcribed

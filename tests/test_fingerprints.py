@@ -93,9 +93,9 @@ def test_what_is_imported_lazily_counts(copy: Path) -> None:
         copy,
         "pipelines/families/digits/model.py",
         "    pixels = keras.Input",
-        "    from pipelines import splits\n\n    pixels = keras.Input",
+        "    from pipelines.datasets import splits\n\n    pixels = keras.Input",
     )
-    assert "pipelines.splits" in Code("digits", copy).modules("train")
+    assert "pipelines.datasets.splits" in Code("digits", copy).modules("train")
 
 
 def test_the_closure_of_ocr_holds_its_network() -> None:

@@ -27,7 +27,7 @@ KNOWN, UNKNOWN = (["model.weights=hub", f"model.hub=somebody/{name}"] for name i
 TRAINED = f"""
 import json
 from pathlib import Path
-from pipelines import cards, configs, folders, manifests
+from pipelines import configs, folders, manifests; from pipelines.datasets import cards
 from pipelines.families.ocr import fit
 from pipelines.trainings import Training
 

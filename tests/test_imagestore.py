@@ -16,7 +16,8 @@ from gridfs import GridFSBucket
 from PIL import Image
 from pymongo import MongoClient
 
-from pipelines import archives, folders, gridfiles, imagestore, labelled, labels, mongo, networkstore
+from pipelines import folders, gridfiles, imagestore, mongo, networkstore
+from pipelines.datasets import archives, labelled, labels
 from tests import ferret
 from tests.conftest import environment
 

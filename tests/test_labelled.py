@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import labelled, labels
+from pipelines.datasets import labelled, labels
 from tests.forms import ORIENTATION, encoded
 
 KNOWN = ["signature"]

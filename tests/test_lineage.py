@@ -16,23 +16,9 @@ import pytest
 import yaml
 
 from benchmarks import models
-from pipelines import (
-    archives,
-    configs,
-    folders,
-    ingested,
-    ledger,
-    lineage,
-    predictions,
-    promotion,
-    releases,
-    runs,
-    stores,
-    sums,
-    tracking,
-    trail,
-)
+from pipelines import configs, folders, ingested, ledger, lineage, predictions, promotion, releases, runs, stores, sums, tracking, trail
 from pipelines.artifacts import copies, lock
+from pipelines.datasets import archives
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]

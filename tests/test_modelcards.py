@@ -16,7 +16,8 @@ from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import cards, configs, discovery, ledger, modelcards, phrases, promotion, registry, releases, stores, tracking
+from pipelines import configs, discovery, ledger, modelcards, phrases, promotion, registry, releases, stores, tracking
+from pipelines.datasets import cards
 from serving import modelcards as served
 from serving import pages
 from tests.browsers import got

@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from pipelines import labelled
+from pipelines.datasets import labelled
 from pipelines.families.signatures.examples import LABELS
 from tests import browsers, papers
 from tests.browsers import Browser, foreign, fresh, got, one, upload

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import sources
+from pipelines.datasets import sources
 
 CONTENT = b"digits" * 1000
 FLIPPED = gzip.compress(CONTENT)[:12] + bytes([gzip.compress(CONTENT)[12] ^ 0xFF]) + gzip.compress(CONTENT)[13:]

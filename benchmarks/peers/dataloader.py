@@ -19,8 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from tqdm import tqdm
 
-from pipelines import cards, configs, devices
+from pipelines import configs, devices
 from pipelines.configs import Config
+from pipelines.datasets import cards
 from pipelines.families.objects import examples, model
 
 WORKERS, TRIED = (0, 1, 2), 100  # how many workers a user would set, and the batches that each is tried with

@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import yaml
 
-from pipelines import cards, discovery, folders, git, manifests, sums
+from pipelines import discovery, folders, git, manifests, sums
 from pipelines.artifacts import cache as dvc_cache
 from pipelines.artifacts import copies
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import findings
 from pipelines.audit.findings import Fault, Found, Item
+from pipelines.datasets import cards
 
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 

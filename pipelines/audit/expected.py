@@ -10,10 +10,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from pipelines import cards, folders, git, hashing, manifests, modelcards, paths, probes, stores, sums
+from pipelines import folders, git, hashing, manifests, modelcards, paths, probes, stores, sums
 from pipelines.audit import dvc_files, findings
 from pipelines.audit.dvc_files import Out
 from pipelines.audit.findings import Fault, Found, Item
+from pipelines.datasets import cards
 from pipelines.modelsigning import SIGNATURE
 
 FOLDER = re.compile(r"[0-9a-f]{32}\.dir")

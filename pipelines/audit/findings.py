@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import cards, discovery, folders, ledger, manifests, sums
+from pipelines import discovery, folders, ledger, manifests, sums
+from pipelines.datasets import cards
 
 UNLISTED = ""  # what is expected of a file that should not be there
 NOWHERE = "no good copy of it is on this machine"

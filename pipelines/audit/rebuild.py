@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, discovery, errors, ledger, manifests, paths, registry, tracking
+from pipelines import discovery, errors, ledger, manifests, paths, registry, tracking
 from pipelines.artifacts import cache, copies, lock, remotes, retention
+from pipelines.datasets import cards
 from pipelines.ledger import Line
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import cards, errors, exports, folders, git, ledger, lineage, manifests, paths, records, registry, tracking
+from pipelines import errors, exports, folders, git, ledger, lineage, manifests, paths, records, registry, tracking
 from pipelines.audit import replay
+from pipelines.datasets import cards
 from pipelines.ledger import Line
 
 FORMS = "digits@champion or digits@v1"

@@ -99,7 +99,7 @@ class Sources:
         return module
 
     def owner(self, target: str) -> Module | None:
-        """The module that an imported name is of: pipelines.splits.chosen -> pipelines.splits; None of another project's."""
+        """The module that an imported name is of: pipelines.datasets.splits.chosen -> pipelines.datasets.splits."""
         while target.partition(".")[0] in OWN and "." in target:
             if module := self.find(target):
                 return module

@@ -11,8 +11,9 @@ from typing import Any
 
 import yaml
 
-from pipelines import archives, errors, folders
-from pipelines.sources import MissingData
+from pipelines import errors, folders
+from pipelines.datasets import archives
+from pipelines.datasets.sources import MissingData
 
 CONF = Path("conf")
 

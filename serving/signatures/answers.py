@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.datastructures import QueryParams
 
-from pipelines import boxes
 from pipelines.configs import Serving
+from pipelines.datasets import boxes
 from serving import bodies, dataurls, documents, queries
 from serving.bodies import Body
 from serving.champion import Origin, Served, signature, traced

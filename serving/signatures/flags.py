@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from pipelines import boxes
+from pipelines.datasets import boxes
 from serving.champion import Served
 from serving.feedback import Picture
 from serving.problems import Refusal

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from pipelines import cards, sources, splits
 from pipelines.configs import Config
+from pipelines.datasets import cards, sources, splits
 from pipelines.families.digits import embedded
 from pipelines.families.digits.examples import CONVENTION, LABELS, Split
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from pipelines import splits
+from pipelines.datasets import splits
 from pipelines.families.digits.examples import CONVENTION, Split
 
 

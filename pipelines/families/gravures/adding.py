@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import errors, pictures, registry, stores
+from pipelines import errors, registry, stores
+from pipelines.datasets import pictures
 from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Blank
 from pipelines.families.gravures.predict import Predictor

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import archives, cards, folders, splits
+from pipelines import folders
 from pipelines.configs import Config
+from pipelines.datasets import archives, cards, splits
 from pipelines.families.gravures import embedded
 from pipelines.families.gravures.examples import CATALOGUE, CLASSES, NAMES, SPLITS, Labelled, Writers, pack, save
 from pipelines.families.gravures.parts import alphabets, engravings, lenses

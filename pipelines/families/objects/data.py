@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipelines import archives, cards, folders, pictures, sources, splits
+from pipelines import folders
 from pipelines.configs import Config
+from pipelines.datasets import archives, cards, pictures, sources, splits
 from pipelines.families.objects import embedded
 from pipelines.families.objects.examples import CLASSES, CONVENTION, Split
 from pipelines.families.objects.settings import Data

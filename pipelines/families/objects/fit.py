@@ -15,8 +15,9 @@ from torch import Tensor, distributed, nn
 from torch.nn import parallel
 from tqdm import tqdm
 
-from pipelines import calibration, cards, checkpoints, devices, exports
+from pipelines import calibration, checkpoints, devices, exports
 from pipelines.configs import Config
+from pipelines.datasets import cards
 from pipelines.families.objects import model as models
 from pipelines.families.objects.examples import CONVENTION, Split, classes, load
 from pipelines.families.objects.predict import session

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import archives, cards, folders, splits
+from pipelines import folders
 from pipelines.configs import Config
+from pipelines.datasets import archives, cards, splits
+from pipelines.datasets.sources import MissingData
 from pipelines.families.ocr import embedded
 from pipelines.families.ocr.examples import ALPHABET, LENGTH_NAMES, LENGTHS, SPLITS, Line, pack
 from pipelines.families.ocr.parts import transcribed
 from pipelines.families.ocr.settings import Data
-from pipelines.sources import MissingData
 
 LISTED = 200  # lines passed over that the card lists
 

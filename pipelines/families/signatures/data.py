@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import archives, cards, folders, imagestore, labelled, splits
+from pipelines import folders, imagestore
 from pipelines.configs import Config
+from pipelines.datasets import archives, cards, labelled, splits
+from pipelines.datasets.labelled import Labelled
 from pipelines.families.signatures import embedded
 from pipelines.families.signatures.examples import LABELS, SPLITS, Page, Split, pack
 from pipelines.families.signatures.settings import Data, Source, Stored
-from pipelines.labelled import Labelled
 
 
 class TooFewDocuments(ValueError):

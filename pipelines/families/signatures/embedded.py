@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines import boxes
-from pipelines.labelled import Labelled
+from pipelines.datasets import boxes
+from pipelines.datasets.labelled import Labelled
 
 LETTERS, PAGES = 40, 3  # pages of a letter
 WIDTH, HEIGHT, MARGIN, LEADING = 600, 776, 60, 17  # pixels

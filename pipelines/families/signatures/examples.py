@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import folders, pictures, splits
+from pipelines import folders
+from pipelines.datasets import pictures, splits
 from pipelines.families.signatures.picture import Boxes, Convention
 
 CONVENTION = Convention()

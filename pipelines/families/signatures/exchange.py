@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines import cards, configs, errors, folders, manifests, records, tracking, trainings
+from pipelines import configs, errors, folders, manifests, records, tracking, trainings
 from pipelines.configs import Config
+from pipelines.datasets import cards
 from pipelines.families.signatures import fit, model
 from pipelines.families.signatures.examples import LABELS, Page, load
 from pipelines.families.signatures.parts import weights

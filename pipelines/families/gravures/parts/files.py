@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipelines import pictures
+from pipelines.datasets import pictures
 from pipelines.families.gravures.examples import CONVENTION
 from pipelines.families.gravures.picture import Blank
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipelines import archives, pictures
+from pipelines.datasets import archives, pictures
 from pipelines.families.ocr.parts.vocabulary import ALPHABET
 
 TABLE, PICTURES, COLUMNS = "labels.tsv", "images", ("file", "text", "group")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from xml.parsers import expat
 
-from pipelines import boxes
-from pipelines.boxes import BadBox, Boxes
+from pipelines.datasets import boxes
+from pipelines.datasets.boxes import BadBox, Boxes
 
 LARGEST = 1_000_000  # bytes of a label file: ten thousand boxes
 MARKS = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"  # byte order marks and blanks, which may stand before an XML's first <

@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from pipelines import folders
-from pipelines.sources import MissingData
+from pipelines.datasets.sources import MissingData
 
 LARGEST = 100_000_000  # bytes of one file
 

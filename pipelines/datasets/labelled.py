@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from pipelines import archives, labels, pictures
-from pipelines.boxes import Boxes
+from pipelines.datasets import archives, labels, pictures
+from pipelines.datasets.boxes import Boxes
 
 PICTURES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LABELS = {".txt", ".xml"}

@@ -1,0 +1,1 @@
+"""Data sets: archives and sources, labels and boxes, pictures, splits and data cards."""
