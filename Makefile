@@ -127,11 +127,11 @@ accept: .venv/with-$(if $(filter all,$(candidate)),$(EVERY),serve+$(firstword $(
 	@python -m pipelines.audit.accept --candidate '$(call given,candidate,make accept candidate=digits-adam)'
 
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
-	@python -m pipelines.storage put $(call moved,make store-put dataset=letters from=letters.tar) \
+	@python -m pipelines.imagestore put $(call moved,make store-put dataset=letters from=letters.tar) \
 	  $(if $(dataset),--from '$(call given,from,make store-put dataset=$(dataset) from=$(dataset).tar)')
 
 store-get: .venv/with-serve+mongo ## dataset=letters to=folder, or cfg=my.cfg to=file, or weights=my.weights to=file: out of it, byte for byte
-	@python -m pipelines.storage get $(call moved,make store-get dataset=letters to=letters) --to '$(call given,to,make store-get dataset=letters to=letters)'
+	@python -m pipelines.imagestore get $(call moved,make store-get dataset=letters to=letters) --to '$(call given,to,make store-get dataset=letters to=letters)'
 
 darknet-export: .venv/with-serve+signatures ## candidate=signatures-all to=folder: cfg, lists and pages for training with a Darknet program
 	@python -m pipelines.families.signatures.exchange export --out '$(call given,to,make darknet-export candidate=signatures-all to=darknet)' \

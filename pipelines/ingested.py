@@ -8,9 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipelines import imagestore
 from pipelines.artifacts import cache
 from pipelines.datasets import archives, sources
+from pipelines.imagestore import datasets
 
 Source = dict[str, Any]
 
@@ -31,7 +31,7 @@ def _store(source: Source) -> str:
     """A data set of the image store, by what it holds now."""
     if "MONGO_URL" not in os.environ:
         raise cache.NotHere(f"data set {source['path']} of the image store (SHA-256 {source['sha256'][:12]}): set MONGO_URL")
-    _same(source["url"], imagestore.fingerprint(source["path"]), source["sha256"])
+    _same(source["url"], datasets.fingerprint(source["path"]), source["sha256"])
     return str(source["url"])
 
 

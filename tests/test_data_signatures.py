@@ -276,13 +276,13 @@ def test_a_store_is_looked_at_where_there_is_one(looking: Path, monkeypatch: pyt
 
 def stored(monkeypatch: pytest.MonkeyPatch, pages: list[tuple[str, bytes, bytes]], manifest: bytes | None = None) -> None:
     """An image store that holds these; the real one is tested in test_imagestore.py."""
-    from pipelines import imagestore
+    from pipelines.imagestore import datasets
 
     monkeypatch.setenv("MONGO_URL", "mongodb://nowhere")
-    monkeypatch.setattr(imagestore, "labelled", lambda dataset: iter(pages))
-    monkeypatch.setattr(imagestore, "manifest", lambda dataset: manifest)
-    monkeypatch.setattr(imagestore, "fingerprint", lambda dataset: "f" * 64)
-    monkeypatch.setattr(imagestore, "size", lambda dataset: 5)
+    monkeypatch.setattr(datasets, "labelled", lambda dataset: iter(pages))
+    monkeypatch.setattr(datasets, "manifest", lambda dataset: manifest)
+    monkeypatch.setattr(datasets, "fingerprint", lambda dataset: "f" * 64)
+    monkeypatch.setattr(datasets, "size", lambda dataset: 5)
 
 
 STORE = ["data.sources=[mongo]", "data.stores={letters: {dataset: tobacco, description: Stored., licence: CC0, citation: nobody}}"]

@@ -16,8 +16,9 @@ from gridfs import GridFSBucket
 from PIL import Image
 from pymongo import MongoClient
 
-from pipelines import folders, gridfiles, imagestore, mongo, networkstore
+from pipelines import folders
 from pipelines.datasets import archives, labelled, labels
+from pipelines.imagestore import connection, datasets, gridfs, weights
 from tests import ferret
 from tests.conftest import environment
 
@@ -77,7 +78,7 @@ def pages(folder: Path, count: int) -> Path:
 
 
 def storage(*words: str) -> list[str]:
-    return [sys.executable, "-m", "pipelines.storage", *words]
+    return [sys.executable, "-m", "pipelines.imagestore", *words]
 
 
 def cut(command: list[str], enough: Callable[[], bool], url: str) -> None:
@@ -91,40 +92,40 @@ def cut(command: list[str], enough: Callable[[], bool], url: str) -> None:
 
 
 def test_a_folder_comes_out_as_it_went_in(database: Any, letters: Path, tmp_path: Path) -> None:
-    put = imagestore.put("letters", letters)
+    put = datasets.put("letters", letters)
     assert put == (4, 4, sum(map(len, contents(letters).values())), 8)
-    assert imagestore.get("letters", tmp_path / "out") == put
+    assert datasets.get("letters", tmp_path / "out") == put
     assert contents(tmp_path / "out") == contents(letters)
-    assert imagestore.fingerprint("letters") == archives.fingerprint(letters)
-    assert imagestore.size("letters") == archives.size(letters)
+    assert datasets.fingerprint("letters") == archives.fingerprint(letters)
+    assert datasets.size("letters") == archives.size(letters)
     assert not list(tmp_path.glob(".out*"))
 
 
 def test_a_tar_comes_out_as_its_folder(database: Any, letters: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "letters.tar.gz", "w:gz") as archive:
         archive.add(letters, "all/letters")
-    imagestore.put("letters", tmp_path / "letters.tar.gz")
-    imagestore.get("letters", tmp_path / "out")
+    datasets.put("letters", tmp_path / "letters.tar.gz")
+    datasets.get("letters", tmp_path / "out")
     assert contents(tmp_path / "out/all/letters") == contents(letters)
 
 
 def test_what_readers_of_pages_are_given(database: Any, letters: Path) -> None:
-    imagestore.put("letters", letters)
-    found = list(imagestore.labelled("letters"))
+    datasets.put("letters", letters)
+    found = list(datasets.labelled("letters"))
     assert [name for name, _, _ in found] == ["brief é 'x'.JPG", "deep/page.png", "page0.png", "page1.png"]
     assert [label for _, _, label in found] == [VOC, YOLO * 2, YOLO, b""]
     assert all(content == (letters / "images" / name).read_bytes() for name, content, _ in found)
-    assert imagestore.manifest("letters") == b"file,document\r\n"
+    assert datasets.manifest("letters") == b"file,document\r\n"
 
 
 def test_a_data_set_without_a_manifest(database: Any, tmp_path: Path) -> None:
-    imagestore.put("pages", pages(tmp_path / "pages", 2))
-    assert imagestore.manifest("pages") is None
-    assert [name for name, _, _ in imagestore.labelled("pages")] == ["0000.png", "0001.png"]
+    datasets.put("pages", pages(tmp_path / "pages", 2))
+    assert datasets.manifest("pages") is None
+    assert [name for name, _, _ in datasets.labelled("pages")] == ["0000.png", "0001.png"]
 
 
 def test_what_a_document_holds(database: Any, letters: Path) -> None:
-    imagestore.put("letters", letters)
+    datasets.put("letters", letters)
     document = database.images.find_one({"name": "images/page0.png"})
     assert (document["dataset"], document["label"]) == ("letters", YOLO)
     assert document["raw_image"] == (letters / "images/page0.png").read_bytes()
@@ -133,20 +134,20 @@ def test_what_a_document_holds(database: Any, letters: Path) -> None:
 
 
 def test_nothing_is_sent_twice(database: Any, letters: Path) -> None:
-    assert imagestore.put("letters", letters).fresh == 8
-    assert imagestore.put("letters", letters).fresh == 0
+    assert datasets.put("letters", letters).fresh == 8
+    assert datasets.put("letters", letters).fresh == 0
     (letters / "labels/page0.txt").write_bytes(YOLO * 3)
     (letters / "labels_tight/page0.txt").unlink()
-    assert imagestore.put("letters", letters).fresh == 1
+    assert datasets.put("letters", letters).fresh == 1
     assert (database.images.count_documents({}), database.files.count_documents({})) == (4, 3)
-    assert imagestore.fingerprint("letters") == archives.fingerprint(letters)
+    assert datasets.fingerprint("letters") == archives.fingerprint(letters)
 
 
 def test_data_sets_do_not_mix(database: Any, letters: Path, tmp_path: Path) -> None:
-    imagestore.put("one", letters)
-    assert imagestore.put("two", letters).fresh == 8
-    imagestore.put("two", pages(tmp_path / "other", 1))
-    imagestore.get("one", tmp_path / "out")
+    datasets.put("one", letters)
+    assert datasets.put("two", letters).fresh == 8
+    datasets.put("two", pages(tmp_path / "other", 1))
+    datasets.get("one", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(letters)
 
 
@@ -154,16 +155,16 @@ def test_a_picture_that_no_document_can_hold(database: Any, tmp_path: Path) -> N
     files = {"scan.bmp": picture(0, "BMP", (4100, 4100)), "scan.txt": YOLO}
     folder = written(tmp_path / "large", files)
     assert len(files["scan.bmp"]) > 16 << 20
-    imagestore.put("large", folder)
+    datasets.put("large", folder)
     assert "raw_image" not in database.images.find_one({})
     (stored,) = GridFSBucket(database, "large").find({"filename": "scan.bmp"})
     assert stored.read() == files["scan.bmp"]
-    assert imagestore.put("large", folder).fresh == 0
-    imagestore.get("large", tmp_path / "out")
+    assert datasets.put("large", folder).fresh == 0
+    datasets.get("large", tmp_path / "out")
     assert contents(tmp_path / "out") == files
     for name in files:
         (folder / name).unlink()
-    imagestore.put("large", pages(folder, 1))
+    datasets.put("large", pages(folder, 1))
     assert not database["large.chunks"].count_documents({})
     assert not database["large.files"].count_documents({})
 
@@ -174,30 +175,30 @@ def test_an_upload_that_is_killed_shows_nothing_and_goes_on(database: Any, serve
     cut(command, lambda: database.images.count_documents({}) >= 3, server.url)
     sent = database.images.count_documents({})
     assert 3 <= sent < 30
-    with pytest.raises(imagestore.UnknownDataset, match=r"no whole data set 'pages'. It has: none"):
-        imagestore.fingerprint("pages")
-    with pytest.raises(imagestore.UnknownDataset):
-        list(imagestore.labelled("pages"))
-    assert imagestore.put("pages", folder).fresh == 30 - sent
-    imagestore.get("pages", tmp_path / "out")
+    with pytest.raises(datasets.UnknownDataset, match=r"no whole data set 'pages'. It has: none"):
+        datasets.fingerprint("pages")
+    with pytest.raises(datasets.UnknownDataset):
+        list(datasets.labelled("pages"))
+    assert datasets.put("pages", folder).fresh == 30 - sent
+    datasets.get("pages", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(folder)
 
 
 def test_an_old_data_set_stands_until_the_new_one_is_whole(
     database: Any, letters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    imagestore.put("letters", letters)
+    datasets.put("letters", letters)
     before = contents(letters)
     for name in ("page0", "page1"):
         (letters / f"images/{name}.png").write_bytes(picture(9))
     with monkeypatch.context() as patched:
-        patched.setattr(imagestore, "_publish", interrupted)
+        patched.setattr(datasets, "_publish", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            imagestore.put("letters", letters)
-    imagestore.get("letters", tmp_path / "old")
+            datasets.put("letters", letters)
+    datasets.get("letters", tmp_path / "old")
     assert contents(tmp_path / "old") == before
-    assert imagestore.put("letters", letters).fresh == 0
-    imagestore.get("letters", tmp_path / "new")
+    assert datasets.put("letters", letters).fresh == 0
+    datasets.get("letters", tmp_path / "new")
     assert contents(tmp_path / "new") == contents(letters)
 
 
@@ -208,10 +209,10 @@ def interrupted(*_: object) -> None:
 def test_a_download_that_is_cut_leaves_nothing_under_its_name_and_goes_on(
     database: Any, letters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    imagestore.put("letters", letters)
-    write, done = imagestore._write, list[str]()
+    datasets.put("letters", letters)
+    write, done = datasets._write, list[str]()
 
-    def few(part: Path, row: imagestore.Row, content: bytes, label: bytes) -> None:
+    def few(part: Path, row: datasets.Row, content: bytes, label: bytes) -> None:
         if len(done) == 5:
             write(part, row, content[:5], label)
             raise KeyboardInterrupt
@@ -219,25 +220,25 @@ def test_a_download_that_is_cut_leaves_nothing_under_its_name_and_goes_on(
         write(part, row, content, label)
 
     with monkeypatch.context() as patched:
-        patched.setattr(imagestore, "_write", few)
+        patched.setattr(datasets, "_write", few)
         with pytest.raises(KeyboardInterrupt):
-            imagestore.get("letters", tmp_path / "out")
+            datasets.get("letters", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert imagestore.get("letters", tmp_path / "out").fresh == 8 - 5
+    assert datasets.get("letters", tmp_path / "out").fresh == 8 - 5
     assert contents(tmp_path / "out") == contents(letters)
     assert not list(tmp_path.glob(".out*"))
 
 
 def test_what_is_there_already_is_not_written_over(database: Any, letters: Path, tmp_path: Path) -> None:
-    for get in (imagestore.get, networkstore.get_cfg, networkstore.get_weights):
-        with pytest.raises(imagestore.Occupied, match="letters is there already"):
+    for get in (datasets.get, weights.get_cfg, weights.get_weights):
+        with pytest.raises(datasets.Occupied, match="letters is there already"):
             get("letters", letters)
 
 
 def test_an_unknown_data_set_names_those_there_are(database: Any, letters: Path, tmp_path: Path) -> None:
-    imagestore.put("letters", letters)
-    with pytest.raises(imagestore.UnknownDataset, match=r"'leters'. It has: letters"):
-        imagestore.get("leters", tmp_path / "out")
+    datasets.put("letters", letters)
+    with pytest.raises(datasets.UnknownDataset, match=r"'leters'. It has: letters"):
+        datasets.get("leters", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -246,100 +247,100 @@ def test_an_unknown_data_set_names_those_there_are(database: Any, letters: Path,
         ({"a.png": b"broken", "a.txt": YOLO}, labelled.BrokenPicture, "a.png is no whole picture"),
         ({"a.png": picture(0)}, labelled.Unpaired, "have no label file: a.png"),
         ({"a.png": picture(0), "a.txt": bytes(labels.LARGEST + 1)}, labels.BadLabel, "a.txt has 1000001 bytes"),
-        ({"a\\b.png": picture(0), "a\\b.txt": YOLO}, imagestore.UnsafeName, "no name below a folder"),
+        ({"a\\b.png": picture(0), "a\\b.txt": YOLO}, datasets.UnsafeName, "no name below a folder"),
     ],
 )
 def test_what_is_no_data_set_is_refused(database: Any, tmp_path: Path, files: dict[str, bytes], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
-        imagestore.put("bad", written(tmp_path / "bad", files))
-    with pytest.raises(imagestore.UnknownDataset):
-        imagestore.size("bad")
+        datasets.put("bad", written(tmp_path / "bad", files))
+    with pytest.raises(datasets.UnknownDataset):
+        datasets.size("bad")
 
 
 def test_a_tar_that_climbs_is_refused(database: Any, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "bad.tar", "w") as archive:
         member = tarfile.TarInfo("../evil.png")
         archive.addfile(member)
-    with pytest.raises(imagestore.UnsafeName, match=r"\.\./evil\.png"):
-        imagestore.put("bad", tmp_path / "bad.tar")
+    with pytest.raises(datasets.UnsafeName, match=r"\.\./evil\.png"):
+        datasets.put("bad", tmp_path / "bad.tar")
 
 
 @pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt", "a\\..\\evil.txt", "", "./evil.txt"])  # noqa: S108
 @pytest.mark.parametrize("key", ["name", "label_name"])
 def test_a_name_that_leaves_the_folder_is_not_written(database: Any, letters: Path, tmp_path: Path, key: str, name: str) -> None:
-    imagestore.put("letters", letters)
+    datasets.put("letters", letters)
     database.images.update_one({"name": "images/page0.png"}, {"$set": {key: name}})
     hashes = {row["name"]: row["sha256"] for kind in ("images", "files") for row in database[kind].find()}
     hashes |= {row["label_name"]: row["label_sha256"] for row in database.images.find()}
     database.datasets.update_one({}, {"$set": {"sha256": folders.hash_of(hashes)}})
-    with pytest.raises((imagestore.UnsafeName, imagestore.Damaged)):
-        imagestore.get("letters", tmp_path / "to/out")
+    with pytest.raises((datasets.UnsafeName, datasets.Damaged)):
+        datasets.get("letters", tmp_path / "to/out")
     assert not list(tmp_path.rglob("evil*"))
     assert not (tmp_path / "to/out").exists()
 
 
 @pytest.mark.parametrize("change", [{"$set": {"raw_image": b"other"}}, {"$set": {"label": b"other"}}, {"$unset": {"dataset": 1}}])
 def test_what_was_changed_in_the_store_does_not_come_out(database: Any, letters: Path, tmp_path: Path, change: dict[str, Any]) -> None:
-    imagestore.put("letters", letters)
+    datasets.put("letters", letters)
     database.images.update_one({"name": "images/page0.png"}, change)
-    with pytest.raises(imagestore.Damaged, match="not what was put in"):
-        imagestore.get("letters", tmp_path / "out")
-    with pytest.raises(imagestore.Damaged):
-        list(imagestore.labelled("letters"))
+    with pytest.raises(datasets.Damaged, match="not what was put in"):
+        datasets.get("letters", tmp_path / "out")
+    with pytest.raises(datasets.Damaged):
+        list(datasets.labelled("letters"))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_cfg_comes_out_as_it_went_in_and_the_newest_of_its_name(database: Any, tmp_path: Path) -> None:
     path = written(tmp_path, {"tiny.cfg": b"[net]\r\nwidth=416\n"}) / "tiny.cfg"
-    assert (networkstore.put_cfg(path), networkstore.put_cfg(path)) == (17, 0)
+    assert (weights.put_cfg(path), weights.put_cfg(path)) == (17, 0)
     path.write_bytes(b"[net]\nwidth=608\n")
-    networkstore.put_cfg(path)
-    networkstore.get_cfg("tiny.cfg", tmp_path / "out.cfg")
+    weights.put_cfg(path)
+    weights.get_cfg("tiny.cfg", tmp_path / "out.cfg")
     assert (tmp_path / "out.cfg").read_bytes() == path.read_bytes()
     document = database.config.find_one({}, sort=[("date", 1)])
     assert (document["file_name"], document["configuration_file"]) == ("tiny.cfg", b"[net]\r\nwidth=416\n")
-    with pytest.raises(networkstore.UnknownFile, match=r"no 'full.cfg' in config. It has: tiny.cfg"):
-        networkstore.get_cfg("full.cfg", tmp_path / "full.cfg")
+    with pytest.raises(weights.UnknownFile, match=r"no 'full.cfg' in config. It has: tiny.cfg"):
+        weights.get_cfg("full.cfg", tmp_path / "full.cfg")
     assert not (tmp_path / "full.cfg").exists()
 
 
 def test_files_that_cannot_be_put(database: Any, tmp_path: Path) -> None:
-    with pytest.raises(networkstore.MissingFile, match=r"none.cfg is not a file"):
-        networkstore.put_cfg(tmp_path / "none.cfg")
-    with pytest.raises(networkstore.TooLarge, match=r"1000001 bytes; a cfg has at most 1000000. Weights are put in with weights="):
-        networkstore.put_cfg(written(tmp_path, {"large.cfg": bytes(1_000_001)}) / "large.cfg")
+    with pytest.raises(weights.MissingFile, match=r"none.cfg is not a file"):
+        weights.put_cfg(tmp_path / "none.cfg")
+    with pytest.raises(weights.TooLarge, match=r"1000001 bytes; a cfg has at most 1000000. Weights are put in with weights="):
+        weights.put_cfg(written(tmp_path, {"large.cfg": bytes(1_000_001)}) / "large.cfg")
 
 
 def test_weights_are_gridfs_files(database: Any, tmp_path: Path) -> None:
-    content = np.random.default_rng(0).bytes(2 * gridfiles.CHUNK + 7)
+    content = np.random.default_rng(0).bytes(2 * gridfs.CHUNK + 7)
     path = written(tmp_path, {"tiny.weights": content}) / "tiny.weights"
-    assert (networkstore.put_weights(path), networkstore.put_weights(path)) == (len(content), 0)
+    assert (weights.put_weights(path), weights.put_weights(path)) == (len(content), 0)
     (stored,) = GridFSBucket(database, "weights").find({"filename": "tiny.weights"})
     assert stored.read() == content
     assert stored.metadata == {"sha256": hashlib.sha256(content).hexdigest()}
     path.write_bytes(b"")
-    networkstore.put_weights(path)
-    assert networkstore.get_weights("tiny.weights", tmp_path / "empty") == 0
+    weights.put_weights(path)
+    assert weights.get_weights("tiny.weights", tmp_path / "empty") == 0
     path.write_bytes(content)
-    assert networkstore.put_weights(path) == 0
-    networkstore.get_weights("tiny.weights", tmp_path / "out")
+    assert weights.put_weights(path) == 0
+    weights.get_weights("tiny.weights", tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == content
 
 
 def test_weights_that_are_cut_show_nothing_and_go_on(
     database: Any, server: ferret.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = np.random.default_rng(0).bytes(16 * gridfiles.CHUNK)
+    content = np.random.default_rng(0).bytes(16 * gridfs.CHUNK)
     path = written(tmp_path, {"full.weights": content}) / "full.weights"
     chunks = database["weights.chunks"]
     cut(storage("put", "--weights", str(path)), lambda: chunks.count_documents({}) >= 3, server.url)
     sent = chunks.count_documents({})
     assert 3 <= sent < 16
-    with pytest.raises(networkstore.UnknownFile, match=r"no 'full.weights' in weights.files. It has: none"):
-        networkstore.get_weights("full.weights", tmp_path / "out")
-    assert (16 - sent) * gridfiles.CHUNK - networkstore.put_weights(path) in {0, gridfiles.CHUNK}  # one may have been on its way
+    with pytest.raises(weights.UnknownFile, match=r"no 'full.weights' in weights.files. It has: none"):
+        weights.get_weights("full.weights", tmp_path / "out")
+    assert (16 - sent) * gridfs.CHUNK - weights.put_weights(path) in {0, gridfs.CHUNK}  # one may have been on its way
 
-    read, starts = gridfiles.read, list[int]()
+    read, starts = gridfs.read, list[int]()
 
     def short(*words: Any) -> Iterator[bytes]:
         starts.append(words[-1])
@@ -348,28 +349,28 @@ def test_weights_that_are_cut_show_nothing_and_go_on(
             raise KeyboardInterrupt
         yield from list(read(*words))[1:]
 
-    monkeypatch.setattr(gridfiles, "read", short)
+    monkeypatch.setattr(gridfs, "read", short)
     with pytest.raises(KeyboardInterrupt):
-        networkstore.get_weights("full.weights", tmp_path / "out")
+        weights.get_weights("full.weights", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    networkstore.get_weights("full.weights", tmp_path / "out")
-    assert starts == [0, gridfiles.CHUNK]
+    weights.get_weights("full.weights", tmp_path / "out")
+    assert starts == [0, gridfs.CHUNK]
     assert (tmp_path / "out").read_bytes() == content
     assert not list(tmp_path.glob(".out*"))
 
 
 def test_weights_that_were_changed_do_not_come_out(database: Any, tmp_path: Path) -> None:
     path = written(tmp_path, {"tiny.weights": b"weights"}) / "tiny.weights"
-    networkstore.put_weights(path)
+    weights.put_weights(path)
     database["weights.chunks"].update_one({}, {"$set": {"data": b"strange"}})
-    with pytest.raises(imagestore.Damaged, match="not what was put in"):
-        networkstore.get_weights("tiny.weights", tmp_path / "out")
+    with pytest.raises(datasets.Damaged, match="not what was put in"):
+        weights.get_weights("tiny.weights", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.weights"]
 
 
 def test_a_server_that_goes_in_the_middle_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, store = pages(tmp_path / "pages", 8), imagestore._store
-    monkeypatch.setattr(mongo, "PATIENCE", mongo.PATIENCE | {"serverSelectionTimeoutMS": 500})
+    folder, store = pages(tmp_path / "pages", 8), datasets._store
+    monkeypatch.setattr(connection, "PATIENCE", connection.PATIENCE | {"serverSelectionTimeoutMS": 500})
     with ferret.running(tmp_path / "ferretdb") as server, monkeypatch.context() as patched:
         patched.setenv("MONGO_URL", server.url)
 
@@ -379,16 +380,16 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(tmp_path: Path, monkeyp
                 server.process.kill()
                 server.process.wait()
 
-        patched.setattr(imagestore, "_store", fatal)
-        with pytest.raises(mongo.StoreGone, match="the same command goes on where it was cut") as gone:
-            imagestore.put("pages", folder)
+        patched.setattr(datasets, "_store", fatal)
+        with pytest.raises(connection.StoreGone, match="the same command goes on where it was cut") as gone:
+            datasets.put("pages", folder)
         assert ferret.QUOTED not in str(gone.value)
     with ferret.running(tmp_path / "ferretdb") as server:
         monkeypatch.setenv("MONGO_URL", server.url)
-        with pytest.raises(imagestore.UnknownDataset):
-            imagestore.fingerprint("pages")
-        assert imagestore.put("pages", folder).fresh == 8 - 4
-        imagestore.get("pages", tmp_path / "out")
+        with pytest.raises(datasets.UnknownDataset):
+            datasets.fingerprint("pages")
+        assert datasets.put("pages", folder).fresh == 8 - 4
+        datasets.get("pages", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(folder)
 
 
@@ -410,25 +411,25 @@ def test_a_wrong_password_is_named_as_such_and_not_printed(server: ferret.Server
 @pytest.mark.parametrize("place", ["keeper:hush/hush@127.0.0.1:1/atelier", "keeper:hu@sh@127.0.0.1/a", "127.0.0.1:hush"])
 def test_a_broken_address_is_not_printed(monkeypatch: pytest.MonkeyPatch, scheme: str, place: str) -> None:
     monkeypatch.setenv("MONGO_URL", scheme + place)
-    with pytest.raises(mongo.StoreNotSet, match="MONGO_URL is not an address of MongoDB") as error, mongo.opened():
+    with pytest.raises(connection.StoreNotSet, match="MONGO_URL is not an address of MongoDB") as error, connection.opened():
         pass
     assert "hu" not in str(error.value).replace("the", "")
 
 
 def test_no_address_and_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MONGO_URL", raising=False)
-    with pytest.raises(mongo.StoreNotSet, match="MONGO_URL is not set"), mongo.opened():
+    with pytest.raises(connection.StoreNotSet, match="MONGO_URL is not set"), connection.opened():
         pass
-    monkeypatch.setattr(mongo, "PATIENCE", {"serverSelectionTimeoutMS": 200})
+    monkeypatch.setattr(connection, "PATIENCE", {"serverSelectionTimeoutMS": 200})
     monkeypatch.setenv("MONGO_URL", "mongodb://keeper:hush@127.0.0.1:1/atelier")
-    with pytest.raises(mongo.StoreGone, match=r"does not answer: 127\.0\.0\.1:1: .*refused\. Start it") as error, mongo.opened():
+    with pytest.raises(connection.StoreGone, match=r"does not answer: 127\.0\.0\.1:1: .*refused\. Start it") as error, connection.opened():
         pass
     assert "hush" not in str(error.value)
 
 
 def test_without_pymongo_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymongo", None)
-    with pytest.raises(mongo.StoreNotInstalled, match="needs pymongo"), mongo.opened():
+    with pytest.raises(connection.StoreNotInstalled, match="needs pymongo"), connection.opened():
         pass
 
 

@@ -56,9 +56,9 @@ def _folder(name: str, known: dict[str, Any]) -> dict[str, Any]:
 def _store(name: str, known: dict[str, Any]) -> dict[str, Any]:
     if "MONGO_URL" not in os.environ:
         return known if known.get("dataset") == name else {"dataset": name, "sha256": None}
-    from pipelines import imagestore
+    from pipelines.imagestore import datasets
 
-    return {"dataset": name, "sha256": imagestore.fingerprint(name)}
+    return {"dataset": name, "sha256": datasets.fingerprint(name)}
 
 
 def _remembered(path: Path) -> str:

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import folders, imagestore
+from pipelines import folders
 from pipelines.configs import Config
 from pipelines.datasets import archives, cards, labelled, splits
 from pipelines.datasets.labelled import Labelled
 from pipelines.families.signatures import embedded
 from pipelines.families.signatures.examples import LABELS, SPLITS, Page, Split, pack
 from pipelines.families.signatures.settings import Data, Source, Stored
+from pipelines.imagestore import datasets
 
 
 class TooFewDocuments(ValueError):
@@ -83,14 +84,14 @@ def _folders(data: Data) -> Iterator[Found]:
 
 def _stores(data: Data) -> Iterator[Found]:
     for name, said in data.stores.items():
-        manifest = imagestore.manifest(said.dataset)
+        manifest = datasets.manifest(said.dataset)
         manifests = {labelled.MANIFEST: labelled.manifest(labelled.MANIFEST, manifest)} if manifest is not None else {}
         pages = [
             labelled.page(file, labelled.document(file, manifests), content, f"the label of {file}", label, LABELS)
-            for file, content, label in imagestore.labelled(said.dataset)
+            for file, content, label in datasets.labelled(said.dataset)
         ]
-        facts = {"kind": "mongo", "path": said.dataset, "url": f"mongo:{said.dataset}", "sha256": imagestore.fingerprint(said.dataset)}
-        yield Found(_source(name, {**facts, "bytes": imagestore.size(said.dataset)}, said), said.description, pages)
+        facts = {"kind": "mongo", "path": said.dataset, "url": f"mongo:{said.dataset}", "sha256": datasets.fingerprint(said.dataset)}
+        yield Found(_source(name, {**facts, "bytes": datasets.size(said.dataset)}, said), said.description, pages)
 
 
 def _source(name: str, facts: dict[str, Any], said: Source | Stored) -> dict[str, Any]:

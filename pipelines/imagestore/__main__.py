@@ -1,31 +1,32 @@
-"""`python -m pipelines.storage put|get`: data sets, cfgs and weights into the image store of MONGO_URL, and out as the same bytes."""
+"""`python -m pipelines.imagestore put|get`: data sets, cfgs and weights into the image store of MONGO_URL, and out as the same bytes."""
 
 import argparse
 from pathlib import Path
 
-from pipelines import errors, imagestore, networkstore
+from pipelines import errors
 from pipelines.datasets import archives
+from pipelines.imagestore import datasets, weights
 
 
 def put(asked: argparse.Namespace) -> str:
     """Move in what is named; what was done, in words."""
     if asked.dataset:
-        moved = imagestore.put(asked.dataset, archives.located(asked.source))
+        moved = datasets.put(asked.dataset, archives.located(asked.source))
         return f"{asked.dataset}: {_told(moved)}; {moved.fresh} sent, the rest was there."
     if asked.cfg:
-        return f"{asked.cfg.name}: {networkstore.put_cfg(asked.cfg)} bytes sent."
-    return f"{asked.weights.name}: {networkstore.put_weights(asked.weights)} bytes sent."
+        return f"{asked.cfg.name}: {weights.put_cfg(asked.cfg)} bytes sent."
+    return f"{asked.weights.name}: {weights.put_weights(asked.weights)} bytes sent."
 
 
 def get(asked: argparse.Namespace) -> str:
     """Move out what is named; what was done, in words."""
     if asked.dataset:
-        return f"{asked.to}: {_told(imagestore.get(asked.dataset, asked.to))}, as they were put in."
-    bytes_of = networkstore.get_cfg(asked.cfg.name, asked.to) if asked.cfg else networkstore.get_weights(asked.weights.name, asked.to)
+        return f"{asked.to}: {_told(datasets.get(asked.dataset, asked.to))}, as they were put in."
+    bytes_of = weights.get_cfg(asked.cfg.name, asked.to) if asked.cfg else weights.get_weights(asked.weights.name, asked.to)
     return f"{asked.to}: {bytes_of} bytes, as they were put in."
 
 
-def _told(moved: imagestore.Moved) -> str:
+def _told(moved: datasets.Moved) -> str:
     return f"{moved.pictures} labelled pictures and {moved.files} other files, {moved.bytes / 1e6:.1f} MB"
 
 

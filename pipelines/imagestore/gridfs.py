@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from pipelines import mongo
-from pipelines.mongo import Document
+from pipelines.imagestore import connection
+from pipelines.imagestore.connection import Document
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -37,13 +37,13 @@ def put(database: "Database[Document]", bucket: str, key: str, name: str, sha256
         digest.update(data)
         length += len(data)
         if n not in there:
-            mongo.insert(chunks, {"files_id": key, "n": n, "data": data})
+            connection.insert(chunks, {"files_id": key, "n": n, "data": data})
             sent += len(data)
     if digest.hexdigest() != sha256:
         chunks.delete_many({"files_id": key})
         raise Changed(f"{name} has changed while it was read. Run the same command again when it is at rest.")
     facts = {"length": length, "chunkSize": CHUNK, "uploadDate": datetime.now(UTC), "filename": name, "metadata": {"sha256": sha256}}
-    mongo.insert(files, {"_id": key, **facts})
+    connection.insert(files, {"_id": key, **facts})
     return sent
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tqdm import tqdm
 
-from pipelines import folders, gridfiles, mongo
-from pipelines.imagestore import Damaged, parted, vacant
-from pipelines.mongo import Document
+from pipelines import folders
+from pipelines.imagestore import connection, gridfs
+from pipelines.imagestore.connection import Document
+from pipelines.imagestore.datasets import Damaged, parted, vacant
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -38,13 +39,13 @@ class TooLarge(ValueError):
 
 
 def put_cfg(path: Path) -> int:
-    """Store a cfg under its file's name; return how many bytes were sent. Raises MissingFile or TooLarge, and what mongo.opened raises."""
+    """Store a cfg under its file's name; return how many bytes were sent. Raises MissingFile, TooLarge, or as connection.opened."""
     size = _existing(path).stat().st_size
     if size > LARGEST:
         raise TooLarge(f"{path} has {size} bytes; a cfg has at most {LARGEST}. Weights are put in with weights={path}.")
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()
-    with mongo.opened() as database:
+    with connection.opened() as database:
         newest = _newest(database, "config", path.name)
         if newest and newest["sha256"] == sha256:
             return 0
@@ -55,13 +56,13 @@ def put_cfg(path: Path) -> int:
 def put_weights(path: Path) -> int:
     """Store weights under their file's name; return how many bytes were sent.
 
-    Raises MissingFile or Changed, and what mongo.opened raises.
+    Raises MissingFile or Changed, and what connection.opened raises.
     """
     sha256 = folders.sha256(_existing(path))
     key = folders.hash_of([path.name, sha256])
-    with mongo.opened() as database, path.open("rb") as file:
+    with connection.opened() as database, path.open("rb") as file:
         with tqdm.wrapattr(file, "read", total=path.stat().st_size, desc=path.name) as stream:
-            sent = gridfiles.put(database, "weights", key, path.name, sha256, cast(BinaryIO, stream))
+            sent = gridfs.put(database, "weights", key, path.name, sha256, cast(BinaryIO, stream))
         database.weights.files.update_one(
             {"_id": key}, {"$set": {"uploadDate": datetime.now(UTC)}}
         )  # the newest, also when it is an old one
@@ -71,10 +72,10 @@ def put_weights(path: Path) -> int:
 def get_cfg(name: str, target: Path) -> int:
     """Write the newest cfg of that name to a new file; return its bytes.
 
-    Raises Occupied, UnknownFile or Damaged, and what mongo.opened raises.
+    Raises Occupied, UnknownFile or Damaged, and what connection.opened raises.
     """
     vacant(target)
-    with mongo.opened() as database:
+    with connection.opened() as database:
         found = _known(database, "config", name)
         return _written(
             target, found["sha256"], len(found["configuration_file"]), lambda start: iter([found["configuration_file"][start:]])
@@ -84,12 +85,12 @@ def get_cfg(name: str, target: Path) -> int:
 def get_weights(name: str, target: Path) -> int:
     """Write the newest weights of that name to a new file; return their bytes. A get that was cut goes on where it was.
 
-    Raises Occupied, UnknownFile or Damaged, and what mongo.opened raises.
+    Raises Occupied, UnknownFile or Damaged, and what connection.opened raises.
     """
     vacant(target)
-    with mongo.opened() as database:
+    with connection.opened() as database:
         found = _known(database, "weights.files", name)
-        pieces = partial(gridfiles.read, database, "weights", found["_id"])
+        pieces = partial(gridfs.read, database, "weights", found["_id"])
         return _written(target, found["metadata"]["sha256"], found["length"], pieces)
 
 

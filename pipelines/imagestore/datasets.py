@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import folders, gridfiles, mongo
+from pipelines import folders
 from pipelines.datasets import archives, labels, pictures
 from pipelines.datasets import labelled as pages
-from pipelines.mongo import Document
+from pipelines.imagestore import connection, gridfs
+from pipelines.imagestore.connection import Document
 
 if TYPE_CHECKING:
     from pymongo.database import Database
@@ -89,11 +90,11 @@ class Moved(NamedTuple):
 def put(dataset: str, path: Path) -> Moved:
     """Store a folder or tar; what an earlier put of the same files has sent is not sent again.
 
-    Raises BrokenArchive, Unpaired, UnsafeName, BrokenPicture, BadLabel or Changed, and what mongo.opened raises.
+    Raises BrokenArchive, Unpaired, UnsafeName, BrokenPicture, BadLabel or Changed, and what connection.opened raises.
     """
     survey = _surveyed(path)
     rows = sorted(_rows(dataset, survey, pages.pairs(survey.hashes, str(path))), key=lambda row: row.name)
-    with mongo.opened() as database:
+    with connection.opened() as database:
         before = _there(database, dataset)
         _send(database, dataset, path, [row for row in rows if row.id not in before], survey.texts)
         _publish(database, dataset, rows, survey)
@@ -103,10 +104,10 @@ def put(dataset: str, path: Path) -> Moved:
 def get(dataset: str, folder: Path) -> Moved:
     """Write a data set to a new folder, complete or not at all; a get that was cut goes on where it was.
 
-    Raises Occupied, UnknownDataset, UnsafeName or Damaged, and what mongo.opened raises.
+    Raises Occupied, UnknownDataset, UnsafeName or Damaged, and what connection.opened raises.
     """
     vacant(folder)
-    with mongo.opened() as database:
+    with connection.opened() as database:
         entry = _entry(database, dataset)
         rows = _listed(database, entry)
         part = parted(folder, entry["sha256"])
@@ -119,7 +120,7 @@ def get(dataset: str, folder: Path) -> Moved:
 
 def labelled(dataset: str) -> Iterator[tuple[str, bytes, bytes]]:
     """(name below the folder that all pictures share, picture, label file) of every picture, by name."""
-    with mongo.opened() as database:
+    with connection.opened() as database:
         rows = [row for row in _listed(database, _entry(database, dataset)) if row.label_name]
         root = posixpath.commonpath([posixpath.dirname(row.name) for row in rows]) or "."
         for row, content, label in tqdm(_contents(database, rows), desc=dataset, total=len(rows), unit="page"):
@@ -128,7 +129,7 @@ def labelled(dataset: str) -> Iterator[tuple[str, bytes, bytes]]:
 
 def manifest(dataset: str) -> bytes | None:
     """The data set's manifest.csv, the one that lies highest."""
-    with mongo.opened() as database:
+    with connection.opened() as database:
         rows = [row for row in _listed(database, _entry(database, dataset)) if posixpath.basename(row.name) == pages.MANIFEST]
         highest = sorted(rows, key=lambda row: row.name.count("/"))[:1]
         return next((content for _, content, _ in _contents(database, highest)), None)
@@ -136,13 +137,13 @@ def manifest(dataset: str) -> bytes | None:
 
 def fingerprint(dataset: str) -> str:
     """The SHA-256 over all names and contents: archives.fingerprint of the folder that it was. Raises UnknownDataset."""
-    with mongo.opened() as database:
+    with connection.opened() as database:
         return str(_entry(database, dataset)["sha256"])
 
 
 def size(dataset: str) -> int:
     """Bytes of all its files."""
-    with mongo.opened() as database:
+    with connection.opened() as database:
         return int(_entry(database, dataset)["bytes"])
 
 
@@ -220,8 +221,8 @@ def _store(database: "Database[Document]", dataset: str, row: Row, content: byte
     if len(content) <= INLINE:
         document[key] = content
     else:
-        gridfiles.put(database, "large", row.id, row.name, row.sha256, io.BytesIO(content))
-    mongo.insert(database[row.collection], document)
+        gridfs.put(database, "large", row.id, row.name, row.sha256, io.BytesIO(content))
+    connection.insert(database[row.collection], document)
 
 
 def _resized(name: str, content: bytes) -> bytes:
@@ -241,14 +242,14 @@ def _publish(database: "Database[Document]", dataset: str, rows: list[Row], surv
     listed = {collection: [row.id for row in rows if row.collection == collection] for collection in ("images", "files")}
     there = _there(database, dataset)
     if absent := [row.name for row in rows if row.id not in there]:
-        raise gridfiles.Changed(f"{absent[0]} has changed while the data set was read. Run the same command again when it is at rest.")
+        raise gridfs.Changed(f"{absent[0]} has changed while the data set was read. Run the same command again when it is at rest.")
     facts = {"sha256": folders.hash_of(survey.hashes), "bytes": sum(survey.sizes.values()), "date": datetime.now(UTC)}
     database.datasets.replace_one({"_id": dataset}, {"_id": dataset, **listed, **facts}, upsert=True)
     stale = sorted(there - {row.id for row in rows})
     for keys in (stale[start : start + IDS] for start in range(0, len(stale), IDS)):
         for collection in listed:
             database[collection].delete_many({"_id": {"$in": keys}})
-        gridfiles.delete(database, "large", keys)
+        gridfs.delete(database, "large", keys)
 
 
 def _entry(database: "Database[Document]", dataset: str) -> Document:
@@ -294,7 +295,7 @@ def _contents(database: "Database[Document]", rows: list[Row]) -> Iterator[tuple
 
 def _content(database: "Database[Document]", row: Row, document: Document) -> bytes:
     key = "raw_image" if "raw_image" in document else "content"
-    return document[key] if key in document else b"".join(gridfiles.read(database, "large", row.id))
+    return document[key] if key in document else b"".join(gridfs.read(database, "large", row.id))
 
 
 def _checked(row: Row, content: bytes, label: bytes) -> tuple[bytes, bytes]:
