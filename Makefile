@@ -96,7 +96,7 @@ rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an ea
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to)) $(if $(why),--why "$$why")
 
 history: .venv/with-serve ## family=digits [at=2026-11-01 or at=2026-11-01T12:00, json=yes]: every decision, or what served then, and why
-	@python -m pipelines.history --family $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
+	@python -m pipelines.ledger.history --family $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
 
 verify: .venv/with-serve ## [family=digits]: every byte that is kept, held against what vouches for it; what is broken, and its repair
 	@python -m pipelines.audit.verify $(if $(family),--family '$(family)')

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Stopped
-from pipelines import ledger, manifests, registry
+from pipelines import manifests, registry
 from pipelines.artifacts import cache
+from pipelines.ledger import lines as ledger
 
 
 def _line(family: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, errors, folders, gate, ledger, manifests, modelsigning, phrases, records, stores
+from pipelines import configs, discovery, errors, folders, gate, manifests, modelsigning, phrases, records, stores
 from pipelines.artifacts import lock
-from pipelines.ledger import Line
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.lines import Line
 
 NONE = "none"
 

@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines import databases, discovery, errors, ledger, manifests, predictions, records, registry, runs, stores, trail
+from pipelines import databases, discovery, errors, manifests, predictions, records, registry, runs, stores, trail
 from pipelines.artifacts import cache, lock
 from pipelines.datasets import cards
-from pipelines.ledger import Line
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.lines import Line
 from pipelines.trail import Facts, Link
 
 COLOURS = {trail.OK: "green", trail.NOT_HERE: "yellow", trail.BROKEN: "red"}

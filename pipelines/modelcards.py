@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines import discovery, folders, phrases
 from pipelines.datasets import cards
-from pipelines.ledger import Line
+from pipelines.ledger.lines import Line
 from pipelines.phrases import Figure
 
 if TYPE_CHECKING:

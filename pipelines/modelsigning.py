@@ -22,7 +22,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, errors, folders, git, ledger, manifests, paths, stores, sums
+from pipelines import discovery, errors, folders, git, manifests, paths, stores, sums
+from pipelines.ledger import lines as ledger
 
 ROOT = Path("registry/signatures")
 SIGNATURE = "model.sig"

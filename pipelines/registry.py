@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import UndefinedError
 
-from pipelines import challenges, discovery, errors, folders, ledger, manifests, modelcards, modelsigning, paths, stores, sums, tracking
+from pipelines import challenges, discovery, errors, folders, manifests, modelcards, modelsigning, paths, stores, sums, tracking
 from pipelines.artifacts import cache, lock, retention
 from pipelines.datasets import cards
-from pipelines.ledger import Line
+from pipelines.ledger import cross_checks
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.lines import Line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,11 +34,11 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, Undefined
 
 def reconcile(family: str) -> None:
     """Make everything that shows or serves this family follow its ledger, as it stands once nobody else is at it."""
-    for found in ledger.witnesses(discovery.known(family)):
+    for found in cross_checks.witnesses(discovery.known(family)):
         warn(f"{found.path}: {found.words}. To put it right: `{found.repair}`. Till then everything follows the ledger as it is.")
     store = tracking.client()
     with folders.locked(tracking.ROOT / f".{family}.lock"):
-        ledger.keep_lost(family)
+        cross_checks.keep_lost(family)
         lines = ledger.read(family)
         retention.keep(lines)
         candidate_runs(store, family)

@@ -5,25 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import (
-    discovery,
-    errors,
-    folders,
-    ledger,
-    manifests,
-    modelcards,
-    modelsigning,
-    paths,
-    probes,
-    records,
-    registry,
-    stores,
-    sums,
-)
+from pipelines import discovery, errors, folders, manifests, modelcards, modelsigning, paths, probes, records, registry, stores, sums
 from pipelines.artifacts import copies, lock
 from pipelines.audit import expected
 from pipelines.datasets import cards
-from pipelines.ledger import Line
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.lines import Line
 
 ROOT = paths.RELEASED
 LIMIT_MB = 50

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, git, ingested, ledger, manifests, records, runs, stores, sums
+from pipelines import folders, git, ingested, manifests, records, runs, stores, sums
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
 from pipelines.artifacts.copies import Copy
 from pipelines.audit import expected
 from pipelines.datasets import cards
 from pipelines.fingerprints import accepted
-from pipelines.ledger import Line
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.lines import Line
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
 Facts = dict[str, Any]

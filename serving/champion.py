@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, databases, discovery, ledger, manifests, modelsigning, phrases, predictions, probes, registry, stores, sums
+from pipelines import configs, databases, discovery, manifests, modelsigning, phrases, predictions, probes, registry, stores, sums
+from pipelines.ledger import lines as ledger
 from serving import standing, telemetry
 from serving.batches import Batches
 

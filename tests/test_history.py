@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from pipelines import folders, history, ledger
+from pipelines import folders
+from pipelines.ledger import cross_checks, history
+from pipelines.ledger import lines as ledger
 from tests.conftest import environment
 
 STORY: list[
@@ -106,7 +108,7 @@ def test_what_is_no_moment_or_has_not_come_is_refused(story: list[ledger.Line], 
 
 
 def asked(*words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "pipelines.history", "--family", "digits", *words]
+    line = [sys.executable, "-m", "pipelines.ledger.history", "--family", "digits", *words]
     return subprocess.run(line, env=environment(COLUMNS="140"), capture_output=True, text=True, check=False)
 
 
@@ -156,39 +158,39 @@ def test_a_last_line_that_is_gone_is_told_by_who_saw_it_and_comes_back(story: li
     """The chain alone holds; the repair is run as it stands there, where the witness has the whole line."""
     witness(story[-1])
     whole = ledger.path("digits").read_bytes()
-    assert ledger.witnesses("digits") == []
+    assert cross_checks.witnesses("digits") == []
     kept(story[:-1])
     assert len(ledger.read("digits")) == 7
-    (found,) = ledger.witnesses("digits")
+    (found,) = cross_checks.witnesses("digits")
     assert story[-1]["hash"][:12] in found.words
     if witness in (pointed, challenged, committed):
         for _ in range(2):  # a repair that is run again changes nothing more
             subprocess.run(["bash", "-c", found.repair], check=True, capture_output=True, env=environment())
         assert ledger.path("digits").read_bytes() == whole
-        assert ledger.witnesses("digits") == []
+        assert cross_checks.witnesses("digits") == []
     else:
         assert f"git log --all --oneline -S{story[-1]['hash']}" in found.repair
 
 
 def test_what_is_lost_is_kept_till_it_is_back_or_let_go(story: list[ledger.Line]) -> None:
     """Also once the pointers follow the ledger as it is; what git holds somewhere is not lost."""
-    place = ledger.LOST / "digits.json"
+    place = cross_checks.LOST / "digits.json"
     pointed(story[-1])
     stamped(story[-1])
     whole = ledger.path("digits").read_bytes()
     kept(story[:-1])
     for _ in range(2):  # the second time nobody but the place itself names it
-        ledger.keep_lost("digits")
-        for pattern in ledger.FOLLOWERS:
+        cross_checks.keep_lost("digits")
+        for pattern in cross_checks.FOLLOWERS:
             Path(pattern.format(family="digits")).unlink(missing_ok=True)
-    (found,) = ledger.witnesses("digits")
+    (found,) = cross_checks.witnesses("digits")
     assert (found.path, f"rm -f {place}" in found.words, asked().returncode) == (place, True, 1)
     subprocess.run(["bash", "-c", found.repair], check=True, capture_output=True, env=environment())
-    assert (ledger.path("digits").read_bytes(), ledger.witnesses("digits")) == (whole, [])
+    assert (ledger.path("digits").read_bytes(), cross_checks.witnesses("digits")) == (whole, [])
     committed(story[-1])
     kept(story[:-1])
     pointed(story[-1])
-    ledger.keep_lost("digits")
+    cross_checks.keep_lost("digits")
     assert not place.exists()
 
 
@@ -196,13 +198,13 @@ def test_a_lost_line_that_no_longer_fits_is_told_and_not_appended(story: list[le
     pointed(story[-1])
     kept(story[:-1])
     ledger.append("digits", "refuse", "later", {"reasons": []}, after=ledger.head("digits"))
-    assert ledger.restore("digits") == []
-    assert [found.repair.split()[:2] for found in ledger.witnesses("digits")] == [["git", "log"]]
+    assert cross_checks.restore("digits") == []
+    assert [found.repair.split()[:2] for found in cross_checks.witnesses("digits")] == [["git", "log"]]
 
 
 def test_what_another_file_names_is_never_a_command(story: list[ledger.Line]) -> None:
     released({**story[-1], "hash": "x; touch pasted #"})
-    (found,) = ledger.witnesses("digits")
+    (found,) = cross_checks.witnesses("digits")
     subprocess.run(["bash", "-c", found.repair], check=False, capture_output=True)
     assert not Path("pasted").exists()
 
@@ -211,9 +213,9 @@ def test_without_git_the_others_are_still_asked(story: list[ledger.Line], monkey
     monkeypatch.setenv("PATH", "")
     pointed(story[-1])
     kept(story[:-1])
-    assert len(ledger.witnesses("digits")) == 1
-    ledger.keep_lost("digits")
-    assert (ledger.LOST / "digits.json").exists()
+    assert len(cross_checks.witnesses("digits")) == 1
+    cross_checks.keep_lost("digits")
+    assert (cross_checks.LOST / "digits.json").exists()
 
 
 @pytest.mark.parametrize("witness", [pointed, committed])
@@ -230,7 +232,7 @@ def test_what_was_decided_since_contradicts_nothing(story: list[ledger.Line]) ->
     for witness in WITNESSES:
         witness(story[-1])
     ledger.append("digits", "refuse", "later", {"reasons": []}, after=ledger.head("digits"))
-    assert ledger.witnesses("digits") == []
+    assert cross_checks.witnesses("digits") == []
     assert asked("--json").returncode == 0
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import discovery, ledger
+from pipelines import discovery
+from pipelines.ledger import lines as ledger
 from tests.conftest import ROOT, environment
 
 
@@ -147,7 +148,7 @@ def test_a_full_disk_is_told_and_undoes_nothing() -> None:
 def test_two_promotions_at_once_make_two_lines_or_one() -> None:
     """Ten processes, five decisions: each decision has one line, and the chain holds."""
     code = (
-        "import sys; from pipelines import ledger\n"
+        "import sys; from pipelines.ledger import lines as ledger\n"
         "while True:\n"
         "    try: ledger.append('digits', 'promote', sys.argv[1], {'digest': sys.argv[1]}, after=ledger.head('digits')); break\n"
         "    except ledger.Overtaken: pass"

@@ -16,9 +16,10 @@ import pytest
 import yaml
 
 from benchmarks import models
-from pipelines import configs, folders, ingested, ledger, lineage, predictions, promotion, releases, runs, stores, sums, tracking, trail
+from pipelines import configs, folders, ingested, lineage, predictions, promotion, releases, runs, stores, sums, tracking, trail
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import archives
+from pipelines.ledger import lines as ledger
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -201,7 +202,7 @@ CUTS: dict[str, tuple[str, str, Callable[[], object]]] = {
     "native weights": ("model folder", "native/weights", lambda: models.trained(Path("models/digits-adam")).write_bytes(b"altered")),
     "configuration, which DVC alone vouches for": ("model folder", "model.json", lambda: _edited("models/digits-adam/model.json", seed=3)),
     "record, which DVC alone vouches for": ("model folder", "record.json", lambda: _edited("models/digits-adam/record.json", commit=None)),
-    "code of another commit": ("code", "pipelines/ledger.py", lambda: _recommitted()),
+    "code of another commit": ("code", "pipelines/ledger/lines.py", lambda: _recommitted()),
     "data": ("data", "test-labels.npy", lambda: Path("data/digits/test-labels.npy").write_bytes(b"altered")),
     "licence, which DVC alone vouches for": ("data", "card.json", _licence),
 }
@@ -210,7 +211,7 @@ CUTS: dict[str, tuple[str, str, Callable[[], object]]] = {
 def _recommitted() -> None:
     """The record names a file that its commit holds otherwise, and DVC agrees."""
     record = json.loads(Path("models/digits-adam/record.json").read_text())
-    _edited("models/digits-adam/record.json", code={**record["code"], "pipelines/ledger.py": "0" * 64})
+    _edited("models/digits-adam/record.json", code={**record["code"], "pipelines/ledger/lines.py": "0" * 64})
     path = ledger.path("digits")
     line = {**json.loads(path.read_text().splitlines()[0]), "dvc": None}
     del line["hash"]

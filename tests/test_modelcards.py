@@ -16,8 +16,9 @@ from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import configs, discovery, ledger, modelcards, phrases, promotion, registry, releases, stores, tracking
+from pipelines import configs, discovery, modelcards, phrases, promotion, registry, releases, stores, tracking
 from pipelines.datasets import cards
+from pipelines.ledger import lines as ledger
 from serving import modelcards as served
 from serving import pages
 from tests.browsers import got

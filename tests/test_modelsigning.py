@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, folders, ledger, manifests, modelsigning, promotion, registry, releases, stores
+from pipelines import configs, folders, manifests, modelsigning, promotion, registry, releases, stores
+from pipelines.ledger import lines as ledger
 from serving.champion import Champion
 from tests.conftest import embedded_data, evaluate, tiny_model
 from tests.test_registry import WORDS

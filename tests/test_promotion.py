@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, ledger, manifests, promotion, registry, stores
+from pipelines import configs, manifests, promotion, registry, stores
+from pipelines.ledger import cross_checks
+from pipelines.ledger import lines as ledger
 from pipelines.stages import promote as stage
 from serving import champion
 from tests.conftest import embedded_data, evaluate, tiny_model
@@ -239,7 +241,7 @@ def test_a_promotion_killed_at_any_step_leaves_the_old_state_or_the_new_one(plac
     assert manifests.verified(stores.location(pointer["tag"]))["digest"] == standing["digest"] == pointer["model"]["digest"]
     for name in ("champion", "promotion"):
         assert json.loads(Path(f"reports/digits/{name}.json").read_text())["version"] in {2, 3}
-    assert not ledger.witnesses("digits")
+    assert not cross_checks.witnesses("digits")
     report, after = forked(place, recovered)
     assert events() == [*TWO, ("promote", 3)]
     assert report["version"] == 3
@@ -332,4 +334,4 @@ def test_two_at_once_make_one_order(
     assert events() == [*TWO, *made]
     after = forked(place, state)
     assert {after["champion"], after["pointer"]["version"], after["report"]["version"]} == {made[-1][1]}
-    assert not ledger.witnesses("digits")
+    assert not cross_checks.witnesses("digits")

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import configs, folders, ledger, promotion, registry, tracking
+from pipelines import configs, folders, promotion, registry, tracking
 from pipelines.artifacts import branches, cache, remotes, retention
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import rebuild
+from pipelines.ledger import lines as ledger
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS, state
 

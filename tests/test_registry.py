@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, ledger, manifests, paths, promotion, registry, stores, tracking
+from pipelines import configs, manifests, paths, promotion, registry, stores, tracking
 from pipelines.artifacts import cache
+from pipelines.ledger import cross_checks
+from pipelines.ledger import lines as ledger
 from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -251,12 +253,12 @@ def test_the_last_line_lost_before_a_commit_comes_back_after_reconciling(two_ver
     for _ in range(2):
         registry.reconcile("digits")
         assert state()["champion"] == 1
-        (found,) = ledger.witnesses("digits")
-        assert found.path == ledger.LOST / "digits.json"
+        (found,) = cross_checks.witnesses("digits")
+        assert found.path == cross_checks.LOST / "digits.json"
     subprocess.run(["bash", "-c", found.repair], check=True, env=environment())
     assert ledger.path("digits").read_bytes() == whole
     registry.reconcile("digits")
-    assert (state(), list(ledger.LOST.iterdir())) == (two_versions, [])
+    assert (state(), list(cross_checks.LOST.iterdir())) == (two_versions, [])
 
 
 def test_rolled_back_stays_rolled_back_whatever_the_gate_says(two_versions: dict[str, Any]) -> None:

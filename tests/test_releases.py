@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, ledger, lineage, manifests, promotion, registry, releases, stores, trail
+from pipelines import configs, discovery, folders, lineage, manifests, promotion, registry, releases, stores, trail
 from pipelines.artifacts import copies
+from pipelines.ledger import lines as ledger
 from tests.conftest import embedded_data, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, ledger, lineage, manifests, promotion, records, registry, tracking
+from pipelines import configs, discovery, folders, lineage, manifests, promotion, records, registry, tracking
 from pipelines.artifacts import cache
 from pipelines.audit import replay, reproduce
 from pipelines.audit.reproduce import Finding
+from pipelines.ledger import lines as ledger
 from tests.conftest import ROOT, embedded_data, environment
 
 pytestmark = pytest.mark.slow

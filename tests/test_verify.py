@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import configs, folders, hashing, ledger, manifests, modelsigning, predictions, promotion, registry, releases, stores, sums
+from pipelines import configs, folders, hashing, manifests, modelsigning, predictions, promotion, registry, releases, stores, sums
 from pipelines.artifacts import cache, retention
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import consistency, findings
 from pipelines.audit import verify as command
 from pipelines.audit.verify import verify
 from pipelines.datasets import cards
+from pipelines.ledger import lines as ledger
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS
 

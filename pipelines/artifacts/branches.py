@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipelines import git, ledger
+from pipelines import git
 from pipelines.artifacts import lock
+from pipelines.ledger import lines as ledger
 
 NAMED = re.compile(rb'"(?:data_)?dvc": ?"([0-9a-f]{32}\.dir)"')  # in a line of a ledger
 REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")  # the last are experiments: `dvc exp remove` lets go of one

@@ -15,9 +15,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, errors, ledger
+from pipelines import discovery, errors
 from pipelines.artifacts import branches, cache, lock, retention
-from pipelines.ledger import Line
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.lines import Line
 
 SENT, THERE = "sent", "there already"
 GRACE = 14 * 86400  # seconds that a file stays on a remote though nothing names it: so long git keeps what nothing names

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pipelines import hashing, ledger
+from pipelines import hashing
 from pipelines.artifacts import cache
 from pipelines.hashing import Wanted
-from pipelines.ledger import Line
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.lines import Line
 
 
 def names(lines: list[Line]) -> list[str]:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from pipelines import databases, folders, git, ledger, manifests, modelsigning, paths, stores
+from pipelines import databases, folders, git, manifests, modelsigning, paths, stores
 from pipelines import predictions as recorded
 from pipelines.audit.expected import RELEASE, reconciling, summed
 from pipelines.audit.findings import Fault
+from pipelines.ledger import cross_checks
+from pipelines.ledger import lines as ledger
 
 SOME = 5  # as many rows of the prediction store are named one by one
 
@@ -27,7 +29,7 @@ def decisions(family: str) -> Iterator[Fault]:
     if intact(content) < len(content):
         yield Fault(file, "is altered: a line of it is not what was written, or is not whole", _mending(file, content))
         return
-    for found in ledger.witnesses(family):
+    for found in cross_checks.witnesses(family):
         yield Fault(found.path, found.words, found.repair)
 
 
@@ -82,7 +84,7 @@ def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
         return "is altered: it is not what was written"
     named = [pointer[key] for key in ("promotion", "decision", "challenge") if key in pointer]
     if any(line.get("hash") not in {None, *(line["hash"] for line in lines)} for line in named):
-        return None  # ledger.witnesses tells it, and how the line comes back: this file may hold the only whole copy of it
+        return None  # cross_checks.witnesses tells it, and how the line comes back: this file may hold the only whole copy of it
     if not named or any(line not in lines for line in named):
         return "is altered: a line that it names is another one in the ledger"
     model, version = pointer.get("model", {}), named[0]["version"] if "promotion" in pointer else None
@@ -117,7 +119,7 @@ def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | N
     if not facts or not _as_written(content) or not summed(facts):
         return "is altered: it is not what was written"
     line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
-    if line is None:  # where it names one ledger.witnesses tells it, and how that comes back
+    if line is None:  # where it names one cross_checks.witnesses tells it, and how that comes back
         return None if facts.get("hash") else "names no line of the ledger"
     wrong = [key for key, value in facts.items() if key not in {"files", stores.SUM} and line.get(key) != value]
     if wrong:

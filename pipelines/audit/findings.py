@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import discovery, folders, ledger, manifests, sums
+from pipelines import discovery, folders, manifests, sums
 from pipelines.datasets import cards
+from pipelines.ledger import lines as ledger
 
 UNLISTED = ""  # what is expected of a file that should not be there
 NOWHERE = "no good copy of it is on this machine"

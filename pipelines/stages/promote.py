@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, ledger
+from pipelines import discovery
 from pipelines.fingerprints.modules import Sources
+from pipelines.ledger import lines as ledger
 
 EXPERIMENT = "DVC_EXP_NAME"  # set by `dvc exp run`
 CODE = ("pipelines.gate", "pipelines.promotion")

@@ -15,8 +15,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import discovery, errors, ledger
-from pipelines.ledger import Contradiction, Line
+from pipelines import discovery, errors
+from pipelines.ledger import cross_checks
+from pipelines.ledger import lines as ledger
+from pipelines.ledger.cross_checks import Contradiction
+from pipelines.ledger.lines import Line
 
 FORMS = "2026-11-01 (the whole day), 2026-11-01T12:00, 2026-11-01T12:00:30, in UTC"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -185,7 +188,7 @@ def main() -> None:
     asked = parser.parse_args()
     with errors.printed_once():
         lines = ledger.read(discovery.known(asked.family))
-        against = ledger.witnesses(asked.family)
+        against = cross_checks.witnesses(asked.family)
         if asked.json:
             print(json.dumps(as_json(asked.family, asked.at, lines, against), indent=2, ensure_ascii=False))
         else:

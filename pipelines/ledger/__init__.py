@@ -1,0 +1,1 @@
+"""The ledger: every decision ever made, what other files say of it, and its history."""
