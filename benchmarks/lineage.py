@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import harness
-from pipelines import discovery, lineage, trail
+from pipelines import discovery
 from pipelines.ledger import lines as ledger
+from pipelines.lineage import __main__ as lineage_command
+from pipelines.lineage import starts, steps
 
 ROUNDS = 5
 
@@ -27,7 +29,7 @@ def measure() -> list[harness.Row]:
 def _family(of: str) -> Iterator[harness.Row]:
     sides = {"walk": lambda: _timed(lambda: _walked(of)), "command": lambda: _timed(lambda: _commanded(of))}
     found = harness.in_turn(sides, ROUNDS)
-    links = dict(Counter(link.status for link in trail.flat(lineage.walk(of))))
+    links = dict(Counter(link.status for link in steps.flat(starts.walk(of))))
     for name, seconds in found.items():
         yield harness.row(f"lineage of {of}, {name}", "s", "less", seconds, links=links)
 
@@ -40,7 +42,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _walked(of: str) -> None:
     with Path(os.devnull).open("w") as out, contextlib.redirect_stdout(out):
-        lineage.show(of, lineage.walk(of))
+        lineage_command.show(of, starts.walk(of))
 
 
 def _commanded(of: str) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import trail
 from pipelines.artifacts import lock
 from pipelines.audit import accept, replay
 from pipelines.fingerprints import accepted, fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.fingerprints.modules import ROOT
+from pipelines.lineage import links, steps
 from tests.conftest import environment
 
 CANDIDATE = "digits-sgd"
@@ -98,7 +98,7 @@ def test_code_that_trains_the_same_is_accepted_and_nothing_is_stale(trained: Pat
     assert Path("dvc.lock").read_text() == before.replace(f"md5: {line['was']['md5']}\n      size: 3", renewed)
     assert line["was"]["commit"] == head()
     assert {"model.onnx", "native/model.keras"} <= set(line["same"])
-    assert [link.status for link in trail._accepted(CANDIDATE)] == [trail.OK]
+    assert [link.status for link in links._accepted(CANDIDATE)] == [steps.OK]
 
 
 @pytest.mark.slow
@@ -139,7 +139,7 @@ def test_a_commit_whose_code_is_not_what_its_fingerprint_says_is_passed_over(tra
 def test_evidence_that_cannot_be_read_is_a_broken_link(trained: Path) -> None:
     Path("registry").mkdir()
     accepted.LOG.write_text('{"candidate": "digits-sgd"}\n')
-    assert [(link.status, "git checkout HEAD" in link.words) for link in trail._accepted(CANDIDATE)] == [(trail.BROKEN, True)]
+    assert [(link.status, "git checkout HEAD" in link.words) for link in links._accepted(CANDIDATE)] == [(steps.BROKEN, True)]
 
 
 def test_a_lock_without_the_dependency_is_not_renewed(trained: Path) -> None:

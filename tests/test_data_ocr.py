@@ -15,11 +15,12 @@ from hypothesis import settings as unhurried
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import configs, ingested
+from pipelines import configs
 from pipelines.datasets import archives, cards, sources
 from pipelines.families.ocr import data, embedded, examples
 from pipelines.families.ocr.parts import transcribed
 from pipelines.families.ocr.parts.transcribed import BadLines, BadTable
+from pipelines.lineage import sources as lineage_sources
 from pipelines.stages import look
 
 RECEIPTS, LINES = 40, 3
@@ -144,7 +145,7 @@ def test_the_card_says_what_was_found_and_what_was_passed_over(folder: Path, tmp
     (source,) = cards.read(tmp_path / "out")["sources"]
     assert source["sha256"] == archives.fingerprint(folder)
     assert (source["licence"], card["description"]) == (page().data.licence, page().data.description)
-    assert "MIT" in ingested.checked(source)
+    assert "MIT" in lineage_sources.checked(source)
     assert card["groups"] == {split: len(found) for split, found in groups(tmp_path / "out").items()}
     assert card["classes"] == {split: data.lengths(line.text for line in lines) for split, lines in parts.items()}
     assert sum(card["classes"]["train"].values()) == card["classes"]["train"]["9 to 16"] == card["counts"]["train"]

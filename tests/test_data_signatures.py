@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipelines import configs, ingested
+from pipelines import configs
 from pipelines.artifacts import cache
 from pipelines.datasets import archives, cards, labelled, labels, sources
 from pipelines.families.signatures import data, embedded, examples
+from pipelines.lineage import sources as lineage_sources
 from pipelines.stages import look
 
 LETTERS, PAGES = 30, 2
@@ -314,15 +315,15 @@ def test_a_bad_label_in_the_store_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 def test_lineage_checks_folders_and_stores(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (source,) = pack(tmp_path / "a")["sources"]
-    assert "CC0" in ingested.checked(source)
+    assert "CC0" in lineage_sources.checked(source)
     add(folder, LETTERS)
     with pytest.raises(ValueError, match="holds other files than were ingested"):
-        ingested.checked(source)
+        lineage_sources.checked(source)
     kept = {"kind": "mongo", "path": "tobacco", "url": "mongo:tobacco", "sha256": "f" * 64, "licence": "CC0"}
     monkeypatch.delenv("MONGO_URL", raising=False)
     with pytest.raises(cache.NotHere, match="MONGO_URL"):
-        ingested.checked(kept)
+        lineage_sources.checked(kept)
     stored(monkeypatch, [])
-    assert "mongo:tobacco" in ingested.checked(kept)
+    assert "mongo:tobacco" in lineage_sources.checked(kept)
     with pytest.raises(ValueError, match="holds other files"):
-        ingested.checked({**kept, "sha256": "0" * 64})
+        lineage_sources.checked({**kept, "sha256": "0" * 64})

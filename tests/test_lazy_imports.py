@@ -22,7 +22,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/modelsigning.py": "a cycle: registry lays signatures, which are made here",
     "pipelines/stores.py": "a cycle: modelsigning signs what lies in a store",
 }
-LIGHT = "pipelines.registry, pipelines.lineage, pipelines.promotion, pipelines.audit.rebuild, pipelines.families.gravures.adding, serving.champion"
+LIGHT = "pipelines.registry, pipelines.lineage.starts, pipelines.promotion, pipelines.audit.rebuild, pipelines.families.gravures.adding, serving.champion"
 HEAVY = {"mlflow", "tensorflow", "keras", "torch", "transformers", "dvc.repo", "bentoml"}
 FILES = sorted(path for folder in ("pipelines", "serving") for path in (ROOT / folder).rglob("*.py"))
 

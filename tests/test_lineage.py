@@ -16,10 +16,13 @@ import pytest
 import yaml
 
 from benchmarks import models
-from pipelines import configs, folders, ingested, lineage, predictions, promotion, releases, runs, stores, sums, tracking, trail
+from pipelines import configs, folders, predictions, promotion, releases, runs, stores, sums, tracking
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import archives
 from pipelines.ledger import lines as ledger
+from pipelines.lineage import __main__ as lineage_command
+from pipelines.lineage import links as lineage_links
+from pipelines.lineage import sources, starts, steps
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -81,8 +84,8 @@ def champion(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
     return model
 
 
-def links(of: str, files: bool = False) -> list[trail.Link]:
-    return list(trail.flat(lineage.walk(of, files)))
+def links(of: str, files: bool = False) -> list[steps.Link]:
+    return list(steps.flat(starts.walk(of, files)))
 
 
 def statuses(of: str) -> dict[str, str]:
@@ -112,7 +115,7 @@ STARTS: dict[str, Callable[[dict[str, Any]], str]] = {
 @pytest.mark.parametrize("start", STARTS)
 def test_every_start_leads_to_the_same_source(champion: dict[str, Any], start: str) -> None:
     found = links(STARTS[start](champion))
-    assert {link.status for link in found} == {trail.OK}
+    assert {link.status for link in found} == {steps.OK}
     assert {"decision", "served files", "run", "model folder", "configuration", "commit", "code", "data"} <= {link.name for link in found}
     assert found[-1].name == "source"
     assert "digits.csv.gz" in found[-1].words
@@ -129,20 +132,20 @@ NEVER: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("start", NEVER)
 def test_what_was_never_promoted_leads_there_too(champion: dict[str, Any], start: str) -> None:
     found = links(NEVER[start]())
-    assert {link.status for link in found} == {trail.OK}
+    assert {link.status for link in found} == {steps.OK}
     assert "digits-sgd: never promoted" in found[0].words
     assert "digits.csv.gz" in found[-1].words
 
 
 @pytest.mark.parametrize("of", ["data/digits", "the DVC hash"])
 def test_a_data_folder_names_what_rests_on_it_and_what_it_is_from(champion: dict[str, Any], of: str) -> None:
-    root = lineage.walk(of if Path(of).exists() else ledger.read("digits")[0]["data_dvc"])
+    root = starts.walk(of if Path(of).exists() else ledger.read("digits")[0]["data_dvc"])
     assert (root.name, [link.name for link in root.links]) == ("data", ["version", "run", "source"])
     version, run, source = root.links
     assert version.words.startswith("digits@v1: digits-adam")
     assert "digits-sgd, never promoted" in run.words
     assert "digits.csv.gz" in source.words
-    assert {link.status for link in trail.flat(root)} == {trail.OK}
+    assert {link.status for link in steps.flat(root)} == {steps.OK}
 
 
 @pytest.mark.parametrize(
@@ -150,14 +153,14 @@ def test_a_data_folder_names_what_rests_on_it_and_what_it_is_from(champion: dict
 )
 def test_a_start_that_is_nowhere_names_the_forms(champion: dict[str, Any], of: str) -> None:
     with pytest.raises(LookupError, match=r"There are: 1|Choose one of: digits|Start from|make challenge"):
-        lineage.walk(of)
+        starts.walk(of)
 
 
 def test_a_file_that_is_no_answer_is_refused(champion: dict[str, Any]) -> None:
     for text in ("no json", "[1]", "3"):
         Path("answer.json").write_text(text)
-        with pytest.raises(lineage.UnknownPlace, match=r"answer\.json"):
-            lineage.walk("answer.json")
+        with pytest.raises(starts.UnknownPlace, match=r"answer\.json"):
+            starts.walk("answer.json")
 
 
 def _edited(path: str, **changed: object) -> None:
@@ -228,7 +231,7 @@ def test_a_cut_is_found_and_named_on_the_last_line(
         path.chmod(0o755)
     damage()
     with pytest.raises(SystemExit) as end:
-        lineage.main()
+        lineage_command.main()
     last = capsys.readouterr().out.splitlines()[-1]
     assert end.value.code == 1
     assert last.startswith(f"Broken at {name}: ")
@@ -238,7 +241,7 @@ def test_a_cut_is_found_and_named_on_the_last_line(
 def test_a_source_that_changed_is_broken(champion: dict[str, Any]) -> None:
     (source,) = json.loads(Path("data/digits/card.json").read_text())["sources"]
     with pytest.raises(ValueError, match="SHA-256"):
-        ingested.checked({**source, "sha256": "0" * 64})
+        sources.checked({**source, "sha256": "0" * 64})
 
 
 def test_models_and_data_are_read_in_the_cache(champion: dict[str, Any]) -> None:
@@ -246,7 +249,7 @@ def test_models_and_data_are_read_in_the_cache(champion: dict[str, Any]) -> None
     shutil.rmtree("data")
     before = sum(1 for _ in Path.cwd().rglob("*"))
     found = links("digits@v1")
-    assert {link.status for link in found} == {trail.OK}
+    assert {link.status for link in found} == {steps.OK}
     assert sum("DVC's cache" in link.words for link in found) == 2
     assert sum(1 for _ in Path.cwd().rglob("*")) == before
 
@@ -257,7 +260,7 @@ def test_a_damaged_cache_is_broken(champion: dict[str, Any]) -> None:
     weights = copies.of_cache(line["dvc"]).files["native/weights"]
     weights.chmod(0o644)
     weights.write_bytes(b"altered")
-    assert statuses("digits@v1")["model folder"] == trail.BROKEN
+    assert statuses("digits@v1")["model folder"] == steps.BROKEN
 
 
 def test_what_is_elsewhere_is_listed_as_not_here(champion: dict[str, Any]) -> None:
@@ -265,14 +268,14 @@ def test_what_is_elsewhere_is_listed_as_not_here(champion: dict[str, Any]) -> No
         shutil.rmtree(name)
     _sql(".store/predictions.db", "DELETE FROM inputs")
     found = {link.name: link for link in links(PREDICTION)}
-    assert found["served files"].status == trail.OK
+    assert found["served files"].status == steps.OK
     absent = ["input", "model folder", "code", "data", "source"]
-    assert {found[name].status for name in absent} == {trail.NOT_HERE}
+    assert {found[name].status for name in absent} == {steps.NOT_HERE}
     assert all("`" in found[name].words for name in absent)
 
 
 @pytest.mark.parametrize("place", ["store", "release"])
-@pytest.mark.parametrize(("damage", "status"), [("none", trail.OK), ("altered", trail.BROKEN), ("nobody vouches", trail.NOT_HERE)])
+@pytest.mark.parametrize(("damage", "status"), [("none", steps.OK), ("altered", steps.BROKEN), ("nobody vouches", steps.NOT_HERE)])
 def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
     champion: dict[str, Any], place: str, damage: str, status: str
 ) -> None:
@@ -288,44 +291,42 @@ def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
         _edited(str(folder / name), seed=3)
     if damage == "nobody vouches":
         (folder / witness).unlink()
-    found = {link.name: link.status for link in trail.flat(trail.training(ledger.read("digits")[0], False))}
+    found = {link.name: link.status for link in steps.flat(lineage_links.training(ledger.read("digits")[0], False))}
     assert [found[name] for name, _ in told] == [status] * len(told)
 
 
 def test_a_damaged_card_is_a_broken_link_and_no_start(champion: dict[str, Any]) -> None:
     Path("data/digits/card.json").write_text("damaged")
-    assert statuses("models/digits-sgd")["data"] == trail.BROKEN
-    with pytest.raises(lineage.UnknownPlace, match="make verify"):
-        lineage.walk("data/digits")
+    assert statuses("models/digits-sgd")["data"] == steps.BROKEN
+    with pytest.raises(starts.UnknownPlace, match="make verify"):
+        starts.walk("data/digits")
 
 
 def test_an_answer_that_was_not_recorded_is_not_here(champion: dict[str, Any]) -> None:
     found = {link.name: link for link in links(written({"prediction_id": "e" * 32, "model": champion}))}
-    assert found["prediction"].status == trail.NOT_HERE
+    assert found["prediction"].status == steps.NOT_HERE
     assert "serving.predictions" in found["prediction"].words
-    assert found["source"].status == trail.OK
+    assert found["source"].status == steps.OK
 
 
 def test_a_prediction_store_that_is_away_stops_no_walk(champion: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREDICTIONS_URL", "postgresql://127.0.0.1:1/nobody")
     found = {link.name: link for link in links(written({"prediction_id": PREDICTION, "prediction": 7, "model": champion}))}
-    assert found["prediction"].status == trail.NOT_HERE
+    assert found["prediction"].status == steps.NOT_HERE
     assert "does not answer" in found["prediction"].words
-    assert found["source"].status == trail.OK
+    assert found["source"].status == steps.OK
 
 
 def test_an_altered_ledger_stops_the_walk(champion: dict[str, Any]) -> None:
     path = ledger.path("digits")
     path.write_text(path.read_text().replace("digits-adam", "digits-sgd"))
     with pytest.raises(ledger.AlteredLedger, match="make verify"):
-        lineage.walk("digits@v1")
+        starts.walk("digits@v1")
 
 
 def test_a_walk_imports_neither_mlflow_nor_bentoml(champion: dict[str, Any]) -> None:
     """They take seconds; looking is enough where everything follows the ledger."""
-    words = (
-        "import sys; from pipelines import lineage; lineage.walk('digits@v1'); print(*{'mlflow', 'bentoml', 'dvc.repo'} & set(sys.modules))"
-    )
+    words = "import sys; from pipelines.lineage import starts; starts.walk('digits@v1'); print(*{'mlflow', 'bentoml', 'dvc.repo'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-P", "-c", words], env=environment(), capture_output=True, text=True, check=True)
     assert not done.stdout.strip()
 
@@ -334,7 +335,7 @@ def test_what_was_deleted_is_made_to_follow_again(champion: dict[str, Any], caps
     store = tracking.client()
     store.delete_registered_model_alias("digits", "champion")
     Path(".store/champions/digits.json").unlink()
-    assert set(statuses("digits@champion").values()) == {trail.OK}
+    assert set(statuses("digits@champion").values()) == {steps.OK}
     assert store.get_model_version_by_alias("digits", "champion").version == 1
     assert stores.pointed("digits")["model"] == champion
     assert capsys.readouterr().out == ""
@@ -361,7 +362,7 @@ def test_the_tree_for_programs_names_every_hash_and_licence(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["lineage", "digits@champion", "--json"])
     with pytest.raises(SystemExit) as end:
-        lineage.main()
+        lineage_command.main()
     printed = capsys.readouterr()
     walked = json.loads(printed.out)
     (source,) = json.loads(Path("data/digits/card.json").read_text())["sources"]
@@ -385,7 +386,7 @@ def test_the_files_inside_a_source_are_told_one_by_one(tmp_path: Path, monkeypat
     source = {"kind": "folder", "path": path.name, "sha256": archives.fingerprint(path), "bytes": archives.size(path), "licence": "CC0"}
     prefix = "" if kind == "folder" else "source/"
     wanted = {(f"{prefix}{name}", len(content), hashlib.sha256(content).hexdigest()) for name, content in contents.items()}
-    assert set(ingested.files(source)) == wanted
-    assert ("5 files" in ingested.checked(source)) == (kind != "tar.xz")
-    link = trail.source(source, files=True)
+    assert set(sources.files(source)) == wanted
+    assert ("5 files" in sources.checked(source)) == (kind != "tar.xz")
+    link = lineage_links.source(source, files=True)
     assert {below.words for below in link.links} == {f"{sha256}  {name}" for name, _, sha256 in wanted}

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, lineage, manifests, promotion, registry, releases, stores, trail
+from pipelines import configs, discovery, folders, manifests, promotion, registry, releases, stores
 from pipelines.artifacts import copies
 from pipelines.ledger import lines as ledger
+from pipelines.lineage import starts, steps
 from tests.conftest import embedded_data, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -45,8 +46,8 @@ def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: py
     registry.reconcile(family)
     assert "this machine has not trained it" in capsys.readouterr().out
     assert manifests.verified(stores.location(stores.pointed(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
-    found = {link.name: link.status for link in trail.flat(lineage.walk(f"{family}@champion"))}
-    assert trail.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
+    found = {link.name: link.status for link in steps.flat(starts.walk(f"{family}@champion"))}
+    assert steps.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
     assert (found["served files"], found["run"], found["model folder"], found["data"]) == ("ok", "ok", "not here", "not here")
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, lineage, manifests, promotion, records, registry, tracking
+from pipelines import configs, discovery, folders, manifests, promotion, records, registry, tracking
 from pipelines.artifacts import cache
 from pipelines.audit import replay, reproduce
 from pipelines.audit.reproduce import Finding
 from pipelines.ledger import lines as ledger
+from pipelines.lineage import starts
 from tests.conftest import ROOT, embedded_data, environment
 
 pytestmark = pytest.mark.slow
@@ -208,8 +209,8 @@ def test_what_darknet_has_trained_is_not_trained_with_another_program(at: ledger
     ("of", "error"),
     [
         ("digits@best", ledger.UnknownVersion),
-        ("objects@champion", lineage.UnknownPlace),
-        ("digits@challenger", lineage.UnknownPlace),
+        ("objects@champion", starts.UnknownPlace),
+        ("digits@challenger", starts.UnknownPlace),
         ("digits@7", ledger.UnknownVersion),
     ],
 )

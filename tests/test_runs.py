@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import folders, lineage, runs, trail
+from pipelines import folders, runs
+from pipelines.lineage import __main__ as lineage_command
+from pipelines.lineage import links, steps
 
 ID = "1" * 32
 TABLES: dict[str, dict[str, object]] = {
@@ -147,10 +149,10 @@ def test_tables_that_are_just_created_are_waited_for(monkeypatch: pytest.MonkeyP
 @pytest.mark.usefixtures("database")
 def test_a_link_whose_run_cannot_be_looked_up_is_broken(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     sql("ALTER TABLE tags RENAME COLUMN key TO other")
-    link = trail.link("run", lambda: trail._run({"family": "digits", "run": "key"}))
-    assert (link.status, link.words[:11]) == (trail.BROKEN, "Unreadable:")
+    link = steps.link("run", lambda: links._run({"family": "digits", "run": "key"}))
+    assert (link.status, link.words[:11]) == (steps.BROKEN, "Unreadable:")
     monkeypatch.setattr(sys, "argv", ["lineage", ID])
     with pytest.raises(SystemExit) as end:
-        lineage.main()
+        lineage_command.main()
     assert end.value.code == 1
     assert "Unreadable: mlruns/mlflow.db" in capsys.readouterr().err

@@ -16,11 +16,12 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import errors, exports, folders, git, lineage, manifests, paths, records, registry, tracking
+from pipelines import errors, exports, folders, git, manifests, paths, records, registry, tracking
 from pipelines.audit import replay
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
+from pipelines.lineage import starts
 
 FORMS = "digits@champion or digits@v1"
 DIFFER = 3  # the exit code where the second training gives another digest; 1 and 2 are those of errors and of wrong words
@@ -68,7 +69,7 @@ class Finding:
 def reproduce(of: str) -> Finding:
     """Train and evaluate a version again.
 
-    Raises ledger.UnknownVersion, lineage.UnknownPlace, NotReproducible, or cache.NotHere with the remedy.
+    Raises ledger.UnknownVersion, starts.UnknownPlace, NotReproducible, or cache.NotHere with the remedy.
     """
     line = version(of)
     model = registry.whole(line)
@@ -89,8 +90,8 @@ def reproduce(of: str) -> Finding:
 
 
 def version(of: str) -> Line:
-    """The promotion that `of` names. Raises ledger.UnknownVersion, naming those there are, or lineage.UnknownPlace."""
-    line = lineage.version(of)
+    """The promotion that `of` names. Raises ledger.UnknownVersion, naming those there are, or starts.UnknownPlace."""
+    line = starts.version(of)
     if not line or not line.get("version"):
         raise ledger.UnknownVersion(f"of={of!r} is not a version. Say {FORMS}.")
     return line

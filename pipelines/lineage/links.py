@@ -5,12 +5,11 @@ are read in place.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, git, ingested, manifests, records, runs, stores, sums
+from pipelines import folders, git, manifests, records, runs, stores, sums
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
 from pipelines.artifacts.copies import Copy
@@ -19,49 +18,9 @@ from pipelines.datasets import cards
 from pipelines.fingerprints import accepted
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
-
-OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
-Facts = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Link:
-    """One step of the walk back: what it is, how it stands, in words and for programs, and what it came from."""
-
-    name: str
-    status: str
-    words: str
-    facts: Facts
-    links: list["Link"]
-
-
-def link(name: str, step: Callable[[], tuple[str, Facts]], links: Iterable[Link] = ()) -> Link:
-    """The link that a step checks: it gives words, and facts for programs, or raises what is the link's status. `links` come before it."""
-    below = list(links)
-    try:
-        return Link(name, OK, *step(), below)
-    except cache.NotHere as absence:
-        return Link(name, NOT_HERE, str(absence), {}, below)
-    except (ValueError, LookupError, OSError) as fault:
-        return Link(name, BROKEN, f"{type(fault).__name__}: {fault}", {}, below)
-
-
-def flat(link: Link) -> Iterator[Link]:
-    """A link, and all below it, in the order in which they are shown."""
-    yield link
-    for below in link.links:
-        yield from flat(below)
-
-
-def status(root: Link) -> str:
-    """The worst of all links."""
-    found = {link.status for link in flat(root)}
-    return next(worst for worst in (BROKEN, NOT_HERE, OK) if worst in found)
-
-
-def broken(root: Link) -> str | None:
-    """The first broken link, and why."""
-    return next((f"{link.name}: {link.words}" for link in flat(root) if link.status == BROKEN), None)
+from pipelines.lineage import sources as lineage_sources
+from pipelines.lineage import steps
+from pipelines.lineage.steps import Facts, Link
 
 
 def training(line: Line, files: bool) -> Link:
@@ -70,25 +29,25 @@ def training(line: Line, files: bool) -> Link:
     `line` is the ledger's of a promotion; of what was never promoted it has no `version`.
     """
     model = [
-        link("configuration", lambda: _configuration(line)),
-        link("commit", lambda: _commit(line), [link("code", lambda: _code(line))]),
-        link("data", lambda: data(line), sources(line, files)),
+        steps.link("configuration", lambda: _configuration(line)),
+        steps.link("commit", lambda: _commit(line), [steps.link("code", lambda: _code(line))]),
+        steps.link("data", lambda: data(line), sources(line, files)),
         *_accepted(line["candidate"]),
     ]
     served = [
-        link("served files", lambda: _served(line)),
-        link("run", lambda: _run(line)),
-        link("model folder", lambda: _folder(line), model),
+        steps.link("served files", lambda: _served(line)),
+        steps.link("run", lambda: _run(line)),
+        steps.link("model folder", lambda: _folder(line), model),
     ]
-    return link("decision", lambda: _decision(line), served)
+    return steps.link("decision", lambda: _decision(line), served)
 
 
 def _accepted(candidate: str) -> Iterator[Link]:
     """Each time that other code was shown to train the same (accept.py): why dvc.lock names another fingerprint than the training's."""
     try:
-        yield from [Link("accepted", OK, accepted.words(line), line, []) for line in accepted.of(candidate)]
+        yield from [Link("accepted", steps.OK, accepted.words(line), line, []) for line in accepted.of(candidate)]
     except accepted.BrokenLog as fault:
-        yield Link("accepted", BROKEN, str(fault), {}, [])
+        yield Link("accepted", steps.BROKEN, str(fault), {}, [])
 
 
 def tags(line: Line) -> dict[str, str | None]:
@@ -297,22 +256,22 @@ def sources(line: Line, files: bool) -> Iterator[Link]:
     try:
         card = _card(line)
     except (OSError, ValueError) as absence:
-        yield Link("source", NOT_HERE if isinstance(absence, cache.NotHere) else BROKEN, str(absence), {}, [])
+        yield Link("source", steps.NOT_HERE if isinstance(absence, cache.NotHere) else steps.BROKEN, str(absence), {}, [])
         return
     for named in card["sources"]:
         yield source(named, files)
 
 
-def source(named: ingested.Source, files: bool) -> Link:
+def source(named: lineage_sources.Source, files: bool) -> Link:
     """A source of the data, with its licence and hash, and the files inside."""
-    found = link("source", lambda: (ingested.checked(named), named))
-    if files and found.status == OK:
-        found.links.extend(_file(*inside) for inside in ingested.files(named))
+    found = steps.link("source", lambda: (lineage_sources.checked(named), named))
+    if files and found.status == steps.OK:
+        found.links.extend(_file(*inside) for inside in lineage_sources.files(named))
     return found
 
 
 def _file(name: str, size: int, sha256: str) -> Link:
-    return Link("file", OK, f"{sha256}  {name}", {"name": name, "bytes": size, "sha256": sha256}, [])
+    return Link("file", steps.OK, f"{sha256}  {name}", {"name": name, "bytes": size, "sha256": sha256}, [])
 
 
 def _card(line: Line) -> dict[str, Any]:

@@ -4,32 +4,22 @@ Every link is checked, not believed: it is *ok*, *not here* (with how to get it)
 first one). What only looks costs little here: MLflow's database and DVC's cache are read in place, and reconciled where they lag behind.
 """
 
-import argparse
-import hashlib
 import json
 import re
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import redirect_stdout, suppress
-from dataclasses import asdict
+from contextlib import suppress
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-from rich.tree import Tree
-
-from pipelines import databases, discovery, errors, manifests, predictions, records, registry, runs, stores, trail
-from pipelines.artifacts import cache, lock
+from pipelines import discovery, manifests, predictions, records, runs
+from pipelines.artifacts import lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
-from pipelines.trail import Facts, Link
+from pipelines.lineage import answers, follow, links, steps
+from pipelines.lineage.steps import Link
 
-COLOURS = {trail.OK: "green", trail.NOT_HERE: "yellow", trail.BROKEN: "red"}
-WIDTH, INDENT = 110, 32  # columns of the tree, and of what stands before the deepest row of it
 FORMS = (
     "digits@champion, digits@v2, the prediction_id of an answer, a file with an answer's JSON, an MLflow run id, "
     "a DVC hash (1f…c2.dir), models/<candidate> or data/<family>"
@@ -60,34 +50,8 @@ def _from_answer(of: str, files: bool) -> Link | None:
     if not isinstance(model.get("version"), int):
         raise UnknownPlace(f"{of} names no version: {model.get('version')!r} is not a number. Start from {FORMS}.")
     line = ledger.version(discovery.known(str(model.get("family"))), model["version"])
-    recorded = _recorded(found) if isinstance(found.get("prediction_id"), str) else []
-    return trail.link("answer", lambda: _answered(model, line), [*recorded, _training(line, files)])
-
-
-def _recorded(answer: dict[str, Any]) -> list[Link]:
-    """What the prediction store has of an answer."""
-    kept = trail.link("input", lambda: _input(_prediction(answer["prediction_id"])))
-    return [trail.link("prediction", lambda: _same_answer(answer)), kept]
-
-
-def _same_answer(answer: dict[str, Any]) -> tuple[str, Facts]:
-    row = _prediction(answer["prediction_id"])
-    if json.loads(row["output"]) != answer:
-        raise ValueError(f"prediction {row['id']} was recorded with another answer than this one")
-    return _row(row)
-
-
-def _prediction(id: str) -> predictions.Row:
-    """The recorded answer. Raises cache.NotHere, also where the store does not answer."""
-    store = predictions.Store()
-    try:
-        row = store.find(id)
-    except databases.NoDatabase as fault:
-        raise cache.NotHere(str(fault)) from fault
-    if row is None:
-        words = "a share of the answers is recorded, and for so many days, as `serving.predictions` on the family's page says"
-        raise cache.NotHere(f"{id} is not in the prediction store {store.place}: {words}.")
-    return row
+    recorded = answers.recorded(found) if isinstance(found.get("prediction_id"), str) else []
+    return steps.link("answer", lambda: answers.answered(model, line), [*recorded, _training(line, files)])
 
 
 def _from_prediction(of: str, files: bool) -> Link | None:
@@ -96,40 +60,9 @@ def _from_prediction(of: str, files: bool) -> Link | None:
     if row is None:
         return None
     line = ledger.version(discovery.known(row["family"]), row["version"])
-    return trail.link("prediction", lambda: _predicted(row, line), [trail.link("input", lambda: _input(row)), _training(line, files)])
-
-
-def _answered(answer: dict[str, Any], line: Line) -> tuple[str, Facts]:
-    differing = [key for key in ("digest", "data", "commit") if answer.get(key) != line[key]]
-    if differing:
-        raise ValueError(f"the answer's {', '.join(differing)} is not that of version {line['version']} in the ledger")
-    return f"given by {line['family']} version {line['version']}, digest {line['digest'][:12]}", answer
-
-
-def _predicted(row: predictions.Row, line: Line) -> tuple[str, Facts]:
-    told = _row(row)
-    _answered(json.loads(row["output"])["model"], line)
-    if row["digest"] != line["digest"]:
-        raise ValueError(f"its row names digest {row['digest'][:12]}, which is not that of version {line['version']} in the ledger")
-    return told
-
-
-def _row(row: predictions.Row) -> tuple[str, Facts]:
-    """A recorded answer, if its row is as it was written."""
-    if predictions.altered(row):
-        raise ValueError(f"row {row['id']} is not what was written: its hash does not fit")
-    words = f"{row['id']}, recorded {row['time']}, answered in {row['milliseconds']:.0f} ms by {row['family']}@v{row['version']}"
-    return f"{words}; the row is as it was written", {**row, "output": json.loads(row["output"])}
-
-
-def _input(row: predictions.Row) -> tuple[str, Facts]:
-    content = predictions.Store().input(row["input"])
-    if content is None:
-        how = f"`serving.predictions.inputs: true` in conf/family/{row['family']}.yaml keeps what is sent from then on"
-        raise cache.NotHere(f"SHA-256 {row['input']}; what was sent was not kept: {how}.")
-    if hashlib.sha256(content).hexdigest() != row["input"]:
-        raise ValueError(f"what is kept as {row['input'][:12]} has another SHA-256")
-    return f"SHA-256 {row['input']}, {len(content):,} bytes, kept", {"sha256": row["input"], "bytes": len(content)}
+    return steps.link(
+        "prediction", lambda: answers.predicted(row, line), [steps.link("input", lambda: answers.sent(row)), _training(line, files)]
+    )
 
 
 def _from_version(of: str, files: bool) -> Link | None:
@@ -248,7 +181,7 @@ def _of_model(folder: Path) -> Line:
 def _data_dvc(folder: Path, data: str) -> str | None:
     """The DVC hash of the data folder, where it holds this data; of a damaged card the link `data` tells."""
     with suppress(JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return lock.hash_of(folder) if trail.card_hash(folder) == data else None
+        return lock.hash_of(folder) if links.card_hash(folder) == data else None
     return None
 
 
@@ -278,128 +211,33 @@ STARTS = (_from_answer, _from_folder, _from_version, _from_run, _from_prediction
 
 
 def _training(line: Line, files: bool) -> Link:
-    _follow(line["family"])
-    return trail.training(line, files)
+    follow.follow(line["family"])
+    return links.training(line, files)
 
 
 def _data_and_its_models(line: Line, files: bool) -> Link:
     """A data folder with its sources, and every version and run that rests on it."""
-    _follow(line["family"])
+    follow.follow(line["family"])
     tagged = [run for run in runs.tagged(runs.DATA, line["data"]) if runs.DIGEST in run.tags]
     found = [
         *map(_version, _resting(line["family"], line["data"])),
         *(_never_promoted(run) for run in tagged if not _promoted(_of_run(run))),
     ]
-    return trail.link("data", lambda: trail.data(line), [*found, *trail.sources(line, files)])
+    return steps.link("data", lambda: links.data(line), [*found, *links.sources(line, files)])
 
 
 def _version(line: Line) -> Link:
     words = f"{line['family']}@v{line['version']}: {line['candidate']}, digest {line['digest'][:12]}"
     stands = ", the champion" if _champion(line["family"]) == line else ""
     return Link(
-        "version", trail.OK, f"{words}{stands}", {name: line[name] for name in ("family", "version", "candidate", "digest", "dvc")}, []
+        "version", steps.OK, f"{words}{stands}", {name: line[name] for name in ("family", "version", "candidate", "digest", "dvc")}, []
     )
 
 
 def _never_promoted(run: runs.Run) -> Link:
-    return Link("run", trail.OK, f"{run.id}: {run.tags['candidate']}, never promoted", {"run_id": run.id}, [])
+    return Link("run", steps.OK, f"{run.id}: {run.tags['candidate']}, never promoted", {"run_id": run.id}, [])
 
 
 def _resting(family: str, data: str) -> list[Line]:
     """The versions that were trained on this data."""
     return [line for line in ledger.versions(ledger.read(family)).values() if line["data"] == data]
-
-
-# What shows and serves follows the ledger; looking whether it does costs milliseconds, reconciling many seconds.
-
-
-def _follow(family: str) -> None:
-    """Reconcile where MLflow or the pointer is not what the ledger says; looking costs milliseconds, reconciling many seconds."""
-    try:
-        follows = _follows(family)
-    except runs.Unreadable:  # the link `run` says so, and the remedy
-        return
-    if not follows:
-        with redirect_stdout(sys.stderr):
-            registry.reconcile(family)
-
-
-def _follows(family: str) -> bool:
-    lines = ledger.read(family)
-    promoted, champion = ledger.versions(lines), ledger.champion(lines)
-    if champion is None:
-        return True
-    found = {number: digest for number, (_, digest) in runs.versions(family).items()}
-    standing = runs.alias(family, "champion") == champion["version"] and _pointed(family) == [champion["version"], champion["digest"]]
-    return standing and found == {number: line["digest"] for number, line in promoted.items()} and all(map(_linked, promoted.values()))
-
-
-def _pointed(family: str) -> list[Any] | None:
-    try:
-        model = stores.pointed(family)["model"]
-    except stores.NoChampion:
-        return None
-    return [model["version"], model["digest"]]
-
-
-def _linked(line: Line) -> bool:
-    """Has the promotion its run, with the DVC hashes on it?"""
-    run = runs.of_training(line["family"], line["run"])
-    return run is not None and all(tag in run.tags for tag, value in trail.tags(line).items() if value)
-
-
-# The walk as a person or a program reads it.
-
-
-def show(of: str, root: Link) -> None:
-    """The walk as a tree."""
-    tree = Tree(Text(of, "bold"))
-    _grow(tree, root)
-    rows = [len(link.words) + INDENT for link in trail.flat(root) if link.name == "file"]
-    Console(width=max([WIDTH, Console().width, *rows])).print(tree, highlight=False)
-
-
-def _label(link: Link) -> Text:
-    return Text.assemble((link.status, COLOURS[link.status]), "  ", (link.name, "bold"), "  ", link.words)
-
-
-def _grow(tree: Tree, link: Link) -> None:
-    branch = tree.add(Text(link.words) if link.name == "file" else _label(link))
-    for below in link.links:
-        _grow(branch, below)
-
-
-def as_json(of: str, root: Link) -> str:
-    """{"of", "status", "broken": the first broken link or None, "tree": {"name", "status", "words", "facts", "links"}}."""
-    return json.dumps({"of": of, "status": trail.status(root), "broken": trail.broken(root), "tree": asdict(root)}, indent=2)
-
-
-def told(root: Link) -> str:
-    """How the walk ended, in one line."""
-    if first := trail.broken(root):
-        return f"Broken at {first}"
-    found = [link.status for link in trail.flat(root)]
-    absent = found.count(trail.NOT_HERE)
-    return f"{len(found) - absent} links are ok" + (f", {absent} not here: each says how to get it." if absent else ", none is missing.")
-
-
-def main() -> None:
-    """Walk back and print; exit 1 when a link is broken, the first one named on the last line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("of", help=FORMS)
-    parser.add_argument("--files", action="store_true", help="every file inside a source, with its SHA-256")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        root = walk(asked.of, asked.files)
-        if asked.json:
-            print(as_json(asked.of, root))
-        else:
-            show(asked.of, root)
-    print(told(root), file=sys.stderr if asked.json else sys.stdout)
-    sys.exit(trail.broken(root) is not None)
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
-    main()

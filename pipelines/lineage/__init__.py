@@ -1,0 +1,1 @@
+"""Lineage: from an answer, a version, a run or a folder back to the source files, every link checked."""
