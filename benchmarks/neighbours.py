@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import harness, searched
-from pipelines import neighbours
+from pipelines.metrics import neighbours
 
 COUNT, QUERIES, ROUNDS = 200_000, 200, 5
 Vectors = NDArray[np.float32]
@@ -36,7 +36,7 @@ def measure() -> Iterator[harness.Row]:
 
 
 def compared(like: Like, count: int, queries: int, rounds: int, kinds: Iterable[str]) -> Iterator[harness.Row]:
-    """What pipelines/neighbours.py does with many vectors, against each other kind."""
+    """What pipelines/metrics/neighbours.py does with many vectors, against each other kind."""
     found = _searched(like, count, queries, rounds, kinds)
     ours = found.pop(searched.OURS)
     for kind, peer in found.items():

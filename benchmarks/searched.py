@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from pipelines import neighbours
+from pipelines.metrics import neighbours
 
 OURS, NUMPY = "ours", "NumPy"
 KINDS = {

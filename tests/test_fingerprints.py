@@ -53,7 +53,7 @@ SAME: dict[str, Callable[[Path], None]] = {
     "an alias": lambda copy: edited(copy, FIT, "import numpy as np\n", "import numpy as np\nimport numpy\n"),
     "a lazy import": lambda copy: edited(copy, FIT, "    train, valid = load(", "    import numpy as np\n\n    train, valid = load("),
     "plumbing": lambda copy: edited(copy, file_of("pipelines.tracking"), "SAMPLED = 5", "SAMPLED = 6"),
-    "another family": lambda copy: edited(copy, file_of("pipelines.detection"), "import", "import math\nimport"),
+    "another family": lambda copy: edited(copy, file_of("pipelines.metrics.detection"), "import", "import math\nimport"),
     "a move": moved,
 }
 OTHER: dict[str, Callable[[Path], None]] = {

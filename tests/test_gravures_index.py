@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from pipelines import discovery, folders, manifests, neighbours, stores
+from pipelines import discovery, folders, manifests, stores
 from pipelines.families.gravures import adding, examples
 from pipelines.families.gravures.parts import additions, index
 from pipelines.families.gravures.parts.index import Entry, Match, Space
 from pipelines.families.gravures.predict import Predictor
+from pipelines.metrics import neighbours
 from tests import engravers
 from tests.conftest import embedded_data, environment, tiny_model
 from tests.forms import encoded

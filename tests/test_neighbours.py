@@ -11,8 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import neighbours as benchmark
 from benchmarks import searched
-from pipelines import neighbours
-from pipelines.neighbours import Index
+from pipelines.metrics import neighbours
+from pipelines.metrics.neighbours import Index
 
 Vectors = NDArray[np.float32]
 

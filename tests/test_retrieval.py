@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from pipelines import classification, gate, retrieval, sheets
+from pipelines import gate
 from pipelines.configs import Gate
+from pipelines.metrics import classification, retrieval, sheets
 
 Embeddings = NDArray[np.float32]
 

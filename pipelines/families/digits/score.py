@@ -4,10 +4,10 @@ from typing import Any
 
 from PIL import Image
 
-from pipelines import classification
-from pipelines.classification import HEADLINE, Outcomes, headline, metrics
 from pipelines.families.digits.examples import Split
 from pipelines.families.digits.predict import Predictor
+from pipelines.metrics import classification
+from pipelines.metrics.classification import HEADLINE, Outcomes, headline, metrics
 
 __all__ = ["HEADLINE", "headline", "metrics", "outcomes", "score", "sheets", "tables"]
 

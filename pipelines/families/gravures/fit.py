@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import checkpoints, exports, folders, retrieval
+from pipelines import checkpoints, exports, folders
 from pipelines.configs import Config
 from pipelines.families.gravures import model as models
 from pipelines.families.gravures.examples import CONVENTION, Split, Writers, load
@@ -30,6 +30,7 @@ from pipelines.families.gravures.parts.index import Entry
 from pipelines.families.gravures.predict import session
 from pipelines.families.gravures.settings import Fit
 from pipelines.manifests import Description, Proof, prove
+from pipelines.metrics import retrieval
 from pipelines.trainings import Training
 
 TOLERANCE = 1e-3  # of a number of an embedding, whose length is 1

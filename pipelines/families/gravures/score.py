@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import retrieval
 from pipelines.families.gravures.examples import Split
 from pipelines.families.gravures.parts import galleries, unseen
 from pipelines.families.gravures.predict import Predictor
-from pipelines.retrieval import HEADLINE, Answers, Outcomes, Ranks, headline, metrics
+from pipelines.metrics import retrieval
+from pipelines.metrics.retrieval import HEADLINE, Answers, Outcomes, Ranks, headline, metrics
 
 __all__ = ["HEADLINE", "headline", "metrics", "outcomes", "score", "sheets", "tables"]
 PICTURES = 256  # answered at once

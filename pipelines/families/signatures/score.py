@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import detection
-from pipelines.detection import HEADLINE, Outcomes, headline
 from pipelines.families.signatures.examples import Split
 from pipelines.families.signatures.picture import Boxes, in_pixels
 from pipelines.families.signatures.predict import Predictor
+from pipelines.metrics import detection
+from pipelines.metrics.detection import HEADLINE, Outcomes, headline
 
 __all__ = ["HEADLINE", "headline", "judged", "metrics", "outcomes", "score", "sheets", "tables"]
 PAGES = 8  # answered at once

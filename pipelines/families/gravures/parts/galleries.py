@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import retrieval
 from pipelines.families.gravures.examples import Split, Writers
-from pipelines.retrieval import Ranks
+from pipelines.metrics import retrieval
+from pipelines.metrics.retrieval import Ranks
 
 SEED = 0  # of the drawings that stand for their class, and of the trials
 EACH = {"one": 1, "five": 5}  # drawings a class in a gallery

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import folders, manifests
-from pipelines.neighbours import Index
+from pipelines.metrics.neighbours import Index
 
 FORMAT = 1
 VECTORS, HEADER = "index.npy", "index.json"

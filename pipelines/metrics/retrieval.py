@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import sheets
-from pipelines.classification import BINS, SHOWN, Rows, wilson
+from pipelines.metrics import sheets
+from pipelines.metrics.classification import BINS, SHOWN, Rows, wilson
 
 HEADLINE = "retrieval"  # what the gate compares: seen classes saturate, so half of it is characters of alphabets never trained on
 PLAIN, WITHIN = "one", "writers_within"

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipelines import sheets
+from pipelines.metrics import sheets
 
 HEADLINE = "map50"  # what the gate compares
 Outcomes = dict[str, NDArray[Any]]

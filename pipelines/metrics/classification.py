@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from pipelines import sheets
+from pipelines.metrics import sheets
 
 HEADLINE = "accuracy"  # what the gate compares
 Outcomes = dict[str, NDArray[Any]]

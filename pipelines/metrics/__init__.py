@@ -1,0 +1,1 @@
+"""Metrics of classification, detection and retrieval, and the sheets that show them."""
