@@ -102,10 +102,10 @@ verify: .venv/with-serve ## [family=digits]: every byte that is kept, held again
 	@python -m pipelines.audit.verify $(if $(family),--family '$(family)')
 
 keys: .venv/with-serve ## [to=.store/keys]: a pair of keys that sign models, for MODEL_SIGNING_KEY and MODEL_VERIFYING_KEY
-	@python -m pipelines.modelsigning keys $(if $(to),--to '$(to)')
+	@python -m pipelines.registry.signatures keys $(if $(to),--to '$(to)')
 
 sign: .venv/with-serve ## family=digits: every version that is here signed with MODEL_SIGNING_KEY, into registry/signatures/ and beside the model
-	@python -m pipelines.modelsigning sign --family $(family)
+	@python -m pipelines.registry.signatures sign --family $(family)
 
 rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, runs, versions, aliases and pointers of every version of the ledgers; nothing is trained
 	@python -m pipelines.audit.rebuild $(if $(remote),--remote '$(remote)')

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Stopped
-from pipelines import manifests, registry
+from pipelines import registry
 from pipelines.artifacts import cache
 from pipelines.ledger import lines as ledger
+from pipelines.models import manifests
 
 
 def _line(family: str) -> dict[str, Any]:

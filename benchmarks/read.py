@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import manifests
+from pipelines.models import manifests
 
 LINES, SEED = 128, 0
 Batch = NDArray[np.uint8]

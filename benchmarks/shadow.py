@@ -14,7 +14,8 @@ import onnx
 import psutil
 
 from benchmarks import harness, models, services, swap
-from pipelines import folders, manifests, stores
+from pipelines import folders, stores
+from pipelines.models import manifests
 
 FAMILY, ROUNDS, SECONDS = "digits", 10, 5
 LONGEST = 60.0  # seconds that a challenger may take to begin, or to end; then the benchmark stops

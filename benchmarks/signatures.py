@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks import detected, harness, http, models
 from benchmarks.harness import Stopped
-from pipelines import manifests
 from pipelines.datasets import boxes
 from pipelines.datasets.labelled import Labelled
 from pipelines.families.signatures import embedded, examples
 from pipelines.families.signatures.examples import Page, Split
+from pipelines.models import manifests
 
 DATA = Path("data/signatures")
 RUNTIMES = ("openvino", "onnxruntime", "opencv")

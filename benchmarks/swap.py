@@ -16,7 +16,8 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import example, harness, models, services
-from pipelines import discovery, manifests, probes, stores
+from pipelines import discovery, stores
+from pipelines.models import manifests, selfcheck
 
 ROOT = Path(__file__).parents[1]
 ROUNDS, WORKERS = 3, 2
@@ -72,7 +73,7 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
 
 def request(pointer: stores.Pointer) -> services.Request:
     """The picture of the model's stored example, as an upload."""
-    batch, _ = probes.read(stores.folder_of(pointer["tag"]))
+    batch, _ = selfcheck.read(stores.folder_of(pointer["tag"]))
     stream = io.BytesIO()
     Image.fromarray(batch[0]).save(stream, "PNG")
     return services.upload("example.png", "image/png", stream.getvalue(), example.PATHS.get(pointer["model"]["family"], "/predict"))

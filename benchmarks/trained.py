@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, devices, manifests, trainings
+from pipelines import configs, devices, trainings
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.objects import examples, fit, score
 from pipelines.families.objects.predict import Predictor
+from pipelines.models import manifests
 
 
 def trained(cfg: Config, data: Path, room: Path) -> dict[str, Any]:

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import signatures
-from pipelines import configs, manifests
+from pipelines import configs
 from pipelines.families.signatures import fit, model
 from pipelines.families.signatures.parts.darknet import Convolutional, Darknet, Head
+from pipelines.models import manifests
 
 CELLS = 20  # of a page, whose boxes are told; many are those of one place
 MEAN, DEVIATION = -4.0, 2.0  # of objectness, before its sigmoid

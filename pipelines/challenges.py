@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, errors, folders, gate, manifests, modelsigning, phrases, records, stores
+from pipelines import configs, discovery, errors, folders, gate, phrases, records, stores
 from pipelines.artifacts import lock
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
+from pipelines.models import manifests, signing
 
 NONE = "none"
 
@@ -55,7 +56,7 @@ def _clear(family: str, tag: str | None) -> None:
 def _bring(tag: str, line: Line, whole: Callable[[Line], Path]) -> None:
     if not stores.holds(tag, line["digest"]):
         stores.put(whole(line), None)
-    modelsigning.lay(stores.location(tag))
+    signing.lay(stores.location(tag))
 
 
 def challenge(family: str, candidate: str, share: float | None = None) -> Line | None:

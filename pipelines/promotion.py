@@ -8,13 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, folders, gate, manifests, predictions, records, registry, tracking
+from pipelines import discovery, folders, gate, predictions, records, registry, tracking
 from pipelines.artifacts import lock
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.gate import Condition
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
+from pipelines.models import manifests
 
 Report = dict[str, Any]
 CHAMPION = "champion"  # the condition that it is here

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import UndefinedError
 
-from pipelines import challenges, discovery, errors, folders, manifests, modelcards, modelsigning, paths, stores, sums, tracking
+from pipelines import challenges, discovery, errors, folders, modelcards, paths, stores, tracking
 from pipelines.artifacts import cache, lock, retention
 from pipelines.datasets import cards
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
+from pipelines.models import checksums, manifests, signing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -236,8 +237,8 @@ def _serve(family: str, lines: list[Line], runs: "dict[int, Run]") -> None:
     folder, described = stores.location(tag), _described(line)
     with _in_nobodys_way(f"Version {line['version']} of {family} has no new card beside it"):
         modelcards.keep(folder, line, described)
-    sums.complete(folder, *((modelcards.README, cards.CROISSANT) if described else ()))
-    modelsigning.lay(folder)
+    checksums.complete(folder, *((modelcards.README, cards.CROISSANT) if described else ()))
+    signing.lay(folder)
     card = cards.read(described) if described else None
     about = {"promotion": line, "decision": ledger.decision(lines), "card": card, "released": not _trained_here(line)}
     stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})

@@ -5,12 +5,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, errors, folders, manifests, modelcards, modelsigning, paths, probes, records, registry, stores, sums
+from pipelines import discovery, errors, folders, modelcards, paths, records, registry
 from pipelines.artifacts import copies, lock
 from pipelines.audit import expected
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
+from pipelines.models import checksums, manifests, selfcheck, signing
 
 ROOT = paths.RELEASED
 LIMIT_MB = 50
@@ -51,18 +52,18 @@ def release(family: str) -> dict[str, Any]:
             shutil.copyfile(source / name, out / name)
         folders.write_json(out / cards.CARD, cards.read(data))
         modelcards.keep(out, line, data)
-        probes.bring(source, out)
-        modelsigning.copy(source, out)
+        selfcheck.bring(source, out)
+        signing.copy(source, out)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
-        facts["files"] = {path.relative_to(out).as_posix(): folders.sha256(path) for path in sums.files(out)}
-        folders.write_json(out / RELEASE, {**facts, stores.SUM: folders.hash_of(facts)})
+        facts["files"] = {path.relative_to(out).as_posix(): folders.sha256(path) for path in checksums.files(out)}
+        folders.write_json(out / RELEASE, {**facts, checksums.SUM: folders.hash_of(facts)})
     return facts
 
 
 def _wrong_in_model(source: Path, line: Line) -> list[Path]:
     """By its sums in the store, by DVC's hash the whole folder; an earlier release has its own list, which `make verify` reads."""
     dvc = line["dvc"] if (source / records.RECORD).is_file() else None
-    return [source / name for name in copies.wrong(copies.of_folder(source), sums.read(source), dvc)]
+    return [source / name for name in copies.wrong(copies.of_folder(source), checksums.read(source), dvc)]
 
 
 def _wrong_in_data(data: Path, line: Line) -> list[Path]:

@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, manifests, paths, probes, sums
+from pipelines import folders, paths
+from pipelines.models import checksums, manifests, selfcheck
 
 ASIDE = paths.ROOT / "aside"  # where goes what is damaged and may be the only copy
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
 CHAMPIONS, CHALLENGERS = "champions", "challengers"  # what a pointer names
-SUM = "sum"  # in a pointer's file: the hash of the rest of it
 Pointer = dict[str, Any]
 
 
@@ -31,7 +31,7 @@ class NotStored(LookupError):
 def put(folder: Path, version: int | None) -> str:
     """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays.
 
-    Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (modelsigning.lay).
+    Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (signing.lay).
     `version` is None of a challenger, which has none.
     """
     manifest = manifests.verified(folder)
@@ -40,18 +40,18 @@ def put(folder: Path, version: int | None) -> str:
     if not holds(tag, manifest["digest"]):
         with bentoml.models.create(tag, labels={"digest": manifest["digest"]}, _model_store=_models()) as model:
             _copy(folder, Path(model.path), manifest)
-        sums.complete(folder_of(tag), *(path.relative_to(folder_of(tag)).as_posix() for path in sums.files(folder_of(tag))))
+        checksums.complete(folder_of(tag), *(path.relative_to(folder_of(tag)).as_posix() for path in checksums.files(folder_of(tag))))
     example(folder, folder_of(tag))
     return tag
 
 
 def example(source: Path, folder: Path) -> None:
     """Bring a stored model its example where it has none. One that is not signed as this machine asks is not even loaded for that."""
-    from pipelines import modelsigning  # which imports this module
+    from pipelines.models import signing  # which imports this module
 
-    if not (folder / probes.EXAMPLE).is_file() and modelsigning.trusted(folder):
-        probes.bring(source, folder)
-        sums.complete(folder, probes.EXAMPLE)
+    if not (folder / selfcheck.EXAMPLE).is_file() and signing.trusted(folder):
+        selfcheck.bring(source, folder)
+        checksums.complete(folder, selfcheck.EXAMPLE)
 
 
 def tagged(family: str, version: int | None, digest: str) -> str:
@@ -88,7 +88,7 @@ def _set_aside(folder: Path) -> None:
 
 def exampled(tag: str) -> bool:
     """Has a stored model its example beside it?"""
-    return (folder_of(tag) / probes.EXAMPLE).is_file()
+    return (folder_of(tag) / selfcheck.EXAMPLE).is_file()
 
 
 def folder_of(tag: str) -> Path:
@@ -149,7 +149,7 @@ def point(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
     except NoChampion:
         moved = True
     if moved:
-        folders.write_json(pointer_path(family, role), {**pointer, SUM: folders.hash_of(pointer)})
+        folders.write_json(pointer_path(family, role), {**pointer, checksums.SUM: folders.hash_of(pointer)})
 
 
 def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
@@ -157,7 +157,7 @@ def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
     path = pointer_path(family, role)
     try:
         pointer: Pointer = json.loads(path.read_text())
-        as_written = pointer.pop(SUM, None) in (None, folders.hash_of(pointer)) and _agrees(family, pointer)
+        as_written = pointer.pop(checksums.SUM, None) in (None, folders.hash_of(pointer)) and _agrees(family, pointer)
     except FileNotFoundError:
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:

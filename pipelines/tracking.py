@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import folders, manifests, records, trainings
+from pipelines import folders, records, trainings
 from pipelines.configs import Config
+from pipelines.models import manifests
 from pipelines.trainings import Epoch, Training
 
 if TYPE_CHECKING:

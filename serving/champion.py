@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, databases, discovery, manifests, modelsigning, phrases, predictions, probes, registry, stores, sums
+from pipelines import configs, databases, discovery, phrases, predictions, registry, stores
 from pipelines.ledger import lines as ledger
+from pipelines.models import checksums, manifests, selfcheck, signing
 from serving import standing, telemetry
 from serving.batches import Batches
 
@@ -23,9 +24,9 @@ REASONS: dict[type[Exception], str] = {
     stores.NoChampion: "no pointer that can be followed",
     stores.NotStored: "not in the store",
     manifests.BrokenModel: "incomplete or altered",
-    modelsigning.Unsigned: "not signed",
-    modelsigning.BadSignature: "signed otherwise",
-    probes.NotAsExpected: "answers its example otherwise",
+    signing.Unsigned: "not signed",
+    signing.BadSignature: "signed otherwise",
+    selfcheck.NotAsExpected: "answers its example otherwise",
     databases.NoDatabase: "database away",
     standing.Crashed: "ends the process",
 }
@@ -206,10 +207,10 @@ def loaded(family: str, pointer: stores.Pointer, beside: Callable[[Any], object]
     Raises NotStored, BrokenModel, NotAsExpected, Unsigned or BadSignature where signatures are asked for, or what `beside` raises.
     """
     folder = stores.location(pointer["tag"])
-    modelsigning.check(folder)
+    signing.check(folder)
     predictor = discovery.part(family, "predict").Predictor(folder)
     _named(predictor.manifest["digest"], pointer)
-    probes.check(predictor, folder)
+    selfcheck.check(predictor, folder)
     if beside:
         beside(predictor)
     return Served(predictor, pointer, Batches(predictor.predict, configs.serving(family).batch, family))
@@ -236,7 +237,7 @@ def _reason(fault: Exception) -> str:
 
 def _files(pointer: stores.Pointer) -> list[Stamp]:
     """Of the model that a pointer names, with all that lies beside it: others when any was put there again."""
-    return [_stamp(path) for path in sums.files(stores.folder_of(pointer["tag"]))] if pointer else []
+    return [_stamp(path) for path in checksums.files(stores.folder_of(pointer["tag"]))] if pointer else []
 
 
 def _stamp(path: Path) -> Stamp:

@@ -15,11 +15,12 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from pipelines import configs, discovery, folders, manifests, records, trainings
+from pipelines import configs, discovery, folders, records, trainings
 from pipelines.datasets import cards
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
+from pipelines.models import manifests
 from pipelines.stages import evaluate as stage
 from tests import detectors, engravers, readers
 from tests.forms import encoded

@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from pipelines import manifests
 from pipelines.families.signatures import examples
+from pipelines.models import manifests
 
 SIDE, CELLS, BOXES = examples.CONVENTION.side, 13, 8
 STRENGTH = 0.002  # of the layer: ink moves the boxes, and does not drown them

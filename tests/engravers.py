@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image, ImageDraw
 
-from pipelines import folders, manifests
+from pipelines import folders
 from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import index
 from pipelines.families.gravures.parts.index import Entry
+from pipelines.models import manifests
 
 SIDE, CELL, DIMENSIONS = examples.CONVENTION.side, 4, 256
 CELLS = (SIDE // CELL) ** 2

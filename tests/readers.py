@@ -8,8 +8,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from pipelines import manifests
 from pipelines.families.ocr import examples
+from pipelines.models import manifests
 
 HEIGHT, STEP, PARTS = examples.CONVENTION.height, 4, 4  # pixels; a step is looked at in so many parts, one below the other
 SYMBOLS = 1 + len(examples.ALPHABET)

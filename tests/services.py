@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from pipelines import configs, discovery, manifests, predictions, stores
+from pipelines import configs, discovery, predictions, stores
+from pipelines.models import manifests
 from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]

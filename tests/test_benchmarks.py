@@ -19,10 +19,11 @@ from PIL import Image
 from benchmarks import __main__ as command
 from benchmarks import drawing, example, harness, services, signatures, signatures_large, training
 from benchmarks.peers import onnx_fastapi
-from pipelines import configs, folders, manifests, stores
+from pipelines import configs, folders, stores
 from pipelines.families.gravures.predict import Predictor as Matcher
 from pipelines.families.objects import data, predict
 from pipelines.families.signatures.predict import Predictor
+from pipelines.models import manifests
 from tests import browsers
 from tests.conftest import ROOT, environment
 from tests.services import PUT, run, stored

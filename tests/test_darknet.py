@@ -240,7 +240,8 @@ import io, json, sys
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from pipelines import configs, folders, manifests, records, trainings
+from pipelines import configs, folders, records, trainings
+from pipelines.models import manifests
 from pipelines.datasets import labels
 from pipelines.families.signatures import data, exchange, model
 from pipelines.families.signatures.examples import Page, load

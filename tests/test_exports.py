@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from pipelines import exports
+from pipelines.models import exports
 from tests.conftest import TINY, random_network
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import configs, folders, manifests
+from pipelines import configs, folders
 from pipelines.families.ocr import data
 from pipelines.families.ocr.examples import load
 from pipelines.families.ocr.predict import Predictor
+from pipelines.models import manifests
 from tests.conftest import environment
 
 SIZE = ["model.hidden=32", "model.layers=1", "model.heads=2", "model.side=64", "model.patch=16", "model.longest=12"]
@@ -27,7 +28,7 @@ KNOWN, UNKNOWN = (["model.weights=hub", f"model.hub=somebody/{name}"] for name i
 TRAINED = f"""
 import json
 from pathlib import Path
-from pipelines import configs, folders, manifests; from pipelines.datasets import cards
+from pipelines import configs, folders; from pipelines.models import manifests; from pipelines.datasets import cards
 from pipelines.families.ocr import fit
 from pipelines.trainings import Training
 

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from pipelines import discovery, folders, manifests, stores
+from pipelines import discovery, folders, stores
 from pipelines.families.gravures import adding, examples
 from pipelines.families.gravures.parts import additions, index
 from pipelines.families.gravures.parts.index import Entry, Match, Space
 from pipelines.families.gravures.predict import Predictor
 from pipelines.metrics import neighbours
+from pipelines.models import manifests
 from tests import engravers
 from tests.conftest import embedded_data, environment, tiny_model
 from tests.forms import encoded

@@ -19,7 +19,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
     "serving/crew.py": "as serving/__main__.py, which imports it before",
     "pipelines/challenges.py": "a cycle: registry follows a challenge, which is written here",
-    "pipelines/modelsigning.py": "a cycle: registry lays signatures, which are made here",
+    "pipelines/models/signing.py": "a cycle: registry lays signatures, which are made here",
     "pipelines/stores.py": "a cycle: modelsigning signs what lies in a store",
 }
 LIGHT = "pipelines.registry, pipelines.lineage.starts, pipelines.promotion, pipelines.audit.rebuild, pipelines.families.gravures.adding, serving.champion"

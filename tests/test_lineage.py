@@ -16,13 +16,14 @@ import pytest
 import yaml
 
 from benchmarks import models
-from pipelines import configs, folders, predictions, promotion, releases, runs, stores, sums, tracking
+from pipelines import configs, folders, predictions, promotion, releases, runs, stores, tracking
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import archives
 from pipelines.ledger import lines as ledger
 from pipelines.lineage import __main__ as lineage_command
 from pipelines.lineage import links as lineage_links
 from pipelines.lineage import sources, starts, steps
+from pipelines.models import checksums
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -285,7 +286,7 @@ def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
         shutil.rmtree(name)
     if place == "release":
         shutil.rmtree(stored)
-    folder, witness = (stored, sums.SUMS) if place == "store" else (Path("released/digits"), releases.RELEASE)
+    folder, witness = (stored, checksums.SUMS) if place == "store" else (Path("released/digits"), releases.RELEASE)
     told = [("configuration", "model.json")] + [("source", "card.json")] * (place == "release")
     for _, name in told if damage == "altered" else []:
         _edited(str(folder / name), seed=3)

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, folders, manifests, modelsigning, promotion, registry, releases, stores
+from pipelines import configs, folders, promotion, registry, releases, stores
 from pipelines.ledger import lines as ledger
+from pipelines.models import manifests
+from pipelines.models import signing as models_signing
 from serving.champion import Champion
 from tests.conftest import embedded_data, evaluate, tiny_model
 from tests.test_registry import WORDS
@@ -23,9 +25,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.delenv(modelsigning.VERIFYING, raising=False)
-        patch.setenv(modelsigning.SIGNING, str(modelsigning.make_keys(Path("keys"))[0]))
-        modelsigning.make_keys(Path("others"))
+        patch.delenv(models_signing.VERIFYING, raising=False)
+        patch.setenv(models_signing.SIGNING, str(models_signing.make_keys(Path("keys"))[0]))
+        models_signing.make_keys(Path("others"))
         embedded_data()
         tiny_model("digits-adam", 1)
         evaluate("digits-adam", 0.5)
@@ -40,8 +42,8 @@ def signed(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that project on a machine that asks for signatures, and cannot sign."""
     shutil.copytree(made, tmp_path / "project")
     monkeypatch.chdir(tmp_path / "project")
-    monkeypatch.delenv(modelsigning.SIGNING, raising=False)
-    monkeypatch.setenv(modelsigning.VERIFYING, str(Path("keys", modelsigning.KEYS[1])))
+    monkeypatch.delenv(models_signing.SIGNING, raising=False)
+    monkeypatch.setenv(models_signing.VERIFYING, str(Path("keys", models_signing.KEYS[1])))
     return tmp_path / "project"
 
 
@@ -57,16 +59,16 @@ PLACES: dict[str, Callable[[], Path]] = {
 
 
 def kept() -> Path:
-    return modelsigning.path("digits", ledger.read("digits")[0]["digest"])
+    return models_signing.path("digits", ledger.read("digits")[0]["digest"])
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_one_signature_holds_wherever_the_model_is(signed: Path, place: str) -> None:
-    modelsigning.check(PLACES[place]())
+    models_signing.check(PLACES[place]())
 
 
 def test_it_names_what_is_served_and_what_names_the_rest(signed: Path) -> None:
-    assert modelsigning.named(kept()) == {"model.onnx", "model.json"}
+    assert models_signing.named(kept()) == {"model.onnx", "model.json"}
     named = manifests.read(Path("models/digits-adam"))["files"]
     assert set(named) == {"model.onnx", "native/weights"}
 
@@ -77,8 +79,8 @@ def test_what_was_altered_is_refused(signed: Path, place: str, name: str) -> Non
     path = PLACES[place]() / name
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"seed": 1', b'"seed": 2') if name == "model.json" else content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(modelsigning.BadSignature, match=f"{name} is not what was signed.*make sign"):
-        modelsigning.check(PLACES[place]())
+    with pytest.raises(models_signing.BadSignature, match=f"{name} is not what was signed.*make sign"):
+        models_signing.check(PLACES[place]())
 
 
 def test_a_manifest_that_was_altered_to_fit_is_refused(signed: Path) -> None:
@@ -88,26 +90,26 @@ def test_a_manifest_that_was_altered_to_fit_is_refused(signed: Path) -> None:
     manifest["files"]["model.onnx"]["sha256"] = folders.sha256(stored() / "model.onnx")
     folders.write_json(stored() / "model.json", {**manifest, "digest": manifests.digest(manifest)})
     manifests.verified(stored())
-    with pytest.raises(modelsigning.BadSignature, match="is not what was signed"):
-        modelsigning.check(stored())
+    with pytest.raises(models_signing.BadSignature, match="is not what was signed"):
+        models_signing.check(stored())
 
 
 def test_whatever_is_altered_in_a_signature_it_holds_no_more(signed: Path) -> None:
-    signature = stored() / modelsigning.SIGNATURE
+    signature = stored() / models_signing.SIGNATURE
     content = signature.read_bytes()
     for at in range(5, len(content), 97):
         signature.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
-        with pytest.raises(modelsigning.BadSignature, match="does not vouch for"):
-            modelsigning.check(stored())
+        with pytest.raises(models_signing.BadSignature, match="does not vouch for"):
+            models_signing.check(stored())
 
 
 def test_a_signature_of_another_model_or_key_is_refused(signed: Path) -> None:
-    other = modelsigning.sign(Path("models/digits-sgd"), Path("keys", modelsigning.KEYS[0]))
-    shutil.copyfile(other, stored() / modelsigning.SIGNATURE)
-    with pytest.raises(modelsigning.BadSignature, match="is not what was signed"):
-        modelsigning.check(stored())
-    with pytest.raises(modelsigning.BadSignature, match="Key mismatch"):
-        modelsigning.verified(Path("released/digits"), Path("others", modelsigning.KEYS[1]))
+    other = models_signing.sign(Path("models/digits-sgd"), Path("keys", models_signing.KEYS[0]))
+    shutil.copyfile(other, stored() / models_signing.SIGNATURE)
+    with pytest.raises(models_signing.BadSignature, match="is not what was signed"):
+        models_signing.check(stored())
+    with pytest.raises(models_signing.BadSignature, match="Key mismatch"):
+        models_signing.verified(Path("released/digits"), Path("others", models_signing.KEYS[1]))
 
 
 def test_a_signature_that_leaves_a_served_file_out_is_refused(signed: Path) -> None:
@@ -117,18 +119,18 @@ def test_a_signature_that_leaves_a_served_file_out_is_refused(signed: Path) -> N
     less = hashing.Config().set_ignored_paths(
         paths=["model.onnx", *(path.name for path in stored().iterdir() if path.name != "model.json")]
     )
-    signer = signing.Config().use_elliptic_key_signer(private_key=Path("keys", modelsigning.KEYS[0]))
-    signer.set_hashing_config(less).sign(stored(), stored() / modelsigning.SIGNATURE)
-    with pytest.raises(modelsigning.BadSignature, match=r"does not cover model\.onnx"):
-        modelsigning.check(stored())
+    signer = signing.Config().use_elliptic_key_signer(private_key=Path("keys", models_signing.KEYS[0]))
+    signer.set_hashing_config(less).sign(stored(), stored() / models_signing.SIGNATURE)
+    with pytest.raises(models_signing.BadSignature, match=r"does not cover model\.onnx"):
+        models_signing.check(stored())
 
 
 def test_anybody_can_check_a_release_with_the_tool_of_openssf(signed: Path) -> None:
     from model_signing import verifying
 
-    verifier = verifying.Config().use_elliptic_key_verifier(public_key=Path("keys", modelsigning.KEYS[1]))
+    verifier = verifying.Config().use_elliptic_key_verifier(public_key=Path("keys", models_signing.KEYS[1]))
     verifier.set_ignore_unsigned_files(True)
-    verifier.verify(Path("released/digits"), Path("released/digits", modelsigning.SIGNATURE))
+    verifier.verify(Path("released/digits"), Path("released/digits", models_signing.SIGNATURE))
 
 
 def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,40 +142,40 @@ def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, m
     assert [stores.exampled(f"digits:{folder.name}") for folder in stores.kept("digits")] == [True, False], "what is unsigned was loaded"
     refused = champion.refused
     assert refused and refused["version"] == 2 and "is not signed" in refused["why"] and "make sign family=digits" in refused["why"]
-    with pytest.raises(modelsigning.Unsigned, match="make sign family=digits"):
+    with pytest.raises(models_signing.Unsigned, match="make sign family=digits"):
         Champion("digits")
-    monkeypatch.setenv(modelsigning.SIGNING, str(Path("keys", modelsigning.KEYS[0])))
-    assert [words.split(": ")[1].split()[0] for words in modelsigning.sign_all("digits")] == [str(kept()), "signed"]
+    monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[0])))
+    assert [words.split(": ")[1].split()[0] for words in models_signing.sign_all("digits")] == [str(kept()), "signed"]
     champion.look()
     assert champion.served.pointer["model"]["version"] == 2 and champion.refused is None
     assert Champion("digits").served.pointer["model"]["version"] == 2
 
 
 def test_without_a_key_nothing_is_asked(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (stored() / modelsigning.SIGNATURE).unlink()
+    (stored() / models_signing.SIGNATURE).unlink()
     kept().unlink()
-    with pytest.raises(modelsigning.Unsigned):
-        modelsigning.check(stored())
-    monkeypatch.delenv(modelsigning.VERIFYING)
-    modelsigning.check(stored())
+    with pytest.raises(models_signing.Unsigned):
+        models_signing.check(stored())
+    monkeypatch.delenv(models_signing.VERIFYING)
+    models_signing.check(stored())
 
 
 def test_another_key_signs_anew(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    private, public = (str(Path("others", name)) for name in modelsigning.KEYS)
-    monkeypatch.setenv(modelsigning.SIGNING, private)
-    monkeypatch.setenv(modelsigning.VERIFYING, public)
-    with pytest.raises(modelsigning.BadSignature):
-        modelsigning.check(stored())
-    assert "signed" in next(iter([*modelsigning.sign_all("digits")]))
-    modelsigning.check(stored())
+    private, public = (str(Path("others", name)) for name in models_signing.KEYS)
+    monkeypatch.setenv(models_signing.SIGNING, private)
+    monkeypatch.setenv(models_signing.VERIFYING, public)
+    with pytest.raises(models_signing.BadSignature):
+        models_signing.check(stored())
+    assert "signed" in next(iter([*models_signing.sign_all("digits")]))
+    models_signing.check(stored())
 
 
 @pytest.mark.parametrize("key", ["none.pem", "public", "words"])
 def test_what_is_no_private_key_is_told(signed: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     Path("words").write_text("no key")
-    monkeypatch.setenv(modelsigning.SIGNING, str(Path("keys", modelsigning.KEYS[1])) if key == "public" else key)
-    with pytest.raises(modelsigning.BadKey, match="make keys"):
-        [*modelsigning.sign_all("digits")]
+    monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[1])) if key == "public" else key)
+    with pytest.raises(models_signing.BadKey, match="make keys"):
+        [*models_signing.sign_all("digits")]
 
 
 def test_an_rsa_key_is_told(signed: Path) -> None:
@@ -182,37 +184,37 @@ def test_an_rsa_key_is_told(signed: Path) -> None:
 
     public = rsa.generate_private_key(65537, 2048).public_key()
     Path("rsa.pem").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    with pytest.raises(modelsigning.BadKey, match=r"rsa\.pem.*P-256"):
-        modelsigning.verified(stored(), Path("rsa.pem"))
+    with pytest.raises(models_signing.BadKey, match=r"rsa\.pem.*P-256"):
+        models_signing.verified(stored(), Path("rsa.pem"))
 
 
 def test_a_pair_of_keys_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["modelsigning", "keys"])
-    modelsigning.main()
-    private = Path(".store/keys", modelsigning.KEYS[0])
+    models_signing.main()
+    private = Path(".store/keys", models_signing.KEYS[0])
     assert private.stat().st_mode & 0o777 == 0o600
-    assert f"{modelsigning.SIGNING}={private.absolute()}" in capsys.readouterr().out
+    assert f"{models_signing.SIGNING}={private.absolute()}" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        modelsigning.main()
+        models_signing.main()
     assert "there already" in capsys.readouterr().err
 
 
 def test_reconciling_lays_the_signature_that_git_has(signed: Path) -> None:
-    (stored() / modelsigning.SIGNATURE).write_text("altered")
+    (stored() / models_signing.SIGNATURE).write_text("altered")
     registry.reconcile("digits")
-    assert (stored() / modelsigning.SIGNATURE).read_bytes() == kept().read_bytes()
+    assert (stored() / models_signing.SIGNATURE).read_bytes() == kept().read_bytes()
     json.loads(kept().read_text())
 
 
 def test_what_no_line_of_the_ledger_names_is_never_signed(signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     planted = stored().with_name("v9-evil")
     shutil.copytree("models/digits-sgd", planted)
-    monkeypatch.setenv(modelsigning.SIGNING, str(Path("keys", modelsigning.KEYS[0])))
-    assert len([*modelsigning.sign_all("digits")]) == 1
-    assert not (planted / modelsigning.SIGNATURE).exists() and len([*modelsigning.ROOT.rglob("*.sig")]) == 1
-    with pytest.raises(modelsigning.Unsigned):
-        modelsigning.check(planted)
+    monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[0])))
+    assert len([*models_signing.sign_all("digits")]) == 1
+    assert not (planted / models_signing.SIGNATURE).exists() and len([*models_signing.ROOT.rglob("*.sig")]) == 1
+    with pytest.raises(models_signing.Unsigned):
+        models_signing.check(planted)
 
 
 @pytest.mark.parametrize("known", ["a public key", "git's last commit"])
@@ -221,14 +223,14 @@ def test_a_damaged_signature_is_not_laid_over_a_good_one(
 ) -> None:
     good = kept().read_bytes()
     if known == "git's last commit":
-        monkeypatch.delenv(modelsigning.VERIFYING)
+        monkeypatch.delenv(models_signing.VERIFYING)
         for words in ("init -q", "add registry", "-c user.name=test -c user.email=test@localhost commit -qm all"):
             subprocess.run(["git", *words.split()], check=True)
     kept().write_bytes(good[:200] + bytes([good[200] ^ 1]) + good[201:])
-    with pytest.raises(modelsigning.BadSignature, match="make verify family=digits"):
+    with pytest.raises(models_signing.BadSignature, match="make verify family=digits"):
         releases.release("digits")
-    assert Path("released/digits", modelsigning.SIGNATURE).read_bytes() == good
-    modelsigning.lay(stored())
-    assert (stored() / modelsigning.SIGNATURE).read_bytes() == kept().read_bytes() == good
+    assert Path("released/digits", models_signing.SIGNATURE).read_bytes() == good
+    models_signing.lay(stored())
+    assert (stored() / models_signing.SIGNATURE).read_bytes() == kept().read_bytes() == good
     assert "is not a signature of this model" in capsys.readouterr().err
-    modelsigning.verified(stored(), Path("keys", modelsigning.KEYS[1]))
+    models_signing.verified(stored(), Path("keys", models_signing.KEYS[1]))

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from selenium.webdriver.common.by import By
 
-from pipelines import configs, manifests
+from pipelines import configs
 from pipelines.families.objects.embedded import SHAPES, drawn
+from pipelines.models import manifests
 from tests import browsers
 from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, fresh, got, one, ranking, upload
 from tests.conftest import ROOT

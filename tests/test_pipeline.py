@@ -18,8 +18,9 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from benchmarks import models
-from pipelines import discovery, manifests
+from pipelines import discovery
 from pipelines.families.ocr.parts.readings import Reading
+from pipelines.models import manifests
 from tests.conftest import ROOT, environment
 
 pytestmark = [pytest.mark.first, pytest.mark.slow]

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, manifests, promotion, registry, stores
+from pipelines import configs, promotion, registry, stores
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
+from pipelines.models import manifests
 from pipelines.stages import promote as stage
 from serving import champion
 from tests.conftest import embedded_data, evaluate, tiny_model

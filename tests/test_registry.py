@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, manifests, paths, promotion, registry, stores, tracking
+from pipelines import configs, paths, promotion, registry, stores, tracking
 from pipelines.artifacts import cache
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
+from pipelines.models import manifests
 from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]

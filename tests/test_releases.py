@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, manifests, promotion, registry, releases, stores
+from pipelines import configs, discovery, folders, promotion, registry, releases, stores
 from pipelines.artifacts import copies
 from pipelines.ledger import lines as ledger
 from pipelines.lineage import starts, steps
+from pipelines.models import manifests
 from tests.conftest import embedded_data, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]

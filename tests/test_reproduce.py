@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, manifests, promotion, records, registry, tracking
+from pipelines import configs, discovery, folders, promotion, records, registry, tracking
 from pipelines.artifacts import cache
 from pipelines.audit import replay, reproduce
 from pipelines.audit.reproduce import Finding
 from pipelines.ledger import lines as ledger
 from pipelines.lineage import starts
+from pipelines.models import manifests
 from tests.conftest import ROOT, embedded_data, environment
 
 pytestmark = pytest.mark.slow

@@ -21,10 +21,11 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from pipelines import challenges, configs, discovery, folders, gate, manifests, predictions, promotion, registry, stores
+from pipelines import challenges, configs, discovery, folders, gate, predictions, promotion, registry, stores
 from pipelines.artifacts import cache, lock
 from pipelines.configs import Shadowed
 from pipelines.ledger import lines as ledger
+from pipelines.models import manifests
 from pipelines.stages import promote as stage
 from serving import challenger, champion, shadow
 from serving.bodies import Body

@@ -23,7 +23,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from pipelines import configs, databases, discovery, manifests, probes, stores
+from pipelines import configs, databases, discovery, stores
+from pipelines.models import checksums, manifests, selfcheck
 from serving import champion, direct, health, standing
 from serving.champion import Champion
 from tests.conftest import network
@@ -66,19 +67,19 @@ def pointers(place: Path) -> dict[int, stores.Pointer]:
 def test_a_stored_model_answers_its_example_and_no_other_one_does(place: Path, family: str) -> None:
     first, other = (stores.location(put(version, family)["tag"]) for version in (1, 2))
     predictor = discovery.part(family, "predict").Predictor(first)
-    probes.check(predictor, first)
-    shutil.copyfile(other / probes.EXAMPLE, first / probes.EXAMPLE)
-    with pytest.raises(probes.NotAsExpected, match=f"make rollback family={family}"):
-        probes.check(predictor, first)
+    selfcheck.check(predictor, first)
+    shutil.copyfile(other / selfcheck.EXAMPLE, first / selfcheck.EXAMPLE)
+    with pytest.raises(selfcheck.NotAsExpected, match=f"make rollback family={family}"):
+        selfcheck.check(predictor, first)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_model_has_the_same_example_wherever_it_is_made(place: Path, family: str) -> None:
     folder = stores.location(put(1, family)["tag"])
-    made = (folder / probes.EXAMPLE).read_bytes()
-    (folder / probes.EXAMPLE).unlink()
+    made = (folder / selfcheck.EXAMPLE).read_bytes()
+    (folder / selfcheck.EXAMPLE).unlink()
     assert stores.exampled(put(1, family)["tag"])
-    assert (folder / probes.EXAMPLE).read_bytes() == made
+    assert (folder / selfcheck.EXAMPLE).read_bytes() == made
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -100,8 +101,8 @@ def test_the_released_champion_finds_something_in_its_example(family: str) -> No
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime", "opencv"])
 def test_every_runtime_of_signatures_answers_the_released_example(place: Path, runtime: str) -> None:
     folder = shutil.copytree(Path(__file__).parents[1] / "released/signatures", place / "signatures")
-    probes.bring(folder, folder)
-    probes.check(discovery.part("signatures", "predict").Predictor(folder, runtime), folder)
+    selfcheck.bring(folder, folder)
+    selfcheck.check(discovery.part("signatures", "predict").Predictor(folder, runtime), folder)
 
 
 NUMBERS = np.array([0.25, 0.75], np.float32)
@@ -123,7 +124,7 @@ TEXT = np.array(["Total"])
     ],
 )
 def test_numbers_are_close_and_texts_are_equal(found: Any, expected: Any, words: str) -> None:
-    told = probes._difference(found, expected, 1e-3)
+    told = selfcheck._difference(found, expected, 1e-3)
     assert bool(told) == bool(words)
     assert re.search(words, told)
 
@@ -144,20 +145,20 @@ def another(folder: Path) -> None:
 
 
 def without_example(folder: Path) -> None:
-    (folder / probes.EXAMPLE).unlink()
+    (folder / selfcheck.EXAMPLE).unlink()
 
 
 def with_another_example(folder: Path) -> None:
-    shutil.copyfile(stores.location(put(1)["tag"]) / probes.EXAMPLE, folder / probes.EXAMPLE)
+    shutil.copyfile(stores.location(put(1)["tag"]) / selfcheck.EXAMPLE, folder / selfcheck.EXAMPLE)
 
 
 def with_half_an_example(folder: Path) -> None:
-    (folder / probes.EXAMPLE).write_bytes((folder / probes.EXAMPLE).read_bytes()[:200])
+    (folder / selfcheck.EXAMPLE).write_bytes((folder / selfcheck.EXAMPLE).read_bytes()[:200])
 
 
 def with_a_swelling_example(folder: Path) -> None:
-    with zipfile.ZipFile(folder / probes.EXAMPLE, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{probes.INPUT}.npy", bytes(probes.LIMIT_MB * 1_000_000 + 1))
+    with zipfile.ZipFile(folder / selfcheck.EXAMPLE, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{selfcheck.INPUT}.npy", bytes(selfcheck.LIMIT_MB * 1_000_000 + 1))
 
 
 FAULTS: dict[Callable[[Path], None], tuple[str, str]] = {  # the whole words, and those for everybody
@@ -188,7 +189,7 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
     assert str(Path.cwd()) not in followed.refused["why"]
     assert caplog.text.count("digits keeps serving version 1") == 1
 
-    (folder / probes.EXAMPLE).unlink(missing_ok=True)  # as the refusal says
+    (folder / selfcheck.EXAMPLE).unlink(missing_ok=True)  # as the refusal says
     put(2)
     followed.look()
     assert (followed.served.pointer, followed.refused) == (pointers[2], None)
@@ -197,9 +198,9 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_service_does_not_start_with_what_is_not_fit_to_serve(pointers: dict[int, stores.Pointer], fault: Callable[[Path], None]) -> None:
     fault(stores.location(pointers[1]["tag"])) if fault != with_another_example else shutil.copyfile(
-        stores.location(pointers[2]["tag"]) / probes.EXAMPLE, stores.location(pointers[1]["tag"]) / probes.EXAMPLE
+        stores.location(pointers[2]["tag"]) / selfcheck.EXAMPLE, stores.location(pointers[1]["tag"]) / selfcheck.EXAMPLE
     )
-    with pytest.raises((manifests.BrokenModel, stores.NotStored, probes.NotAsExpected), match=FAULTS[fault][0]) as refused:
+    with pytest.raises((manifests.BrokenModel, stores.NotStored, selfcheck.NotAsExpected), match=FAULTS[fault][0]) as refused:
         Champion("digits")
     assert "make " in str(refused.value) or "Fetch the model again" in str(refused.value)
 
@@ -230,7 +231,7 @@ def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers:
     assert followed.served.pointer == pointers[1]
     assert followed.refused and "is not what was written" in followed.refused["why"] and "`make ui`" in followed.refused["why"]
     if key != "data":  # which the tag does not hold
-        path.write_text(json.dumps({name: value for name, value in altered.items() if name != stores.SUM}))
+        path.write_text(json.dumps({name: value for name, value in altered.items() if name != checksums.SUM}))
         with pytest.raises(stores.NoChampion, match="its sum, or the version and digest in its tag"):
             stores.pointed("digits")
 
@@ -391,7 +392,7 @@ def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str)
     stores.point(family, put(1, family))
     followed = Champion(family)
     folder = stores.location(followed.served.pointer["tag"])
-    batch, _ = probes.read(folder)
+    batch, _ = selfcheck.read(folder)
     before = discovery.part(family, "probe").kept(followed.served.predictor.predict(batch))
     shutil.rmtree(folder)
     followed.look()
@@ -483,7 +484,7 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
     before = service.client.get("/readyz").json()
     other = next(pointer for pointer in service.pointers.values() if pointer["model"] != before["model"])
     assert before == {"status": "ok", "model": before["model"], "refused": None}
-    example = service.folder / ".store/models" / other["tag"].replace(":", "/") / probes.EXAMPLE
+    example = service.folder / ".store/models" / other["tag"].replace(":", "/") / selfcheck.EXAMPLE
     kept = example.read_bytes()
     example.write_bytes(kept[:100])
     service.point(other)

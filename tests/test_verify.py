@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import configs, folders, hashing, manifests, modelsigning, predictions, promotion, registry, releases, stores, sums
+from pipelines import configs, folders, hashing, predictions, promotion, registry, releases, stores
 from pipelines.artifacts import cache, retention
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import consistency, findings
@@ -22,6 +22,7 @@ from pipelines.audit import verify as command
 from pipelines.audit.verify import verify
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
+from pipelines.models import checksums, manifests, signing
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS
 
@@ -43,10 +44,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name in ("DVC_EXP_NAME", "DATA_MIRROR", "PREDICTIONS_URL", modelsigning.VERIFYING):
+        for name in ("DVC_EXP_NAME", "DATA_MIRROR", "PREDICTIONS_URL", signing.VERIFYING):
             patch.delenv(name, raising=False)
-        private, _ = modelsigning.make_keys(folder)
-        patch.setenv(modelsigning.SIGNING, str(private))
+        private, _ = signing.make_keys(folder)
+        patch.setenv(signing.SIGNING, str(private))
         _trained()
         assert promotion.promote(configs.compose([*WORDS]))["open"]
         releases.release("digits")
@@ -87,13 +88,13 @@ def kept(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that project as the working directory."""
     subprocess.run(["cp", "-a", made, tmp_path / "project"], check=True)  # hard links stay what they are
     monkeypatch.chdir(tmp_path / "project")
-    for name in ("DVC_EXP_NAME", "PREDICTIONS_URL", modelsigning.SIGNING, modelsigning.VERIFYING):
+    for name in ("DVC_EXP_NAME", "PREDICTIONS_URL", signing.SIGNING, signing.VERIFYING):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "project"
 
 
 def files() -> list[Path]:
-    return [path for place in PLACES for path in sums.files(Path(place))]
+    return [path for place in PLACES for path in checksums.files(Path(place))]
 
 
 def flip(path: Path, at: int | None = None) -> None:
@@ -114,7 +115,7 @@ def test_what_is_as_it_was_written_is_said_to_be(kept: Path) -> None:
     found = verify()
     assert found.faults == [] and found.unknown == [], found
     read = [path for path in files() if path.parts[0] != "registry" and "champions" not in path.parts and path.name != releases.RELEASE]
-    there = {path for path in read if path.name not in {sums.SUMS, "latest"} and "runs" not in path.parts}
+    there = {path for path in read if path.name not in {checksums.SUMS, "latest"} and "runs" not in path.parts}
     assert found.files == len(there)
     assert found.bytes == sum(path.stat().st_size for path in there)
 
@@ -144,7 +145,7 @@ REPAIRED = {
     "a release": lambda: Path("released/digits/model.onnx"),
     "a release's list": lambda: Path("released/digits/release.json"),
     "a ledger": lambda: ledger.path("digits"),
-    "a signature": lambda: next(modelsigning.ROOT.glob("*/*.sig")),
+    "a signature": lambda: next(signing.ROOT.glob("*/*.sig")),
     "a pointer": lambda: stores.pointer_path("digits"),
 }
 
@@ -259,7 +260,7 @@ def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:
     assert verify().faults == []
 
 
-@pytest.mark.parametrize("name", ["model.yaml", "model.onnx", "example.npz", sums.SUMS])
+@pytest.mark.parametrize("name", ["model.yaml", "model.onnx", "example.npz", checksums.SUMS])
 def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> None:
     for place in ("models", "data", ".store/restored", ".dvc/cache", ".dvc/held", "released"):
         shutil.rmtree(place, ignore_errors=True)
@@ -276,7 +277,7 @@ def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> Non
 
 def test_a_list_that_is_gone_vouches_for_nothing_anew(kept: Path) -> None:
     (folder,) = stores.kept("digits")
-    (folder / sums.SUMS).unlink()
+    (folder / checksums.SUMS).unlink()
     flip(folder / "example.npz")
     (folder / "stray").write_text("stray")
     registry.reconcile("digits")
@@ -368,7 +369,7 @@ def earlier_form() -> None:
     """A release as it was before it named its files."""
     place = RELEASED / releases.RELEASE
     facts = json.loads(place.read_text())
-    place.write_text(json.dumps({key: value for key, value in facts.items() if key not in {"files", stores.SUM}}, indent=2) + "\n")
+    place.write_text(json.dumps({key: value for key, value in facts.items() if key not in {"files", checksums.SUM}}, indent=2) + "\n")
     git("commit", "-qam", "as it was")
 
 
@@ -399,7 +400,7 @@ def test_a_release_beside_another_model_is_told(kept: Path) -> None:
 def test_a_release_of_an_earlier_form_is_held_against_git(kept: Path) -> None:
     earlier_form()
     assert verify().faults == []
-    for path in sums.files(Path("released")):
+    for path in checksums.files(Path("released")):
         before = path.read_bytes()
         flip(path)
         assert broken() == [str(path)]
@@ -436,7 +437,7 @@ def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(kept: Path) ->
     stores.point("digits", {**stores.pointed("digits"), "decision": line})
     folders.write_json(ledger.STAMPS / "digits.json", {"head": line["hash"]})
     named = json.loads((RELEASED / releases.RELEASE).read_text()) | {"hash": line["hash"], "time": line["time"]}
-    named[stores.SUM] = folders.hash_of({key: value for key, value in named.items() if key != stores.SUM})
+    named[checksums.SUM] = folders.hash_of({key: value for key, value in named.items() if key != checksums.SUM})
     folders.write_json(RELEASED / releases.RELEASE, named)
     whole = ledger.path("digits").read_bytes()
     ledger.path("digits").write_text(folders.canonical(first) + "\n")
@@ -519,10 +520,10 @@ def test_a_hash_is_that_of_the_file(tmp_path: Path, size: int) -> None:
 def test_sums_are_read_by_sha256sum_too(tmp_path: Path) -> None:
     for name in ("a", "b"):
         Path(tmp_path, name).write_text(name)
-    sums.complete(tmp_path, "a", "b")
-    subprocess.run(["sha256sum", "-c", "--strict", sums.SUMS], cwd=tmp_path, check=True, capture_output=True)
+    checksums.complete(tmp_path, "a", "b")
+    subprocess.run(["sha256sum", "-c", "--strict", checksums.SUMS], cwd=tmp_path, check=True, capture_output=True)
     Path(tmp_path, "a").write_text("changed by itself")
     Path(tmp_path, "b").write_text("made anew")
     Path(tmp_path, "stray").write_text("nobody's")
-    sums.complete(tmp_path, "b")
-    assert sums.read(tmp_path) == {name: hashlib.sha256(words).hexdigest() for name, words in (("a", b"a"), ("b", b"made anew"))}
+    checksums.complete(tmp_path, "b")
+    assert checksums.read(tmp_path) == {name: hashlib.sha256(words).hexdigest() for name, words in (("a", b"a"), ("b", b"made anew"))}

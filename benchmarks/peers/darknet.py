@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import manifests
+from pipelines.models import manifests
 
 Answer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # a page [height, width, 3] -> boxes [k, 5]: x, y, w, h as fractions, score
 

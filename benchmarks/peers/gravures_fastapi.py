@@ -15,9 +15,9 @@ import onnxruntime
 from fastapi import FastAPI, UploadFile
 from PIL import Image
 
-from pipelines import manifests
 from pipelines.families.gravures.parts import index
 from pipelines.families.gravures.picture import Convention
+from pipelines.models import manifests
 
 LENSES = 20  # of a match, as ours
 

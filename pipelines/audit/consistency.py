@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from pipelines import databases, folders, git, manifests, modelsigning, paths, stores
+from pipelines import databases, folders, git, paths, stores
 from pipelines import predictions as recorded
-from pipelines.audit.expected import RELEASE, reconciling, summed
+from pipelines.audit.expected import RELEASE, reconciling
 from pipelines.audit.findings import Fault
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
+from pipelines.models import checksums, manifests, signing
+from pipelines.models.checksums import summed
 
 SOME = 5  # as many rows of the prediction store are named one by one
 
@@ -121,7 +123,7 @@ def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | N
     line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
     if line is None:  # where it names one cross_checks.witnesses tells it, and how that comes back
         return None if facts.get("hash") else "names no line of the ledger"
-    wrong = [key for key, value in facts.items() if key not in {"files", stores.SUM} and line.get(key) != value]
+    wrong = [key for key, value in facts.items() if key not in {"files", checksums.SUM} and line.get(key) != value]
     if wrong:
         return f"is altered: its {', '.join(wrong)} is not what line {line['seq']} of the ledger says"
     found = _digest(folder) if _as_released(folder / manifests.MANIFEST, facts.get("files", {})) else None
@@ -173,7 +175,7 @@ def _away(place: Path) -> str:
 def signatures(family: str) -> Iterator[Fault]:
     """The signatures in git: as the last commit has them, or as the store and the release have them of the same model."""
     copies = _signature_copies(family)
-    for path in sorted((modelsigning.ROOT / family).glob("*.sig")):
+    for path in sorted((signing.ROOT / family).glob("*.sig")):
         name = shlex.quote(str(path))
         known = {copy.read_bytes(): f"cp -f {copy} {name}" for copy in copies.get(path.stem, [])}
         if shown := git.shown(path):
@@ -186,7 +188,7 @@ def _signature_copies(family: str) -> dict[str, list[Path]]:
     """{digest: the copies of its signature}."""
     found: dict[str, list[Path]] = {}
     for folder in _served_here(family):
-        if (copy := folder / modelsigning.SIGNATURE).is_file() and (digest := _digest(folder)):
+        if (copy := folder / signing.SIGNATURE).is_file() and (digest := _digest(folder)):
             found.setdefault(digest, []).append(copy)
     return found
 
@@ -200,9 +202,9 @@ def trusted(family: str) -> Iterator[Fault]:
     """Where this machine asks for signatures: every model that it could serve has one. Raises BadKey."""
     for folder in _served_here(family):
         try:
-            modelsigning.check(folder)
-        except (modelsigning.Unsigned, modelsigning.BadSignature) as error:
+            signing.check(folder)
+        except (signing.Unsigned, signing.BadSignature) as error:
             again = f" && make release family={family}" if folder == paths.RELEASED / family else ""
-            yield Fault(folder / modelsigning.SIGNATURE, str(error), f"make sign family={family}{again}")
+            yield Fault(folder / signing.SIGNATURE, str(error), f"make sign family={family}{again}")
         except manifests.BrokenModel:  # which is told by itself
             continue

@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import yaml
 
-from pipelines import discovery, folders, git, manifests, sums
+from pipelines import discovery, folders, git
 from pipelines.artifacts import cache as dvc_cache
 from pipelines.artifacts import copies
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import findings
 from pipelines.audit.findings import Fault, Found, Item
 from pipelines.datasets import cards
+from pipelines.models import checksums, manifests
 
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 
@@ -173,7 +174,7 @@ def output(out: Out) -> Found:
         yield Fault(out.path, words, f"dvc commit --force {shlex.quote(str(out.path))}")
         yield from findings.described(out.path, nowhere(out.stage))
         return
-    for path in {out.path / name for name in listed} | set(sums.files(out.path)):
+    for path in {out.path / name for name in listed} | set(checksums.files(out.path)):
         expected = listed.get(path.relative_to(out.path).as_posix(), findings.UNLISTED)
         yield Item(path, "md5", expected, dvc_lock.LOCK.name, findings.removed(path, again if expected else None))
     if (

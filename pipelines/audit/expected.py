@@ -8,19 +8,19 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
-from pipelines import folders, git, hashing, manifests, modelcards, paths, probes, stores, sums
+from pipelines import git, hashing, modelcards, paths, stores
 from pipelines.audit import dvc_files, findings
 from pipelines.audit.dvc_files import Out
 from pipelines.audit.findings import Fault, Found, Item
 from pipelines.datasets import cards
-from pipelines.modelsigning import SIGNATURE
+from pipelines.models import checksums, manifests, selfcheck
+from pipelines.models.signing import SIGNATURE
 
 FOLDER = re.compile(r"[0-9a-f]{32}\.dir")
 RELEASE = "release.json"
 STORED = re.compile(r"(?:c|v(\d+))-[0-9a-f]{12}")  # a model's folder in the store; a challenger has no version
-WRITTEN = {"model.yaml", probes.EXAMPLE, modelcards.README, cards.CROISSANT, SIGNATURE}  # what the store writes beside a model
+WRITTEN = {"model.yaml", selfcheck.EXAMPLE, modelcards.README, cards.CROISSANT, SIGNATURE}  # what the store writes beside a model
 
 
 def everything(names: list[str], whole: bool) -> Found:
@@ -65,23 +65,23 @@ def _stored(folder: Path, dvc: str | None) -> Found:
     if md5 := dvc_files.listing(dvc).get(manifests.MANIFEST) if dvc else None:
         yield Item(folder / manifests.MANIFEST, "md5", md5, "DVC's list", "")
     try:
-        listed = sums.read(folder)
-    except sums.BrokenSums as error:
+        listed = checksums.read(folder)
+    except checksums.BrokenSums as error:
         listed = {}
-        yield Fault(folder / sums.SUMS, str(error), "")
+        yield Fault(folder / checksums.SUMS, str(error), "")
     if not listed:
         yield from (found._replace(repair="") for found in findings.described(folder, ""))
         return
-    for path in {folder / name for name in listed} | set(sums.files(folder)) - {folder / sums.SUMS}:
+    for path in {folder / name for name in listed} | set(checksums.files(folder)) - {folder / checksums.SUMS}:
         expected = listed.get(path.relative_to(folder).as_posix(), None if path.name in WRITTEN else findings.UNLISTED)
-        yield Item(path, "sha256", expected, sums.SUMS, findings.removed(path, None) if expected == findings.UNLISTED else "")
+        yield Item(path, "sha256", expected, checksums.SUMS, findings.removed(path, None) if expected == findings.UNLISTED else "")
 
 
 def _stored_again(family: str, folder: Path, path: Path) -> str:
     """Move the folder aside, which may be all there is of the model; where what it serves is not what broke, store it again from there."""
     moved, kind = stores.ASIDE / f"{family}-{folder.name}", STORED.fullmatch(folder.name)
     words = f"mkdir -p {stores.ASIDE} && mv -T --backup=numbered {shlex.quote(str(folder))} {shlex.quote(str(moved))}"
-    if kind and path.name in {*WRITTEN, sums.SUMS}:
+    if kind and path.name in {*WRITTEN, checksums.SUMS}:
         code = f"from pathlib import Path; from pipelines import stores; stores.put(Path('{moved}'), {kind[1]})"
         words = f'rm -f {shlex.quote(str(path))} && {words} && python -c "{code}"'
     return f"{words} && {reconciling(family)}"
@@ -98,7 +98,7 @@ def restored(names: list[str], whole: bool) -> Found:
     for folder in sorted(paths.ROOT.joinpath("restored").glob("*")):
         if FOLDER.fullmatch(folder.name) and (whole or folder.name in wanted):
             listed = dvc_files.listing(folder.name)
-            for path in {folder / name for name in listed} | set(sums.files(folder)):
+            for path in {folder / name for name in listed} | set(checksums.files(folder)):
                 expected = listed.get(path.relative_to(folder).as_posix(), findings.UNLISTED if listed else None)
                 yield Item(path, "md5", expected, "DVC's list", f"rm -rf {folder}")
 
@@ -106,7 +106,7 @@ def restored(names: list[str], whole: bool) -> Found:
 def released(family: str) -> Found:
     """released/<family>/ by the files that release.json names; one of an earlier form by git's last commit."""
     folder = paths.RELEASED / family
-    if not folder.is_dir() or not sums.files(folder):
+    if not folder.is_dir() or not checksums.files(folder):
         return
     repair = f"make release family={family}"
     if not (folder / RELEASE).exists() and not git.shown(folder / RELEASE):
@@ -115,7 +115,7 @@ def released(family: str) -> Found:
     if not named:
         yield from _committed(folder, in_git(folder), repair)
         return
-    for path in {folder / name for name in named} | set(sums.files(folder)) - {folder / RELEASE}:
+    for path in {folder / name for name in named} | set(checksums.files(folder)) - {folder / RELEASE}:
         expected = named.get(path.relative_to(folder).as_posix(), findings.UNLISTED)
         yield Item(path, "sha256", expected, RELEASE, findings.removed(path, repair if expected else None))
 
@@ -124,14 +124,9 @@ def _released_files(path: Path) -> dict[str, str]:
     """{file: SHA-256} that a release names; empty for one of an earlier form, and for one that was altered."""
     try:
         facts = json.loads(path.read_text())
-        return dict(facts["files"]) if summed(facts) else {}
+        return dict(facts["files"]) if checksums.summed(facts) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def summed(facts: dict[str, Any]) -> bool:
-    """Is this what it was when its sum was taken? True also where none was."""
-    return facts.get(stores.SUM) in {None, folders.hash_of({key: value for key, value in facts.items() if key != stores.SUM})}
 
 
 def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
@@ -139,7 +134,7 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
     if not committed:
         yield from findings.described(folder, repair)
         return
-    for path in committed.keys() | set(sums.files(folder)):
+    for path in committed.keys() | set(checksums.files(folder)):
         again = f"git checkout HEAD -- {shlex.quote(str(path))}"
         yield Item(path, hashing.GIT, committed.get(path), "git's last commit", findings.removed(path, again))
 

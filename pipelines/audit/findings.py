@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import discovery, folders, manifests, sums
+from pipelines import discovery, folders
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
+from pipelines.models import checksums, manifests
 
 UNLISTED = ""  # what is expected of a file that should not be there
 NOWHERE = "no good copy of it is on this machine"
@@ -64,7 +65,7 @@ def described(folder: Path, repair: str) -> Found:
     except (manifests.BrokenModel, OSError, ValueError, KeyError) as error:
         yield Fault(folder, f"does not say what is in it: {error}", repair)
         return
-    for path in {folder / name for name in named} | set(sums.files(folder)):
+    for path in {folder / name for name in named} | set(checksums.files(folder)):
         expected = named.get(path.relative_to(folder).as_posix())
         yield Item(path, "sha256", expected, witness, removed(path, repair))
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, errors, manifests, paths, registry, tracking
+from pipelines import discovery, errors, paths, registry, tracking
 from pipelines.artifacts import cache, copies, lock, remotes, retention
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
+from pipelines.models import manifests
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

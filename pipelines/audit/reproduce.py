@@ -16,12 +16,13 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import errors, exports, folders, git, manifests, paths, records, registry, tracking
+from pipelines import errors, folders, git, paths, records, registry, tracking
 from pipelines.audit import replay
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.lineage import starts
+from pipelines.models import exports, manifests
 
 FORMS = "digits@champion or digits@v1"
 DIFFER = 3  # the exit code where the second training gives another digest; 1 and 2 are those of errors and of wrong words

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, git, manifests, records, runs, stores, sums
+from pipelines import folders, git, records, runs, stores
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
 from pipelines.artifacts.copies import Copy
@@ -21,6 +21,7 @@ from pipelines.ledger.lines import Line
 from pipelines.lineage import sources as lineage_sources
 from pipelines.lineage import steps
 from pipelines.lineage.steps import Facts, Link
+from pipelines.models import checksums, manifests
 
 
 def training(line: Line, files: bool) -> Link:
@@ -184,8 +185,8 @@ def _listed(copy: Copy, name: str, **facts: str | None) -> None:
     """SHA256SUMS, or a release.json that says so, vouches for this file. Raises cache.NotHere, or ValueError as _by_dvc()."""
     folder = Path(copy.where)
     release = copy.read(expected.RELEASE) if expected.RELEASE in copy.files else {}
-    named = release.get("files", {}) if expected.summed(release) and facts.items() <= release.items() else {}
-    sha256 = (named or sums.read(folder)).get(name)
+    named = release.get("files", {}) if checksums.summed(release) and facts.items() <= release.items() else {}
+    sha256 = (named or checksums.read(folder)).get(name)
     if sha256 is None:
         raise cache.NotHere(f"nobody vouches for {folder}/{name}. `make rebuild` fetches the model folder and the data.")
     if folders.sha256(copy.files[name]) != sha256:

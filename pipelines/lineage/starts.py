@@ -12,13 +12,14 @@ from contextlib import suppress
 from json import JSONDecodeError
 from pathlib import Path
 
-from pipelines import discovery, manifests, predictions, records, runs
+from pipelines import discovery, predictions, records, runs
 from pipelines.artifacts import lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.lineage import answers, follow, links, steps
 from pipelines.lineage.steps import Link
+from pipelines.models import manifests
 
 FORMS = (
     "digits@champion, digits@v2, the prediction_id of an answer, a file with an answer's JSON, an MLflow run id, "

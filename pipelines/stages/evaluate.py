@@ -5,9 +5,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, folders, manifests, records, trainings
+from pipelines import configs, discovery, folders, records, trainings
 from pipelines.configs import Config
 from pipelines.fingerprints import fingerprint
+from pipelines.models import manifests
 
 TIMED = 200  # single predictions
 

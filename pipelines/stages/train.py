@@ -1,9 +1,10 @@
 """train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
 
-from pipelines import configs, devices, discovery, folders, manifests, records, tracking, trainings
+from pipelines import configs, devices, discovery, folders, records, tracking, trainings
 from pipelines.datasets import cards
 from pipelines.fingerprints import fingerprint
 from pipelines.fingerprints.fingerprint import Code
+from pipelines.models import manifests
 
 
 class OneProcess(ValueError):

@@ -15,7 +15,7 @@ from pipelines.families.digits import model as models
 from pipelines.families.digits.examples import CONVENTION, LABELS, Split, load
 from pipelines.families.digits.predict import session
 from pipelines.families.digits.settings import Augment, Fit
-from pipelines.manifests import Description, Proof, prove
+from pipelines.models.manifests import Description, Proof, prove
 from pipelines.trainings import Training
 
 TOLERANCE = 1e-4  # of a probability, between Keras and ONNX Runtime

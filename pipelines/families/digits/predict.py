@@ -6,8 +6,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from pipelines import manifests
 from pipelines.families.digits.picture import Convention
+from pipelines.models import manifests
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:

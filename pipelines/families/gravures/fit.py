@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import checkpoints, exports, folders
+from pipelines import checkpoints, folders
 from pipelines.configs import Config
 from pipelines.families.gravures import model as models
 from pipelines.families.gravures.examples import CONVENTION, Split, Writers, load
@@ -29,8 +29,9 @@ from pipelines.families.gravures.parts.distortion import Hand
 from pipelines.families.gravures.parts.index import Entry
 from pipelines.families.gravures.predict import session
 from pipelines.families.gravures.settings import Fit
-from pipelines.manifests import Description, Proof, prove
 from pipelines.metrics import retrieval
+from pipelines.models import exports
+from pipelines.models.manifests import Description, Proof, prove
 from pipelines.trainings import Training
 
 TOLERANCE = 1e-3  # of a number of an embedding, whose length is 1

@@ -10,10 +10,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from pipelines import devices, manifests
+from pipelines import devices
 from pipelines.families.gravures.parts import additions, index
 from pipelines.families.gravures.parts.index import Entry, Match, Space
 from pipelines.families.gravures.picture import Convention
+from pipelines.models import manifests
 
 Embeddings = NDArray[np.float32]
 logger = logging.getLogger("atelier.gravures")

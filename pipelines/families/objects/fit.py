@@ -15,14 +15,15 @@ from torch import Tensor, distributed, nn
 from torch.nn import parallel
 from tqdm import tqdm
 
-from pipelines import calibration, checkpoints, devices, exports
+from pipelines import calibration, checkpoints, devices
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.objects import model as models
 from pipelines.families.objects.examples import CONVENTION, Split, classes, load
 from pipelines.families.objects.predict import session
 from pipelines.families.objects.settings import Fit
-from pipelines.manifests import Description, Proof, prove
+from pipelines.models import exports
+from pipelines.models.manifests import Description, Proof, prove
 from pipelines.trainings import Training
 
 TOLERANCE = 1e-3  # of a probability, between PyTorch and ONNX Runtime

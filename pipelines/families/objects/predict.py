@@ -6,8 +6,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from pipelines import devices, manifests
+from pipelines import devices
 from pipelines.families.objects.picture import Convention
+from pipelines.models import manifests
 
 
 def session(path: Path) -> onnxruntime.InferenceSession:

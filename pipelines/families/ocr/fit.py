@@ -23,7 +23,7 @@ from pipelines.families.ocr.model import Network
 from pipelines.families.ocr.parts import batches, edits
 from pipelines.families.ocr.parts.batches import Line
 from pipelines.families.ocr.settings import Fit
-from pipelines.manifests import Description
+from pipelines.models.manifests import Description
 from pipelines.trainings import Training
 
 PROOF = 32  # lines of the validation split

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import manifests
 from pipelines.families.ocr.parts.ctc import Ctc
 from pipelines.families.ocr.parts.generation import Generator
 from pipelines.families.ocr.parts.readings import Reading
 from pipelines.families.ocr.picture import Convention
-from pipelines.manifests import Manifest
+from pipelines.models import manifests
+from pipelines.models.manifests import Manifest
 
 
 def runtime(folder: Path, manifest: Manifest) -> Ctc | Generator:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines import configs, errors, folders, manifests, records, tracking, trainings
+from pipelines import configs, errors, folders, records, tracking, trainings
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.signatures import fit, model
@@ -21,6 +21,7 @@ from pipelines.families.signatures.examples import LABELS, Page, load
 from pipelines.families.signatures.parts import weights
 from pipelines.families.signatures.parts.cfg import read
 from pipelines.families.signatures.picture import in_fractions
+from pipelines.models import manifests
 
 READ = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png"}  # formats that Darknet reads, whatever it was built with
 ORIENTATION = 0x112  # of EXIF; Darknet passes it over

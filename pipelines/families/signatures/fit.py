@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import checkpoints, exports
+from pipelines import checkpoints
 from pipelines.configs import Config
 from pipelines.families.signatures import model as models
 from pipelines.families.signatures.examples import LABELS, Split, load
@@ -30,8 +30,9 @@ from pipelines.families.signatures.parts.pages import Labelled
 from pipelines.families.signatures.picture import Convention, in_fractions
 from pipelines.families.signatures.predict import RUNTIMES, kept
 from pipelines.families.signatures.settings import Fit
-from pipelines.manifests import Description, Proof, prove
 from pipelines.metrics import detection
+from pipelines.models import exports
+from pipelines.models.manifests import Description, Proof, prove
 from pipelines.trainings import Training
 
 TOLERANCE = 1e-3  # of a score, or of a side as a fraction of the page

@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import configs, devices, manifests
+from pipelines import configs, devices
 from pipelines.families.signatures.picture import Convention
+from pipelines.models import manifests
 
 LEAST = 0.01  # score of a box that is answered at all; `convention.threshold` says which are told
 MOST = 100  # boxes of a page

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import folders, manifests
+from pipelines import folders
 from pipelines.metrics.neighbours import Index
+from pipelines.models import manifests
 
 FORMAT = 1
 VECTORS, HEADER = "index.npy", "index.json"

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import manifests
 from pipelines.families.gravures.examples import SPLITS, load
+from pipelines.models import manifests
 
 FILE = "native/unseen.npz"
 SEED = 0  # of the folds

@@ -7,9 +7,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from pipelines import devices, manifests
+from pipelines import devices
 from pipelines.families.ocr.parts.readings import Reading
-from pipelines.manifests import Manifest
+from pipelines.models import manifests
+from pipelines.models.manifests import Manifest
 
 BLANK = 0  # the step's answer where no character begins or goes on; the others are characters in order
 

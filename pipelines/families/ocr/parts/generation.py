@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from pipelines import manifests
 from pipelines.families.ocr.parts.ctc import session
 from pipelines.families.ocr.parts.readings import Reading
-from pipelines.manifests import Manifest
+from pipelines.models import manifests
+from pipelines.models.manifests import Manifest
 
 Feed = dict[str, NDArray[np.float32]]
 Tokens = NDArray[np.int64]

@@ -7,7 +7,7 @@ import torch
 import transformers  # each of its networks is imported when it is named, which takes seconds
 from torch import Tensor, nn
 
-from pipelines import exports
+from pipelines.models import exports
 
 SEEN = 3  # tokens before, in the example that is traced: neither 0 nor 1, so that any number is one
 

@@ -17,7 +17,7 @@ from pipelines.families.ocr.parts import beginnings, graphs
 from pipelines.families.ocr.parts.generation import Generator
 from pipelines.families.ocr.picture import Convention
 from pipelines.families.ocr.settings import Model
-from pipelines.manifests import NotProven, Proof, prove
+from pipelines.models.manifests import NotProven, Proof, prove
 
 IGNORED = -100  # a label that counts for nothing
 TOLERANCE = 1e-3  # of a log-probability

@@ -22,8 +22,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, errors, folders, git, manifests, paths, stores, sums
+from pipelines import discovery, errors, folders, git, paths, stores
 from pipelines.ledger import lines as ledger
+from pipelines.models import checksums, manifests
 
 ROOT = Path("registry/signatures")
 SIGNATURE = "model.sig"
@@ -161,7 +162,7 @@ def _bring(folder: Path, manifest: manifests.Manifest) -> None:
         return
     if _sound(kept, folder, manifest):  # another key has signed since, or the copy was altered
         folders.write(beside, kept.read_text())
-        sums.complete(folder, SIGNATURE)
+        checksums.complete(folder, SIGNATURE)
         return
     words = f"WARNING: {kept} {UNKNOWN}"
     if beside.exists() and kept.read_bytes() != git.shown(kept) and _sound(beside, folder, manifest):

@@ -6,7 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from pipelines import exports, manifests
+from pipelines.models import exports, manifests
 
 STEADY = ("input", "output", "preprocessing")  # of the manifest
 

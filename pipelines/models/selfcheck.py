@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import discovery, manifests
+from pipelines import discovery
+from pipelines.models import manifests
 
 EXAMPLE = "example.npz"
 INPUT = "input"

@@ -3,11 +3,14 @@
 import hashlib
 import re
 from pathlib import Path
+from typing import Any
 
-from pipelines import folders, manifests
+from pipelines import folders
+from pipelines.models import manifests
 
 SUMS = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+SUM = "sum"  # in a pointer's file: the hash of the rest of it
 
 
 class BrokenSums(ValueError):
@@ -65,3 +68,8 @@ def _own(rest: bytes) -> str:
 def files(folder: Path) -> list[Path]:
     """Every file below a folder, without drafts under way (`.name.draft-1`)."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def summed(facts: dict[str, Any]) -> bool:
+    """Is this what it was when its sum was taken? True also where none was."""
+    return facts.get(SUM) in {None, folders.hash_of({key: value for key, value in facts.items() if key != SUM})}

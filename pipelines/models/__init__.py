@@ -1,0 +1,1 @@
+"""Model folders: manifest, checksums, signature, golden example and exported graphs."""
