@@ -90,7 +90,7 @@ lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a ver
 	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(if $(filter yes,$(json)),--json)
 
 release: .venv/with-serve ## family=digits: the champion's served files to released/, for git
-	@python -m pipelines.releases --family $(family)
+	@python -m pipelines.registry.releases --family $(family)
 
 rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an earlier version stands again
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to)) $(if $(why),--why "$$why")
@@ -117,7 +117,7 @@ gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from a remo
 	@python -m pipelines.artifacts.remotes gc $(if $(remote),--remote '$(remote)')
 
 challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: answers beside the champion, unseen, to be compared
-	@python -m pipelines.challenges --family $(family) $(if $(share),--share '$(share)') \
+	@python -m pipelines.registry.challenge --family $(family) $(if $(share),--share '$(share)') \
 	  --candidate '$(call given,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
 
 reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exits with 0 where the digests agree, with 3 (make: Error 3) where not

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Stopped
-from pipelines import registry
 from pipelines.artifacts import cache
 from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
+from pipelines.registry import versions
 
 
 def _line(family: str) -> dict[str, Any]:
@@ -21,14 +21,14 @@ def _line(family: str) -> dict[str, Any]:
 
 def served(family: str) -> Path:
     """A folder with what the champion serves: stored, trained here, or released."""
-    return registry.served(_line(family))
+    return versions.served(_line(family))
 
 
 def native(family: str) -> Path:
     """The champion's Keras or PyTorch network; where only its release is here, that of the same candidate trained here. Raises Stopped."""
     line = _line(family)
     try:
-        return trained(registry.whole(line))
+        return trained(versions.whole(line))
     except cache.NotHere:
         again = Path("models", line["candidate"])
         if not (again / manifests.MANIFEST).exists():

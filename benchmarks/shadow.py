@@ -14,8 +14,9 @@ import onnx
 import psutil
 
 from benchmarks import harness, models, services, swap
-from pipelines import folders, stores
+from pipelines import folders
 from pipelines.models import manifests
+from pipelines.registry import store
 
 FAMILY, ROUNDS, SECONDS = "digits", 10, 5
 LONGEST = 60.0  # seconds that a challenger may take to begin, or to end; then the benchmark stops
@@ -39,12 +40,12 @@ def measure() -> Iterator[harness.Row]:
 
 
 @contextmanager
-def _service() -> Iterator[tuple[services.Service, Path, stores.Pointer]]:
+def _service() -> Iterator[tuple[services.Service, Path, store.Pointer]]:
     """The champion in a store of its own, its service, and a challenger's pointer."""
     folder = models.served(FAMILY).absolute()
     with tempfile.TemporaryDirectory() as room, chdir(room):
         champion = swap.put(folder, 1)
-        stores.point(FAMILY, champion)
+        store.point(FAMILY, champion)
         pointer = _challenger(folder, Path("other"))
         words = ["-m", "serving", "--family", FAMILY, "--port", "{port}"]
         log = Path(room, "log")
@@ -55,7 +56,7 @@ def _service() -> Iterator[tuple[services.Service, Path, stores.Pointer]]:
             service.stop()
 
 
-def _challenger(folder: Path, other: Path) -> stores.Pointer:
+def _challenger(folder: Path, other: Path) -> store.Pointer:
     """The same network under another name: the same answers for the same work, and another digest."""
     shutil.copytree(folder, other)
     manifest = manifests.read(other)
@@ -69,14 +70,14 @@ def _challenger(folder: Path, other: Path) -> stores.Pointer:
     return {**swap.put(other, None), "challenge": {"candidate": "the same network", "share": 1.0, "time": "2026-01-01T00:00:00Z"}}
 
 
-def _load(service: services.Service, log: Path, pointer: stores.Pointer | None) -> dict[str, float]:
+def _load(service: services.Service, log: Path, pointer: store.Pointer | None) -> dict[str, float]:
     """wrk's figures once the challenger answers, or has ended."""
     if pointer:
         before = _begun(log)
-        stores.point(FAMILY, pointer, stores.CHALLENGERS)
+        store.point(FAMILY, pointer, store.CHALLENGERS)
         _until(lambda: _begun(log) > before, log)
     else:
-        stores.pointer_path(FAMILY, stores.CHALLENGERS).unlink(missing_ok=True)
+        store.pointer_path(FAMILY, store.CHALLENGERS).unlink(missing_ok=True)
         _until(lambda: not psutil.Process(service.process.pid).children(recursive=True), log)
     return service.load(SECONDS)
 

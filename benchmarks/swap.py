@@ -16,8 +16,9 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import example, harness, models, services
-from pipelines import discovery, stores
+from pipelines import discovery
 from pipelines.models import manifests, selfcheck
+from pipelines.registry import store
 
 ROOT = Path(__file__).parents[1]
 ROUNDS, WORKERS = 3, 2
@@ -61,7 +62,7 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
     folder = models.served(family).absolute()
     with tempfile.TemporaryDirectory() as room, chdir(room):
         pointers = [put(folder, version) for version in (1, 2)]
-        stores.point(family, pointers[0])
+        store.point(family, pointers[0])
         words = ["-m", "serving", "--family", family, "--workers", str(WORKERS), "--port", "{port}"]
         log = Path(room, "log")
         service = services.Service(services.Side(["env", f"PYTHONPATH={ROOT}", sys.executable, *words], request(pointers[0])), log)
@@ -71,25 +72,25 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
             service.stop()
 
 
-def request(pointer: stores.Pointer) -> services.Request:
+def request(pointer: store.Pointer) -> services.Request:
     """The picture of the model's stored example, as an upload."""
-    batch, _ = selfcheck.read(stores.folder_of(pointer["tag"]))
+    batch, _ = selfcheck.read(store.folder_of(pointer["tag"]))
     stream = io.BytesIO()
     Image.fromarray(batch[0]).save(stream, "PNG")
     return services.upload("example.png", "image/png", stream.getvalue(), example.PATHS.get(pointer["model"]["family"], "/predict"))
 
 
-def put(folder: Path, version: int | None) -> stores.Pointer:
+def put(folder: Path, version: int | None) -> store.Pointer:
     """Bring a model folder into the store of this folder; a pointer to it. `version` is None of a challenger."""
     manifest = manifests.read(folder)
     origin = {key: manifest[key] for key in ("family", "digest", "data")}
-    return {"tag": stores.put(folder, version), "model": {**origin, "version": version, "commit": None, "run_id": ""}, "released": False}
+    return {"tag": store.put(folder, version), "model": {**origin, "version": version, "commit": None, "run_id": ""}, "released": False}
 
 
 class Mover:
     """Moves the pointer, and reads in the service's log when each worker had followed."""
 
-    def __init__(self, pointers: list[stores.Pointer], log: Path) -> None:
+    def __init__(self, pointers: list[store.Pointer], log: Path) -> None:
         self.pointers, self.log = pointers, log.open()
         self.stands = 0
 
@@ -105,7 +106,7 @@ class Mover:
         pointer = self.pointers[self.stands]
         self.log.seek(0, 2)
         begun, deadline = time.time(), time.monotonic() + LONGEST
-        stores.point(pointer["model"]["family"], pointer)
+        store.point(pointer["model"]["family"], pointer)
         told: list[str] = []
         while len(told) < WORKERS:
             if time.monotonic() > deadline:

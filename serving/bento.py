@@ -13,7 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines import discovery, errors, folders, paths, stores
+from pipelines import discovery, errors, folders, paths
+from pipelines.registry import store
 from serving import champion, requirements
 
 ROOT = requirements.ROOT
@@ -32,11 +33,11 @@ class Unclean(ValueError):
 
 def pack(family: str) -> Path:
     """Build the bento of the version that stands; one of the same tag is replaced. Raises NoChampion, NotLocked or NotPacked."""
-    pointer = stores.pointed(family)
+    pointer = store.pointed(family)
     name, _, version = pointer["tag"].partition(":")
     with TemporaryDirectory() as context, TemporaryDirectory(dir=paths.ROOT, prefix="packing-") as home:
         fill(Path(context), family, pointer)
-        shutil.copytree(stores.location(pointer["tag"]), Path(home, "models", name, version))
+        shutil.copytree(store.location(pointer["tag"]), Path(home, "models", name, version))
         build(Path(context), Path(home), version)
         bento = Path(home, "bentos", name, version)
         Path(home, "models").rename(bento / "models")  # BentoML leaves them in its store until a container is built
@@ -44,7 +45,7 @@ def pack(family: str) -> Path:
         return place(bento, BENTOS / name / version)
 
 
-def fill(context: Path, family: str, pointer: stores.Pointer) -> None:
+def fill(context: Path, family: str, pointer: store.Pointer) -> None:
     """What goes into src/: the endpoint's code and pages, the family's page of conf/, the pointer."""
     others = {*discovery.names()} - {family}
     left_out = shutil.ignore_patterns("__pycache__", ".*", "stages", *others)
@@ -53,11 +54,11 @@ def fill(context: Path, family: str, pointer: stores.Pointer) -> None:
     page = Path("conf", "family", f"{family}.yaml")
     (context / page).parent.mkdir(parents=True)
     shutil.copyfile(ROOT / page, context / page)
-    folders.write_json(context / stores.pointer_path(family), pointer)
+    folders.write_json(context / store.pointer_path(family), pointer)
     folders.write_json(context / "bentofile.yaml", bentofile(family, pointer))
 
 
-def bentofile(family: str, pointer: stores.Pointer) -> dict[str, Any]:
+def bentofile(family: str, pointer: store.Pointer) -> dict[str, Any]:
     """What BentoML is told; JSON is YAML too."""
     image = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim-bookworm"
     return {

@@ -22,7 +22,8 @@ from queue import SimpleQueue
 from types import ModuleType
 from typing import IO, Any, NamedTuple
 
-from pipelines import configs, gate, phrases, stores
+from pipelines import configs, phrases
+from pipelines.registry import gate, store
 from serving import champion, telemetry
 from serving.bodies import Body
 from serving.champion import Served
@@ -60,7 +61,7 @@ class Challenger:
     Used by one thread; end() may be called by any. What it counts is no figure of the service.
     """
 
-    def __init__(self, family: str, pointer: stores.Pointer, beside: Served) -> None:
+    def __init__(self, family: str, pointer: store.Pointer, beside: Served) -> None:
         environment = {name: value for name, value in os.environ.items() if name != telemetry.COUNTED}
         command = [sys.executable, "-c", START]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
@@ -155,7 +156,7 @@ def _alone() -> IO[bytes]:
     return replies
 
 
-def loaded(family: str, pointer: stores.Pointer, beside: dict[str, Any]) -> Served:
+def loaded(family: str, pointer: store.Pointer, beside: dict[str, Any]) -> Served:
     """The challenger, as a champion is loaded. Raises Unfit where it takes or answers anything else than the champion `beside`."""
     served = champion.loaded(family, pointer)
     fits = gate.schema(served.predictor.manifest, beside)

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from pipelines import configs, databases, discovery, phrases, predictions, registry, stores
+from pipelines import configs, databases, discovery, phrases, predictions
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, selfcheck, signing
+from pipelines.registry import reconcile, store
 from serving import standing, telemetry
 from serving.batches import Batches
 
@@ -21,8 +22,8 @@ INTERVAL = 0.2  # seconds between two looks at the pointer
 SOON, LATER = 0.5, 30.0  # seconds after which a version that was refused is tried again: at first, then twice as long each time, at most
 Stamp = tuple[int, int, int] | None  # inode, bytes, nanoseconds
 REASONS: dict[type[Exception], str] = {
-    stores.NoChampion: "no pointer that can be followed",
-    stores.NotStored: "not in the store",
+    store.NoChampion: "no pointer that can be followed",
+    store.NotStored: "not in the store",
     manifests.BrokenModel: "incomplete or altered",
     signing.Unsigned: "not signed",
     signing.BadSignature: "signed otherwise",
@@ -47,7 +48,7 @@ class Served(NamedTuple):
     """One loaded model; a request keeps the one it began with."""
 
     predictor: Any
-    pointer: stores.Pointer
+    pointer: store.Pointer
     batches: Batches
 
 
@@ -56,7 +57,7 @@ class FailedLoad(NamedTuple):
     tried, when that was (monotonic), and for how many seconds it is left alone.
     """
 
-    pointer: stores.Pointer
+    pointer: store.Pointer
     reason: str
     why: str
     files: list[Stamp]
@@ -67,9 +68,9 @@ class FailedLoad(NamedTuple):
 def settle(family: str) -> None:
     """Bring store and pointer up to date with the ledger. Where they are, MLflow is not loaded: it takes seconds. Raises NoChampion."""
     if _settled(discovery.known(family)):
-        return stores.say_released(family)
-    registry.reconcile(family)
-    stores.pointed(family)
+        return store.say_released(family)
+    reconcile.reconcile(family)
+    store.pointed(family)
 
 
 def _settled(family: str) -> bool:
@@ -77,12 +78,12 @@ def _settled(family: str) -> bool:
     lines = ledger.read(family)
     stands = ledger.decision(lines)
     try:
-        pointer, challenger = stores.pointed(family), stores.challenger(family) or {}
-    except stores.NoChampion:
+        pointer, challenger = store.pointed(family), store.challenger(family) or {}
+    except store.NoChampion:
         return False
     challenged = challenger.get("challenge") == ledger.challenger(lines)
     follows = challenged and pointer.get("decision", {}).get("hash") == (stands and stands["hash"])
-    return follows and stores.holds(pointer["tag"], pointer["model"]["digest"]) and stores.exampled(pointer["tag"])
+    return follows and store.holds(pointer["tag"], pointer["model"]["digest"]) and store.exampled(pointer["tag"])
 
 
 class Champion:
@@ -94,7 +95,7 @@ class Champion:
     def __init__(self, family: str, beside: Callable[[Any], object] | None = None) -> None:
         self.family, self._beside = family, beside
         self._refused: FailedLoad | None = None
-        self._read: tuple[Stamp, stores.Pointer] = None, {}
+        self._read: tuple[Stamp, store.Pointer] = None, {}
         self._served = self._first()
 
     def follow(self) -> None:
@@ -143,7 +144,7 @@ class Champion:
         """
         try:
             pointer = self._pointed()
-        except stores.NoChampion as absence:
+        except store.NoChampion as absence:
             return self._refuse({}, absence)
         if _same(pointer, self._served.pointer):
             self._refused = None
@@ -151,12 +152,12 @@ class Champion:
         elif self._untried(pointer):
             self._try(pointer)
 
-    def _reworded(self, pointer: stores.Pointer) -> None:
+    def _reworded(self, pointer: store.Pointer) -> None:
         if pointer != self._served.pointer:
             self._served = self._served._replace(pointer=pointer)
             standing.note(pointer)
 
-    def _try(self, pointer: stores.Pointer) -> None:
+    def _try(self, pointer: store.Pointer) -> None:
         begun = time.monotonic()
         try:
             self._served = self._tried(pointer)
@@ -166,17 +167,17 @@ class Champion:
         seconds = round(time.monotonic() - begun, 3)
         logger.info("%s now serves version %s", self.family, pointer["model"]["version"], extra={"facts": {"seconds": seconds}})
 
-    def _tried(self, pointer: stores.Pointer) -> Served:
+    def _tried(self, pointer: store.Pointer) -> Served:
         with standing.trying(pointer, _files(pointer)):
             return self._loaded(pointer)
 
-    def _loaded(self, pointer: stores.Pointer) -> Served:
+    def _loaded(self, pointer: store.Pointer) -> Served:
         served = loaded(self.family, pointer, self._beside)
         telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
         standing.note(pointer)
         return served
 
-    def _refuse(self, pointer: stores.Pointer, fault: Exception) -> None:
+    def _refuse(self, pointer: store.Pointer, fault: Exception) -> None:
         """Keep why for whoever asks; the log has it once, however often it is tried."""
         known, why = self._refused, phrases.fault(fault)
         again = known is not None and known.pointer == pointer
@@ -186,27 +187,27 @@ class Champion:
             old = self._served.pointer["model"]["version"]
             logger.error("%s keeps serving version %s: the new one does not serve: %s", self.family, old, why, exc_info=fault)
 
-    def _untried(self, pointer: stores.Pointer) -> bool:
+    def _untried(self, pointer: store.Pointer) -> bool:
         """Is this worth a try: not refused, or refused with other files, or long ago?"""
         refused = self._refused
         if refused is None or refused.pointer != pointer:
             return True
         return refused.files != _files(pointer) or time.monotonic() - refused.tried > refused.pause
 
-    def _pointed(self) -> stores.Pointer:
+    def _pointed(self) -> store.Pointer:
         """The pointer, read again when its file is another one. Raises NoChampion."""
-        stamp = _stamp(stores.pointer_path(self.family))
+        stamp = _stamp(store.pointer_path(self.family))
         if stamp is None or stamp != self._read[0]:
-            self._read = stamp, stores.pointed(self.family)
+            self._read = stamp, store.pointed(self.family)
         return self._read[1]
 
 
-def loaded(family: str, pointer: stores.Pointer, beside: Callable[[Any], object] | None = None) -> Served:
+def loaded(family: str, pointer: store.Pointer, beside: Callable[[Any], object] | None = None) -> Served:
     """What a pointer names, once it has answered its stored example, and is warm by that.
 
     Raises NotStored, BrokenModel, NotAsExpected, Unsigned or BadSignature where signatures are asked for, or what `beside` raises.
     """
-    folder = stores.location(pointer["tag"])
+    folder = store.location(pointer["tag"])
     signing.check(folder)
     predictor = discovery.part(family, "predict").Predictor(folder)
     _named(predictor.manifest["digest"], pointer)
@@ -216,12 +217,12 @@ def loaded(family: str, pointer: stores.Pointer, beside: Callable[[Any], object]
     return Served(predictor, pointer, Batches(predictor.predict, configs.serving(family).batch, family))
 
 
-def _same(one: stores.Pointer, other: stores.Pointer) -> bool:
+def _same(one: store.Pointer, other: store.Pointer) -> bool:
     """Do both name the same model as the same version? Then only words around it differ."""
     return (one["tag"], one["model"]["digest"]) == (other["tag"], other["model"]["digest"])
 
 
-def _named(digest: str, pointer: stores.Pointer) -> None:
+def _named(digest: str, pointer: store.Pointer) -> None:
     """What is answered must be what the answer names. Raises BrokenModel."""
     if digest != pointer["model"]["digest"]:
         raise manifests.BrokenModel(
@@ -235,9 +236,9 @@ def _reason(fault: Exception) -> str:
     return next((reason for kind, reason in REASONS.items() if isinstance(fault, kind)), "does not load")
 
 
-def _files(pointer: stores.Pointer) -> list[Stamp]:
+def _files(pointer: store.Pointer) -> list[Stamp]:
     """Of the model that a pointer names, with all that lies beside it: others when any was put there again."""
-    return [_stamp(path) for path in checksums.files(stores.folder_of(pointer["tag"]))] if pointer else []
+    return [_stamp(path) for path in checksums.files(store.folder_of(pointer["tag"]))] if pointer else []
 
 
 def _stamp(path: Path) -> Stamp:

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from pipelines import modelcards, stores
 from pipelines.datasets import cards
+from pipelines.registry import modelcards, store
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")
@@ -43,7 +43,7 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
         app.add_route(path, answer, methods=["GET"], include_in_schema=False)
 
 
-def shown(pointer: stores.Pointer) -> dict[str, Any]:
+def shown(pointer: store.Pointer) -> dict[str, Any]:
     """What `/` shows: "told", a {heading: HTML} for each column, none where there is no card; "croissant", None where there is none."""
     card = beside(pointer, modelcards.README)
     return {"told": _columns(card) if card else [], "croissant": beside(pointer, cards.CROISSANT)}
@@ -55,9 +55,9 @@ def _columns(card: str) -> list[dict[str, Markup]]:
     return [{title: rendered(found[title]) for title in column if title in found} for column in COLUMNS]
 
 
-def beside(pointer: stores.Pointer, name: str) -> str | None:
+def beside(pointer: store.Pointer, name: str) -> str | None:
     """A text file beside the model in the store, or None, also where it is no text."""
-    path = stores.folder_of(pointer["tag"]) / name
+    path = store.folder_of(pointer["tag"]) / name
     try:
         return path.read_text()
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def _pointer(request: Request) -> Any:
     return request.app.state.champion.served.pointer
 
 
-def _asked(pointer: stores.Pointer, name: str) -> str:
+def _asked(pointer: store.Pointer, name: str) -> str:
     """That file, or Refusal 404 with the remedy."""
     if (found := beside(pointer, name)) is None:
         words = f"{name} of version {pointer['model']['version']} is not on this machine. `make ui` writes it where the data are."

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 
 from prometheus_client import Counter, Gauge, Histogram, Summary
 
-from pipelines import gate, predictions, stores
+from pipelines import predictions
 from pipelines.databases import NewerDatabase, NoDatabase
+from pipelines.registry import gate
+from pipelines.registry import store as model_store
 from serving import telemetry
 from serving.bodies import Body
 from serving.challenger import Asked, Challenger, Gone, Late
@@ -45,7 +47,7 @@ REFUSED = Gauge("atelier_shadow_refused", "1 where a worker's challenger does no
 
 
 Digests = tuple[str, str]  # of a champion, and of a challenger
-Pair = tuple[str, stores.Pointer]  # a champion's digest, and its challenger's pointer
+Pair = tuple[str, model_store.Pointer]  # a champion's digest, and its challenger's pointer
 
 
 class Sample(NamedTuple):
@@ -160,8 +162,8 @@ class Shadow:
     def _pointed(self, champion: str) -> tuple[Pair | None, str]:
         """Who challenges this champion, if anybody; and why that cannot be read."""
         try:
-            pointer = stores.challenger(self.family)
-        except stores.NoChampion as fault:
+            pointer = model_store.challenger(self.family)
+        except model_store.NoChampion as fault:
             return None, str(fault)
         return (champion, pointer) if pointer and pointer["model"]["digest"] != champion else None, ""
 
@@ -172,7 +174,7 @@ class Shadow:
         self._figures.follow(pair and _digests(pair))
         self._refuse("")
 
-    def _begin(self, served: Served, pointer: stores.Pointer) -> None:
+    def _begin(self, served: Served, pointer: model_store.Pointer) -> None:
         """Start the pair's challenger, and let it be asked once it has loaded; one that does not, or does not fit, is refused."""
         try:
             if not self._loaded(served, pointer):
@@ -183,7 +185,7 @@ class Shadow:
         self._share = pointer["challenge"]["share"]
         logger.info("%s is challenged by %s", self.family, pointer["challenge"]["candidate"])
 
-    def _loaded(self, served: Served, pointer: stores.Pointer) -> bool:
+    def _loaded(self, served: Served, pointer: model_store.Pointer) -> bool:
         if "absent" in pointer:
             raise Gone(pointer["absent"])
         self._challenger = self._challenger or Challenger(self.family, pointer, served)
@@ -247,7 +249,7 @@ class _Comparisons:
         self._rows: list[predictions.Row] = []
         self._written, self._fault = -math.inf, ""
 
-    def add(self, sample: Sample, pointer: stores.Pointer, verdict: dict[str, Any]) -> None:
+    def add(self, sample: Sample, pointer: model_store.Pointer, verdict: dict[str, Any]) -> None:
         challenger = pointer["model"]["digest"]
         labels = self.family, challenger[:12]
         COMPARED.labels(*labels, "failed" if "failed" in verdict else "agrees" if verdict["agrees"] else "differs").inc()

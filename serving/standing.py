@@ -12,7 +12,8 @@ from typing import Any
 
 import psutil
 
-from pipelines import folders, stores
+from pipelines import folders
+from pipelines.registry import store
 
 PLACE = "SERVING_STANDS"  # the variable that names the file where the workers of one service keep the pointer that they serve
 
@@ -21,16 +22,16 @@ class Crashed(RuntimeError):
     """A version that a worker of this service was trying when its process ended."""
 
 
-def read() -> stores.Pointer | None:
+def read() -> store.Pointer | None:
     """What the workers of this service serve, where one has begun before."""
     try:
-        pointer: stores.Pointer = json.loads(Path(os.environ[PLACE]).read_text())
+        pointer: store.Pointer = json.loads(Path(os.environ[PLACE]).read_text())
     except (KeyError, OSError, ValueError):
         return None
     return pointer
 
 
-def note(pointer: stores.Pointer) -> None:
+def note(pointer: store.Pointer) -> None:
     """Leave word of what is served to a worker that begins after this one; where the disk is full, without."""
     if place := os.environ.get(PLACE):
         with suppress(OSError):
@@ -38,7 +39,7 @@ def note(pointer: stores.Pointer) -> None:
 
 
 @contextmanager
-def trying(pointer: stores.Pointer, files: Any) -> Iterator[None]:
+def trying(pointer: store.Pointer, files: Any) -> Iterator[None]:
     """Leave word of a try until it has ended, well or not, where there is something else to serve. Raises Crashed.
 
     `files` tell a version from the same one that was put there again.

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from pipelines import configs, discovery, predictions, stores
+from pipelines import configs, discovery, predictions
 from pipelines.models import manifests
+from pipelines.registry import store as model_store
 from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]
-PUT = "import sys; from pathlib import Path; from pipelines import stores; print(stores.put(Path(sys.argv[1]), int(sys.argv[2])))"
+PUT = "import sys; from pathlib import Path; from pipelines.registry import store; print(store.put(Path(sys.argv[1]), int(sys.argv[2])))"
 ASKED = {"gravures": "/match"}  # where a picture is sent; of the others /predict
 LOADED = """
 import sys
@@ -35,7 +36,7 @@ class Service(NamedTuple):
 
     client: httpx.Client
     folder: Path
-    pointers: dict[int, stores.Pointer]
+    pointers: dict[int, model_store.Pointer]
     process: subprocess.Popen[bytes]
 
     @property
@@ -50,9 +51,9 @@ class Service(NamedTuple):
     def predict(self, path: str = "", **request: Any) -> httpx.Response:
         return self.client.post(path or self.asked, **request)
 
-    def point(self, pointer: stores.Pointer) -> None:
+    def point(self, pointer: model_store.Pointer) -> None:
         with chdir(self.folder):
-            stores.point(self.family, pointer)
+            model_store.point(self.family, pointer)
 
     def recorded(self, id: str) -> predictions.Row:
         """The row of an answer, once it is in the service's store; it is as it was written."""
@@ -88,7 +89,7 @@ def environment(folder: Path) -> dict[str, str]:
     return os.environ | {"BENTOML_HOME": str(folder / ".store"), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(REPOSITORY)}
 
 
-def stored(folder: Path, version: int, family: str = "digits", change: Callable[[Path], object] | None = None) -> stores.Pointer:
+def stored(folder: Path, version: int, family: str = "digits", change: Callable[[Path], object] | None = None) -> model_store.Pointer:
     """Put a tiny model into the store of `folder`, its files changed first by `change`, and return a pointer to it."""
     out = folder / f"model-{version}"
     described = network(family, out, seed=version)
@@ -120,12 +121,12 @@ def ready(client: httpx.Client) -> bool:
 
 
 @contextmanager
-def running(folder: Path, pointers: dict[int, stores.Pointer], words: Sequence[str] | None = None, **more: str) -> Iterator[Service]:
+def running(folder: Path, pointers: dict[int, model_store.Pointer], words: Sequence[str] | None = None, **more: str) -> Iterator[Service]:
     """A service in `folder` that follows `pointers[1]`, started as a bento is unless `words` say otherwise."""
     port, family = str(free_port()), pointers[1]["model"]["family"]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
         with chdir(folder):
-            stores.point(family, pointers[1])
+            model_store.point(family, pointers[1])
         command = [sys.executable, *(words or bento_serve(family)), "--port", port]
         process = subprocess.Popen(command, cwd=folder, env=environment(folder) | more, stdout=log, stderr=log, start_new_session=True)
         service = Service(client, folder, pointers, process)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import configs, discovery, predictions, promotion, registry
+from pipelines import configs, discovery, predictions
+from pipelines.registry import promotion, rollback
 from serving import ask as command
 from serving.champion import Origin
 from tests import papers
@@ -105,7 +106,7 @@ def test_a_damaged_store_and_a_moved_ledger_are_followed(champion: Path) -> None
         stored.write_bytes(b"damaged")
     assert "digits version 2" in ask("--image", str(champion)).stdout
     pointer = Path(".store/champions/digits.json").read_text()
-    registry.rollback("digits", 1)
+    rollback.rollback("digits", 1)
     Path(".store/champions/digits.json").write_text(pointer)
     assert "digits version 1" in ask("--image", str(champion)).stdout
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipelines import gate
 from pipelines.configs import Gate
 from pipelines.families.signatures import embedded, score
 from pipelines.families.signatures.examples import Page, Split
 from pipelines.families.signatures.picture import Convention, in_fractions
 from pipelines.metrics import detection, sheets
 from pipelines.metrics.detection import Outcomes
+from pipelines.registry import gate
 
 Boxes = NDArray[np.float64]
 

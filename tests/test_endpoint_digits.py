@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from starlette.requests import Request
 
-from pipelines import stores
 from pipelines.families.digits.picture import Convention
+from pipelines.registry import store
 from serving import bodies, endpoints, problems
 from tests import asked
 from tests.asked import PICTURE, assert_refused, form, raw
@@ -231,7 +231,7 @@ def test_a_moved_pointer_is_followed_while_requests_are_answered(service: Servic
 
 def test_a_pointer_to_a_model_that_is_not_stored_leaves_the_old_one_serving(service: Service) -> None:
     model = {**service.pointers[1]["model"], "version": 3}
-    missing = {"tag": stores.tagged("digits", 3, model["digest"]), "model": model}
+    missing = {"tag": store.tagged("digits", 3, model["digest"]), "model": model}
     service.point(missing)
     try:
         assert until(lambda: "digits keeps serving version 1" in service.log()), service.log()

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipelines import gate
 from pipelines.configs import Gate
+from pipelines.registry import gate
 
 PAGE = Gate(floor=0.9, gain=0.0, confidence=0.9, size_mb=1, latency="realtime")
 REPORT = {"valid": {"accuracy": 0.95}, "size_mb": 0.5, "latency_ms": 1.0}

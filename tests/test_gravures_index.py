@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from pipelines import discovery, folders, stores
+from pipelines import discovery, folders
 from pipelines.families.gravures import adding, examples
 from pipelines.families.gravures.parts import additions, index
 from pipelines.families.gravures.parts.index import Entry, Match, Space
 from pipelines.families.gravures.predict import Predictor
 from pipelines.metrics import neighbours
 from pipelines.models import manifests
+from pipelines.registry import store
 from tests import engravers
 from tests.conftest import embedded_data, environment, tiny_model
 from tests.forms import encoded
@@ -416,9 +417,9 @@ def served(project: Path) -> Predictor:
     """A tiny model that services follow."""
     embedded_data("gravures")
     folder = tiny_model(CANDIDATE, 1)
-    tag = stores.put(folder, 1)
-    stores.point("gravures", {"tag": tag, "model": {"version": 1, "digest": manifests.read(folder)["digest"]}, "released": False})
-    return Predictor(stores.location(tag))
+    tag = store.put(folder, 1)
+    store.point("gravures", {"tag": tag, "model": {"version": 1, "digest": manifests.read(folder)["digest"]}, "released": False})
+    return Predictor(store.location(tag))
 
 
 def photograph(picture: Picture) -> Path:

@@ -18,11 +18,11 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "serving/auth.py": "half a second and 28 MB of each worker, and only where tokens are required",
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
     "serving/crew.py": "as serving/__main__.py, which imports it before",
-    "pipelines/challenges.py": "a cycle: registry follows a challenge, which is written here",
+    "pipelines/registry/challenge.py": "a cycle: registry follows a challenge, which is written here",
     "pipelines/models/signing.py": "a cycle: registry lays signatures, which are made here",
-    "pipelines/stores.py": "a cycle: modelsigning signs what lies in a store",
+    "pipelines/registry/store.py": "a cycle: modelsigning signs what lies in a store",
 }
-LIGHT = "pipelines.registry, pipelines.lineage.starts, pipelines.promotion, pipelines.audit.rebuild, pipelines.families.gravures.adding, serving.champion"
+LIGHT = "pipelines.registry.reconcile, pipelines.lineage.starts, pipelines.registry.promotion, pipelines.audit.rebuild, pipelines.families.gravures.adding, serving.champion"
 HEAVY = {"mlflow", "tensorflow", "keras", "torch", "transformers", "dvc.repo", "bentoml"}
 FILES = sorted(path for folder in ("pipelines", "serving") for path in (ROOT / folder).rglob("*.py"))
 
@@ -50,7 +50,7 @@ def test_the_service_is_begun_before_prometheus_is_imported(tmp_path: Path) -> N
     assert "prometheus_client" not in loaded(tmp_path, "serving.__main__")
 
 
-@pytest.mark.parametrize("module", ["pipelines.registry", "serving.champion", "serving.digits.service"])
+@pytest.mark.parametrize("module", ["pipelines.registry.reconcile", "serving.champion", "serving.digits.service"])
 def test_a_bento_needs_no_tqdm(tmp_path: Path, module: str) -> None:
     assert "tqdm" not in loaded(tmp_path, module)
 

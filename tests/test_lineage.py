@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from benchmarks import models
-from pipelines import configs, folders, predictions, promotion, releases, runs, stores, tracking
+from pipelines import configs, folders, predictions, runs, tracking
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import archives
 from pipelines.ledger import lines as ledger
@@ -24,6 +24,8 @@ from pipelines.lineage import __main__ as lineage_command
 from pipelines.lineage import links as lineage_links
 from pipelines.lineage import sources, starts, steps
 from pipelines.models import checksums
+from pipelines.registry import promotion, releases
+from pipelines.registry import store as model_store
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -65,7 +67,7 @@ def _kept_by_dvc(*outs: str) -> None:
 
 
 def _recorded() -> None:
-    model, sha256 = stores.pointed("digits")["model"], hashlib.sha256(SENT).hexdigest()
+    model, sha256 = model_store.pointed("digits")["model"], hashlib.sha256(SENT).hexdigest()
     answer = {"prediction_id": PREDICTION, "prediction": 7, "model": model}
     named = {"id": PREDICTION, "family": "digits", "version": 1, "digest": model["digest"]}
     facts = {"time": "2026-11-20T22:49:53Z", "input": sha256, "output": json.dumps(answer), "milliseconds": 1.5}
@@ -81,7 +83,7 @@ def champion(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
     monkeypatch.chdir(tmp_path)
     for name in ("DVC_EXP_NAME", "DATA_MIRROR", "PREDICTIONS_URL"):
         monkeypatch.delenv(name, raising=False)
-    model: dict[str, Any] = stores.pointed("digits")["model"]
+    model: dict[str, Any] = model_store.pointed("digits")["model"]
     return model
 
 
@@ -109,7 +111,7 @@ STARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "prediction": lambda model: PREDICTION,
     "DVC hash": lambda model: str(ledger.read("digits")[0]["dvc"]),
     "model folder": lambda model: "models/digits-adam",
-    "stored model": lambda model: str(stores.location(stores.pointed("digits")["tag"])),
+    "stored model": lambda model: str(model_store.location(model_store.pointed("digits")["tag"])),
 }
 
 
@@ -181,7 +183,7 @@ def _renamed(table: str, column: str) -> None:
 
 
 def _stored_file() -> Path:
-    return stores.location(stores.pointed("digits")["tag"]) / "model.onnx"
+    return model_store.location(model_store.pointed("digits")["tag"]) / "model.onnx"
 
 
 def _licence() -> None:
@@ -190,7 +192,11 @@ def _licence() -> None:
 
 
 CUTS: dict[str, tuple[str, str, Callable[[], object]]] = {
-    "forged answer": ("answer", "digest", lambda: _edited("answer.json", model={**stores.pointed("digits")["model"], "digest": "0" * 64})),
+    "forged answer": (
+        "answer",
+        "digest",
+        lambda: _edited("answer.json", model={**model_store.pointed("digits")["model"], "digest": "0" * 64}),
+    ),
     "another answer than was given": ("prediction", "another answer", lambda: _edited("answer.json", prediction=8)),
     "altered row": ("prediction", "its hash", lambda: _sql(".store/predictions.db", "UPDATE predictions SET milliseconds = 9")),
     "altered input": ("input", "SHA-256", lambda: _sql(".store/predictions.db", "UPDATE inputs SET content = ?", b"other")),
@@ -281,7 +287,7 @@ def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
     champion: dict[str, Any], place: str, damage: str, status: str
 ) -> None:
     releases.release("digits")
-    stored = stores.location(stores.pointed("digits")["tag"])
+    stored = model_store.location(model_store.pointed("digits")["tag"])
     for name in ("models", "data", ".dvc/cache"):
         shutil.rmtree(name)
     if place == "release":
@@ -338,7 +344,7 @@ def test_what_was_deleted_is_made_to_follow_again(champion: dict[str, Any], caps
     Path(".store/champions/digits.json").unlink()
     assert set(statuses("digits@champion").values()) == {steps.OK}
     assert store.get_model_version_by_alias("digits", "champion").version == 1
-    assert stores.pointed("digits")["model"] == champion
+    assert model_store.pointed("digits")["model"] == champion
     assert capsys.readouterr().out == ""
 
 

@@ -16,9 +16,11 @@ from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import configs, discovery, modelcards, phrases, promotion, registry, releases, stores, tracking
+from pipelines import configs, discovery, phrases, tracking
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
+from pipelines.registry import modelcards, promotion, reconcile, releases
+from pipelines.registry import store as model_store
 from serving import modelcards as served
 from serving import pages
 from tests.browsers import got
@@ -137,8 +139,8 @@ def test_the_page_has_the_card_and_the_card_is_a_page(family: str, tmp_path: Pat
     monkeypatch.chdir(tmp_path)
     model = {key: line(family)[key] for key in ("family", "version", "digest", "data", "commit")} | {"run_id": "run-1"}
     pointer = {"tag": f"{family}:v1-aaaaaaaaaaaa", "model": model, "promotion": line(family), "card": cards.read(released(family))}
-    stores.folder_of(pointer["tag"]).mkdir(parents=True)
-    modelcards.keep(stores.folder_of(pointer["tag"]), line(family), released(family))
+    model_store.folder_of(pointer["tag"]).mkdir(parents=True)
+    modelcards.keep(model_store.folder_of(pointer["tag"]), line(family), released(family))
     for path in ("/", "/card"):
         answer = got(family, pointer, path)
         html5lib.HTMLParser(strict=True).parse(answer.text)
@@ -156,7 +158,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
     pointers = {1: stored(folder, 1)}
     with chdir(folder):
-        modelcards.keep(stores.folder_of(pointers[1]["tag"]), line("digits"), released("digits"))
+        modelcards.keep(model_store.folder_of(pointers[1]["tag"]), line("digits"), released("digits"))
     with running(folder, pointers) as service:
         yield service
 
@@ -169,7 +171,7 @@ def test_a_service_gives_the_card_of_the_version_it_serves(service: Service) -> 
 
 def test_a_version_without_a_card_says_how_to_get_it(service: Service) -> None:
     with chdir(service.folder):
-        card = stores.folder_of(service.pointers[1]["tag"]) / modelcards.README
+        card = model_store.folder_of(service.pointers[1]["tag"]) / modelcards.README
     text = card.read_text()
     card.unlink()
     try:
@@ -192,13 +194,13 @@ def test_a_card_that_cannot_be_read_does_not_take_the_page_down(
     monkeypatch.chdir(tmp_path)
     model = {key: line("digits")[key] for key in ("family", "version", "digest", "data", "commit")} | {"run_id": "run-1"}
     pointer = {"tag": "digits:v1-aaaaaaaaaaaa", "model": model}
-    stores.folder_of(pointer["tag"]).mkdir(parents=True)
-    (stores.folder_of(pointer["tag"]) / modelcards.README).write_bytes(content)
+    model_store.folder_of(pointer["tag"]).mkdir(parents=True)
+    (model_store.folder_of(pointer["tag"]) / modelcards.README).write_bytes(content)
     for _ in range(2):
         assert ("It errs." in got("digits", pointer, "/").text) is told
     assert not told or "It errs." in got("digits", pointer, "/card").text
     assert caplog.text.count("cannot be read") == (not told)
-    modelcards.keep(stores.folder_of(pointer["tag"]), line("digits"), released("digits"))
+    modelcards.keep(model_store.folder_of(pointer["tag"]), line("digits"), released("digits"))
     assert "It errs." not in got("digits", pointer, "/").text
     assert "Limits" in got("digits", pointer, "/").text
 
@@ -208,7 +210,7 @@ def test_the_card_is_in_mlflow_the_store_and_a_release_is_put_back_and_outlives_
     evaluate("digits-adam", 0.5)
     promotion.promote(configs.compose(["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]))
     text = modelcards.text(ledger.version("digits", 1), cards.read(Path("data/digits")))
-    store, beside = tracking.client(), stores.folder_of(stores.pointed("digits")["tag"])
+    store, beside = tracking.client(), model_store.folder_of(model_store.pointed("digits")["tag"])
     version = store.get_model_version("digits", "1")
     run = Path(store.get_run(version.run_id).info.artifact_uri.removeprefix("file://"))
     assert (version.description, (run / modelcards.README).read_text()) == (modelcards.parted(text)[1], text)
@@ -222,6 +224,6 @@ def test_the_card_is_in_mlflow_the_store_and_a_release_is_put_back_and_outlives_
     (beside / modelcards.README).write_text("mine")
     for gone in ("nothing", "data", "released"):
         shutil.rmtree(gone, ignore_errors=True)
-        registry.reconcile("digits")
+        reconcile.reconcile("digits")
         assert store.get_model_version("digits", "1").description == modelcards.parted(text)[1]
         assert (beside / modelcards.README).read_text() == text

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, folders, promotion, registry, releases, stores
+from pipelines import configs, folders
 from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
 from pipelines.models import signing as models_signing
+from pipelines.registry import promotion, reconcile, releases, signatures, store
 from serving.champion import Champion
 from tests.conftest import embedded_data, evaluate, tiny_model
 from tests.test_registry import WORDS
@@ -48,7 +49,7 @@ def signed(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stored() -> Path:
-    return stores.kept("digits")[0]
+    return store.kept("digits")[0]
 
 
 PLACES: dict[str, Callable[[], Path]] = {
@@ -139,13 +140,13 @@ def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, m
     assert promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))["open"]
     champion.look()
     assert champion.served.pointer["model"]["version"] == 1
-    assert [stores.exampled(f"digits:{folder.name}") for folder in stores.kept("digits")] == [True, False], "what is unsigned was loaded"
+    assert [store.exampled(f"digits:{folder.name}") for folder in store.kept("digits")] == [True, False], "what is unsigned was loaded"
     refused = champion.refused
     assert refused and refused["version"] == 2 and "is not signed" in refused["why"] and "make sign family=digits" in refused["why"]
     with pytest.raises(models_signing.Unsigned, match="make sign family=digits"):
         Champion("digits")
     monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[0])))
-    assert [words.split(": ")[1].split()[0] for words in models_signing.sign_all("digits")] == [str(kept()), "signed"]
+    assert [words.split(": ")[1].split()[0] for words in signatures.sign_all("digits")] == [str(kept()), "signed"]
     champion.look()
     assert champion.served.pointer["model"]["version"] == 2 and champion.refused is None
     assert Champion("digits").served.pointer["model"]["version"] == 2
@@ -166,7 +167,7 @@ def test_another_key_signs_anew(signed: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv(models_signing.VERIFYING, public)
     with pytest.raises(models_signing.BadSignature):
         models_signing.check(stored())
-    assert "signed" in next(iter([*models_signing.sign_all("digits")]))
+    assert "signed" in next(iter([*signatures.sign_all("digits")]))
     models_signing.check(stored())
 
 
@@ -175,7 +176,7 @@ def test_what_is_no_private_key_is_told(signed: Path, monkeypatch: pytest.Monkey
     Path("words").write_text("no key")
     monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[1])) if key == "public" else key)
     with pytest.raises(models_signing.BadKey, match="make keys"):
-        [*models_signing.sign_all("digits")]
+        [*signatures.sign_all("digits")]
 
 
 def test_an_rsa_key_is_told(signed: Path) -> None:
@@ -191,18 +192,18 @@ def test_an_rsa_key_is_told(signed: Path) -> None:
 def test_a_pair_of_keys_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["modelsigning", "keys"])
-    models_signing.main()
+    signatures.main()
     private = Path(".store/keys", models_signing.KEYS[0])
     assert private.stat().st_mode & 0o777 == 0o600
     assert f"{models_signing.SIGNING}={private.absolute()}" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        models_signing.main()
+        signatures.main()
     assert "there already" in capsys.readouterr().err
 
 
 def test_reconciling_lays_the_signature_that_git_has(signed: Path) -> None:
     (stored() / models_signing.SIGNATURE).write_text("altered")
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert (stored() / models_signing.SIGNATURE).read_bytes() == kept().read_bytes()
     json.loads(kept().read_text())
 
@@ -211,7 +212,7 @@ def test_what_no_line_of_the_ledger_names_is_never_signed(signed: Path, monkeypa
     planted = stored().with_name("v9-evil")
     shutil.copytree("models/digits-sgd", planted)
     monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[0])))
-    assert len([*models_signing.sign_all("digits")]) == 1
+    assert len([*signatures.sign_all("digits")]) == 1
     assert not (planted / models_signing.SIGNATURE).exists() and len([*models_signing.ROOT.rglob("*.sig")]) == 1
     with pytest.raises(models_signing.Unsigned):
         models_signing.check(planted)
@@ -230,7 +231,7 @@ def test_a_damaged_signature_is_not_laid_over_a_good_one(
     with pytest.raises(models_signing.BadSignature, match="make verify family=digits"):
         releases.release("digits")
     assert Path("released/digits", models_signing.SIGNATURE).read_bytes() == good
-    models_signing.lay(stored())
+    signatures.lay(stored())
     assert (stored() / models_signing.SIGNATURE).read_bytes() == kept().read_bytes() == good
     assert "is not a signature of this model" in capsys.readouterr().err
     models_signing.verified(stored(), Path("keys", models_signing.KEYS[1]))

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, promotion, registry, stores
+from pipelines import configs
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
+from pipelines.registry import promotion, reconcile, rollback, store
 from pipelines.stages import promote as stage
 from serving import champion
 from tests.conftest import embedded_data, evaluate, tiny_model
@@ -106,7 +107,7 @@ TWO = [("promote", 1), ("promote", 2)]
 @pytest.mark.slow
 def test_a_closed_gate_is_one_line_whatever_is_measured_again(place: Path) -> None:
     """The same refusal twice, and with another latency; another gate is another decision, and an open one promotes."""
-    pointer = stores.pointer_path("digits").read_bytes()
+    pointer = store.pointer_path("digits").read_bytes()
     first = forked(place, decided, CLOSED)
     report = json.loads(Path("reports/digits/candidates/digits-rmsprop.json").read_text())
     Path("reports/digits/candidates/digits-rmsprop.json").write_text(json.dumps({**report, "latency_ms": report["latency_ms"] + 0.01}))
@@ -115,7 +116,7 @@ def test_a_closed_gate_is_one_line_whatever_is_measured_again(place: Path) -> No
     line = ledger.read("digits")[-1]
     assert line["reasons"][0] == "accuracy 0.7000 on validation, at least 0.9900 is asked"
     assert (line["candidate"], line["digest"], line["figures"]["valid"]["accuracy"]) == ("digits-rmsprop", report["digest"], 0.7)
-    assert stores.pointer_path("digits").read_bytes() == pointer, "a service would load the same model again"
+    assert store.pointer_path("digits").read_bytes() == pointer, "a service would load the same model again"
     assert champion._settled("digits"), "each start of a service would load MLflow"
     forked(place, decided, [*CLOSED, "gate.floor=0.98"])
     assert events() == [*TWO, ("refuse", 2), ("refuse", 2)]
@@ -127,7 +128,7 @@ def test_a_closed_gate_is_one_line_whatever_is_measured_again(place: Path) -> No
 def test_what_has_stood_before_stands_again_as_a_version_of_its_own(place: Path) -> None:
     """Version 2 was not rolled back from, but passed over: the same comparison as before, and a decision of its own."""
     forked(place, decided, WORDS)
-    forked(place, registry.rollback, "digits", 1)
+    forked(place, rollback.rollback, "digits", 1)
     shutil.rmtree("models/digits-rmsprop")
     report, after = forked(place, recovered)
     assert report["version"] == after["pointer"]["version"] == after["champion"] == 4
@@ -157,9 +158,9 @@ def test_a_refusal_is_not_decided_again_and_a_line_that_came_with_git_is_followe
     report = json.loads(Path("reports/digits/promotion.json").read_text())
     Path("reports/digits/promotion.json").write_text(json.dumps({**report, "inputs": stage.inputs("digits", "smoke")}))
     assert not stage.unchanged("digits", "smoke")
-    forked(place, registry.reconcile, "digits")
+    forked(place, reconcile.reconcile, "digits")
     assert stage.unchanged("digits", "smoke")
-    assert stores.pointed("digits")["model"]["version"] == 1
+    assert store.pointed("digits")["model"]["version"] == 1
 
 
 def test_without_the_champion_to_beat_nothing_is_decided_for_good(place: Path) -> None:
@@ -181,7 +182,7 @@ def test_where_nothing_stands_a_refusal_is_a_line_too(place: Path) -> None:
     forked(place, decided, CLOSED)
     assert events() == [("refuse", None)]
     assert stage.unchanged("digits", "smoke")
-    with pytest.raises(stores.NoChampion):
+    with pytest.raises(store.NoChampion):
         forked(place, champion.settle, "digits")
     assert forked(place, decided, WORDS)["version"] == 1
     assert events() == [("refuse", None), ("promote", 1)]
@@ -235,11 +236,11 @@ def test_a_promotion_killed_at_any_step_leaves_the_old_state_or_the_new_one(plac
     assert process.exitcode == -9
     committed = (step, moment) != ("ledger._written", "before")
     assert events() == ([*TWO, ("promote", 3)] if committed else TWO)
-    pointer = stores.pointed("digits")
+    pointer = store.pointed("digits")
     standing = ledger.version("digits", pointer["model"]["version"])
     assert standing["version"] in {2, len(events())}
     assert pointer["promotion"] == pointer["decision"] == standing
-    assert manifests.verified(stores.location(pointer["tag"]))["digest"] == standing["digest"] == pointer["model"]["digest"]
+    assert manifests.verified(store.location(pointer["tag"]))["digest"] == standing["digest"] == pointer["model"]["digest"]
     for name in ("champion", "promotion"):
         assert json.loads(Path(f"reports/digits/{name}.json").read_text())["version"] in {2, 3}
     assert not cross_checks.witnesses("digits")
@@ -284,7 +285,7 @@ def stopped(step: str, reached: Any, goes_on: Any, work: Callable[..., Any], *wo
 
 
 def rolled_back() -> None:
-    registry.rollback("digits", 1)
+    rollback.rollback("digits", 1)
 
 
 def better() -> None:
@@ -295,7 +296,7 @@ def better() -> None:
 
 
 def reconciled() -> None:
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
 
 
 def promoted() -> None:

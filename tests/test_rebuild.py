@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import configs, folders, promotion, registry, tracking
+from pipelines import configs, folders, tracking
 from pipelines.artifacts import branches, cache, remotes, retention
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import rebuild
 from pipelines.ledger import lines as ledger
+from pipelines.registry import promotion, versions
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS, state
 
@@ -137,7 +138,7 @@ def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pus
     printed = done(clone, sys.executable, "-m", "pipelines.audit.rebuild")
     assert "2 versions and their runs follow the ledgers again; 2 are held whole." in printed
     assert seen() == pushed[1]
-    assert registry.whole(older()).parent.name == "restored"
+    assert versions.whole(older()).parent.name == "restored"
     assert not Path(".checkpoints").exists()
     assert done(clone, "git", "status", "--porcelain") == " M .dvc/config\n"  # this test's own
 
@@ -202,7 +203,7 @@ def test_garbage_collection_takes_no_version_of_the_ledger(fetched: ledger.Line)
     done(Path(), "dvc", "gc", "-w", "-f")
     assert not cache.place(mine).exists()
     shutil.rmtree(".store", ignore_errors=True)
-    assert (registry.whole(fetched) / "model.onnx").is_file()
+    assert (versions.whole(fetched) / "model.onnx").is_file()
     assert cache.place(mine).stat().st_nlink == 2
     assert retention.lacking(retention.names(ledger.read("digits"))) == []
 
@@ -212,10 +213,10 @@ def test_what_is_held_and_damaged_is_not_put_back(fetched: ledger.Line) -> None:
     cache.place(mine).chmod(0o644)
     cache.place(mine).write_bytes(b"damaged")
     with pytest.raises(cache.BrokenCache, match="make rebuild"):
-        registry.whole(fetched)
+        versions.whole(fetched)
     cache.place(mine).unlink()
     with pytest.raises(cache.NotHere, match="make rebuild"):
-        registry.whole(fetched)
+        versions.whole(fetched)
     assert not cache.held_place(mine).exists()
 
 

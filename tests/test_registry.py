@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, paths, promotion, registry, stores, tracking
+from pipelines import configs, paths, tracking
 from pipelines.artifacts import cache
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
+from pipelines.registry import promotion, reconcile, rollback
+from pipelines.registry import store as model_store
+from pipelines.registry import versions as registry_versions
 from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -39,8 +42,8 @@ def state(family: str = "digits") -> dict[str, Any]:
         "champion": int(store.get_model_version_by_alias(family, "champion").version),
         "runs": sorted((run.data.tags[tracking.KEY], run.data.tags["candidate"], run.info.status) for run in runs),
         "scores": sorted(run.data.metrics["final_test_accuracy"] for run in runs if "final_test_accuracy" in run.data.metrics),
-        "pointer": {key: value for key, value in stores.pointed(family)["model"].items() if key != "run_id"},
-        "served": manifests.verified(stores.location(stores.pointed(family)["tag"]))["digest"],
+        "pointer": {key: value for key, value in model_store.pointed(family)["model"].items() if key != "run_id"},
+        "served": manifests.verified(model_store.location(model_store.pointed(family)["tag"]))["digest"],
         "report": json.loads(Path("reports", family, "champion.json").read_text()),
     }
 
@@ -62,7 +65,7 @@ def two_versions(project: Path) -> dict[str, Any]:
 
 
 def test_reconciling_again_changes_nothing(two_versions: dict[str, Any]) -> None:
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert state() == two_versions
 
 
@@ -72,7 +75,7 @@ def test_promotion_shows_everywhere(two_versions: dict[str, Any]) -> None:
     assert two_versions["champion"] == two_versions["pointer"]["version"] == two_versions["report"]["version"] == 2
     assert two_versions["served"] == lines[1]["digest"]
     assert len(two_versions["runs"]) == len(two_versions["scores"]) == 2
-    pointer = stores.pointed("digits")
+    pointer = model_store.pointed("digits")
     run = tracking.client().get_run(pointer["model"]["run_id"])
     assert run.data.tags[tracking.KEY] == lines[1]["run"]
     assert {"epoch", "valid_accuracy", "final_test_accuracy", "final_valid_accuracy"} <= set(run.data.metrics)
@@ -100,9 +103,9 @@ def test_what_is_deleted_comes_back(two_versions: dict[str, Any], lost: list[str
 
 
 def test_a_damaged_model_in_the_store_is_replaced(two_versions: dict[str, Any]) -> None:
-    served = stores.location(stores.pointed("digits")["tag"]) / "model.onnx"
+    served = model_store.location(model_store.pointed("digits")["tag"]) / "model.onnx"
     served.write_bytes(b"damaged")
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert state() == two_versions
 
 
@@ -116,14 +119,14 @@ AROUND: list[tuple[str, Callable[[bytes], bytes]]] = [
 
 
 def test_what_is_damaged_around_a_stored_model_is_mended_and_the_model_never_deleted(two_versions: dict[str, Any]) -> None:
-    folder = stores.location(stores.pointed("digits")["tag"])
+    folder = model_store.location(model_store.pointed("digits")["tag"])
     before = (folder / "model.onnx").read_bytes()
     for name, damaged in AROUND:
         (folder / name).write_bytes(damaged((folder / name).read_bytes()))
-        assert registry.served(ledger.read("digits")[1]) == Path("models/digits-sgd")
-        registry.reconcile("digits")
+        assert registry_versions.served(ledger.read("digits")[1]) == Path("models/digits-sgd")
+        reconcile.reconcile("digits")
     assert state() == two_versions
-    assert [path.read_bytes() for path in stores.ASIDE.glob("*/model.onnx")] == [before] * len(AROUND)
+    assert [path.read_bytes() for path in model_store.ASIDE.glob("*/model.onnx")] == [before] * len(AROUND)
 
 
 def test_a_manifest_that_lost_a_key_is_passed_over(two_versions: dict[str, Any]) -> None:
@@ -134,7 +137,7 @@ def test_a_manifest_that_lost_a_key_is_passed_over(two_versions: dict[str, Any])
         for folder in ("models/digits-sgd", "released/digits"):
             Path(folder, manifests.MANIFEST).write_bytes(manifest.replace(key, b'"lost"'))
         with pytest.raises(manifests.BrokenModel, match=r"model\.json was altered"):
-            registry.served(ledger.read("digits")[1])
+            registry_versions.served(ledger.read("digits")[1])
         with pytest.raises(manifests.BrokenModel, match=r"model\.json was altered \(KeyError"):
             manifests.verified(Path("models/digits-sgd"))
 
@@ -143,29 +146,29 @@ def test_an_alias_moved_by_hand_is_put_back_and_the_command_is_named(
     two_versions: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tracking.client().set_registered_model_alias("digits", "champion", "1")
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert state() == two_versions
     assert "make rollback family=digits to=1" in capsys.readouterr().err
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert "WARNING" not in capsys.readouterr().err
 
 
 def test_a_version_made_by_hand_does_not_shift_the_numbers(two_versions: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     tracking.client().create_model_version("digits", Path("models/digits-adam").absolute().as_uri())
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert state() == two_versions
     assert "make promote" in capsys.readouterr().err
 
 
 def test_rollback_is_one_more_line_and_stays(two_versions: dict[str, Any]) -> None:
-    line = registry.rollback("digits", None, "it takes 7 for 1")
+    line = rollback.rollback("digits", None, "it takes 7 for 1")
     assert (line["seq"], line["version"], line["event"]) == (3, 1, "rollback")
     assert line["reasons"] == [f"rolled back from version 2 by {getpass.getuser()}", "it takes 7 for 1"]
     assert state()["champion"] == state()["pointer"]["version"] == 1
     again = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))
     assert not again["open"]
     assert "make rollback family=digits to=2" in again["words"]
-    assert registry.rollback("digits", 2)["version"] == 2
+    assert rollback.rollback("digits", 2)["version"] == 2
     assert {key: value for key, value in state().items() if key != "runs"} == {k: v for k, v in two_versions.items() if k != "runs"}
 
 
@@ -185,7 +188,7 @@ def test_whatever_else_is_damaged_services_follow_a_rollback(two_versions: dict[
     for turn, (name, damaged) in enumerate(UNRELATED):
         whole, to = Path(name).read_bytes(), 1 + turn % 2
         Path(name).write_bytes(damaged(whole))
-        assert registry.rollback("digits", to)["seq"] == 3 + turn
+        assert rollback.rollback("digits", to)["seq"] == 3 + turn
         assert (state()["champion"], state()["pointer"]["version"]) == (to, to)
         Path(name).write_bytes(whole)
     assert "models/digits-sgd has no run in MLflow" in capsys.readouterr().err
@@ -193,24 +196,24 @@ def test_whatever_else_is_damaged_services_follow_a_rollback(two_versions: dict[
 
 def test_a_version_deleted_by_hand_comes_back(two_versions: dict[str, Any]) -> None:
     tracking.client().delete_model_version("digits", "2")
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert state() == two_versions
 
 
 def test_an_experiment_or_run_deleted_by_hand_comes_back(two_versions: dict[str, Any]) -> None:
     store = tracking.client()
-    store.delete_run(stores.pointed("digits")["model"]["run_id"])
-    registry.reconcile("digits")
+    store.delete_run(model_store.pointed("digits")["model"]["run_id"])
+    reconcile.reconcile("digits")
     assert state() == two_versions
     store.delete_experiment(tracking.experiment(store, "digits"))
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert state()["pointer"] == two_versions["pointer"]
 
 
 def test_a_half_copied_model_or_pointer_is_mended(two_versions: dict[str, Any]) -> None:
-    (stores.location(stores.pointed("digits")["tag"]) / "model.yaml").unlink()
-    stores.pointer_path("digits").write_text("{")
-    registry.reconcile("digits")
+    (model_store.location(model_store.pointed("digits")["tag"]) / "model.yaml").unlink()
+    model_store.pointer_path("digits").write_text("{")
+    reconcile.reconcile("digits")
     assert state() == two_versions
 
 
@@ -218,20 +221,20 @@ def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: d
     shutil.rmtree("models/digits-adam")
     shutil.rmtree(paths.ROOT / "models")
     with pytest.raises(cache.NotHere):
-        registry.rollback("digits", 1)
+        rollback.rollback("digits", 1)
     with pytest.raises(ledger.UnknownVersion, match="stands already"):
-        registry.rollback("digits", 2)
+        rollback.rollback("digits", 2)
     with pytest.raises(ledger.UnknownVersion, match="no version 0"):
-        registry.rollback("digits", 0)
+        rollback.rollback("digits", 0)
     assert len(ledger.read("digits")) == 2
 
 
 def test_rolling_back_goes_to_what_stood_before_and_never_to_what_was_rolled_back(two_versions: dict[str, Any]) -> None:
-    assert registry.rollback("digits", None)["version"] == 1
+    assert rollback.rollback("digits", None)["version"] == 1
     with pytest.raises(ledger.UnknownVersion, match="no earlier champion"):
-        registry.rollback("digits", None)
+        rollback.rollback("digits", None)
     assert promoted("digits-rmsprop", 3, 0.9)["version"] == 3
-    assert registry.rollback("digits", None)["version"] == 1
+    assert rollback.rollback("digits", None)["version"] == 1
 
 
 def test_a_damaged_folder_is_passed_over_for_a_sound_one(two_versions: dict[str, Any]) -> None:
@@ -241,10 +244,10 @@ def test_a_damaged_folder_is_passed_over_for_a_sound_one(two_versions: dict[str,
     Path("models/digits-adam/model.onnx").write_bytes(b"damaged")
     Path("released/digits/model.onnx").rename("sound")
     with pytest.raises(manifests.BrokenModel, match=r"released/digits/model\.onnx is missing"):
-        registry.rollback("digits", 1)
+        rollback.rollback("digits", 1)
     assert len(ledger.read("digits")) == 2
     Path("sound").rename("released/digits/model.onnx")
-    assert registry.rollback("digits", 1)["seq"] == 3
+    assert rollback.rollback("digits", 1)["seq"] == 3
     assert state()["served"] == ledger.read("digits")[0]["digest"]
 
 
@@ -252,18 +255,18 @@ def test_the_last_line_lost_before_a_commit_comes_back_after_reconciling(two_ver
     whole = ledger.path("digits").read_bytes()
     ledger.path("digits").write_bytes(whole.splitlines(keepends=True)[0])
     for _ in range(2):
-        registry.reconcile("digits")
+        reconcile.reconcile("digits")
         assert state()["champion"] == 1
         (found,) = cross_checks.witnesses("digits")
         assert found.path == cross_checks.LOST / "digits.json"
     subprocess.run(["bash", "-c", found.repair], check=True, env=environment())
     assert ledger.path("digits").read_bytes() == whole
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert (state(), list(cross_checks.LOST.iterdir())) == (two_versions, [])
 
 
 def test_rolled_back_stays_rolled_back_whatever_the_gate_says(two_versions: dict[str, Any]) -> None:
-    registry.rollback("digits", None)
+    rollback.rollback("digits", None)
     decision = promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.size_mb=24"]))
     assert (decision["open"], decision["version"]) == (False, 1)
     refused = ledger.read("digits")[3]
@@ -287,7 +290,7 @@ def test_rebuilt_runs_have_their_data_and_recipe(two_versions: dict[str, Any]) -
 
 def test_rolling_back_to_what_is_not_there_names_the_choices(project: Path) -> None:
     with pytest.raises(ledger.UnknownVersion, match="make train"):
-        registry.rollback("digits", None)
+        rollback.rollback("digits", None)
 
 
 def test_an_experiment_decides_but_never_promotes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, promotion, registry, releases, stores
+from pipelines import configs, discovery, folders
 from pipelines.artifacts import copies
 from pipelines.ledger import lines as ledger
 from pipelines.lineage import starts, steps
 from pipelines.models import manifests
+from pipelines.registry import promotion, reconcile, releases, store
 from tests.conftest import embedded_data, evaluate, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -44,9 +45,9 @@ def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: py
     family = released.name
     for name in ("models", "data", ".store"):
         shutil.rmtree(name)
-    registry.reconcile(family)
+    reconcile.reconcile(family)
     assert "this machine has not trained it" in capsys.readouterr().out
-    assert manifests.verified(stores.location(stores.pointed(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
+    assert manifests.verified(store.location(store.pointed(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
     found = {link.name: link.status for link in steps.flat(starts.walk(f"{family}@champion"))}
     assert steps.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
     assert (found["served files"], found["run"], found["model folder"], found["data"]) == ("ok", "ok", "not here", "not here")
@@ -65,17 +66,17 @@ def test_a_damaged_release_is_not_served(released: Path, capsys: pytest.CaptureF
     shutil.rmtree("models")
     shutil.rmtree(".store")
     (released / "model.onnx").write_bytes(b"damaged")
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert "model.onnx is missing or altered" in capsys.readouterr().err
-    with pytest.raises(stores.NoChampion):
-        stores.pointed("digits")
+    with pytest.raises(store.NoChampion):
+        store.pointed("digits")
 
 
 def test_what_is_damaged_is_not_released(released: Path) -> None:
     data = Path("data/digits")
     out = {"path": data.as_posix(), "md5": copies.dvc_hash(data)}
     Path("dvc.lock").write_text(json.dumps({"stages": {"ingest@digits": {"outs": [out]}}}))
-    stored = stores.location(stores.pointed("digits")["tag"])
+    stored = store.location(store.pointed("digits")["tag"])
     before = folders.sha256(released / "release.json")
     for path in (stored / "example.npz", stored / "model.json", data / "card.json", data / "croissant.json"):
         content = path.read_bytes()

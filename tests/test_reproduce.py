@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, promotion, records, registry, tracking
+from pipelines import configs, discovery, folders, records, tracking
 from pipelines.artifacts import cache
 from pipelines.audit import replay, reproduce
 from pipelines.audit.reproduce import Finding
 from pipelines.ledger import lines as ledger
 from pipelines.lineage import starts
 from pipelines.models import manifests
+from pipelines.registry import promotion
+from pipelines.registry import versions as registry_versions
 from tests.conftest import ROOT, embedded_data, environment
 
 pytestmark = pytest.mark.slow
@@ -160,7 +162,7 @@ def test_other_data_is_refused(at: ledger.Line, tmp_path: Path, monkeypatch: pyt
     shutil.copytree("data/digits", tmp_path / "given")
     packed = next(path for path in (tmp_path / "given").iterdir() if path.suffix not in {".json"})
     packed.write_bytes(packed.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(registry, "data", lambda line: tmp_path / "given")
+    monkeypatch.setattr(registry_versions, "data", lambda line: tmp_path / "given")
     with pytest.raises(reproduce.NotReproducible, match=packed.name):
         reproduce._data(at, tmp_path / "data")
     assert not (tmp_path / "data").exists()

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from pipelines import gate
 from pipelines.configs import Gate
 from pipelines.metrics import classification, retrieval, sheets
+from pipelines.registry import gate
 
 Embeddings = NDArray[np.float32]
 

@@ -21,11 +21,13 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from pipelines import challenges, configs, discovery, folders, gate, predictions, promotion, registry, stores
+from pipelines import configs, discovery, folders, predictions
 from pipelines.artifacts import cache, lock
 from pipelines.configs import Shadowed
 from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
+from pipelines.registry import challenge, gate, promotion, reconcile
+from pipelines.registry import store as model_store
 from pipelines.stages import promote as stage
 from serving import challenger, champion, shadow
 from serving.bodies import Body
@@ -125,8 +127,8 @@ def test_a_challenge_from_its_line_to_the_gate(project: Path) -> None:
     a_line_and_what_follows_it()
     the_gate_asks_for_what_was_shown()
     otherwise(Path("models/digits-adam"))
-    with pytest.raises(challenges.BadChallenge, match="differ from version 2"):
-        challenges.challenge("digits", "digits-adam", 0.1)
+    with pytest.raises(challenge.BadChallenge, match="differ from version 2"):
+        challenge.challenge("digits", "digits-adam", 0.1)
 
 
 def unknown_and_unfit_are_told() -> None:
@@ -137,37 +139,37 @@ def unknown_and_unfit_are_told() -> None:
         ("digits-adam", 0.1): "is the champion itself: version 1",
     }
     for (candidate, share), words in told.items():
-        with pytest.raises(challenges.BadChallenge, match=words):
-            challenges.challenge("digits", candidate, share)
-    with pytest.raises(challenges.BadChallenge, match="`make train family=objects`"):
-        challenges.challenge("objects", discovery.candidates("objects")[0], 0.1)
+        with pytest.raises(challenge.BadChallenge, match=words):
+            challenge.challenge("digits", candidate, share)
+    with pytest.raises(challenge.BadChallenge, match="`make train family=objects`"):
+        challenge.challenge("objects", discovery.candidates("objects")[0], 0.1)
     assert len(ledger.read("digits")) == 1
 
 
 def a_line_and_what_follows_it() -> None:
-    line = challenges.challenge("digits", "digits-sgd", 0.25)
-    pointer = stores.challenger("digits")
+    line = challenge.challenge("digits", "digits-sgd", 0.25)
+    pointer = model_store.challenger("digits")
     assert line and pointer and pointer["challenge"] == line == ledger.challenger(ledger.read("digits"))
     assert (line["event"], line["version"], line["share"]) == ("challenge", 1, 0.25)
     assert pointer["tag"] == f"digits:c-{line['digest'][:12]}"
-    assert manifests.verified(stores.location(pointer["tag"]))["digest"] == line["digest"]
-    assert stores.pointed("digits")["model"]["version"] == 1
+    assert manifests.verified(model_store.location(pointer["tag"]))["digest"] == line["digest"]
+    assert model_store.pointed("digits")["model"]["version"] == 1
 
-    stores.pointer_path("digits", stores.CHALLENGERS).unlink()
-    assert challenges.challenge("digits", "digits-sgd", 0.25) == line  # asked again: no second line, and what was lost is back
-    assert stores.challenger("digits") == pointer
+    model_store.pointer_path("digits", model_store.CHALLENGERS).unlink()
+    assert challenge.challenge("digits", "digits-sgd", 0.25) == line  # asked again: no second line, and what was lost is back
+    assert model_store.challenger("digits") == pointer
 
-    ended = challenges.challenge("digits", challenges.NONE)
+    ended = challenge.challenge("digits", challenge.NONE)
     assert ended and ended["share"] == 0
-    assert stores.challenger("digits") is None is ledger.challenger(ledger.read("digits"))
-    assert [folder.name[:2] for folder in stores.kept("digits")] == ["v1"]
-    assert challenges.challenge("digits", challenges.NONE) is None
+    assert model_store.challenger("digits") is None is ledger.challenger(ledger.read("digits"))
+    assert [folder.name[:2] for folder in model_store.kept("digits")] == ["v1"]
+    assert challenge.challenge("digits", challenge.NONE) is None
     assert [line["event"] for line in ledger.read("digits")] == ["promote", "challenge", "challenge"]
 
 
 def the_gate_asks_for_what_was_shown() -> None:
     """Closed while too little was compared, with the remedy; open once there is enough; then nobody challenges any more."""
-    challenges.challenge("digits", "digits-sgd")
+    challenge.challenge("digits", "digits-sgd")
     champion, *_, challenger = (line["digest"] for line in ledger.read("digits"))
     cfg = configs.compose([*WORDS, "gate.confidence=0.001", "gate.shadow.agreement=0.9", "gate.shadow.samples=20"])
     reports = sorted(Path("reports/digits/candidates").glob("*.json"))
@@ -179,31 +181,31 @@ def the_gate_asks_for_what_was_shown() -> None:
     opened = promotion.promote(cfg)
     assert (opened["open"], opened["version"]) == (True, 2), opened["words"]
     assert "agreed with version 1 in 19 of 20 answers" in opened["words"]
-    assert stores.challenger("digits") is None is ledger.challenger(ledger.read("digits"))
+    assert model_store.challenger("digits") is None is ledger.challenger(ledger.read("digits"))
 
 
 def test_a_damaged_challenger_stands_in_nobodys_way(project: Path) -> None:
     """Its store is lost, and a file in DVC's cache is cut: commands warn, the champion stands, and nothing is asked for again and again."""
     promoted("digits-adam", 1, 0.5)
     cut = cached(tiny_model("digits-sgd", 2))
-    line = challenges.challenge("digits", "digits-sgd", 0.5)
+    line = challenge.challenge("digits", "digits-sgd", 0.5)
     for folder in ("models/digits-sgd", ".store/models", ".store/held", ".store/restored"):
         shutil.rmtree(folder, ignore_errors=True)
     whole = cut.read_bytes()
     cut.write_bytes(whole[:100])
     champion.settle("digits")
-    pointer = stores.challenger("digits")
+    pointer = model_store.challenger("digits")
     assert pointer and pointer["challenge"] == line and "is damaged: its MD5 is not its name" in pointer["absent"]
     assert champion.Champion("digits").served.pointer["model"]["version"] == 1
     assert champion._settled("digits")
     cut.write_bytes(whole)
-    registry.reconcile("digits")
-    pointer = stores.challenger("digits")
-    assert pointer and "absent" not in pointer and stores.holds(pointer["tag"], pointer["model"]["digest"])
-    stores.pointer_path("digits", stores.CHALLENGERS).write_text("{")
+    reconcile.reconcile("digits")
+    pointer = model_store.challenger("digits")
+    assert pointer and "absent" not in pointer and model_store.holds(pointer["tag"], pointer["model"]["digest"])
+    model_store.pointer_path("digits", model_store.CHALLENGERS).write_text("{")
     assert not champion._settled("digits")
-    registry.reconcile("digits")
-    assert stores.challenger("digits") == pointer
+    reconcile.reconcile("digits")
+    assert model_store.challenger("digits") == pointer
 
 
 def cached(folder: Path) -> Path:
@@ -298,11 +300,11 @@ def test_one_that_loads_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(challenger, "START", HANGS)
     model, beside = {"version": None, "digest": "b" * 64}, shadow.Shadow(Followed("digits", STANDS))
-    stores.point("digits", {"tag": "digits:c-bbbbbbbbbbbb", "model": model, "challenge": {"share": 1.0}}, stores.CHALLENGERS)
+    model_store.point("digits", {"tag": "digits:c-bbbbbbbbbbbb", "model": model, "challenge": {"share": 1.0}}, model_store.CHALLENGERS)
     beside._follow()
     loading, told = beside._challenger, beside.standing()
     assert loading and told and (told["asked"], told["refused"]) == (False, "")
-    stores.pointer_path("digits", stores.CHALLENGERS).unlink()
+    model_store.pointer_path("digits", model_store.CHALLENGERS).unlink()
     beside._looked = -math.inf
     beside._follow()
     assert beside.standing() is None is beside._challenger
@@ -405,7 +407,7 @@ def challenged(service: Service, version: int, share: float = 1.0) -> None:
     pointer = service.pointers[version]
     line = {"candidate": f"digits-{version}", "share": share, "time": "2026-11-22T01:00:00Z", "digest": pointer["model"]["digest"]}
     with chdir(service.folder):
-        stores.point("digits", {**pointer, "model": {**pointer["model"], "version": None}, "challenge": line}, stores.CHALLENGERS)
+        model_store.point("digits", {**pointer, "model": {**pointer["model"], "version": None}, "challenge": line}, model_store.CHALLENGERS)
 
 
 def ready(service: Service, version: int) -> bool:
@@ -414,7 +416,7 @@ def ready(service: Service, version: int) -> bool:
 
 def alone(service: Service) -> None:
     with chdir(service.folder):
-        stores.pointer_path("digits", stores.CHALLENGERS).unlink(missing_ok=True)
+        model_store.pointer_path("digits", model_store.CHALLENGERS).unlink(missing_ok=True)
     assert until(lambda: not process(service))
 
 
@@ -559,7 +561,7 @@ def test_a_challenger_that_dies_is_begun_again_and_does_not_agree(service: Servi
 def test_a_pointer_that_cannot_be_read_is_told(service: Service) -> None:
     alone(service)
     with chdir(service.folder):
-        folders.write(stores.pointer_path("digits", stores.CHALLENGERS), "{")
+        folders.write(model_store.pointer_path("digits", model_store.CHALLENGERS), "{")
     assert until(lambda: counted(service, "atelier_shadow_refused") == 1)
     page = service.client.get("/").text
     assert "who challenges it cannot be told. .store/challengers/digits.json cannot be read" in page
@@ -572,7 +574,7 @@ def test_a_pointer_that_cannot_be_read_is_told(service: Service) -> None:
 def test_a_challenger_must_take_and_answer_what_the_champion_does(service: Service) -> None:
     with chdir(service.folder):
         pointer = service.pointers[2]
-        manifest = manifests.read(stores.location(pointer["tag"]))
+        manifest = manifests.read(model_store.location(pointer["tag"]))
         beside = {"input": manifest["input"], "output": manifest["output"], "version": 1}
         assert challenger.loaded("digits", pointer, beside).pointer == pointer
         with pytest.raises(challenger.Unfit, match=r"differ from version 1\. `make challenge family=digits"):

@@ -23,8 +23,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from pipelines import configs, databases, discovery, stores
+from pipelines import configs, databases, discovery
 from pipelines.models import checksums, manifests, selfcheck
+from pipelines.registry import store
 from serving import champion, direct, health, standing
 from serving.champion import Champion
 from tests.conftest import network
@@ -35,7 +36,7 @@ CONNECTIONS, MOVES = 32, 20
 FAMILIES = discovery.names()
 
 
-def put(version: int, family: str = "digits") -> stores.Pointer:
+def put(version: int, family: str = "digits") -> store.Pointer:
     """A tiny model of this version in the store of the working directory, and a pointer to it."""
     folder = Path(f"{family}-{version}")
     if not folder.exists():
@@ -43,7 +44,7 @@ def put(version: int, family: str = "digits") -> stores.Pointer:
         manifests.write(folder, cfg, "d" * 64, network(family, folder, seed=version))
     manifest = manifests.read(folder)
     origin = {"family": family, "version": version, "digest": manifest["digest"], "data": manifest["data"], "commit": None}
-    return {"tag": stores.put(folder, version), "model": {**origin, "run_id": f"run-{version}"}, "released": False}
+    return {"tag": store.put(folder, version), "model": {**origin, "run_id": f"run-{version}"}, "released": False}
 
 
 @pytest.fixture
@@ -53,10 +54,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def pointers(place: Path) -> dict[int, stores.Pointer]:
+def pointers(place: Path) -> dict[int, store.Pointer]:
     """Two versions of digits in the store; the first one stands."""
     found = {version: put(version) for version in (1, 2)}
-    stores.point("digits", found[1])
+    store.point("digits", found[1])
     return found
 
 
@@ -65,7 +66,7 @@ def pointers(place: Path) -> dict[int, stores.Pointer]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_stored_model_answers_its_example_and_no_other_one_does(place: Path, family: str) -> None:
-    first, other = (stores.location(put(version, family)["tag"]) for version in (1, 2))
+    first, other = (store.location(put(version, family)["tag"]) for version in (1, 2))
     predictor = discovery.part(family, "predict").Predictor(first)
     selfcheck.check(predictor, first)
     shutil.copyfile(other / selfcheck.EXAMPLE, first / selfcheck.EXAMPLE)
@@ -75,10 +76,10 @@ def test_a_stored_model_answers_its_example_and_no_other_one_does(place: Path, f
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_model_has_the_same_example_wherever_it_is_made(place: Path, family: str) -> None:
-    folder = stores.location(put(1, family)["tag"])
+    folder = store.location(put(1, family)["tag"])
     made = (folder / selfcheck.EXAMPLE).read_bytes()
     (folder / selfcheck.EXAMPLE).unlink()
-    assert stores.exampled(put(1, family)["tag"])
+    assert store.exampled(put(1, family)["tag"])
     assert (folder / selfcheck.EXAMPLE).read_bytes() == made
 
 
@@ -149,7 +150,7 @@ def without_example(folder: Path) -> None:
 
 
 def with_another_example(folder: Path) -> None:
-    shutil.copyfile(stores.location(put(1)["tag"]) / selfcheck.EXAMPLE, folder / selfcheck.EXAMPLE)
+    shutil.copyfile(store.location(put(1)["tag"]) / selfcheck.EXAMPLE, folder / selfcheck.EXAMPLE)
 
 
 def with_half_an_example(folder: Path) -> None:
@@ -174,12 +175,12 @@ FAULTS: dict[Callable[[Path], None], tuple[str, str]] = {  # the whole words, an
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
-    pointers: dict[int, stores.Pointer], caplog: pytest.LogCaptureFixture, fault: Callable[[Path], None]
+    pointers: dict[int, store.Pointer], caplog: pytest.LogCaptureFixture, fault: Callable[[Path], None]
 ) -> None:
     followed = Champion("digits")
-    folder = stores.location(pointers[2]["tag"])
+    folder = store.location(pointers[2]["tag"])
     fault(folder)
-    stores.point("digits", pointers[2])
+    store.point("digits", pointers[2])
     for _ in range(3):
         followed.look()
     assert followed.served.pointer == pointers[1]
@@ -196,34 +197,34 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_service_does_not_start_with_what_is_not_fit_to_serve(pointers: dict[int, stores.Pointer], fault: Callable[[Path], None]) -> None:
-    fault(stores.location(pointers[1]["tag"])) if fault != with_another_example else shutil.copyfile(
-        stores.location(pointers[2]["tag"]) / selfcheck.EXAMPLE, stores.location(pointers[1]["tag"]) / selfcheck.EXAMPLE
+def test_a_service_does_not_start_with_what_is_not_fit_to_serve(pointers: dict[int, store.Pointer], fault: Callable[[Path], None]) -> None:
+    fault(store.location(pointers[1]["tag"])) if fault != with_another_example else shutil.copyfile(
+        store.location(pointers[2]["tag"]) / selfcheck.EXAMPLE, store.location(pointers[1]["tag"]) / selfcheck.EXAMPLE
     )
-    with pytest.raises((manifests.BrokenModel, stores.NotStored, selfcheck.NotAsExpected), match=FAULTS[fault][0]) as refused:
+    with pytest.raises((manifests.BrokenModel, store.NotStored, selfcheck.NotAsExpected), match=FAULTS[fault][0]) as refused:
         Champion("digits")
     assert "make " in str(refused.value) or "Fetch the model again" in str(refused.value)
 
 
-def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers: dict[int, stores.Pointer]) -> None:
+def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers: dict[int, store.Pointer]) -> None:
     followed = Champion("digits")
     for nonsense in ("", "{", "[1]", '{"tag": "digits:v1"}'):
-        stores.pointer_path("digits").write_text(nonsense)
+        store.pointer_path("digits").write_text(nonsense)
         followed.look()
         assert followed.served.pointer == pointers[1]
         assert followed.refused is not None, nonsense
-    stores.pointer_path("digits").unlink()
+    store.pointer_path("digits").unlink()
     followed.look()
     assert followed.refused and "has no champion" in followed.refused["why"]
-    stores.point("digits", pointers[1])
+    store.point("digits", pointers[1])
     followed.look()
     assert followed.refused is None
 
 
 @pytest.mark.parametrize("key", ["version", "digest", "data"])
-def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers: dict[int, stores.Pointer], key: str) -> None:
-    followed, path = Champion("digits"), stores.pointer_path("digits")
-    stores.point("digits", pointers[2])
+def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers: dict[int, store.Pointer], key: str) -> None:
+    followed, path = Champion("digits"), store.pointer_path("digits")
+    store.point("digits", pointers[2])
     written = json.loads(path.read_text())
     altered = {**written, "model": {**written["model"], key: 7 if key == "version" else "e" * 64}}
     path.write_text(json.dumps(altered))
@@ -232,20 +233,20 @@ def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers:
     assert followed.refused and "is not what was written" in followed.refused["why"] and "`make ui`" in followed.refused["why"]
     if key != "data":  # which the tag does not hold
         path.write_text(json.dumps({name: value for name, value in altered.items() if name != checksums.SUM}))
-        with pytest.raises(stores.NoChampion, match="its sum, or the version and digest in its tag"):
-            stores.pointed("digits")
+        with pytest.raises(store.NoChampion, match="its sum, or the version and digest in its tag"):
+            store.pointed("digits")
 
 
 def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
-    pointers: dict[int, stores.Pointer], monkeypatch: pytest.MonkeyPatch
+    pointers: dict[int, store.Pointer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    followed, path, faults = Champion("digits"), stores.pointer_path("digits"), iter([RuntimeError("a fault of ours")])
+    followed, path, faults = Champion("digits"), store.pointer_path("digits"), iter([RuntimeError("a fault of ours")])
     path.unlink()
     path.mkdir()
     followed.look()
     assert followed.refused and "Is a directory" in followed.refused["why"]
     path.rmdir()
-    stores.point("digits", pointers[2])
+    store.point("digits", pointers[2])
     _stamp = champion._stamp
 
     def stamp(asked: Path) -> champion.Stamp:
@@ -264,10 +265,10 @@ def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
     assert next(faults, None) is None
 
 
-def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int, stores.Pointer]) -> None:
+def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int, store.Pointer]) -> None:
     followed = Champion("digits")
     before = followed.served
-    stores.point("digits", {**pointers[1], "released": True})
+    store.point("digits", {**pointers[1], "released": True})
     followed.look()
     assert followed.served.pointer["released"] is True
     assert followed.served.predictor is before.predictor
@@ -281,7 +282,7 @@ def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int
     ],
 )
 def test_everybody_is_told_a_word_and_the_log_the_whole(
-    pointers: dict[int, stores.Pointer], caplog: pytest.LogCaptureFixture, fault: Exception, reason: str
+    pointers: dict[int, store.Pointer], caplog: pytest.LogCaptureFixture, fault: Exception, reason: str
 ) -> None:
     def beside(predictor: Any) -> None:
         if predictor.manifest["digest"] == pointers[2]["model"]["digest"]:
@@ -289,7 +290,7 @@ def test_everybody_is_told_a_word_and_the_log_the_whole(
 
     app = FastAPI()
     app.state.champion = Champion("digits", beside)
-    stores.point("digits", pointers[2])
+    store.point("digits", pointers[2])
     app.state.champion.look()
     health.mount(app)
     for asked in (app, health.Ready(app, app)):
@@ -300,7 +301,7 @@ def test_everybody_is_told_a_word_and_the_log_the_whole(
 
 
 def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_then_less_often(
-    pointers: dict[int, stores.Pointer], monkeypatch: pytest.MonkeyPatch
+    pointers: dict[int, store.Pointer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away: list[str] = []
 
@@ -310,7 +311,7 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
 
     followed = Champion("digits", beside)
     away.append("yes")
-    stores.point("digits", pointers[2])
+    store.point("digits", pointers[2])
     followed.look()
     assert followed.refused == {"version": 2, "reason": "does not load", "why": "ConnectionError: the database is away"}
     pauses = [_pause(followed)]
@@ -342,11 +343,11 @@ Champion("digits", lambda predictor: predictor.manifest["digest"] == sys.argv[1]
 
 
 def test_a_version_that_ends_the_process_is_tried_once(
-    pointers: dict[int, stores.Pointer], place: Path, monkeypatch: pytest.MonkeyPatch
+    pointers: dict[int, store.Pointer], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(standing.PLACE, str(place / "stands.json"))
     Champion("digits")
-    stores.point("digits", pointers[2])
+    store.point("digits", pointers[2])
     told = [sys.executable, "-c", CRASHES, pointers[2]["model"]["digest"]]
     done = subprocess.run(told, env=environment(place), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (9, ""), done.stderr
@@ -356,7 +357,7 @@ def test_a_version_that_ends_the_process_is_tried_once(
     assert followed.refused and followed.refused["reason"] == "ends the process"
     assert "make rollback family=digits" in followed.refused["why"]
 
-    os.utime(stores.folder_of(pointers[2]["tag"]) / "model.onnx")  # put there again
+    os.utime(store.folder_of(pointers[2]["tag"]) / "model.onnx")  # put there again
     followed.look()
     assert followed.served.pointer == pointers[2]
     assert [path.name for path in place.glob("stands.json.trying-*") if path.name.endswith(f"-{os.getpid()}")] == []
@@ -369,14 +370,14 @@ def test_a_version_that_ends_the_process_is_tried_once(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_old_model_is_freed_once_the_last_request_has_its_answer(place: Path, family: str) -> None:
     both = {version: put(version, family) for version in (1, 2)}
-    stores.point(family, both[1])
+    store.point(family, both[1])
     followed = Champion(family)
     request, old = followed.served, weakref.ref(followed.served.predictor)
     gc.collect()
     gc.freeze()
     gc.disable()  # nobody comes to pick up what holds itself
     try:
-        stores.point(family, both[2])
+        store.point(family, both[2])
         followed.look()
         assert followed.served.pointer == both[2]
         assert old() is request.predictor
@@ -389,9 +390,9 @@ def test_the_old_model_is_freed_once_the_last_request_has_its_answer(place: Path
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str) -> None:
-    stores.point(family, put(1, family))
+    store.point(family, put(1, family))
     followed = Champion(family)
-    folder = stores.location(followed.served.pointer["tag"])
+    folder = store.location(followed.served.pointer["tag"])
     batch, _ = selfcheck.read(folder)
     before = discovery.part(family, "probe").kept(followed.served.predictor.predict(batch))
     shutil.rmtree(folder)
@@ -424,9 +425,9 @@ def test_twenty_moves_under_load_lose_no_request_and_no_answer_is_another_versio
     assert max(np.abs(np.subtract(expected[1], expected[2]))) > 0.1
 
 
-def probabilities(service: Service, pointer: stores.Pointer) -> list[float]:
+def probabilities(service: Service, pointer: store.Pointer) -> list[float]:
     """What the model that a pointer names says of the seven."""
-    predictor = discovery.part("digits", "predict").Predictor(service.folder / stores.folder_of(pointer["tag"]).relative_to(Path.cwd()))
+    predictor = discovery.part("digits", "predict").Predictor(service.folder / store.folder_of(pointer["tag"]).relative_to(Path.cwd()))
     return predictor.predict(predictor.convention.from_grey(np.asarray(seven()))[None])[0].tolist()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines import configs, folders, hashing, predictions, promotion, registry, releases, stores
+from pipelines import configs, folders, hashing, predictions
 from pipelines.artifacts import cache, retention
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import consistency, findings
@@ -23,6 +23,7 @@ from pipelines.audit.verify import verify
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, signing
+from pipelines.registry import promotion, reconcile, releases, rollback, store
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS
 
@@ -140,13 +141,13 @@ REPAIRED = {
     "data": lambda: next(Path("data/digits").glob("*.npy")),
     "a model folder": lambda: Path("models/digits-adam/history.jsonl"),
     "a copy of the cache": lambda: next(Path(".store/restored").glob("*/record.json")),
-    "the store": lambda: stores.kept("digits")[0] / "model.onnx",
-    "the store's own file": lambda: stores.kept("digits")[0] / "model.yaml",
+    "the store": lambda: store.kept("digits")[0] / "model.onnx",
+    "the store's own file": lambda: store.kept("digits")[0] / "model.yaml",
     "a release": lambda: Path("released/digits/model.onnx"),
     "a release's list": lambda: Path("released/digits/release.json"),
     "a ledger": lambda: ledger.path("digits"),
     "a signature": lambda: next(signing.ROOT.glob("*/*.sig")),
-    "a pointer": lambda: stores.pointer_path("digits"),
+    "a pointer": lambda: store.pointer_path("digits"),
 }
 
 
@@ -164,7 +165,7 @@ def repair() -> list[str]:
         if ours:  # the same command, without waiting for Python and MLflow again
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "argv", ["registry", *ours.split()])
-                registry.main()
+                rollback.main()
     return typed
 
 
@@ -264,23 +265,23 @@ def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:
 def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> None:
     for place in ("models", "data", ".store/restored", ".dvc/cache", ".dvc/held", "released"):
         shutil.rmtree(place, ignore_errors=True)
-    (folder,) = stores.kept("digits")
+    (folder,) = store.kept("digits")
     model = (folder / "model.onnx").read_bytes()
     flip(folder / name)
     damaged = (folder / "model.onnx").read_bytes()
     assert [fault.path for fault in verify().faults] == [folder / name]
     repair()
-    assert Path(stores.ASIDE, f"digits-{folder.name}", "model.onnx").read_bytes() == damaged
+    assert Path(store.ASIDE, f"digits-{folder.name}", "model.onnx").read_bytes() == damaged
     assert name == "model.onnx" or (folder / "model.onnx").read_bytes() == model
     assert verify().faults == []
 
 
 def test_a_list_that_is_gone_vouches_for_nothing_anew(kept: Path) -> None:
-    (folder,) = stores.kept("digits")
+    (folder,) = store.kept("digits")
     (folder / checksums.SUMS).unlink()
     flip(folder / "example.npz")
     (folder / "stray").write_text("stray")
-    registry.reconcile("digits")
+    reconcile.reconcile("digits")
     assert {"example.npz", "model.yaml"} <= {path.name for path in verify().unknown}
     assert str(folder / "stray") in broken()
 
@@ -346,7 +347,7 @@ def test_what_is_not_here_is_not_broken(kept: Path) -> None:
 
 
 def test_a_file_that_nobody_names_is_told(kept: Path) -> None:
-    strays = [Path("models/digits-adam/stray"), Path("released/digits/stray"), stores.kept("digits")[0] / "stray"]
+    strays = [Path("models/digits-adam/stray"), Path("released/digits/stray"), store.kept("digits")[0] / "stray"]
     for stray in strays:
         stray.write_text("stray")
     faults = {fault.path: fault for fault in verify().faults}
@@ -434,14 +435,14 @@ def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(kept: Path) ->
     (first,) = ledger.read("digits")
     facts = {key: first[key] for key in ("candidate", "digest", "data", "commit", "version")}
     line = ledger.append("digits", "rollback", "back", facts, after=first["hash"])
-    stores.point("digits", {**stores.pointed("digits"), "decision": line})
+    store.point("digits", {**store.pointed("digits"), "decision": line})
     folders.write_json(ledger.STAMPS / "digits.json", {"head": line["hash"]})
     named = json.loads((RELEASED / releases.RELEASE).read_text()) | {"hash": line["hash"], "time": line["time"]}
     named[checksums.SUM] = folders.hash_of({key: value for key, value in named.items() if key != checksums.SUM})
     folders.write_json(RELEASED / releases.RELEASE, named)
     whole = ledger.path("digits").read_bytes()
     ledger.path("digits").write_text(folders.canonical(first) + "\n")
-    assert broken() == [str(stores.pointer_path("digits"))]
+    assert broken() == [str(store.pointer_path("digits"))]
     assert repair() == ["python -m pipelines.ledger --family digits"]
     assert ledger.path("digits").read_bytes() == whole and verify().faults == []
 

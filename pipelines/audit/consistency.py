@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from pipelines import databases, folders, git, paths, stores
+from pipelines import databases, folders, git, paths
 from pipelines import predictions as recorded
-from pipelines.audit.expected import RELEASE, reconciling
+from pipelines.audit.expected import reconciling
 from pipelines.audit.findings import Fault
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, signing
 from pipelines.models.checksums import summed
+from pipelines.registry import store as model_store
+from pipelines.registry.releases import RELEASE
 
 SOME = 5  # as many rows of the prediction store are named one by one
 
@@ -64,8 +66,8 @@ def _mending(file: Path, content: bytes) -> str:
 def pointers(family: str) -> Iterator[Fault]:
     """What services follow: written from lines that the ledger holds."""
     lines = _lines(family)
-    for role in (stores.CHAMPIONS, stores.CHALLENGERS):
-        path = stores.pointer_path(family, role)
+    for role in (model_store.CHAMPIONS, model_store.CHALLENGERS):
+        path = model_store.pointer_path(family, role)
         words = _astray(path, lines) if path.exists() and lines is not None else None
         if words:
             yield Fault(path, words, f"rm -f {path} && {reconciling(family)}")
@@ -91,7 +93,7 @@ def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
         return "is altered: a line that it names is another one in the ledger"
     model, version = pointer.get("model", {}), named[0]["version"] if "promotion" in pointer else None
     wanted = {key: named[0].get(key) for key in ("family", "digest", "data", "commit")} | {"version": version}
-    if any(model.get(key) != value for key, value in wanted.items()) or pointer.get("tag") != stores.tagged(
+    if any(model.get(key) != value for key, value in wanted.items()) or pointer.get("tag") != model_store.tagged(
         wanted["family"], version, wanted["digest"]
     ):
         return "is altered: it names another model than its line of the ledger"
@@ -195,7 +197,7 @@ def _signature_copies(family: str) -> dict[str, list[Path]]:
 
 def _served_here(family: str) -> list[Path]:
     """The folders that a service could serve."""
-    return [*stores.kept(family), *([paths.RELEASED / family] if (paths.RELEASED / family).is_dir() else [])]
+    return [*model_store.kept(family), *([paths.RELEASED / family] if (paths.RELEASED / family).is_dir() else [])]
 
 
 def trusted(family: str) -> Iterator[Fault]:

@@ -9,16 +9,16 @@ import re
 import shlex
 from pathlib import Path
 
-from pipelines import git, hashing, modelcards, paths, stores
+from pipelines import git, hashing, paths
 from pipelines.audit import dvc_files, findings
 from pipelines.audit.dvc_files import Out
 from pipelines.audit.findings import Fault, Found, Item
 from pipelines.datasets import cards
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.models.signing import SIGNATURE
+from pipelines.registry import modelcards, releases, store
 
 FOLDER = re.compile(r"[0-9a-f]{32}\.dir")
-RELEASE = "release.json"
 STORED = re.compile(r"(?:c|v(\d+))-[0-9a-f]{12}")  # a model's folder in the store; a challenger has no version
 WRITTEN = {"model.yaml", selfcheck.EXAMPLE, modelcards.README, cards.CROISSANT, SIGNATURE}  # what the store writes beside a model
 
@@ -51,11 +51,11 @@ def without_dvc(family: str, known: set[Path]) -> Found:
 def stored(family: str) -> Found:
     """The models that are served here, by the SHA256SUMS beside each; and BentoML's word of which came last, which nobody asks for."""
     latest = Path(paths.ROOT, "models", family, "latest")
-    names = {folder.name for folder in stores.kept(family)}
+    names = {folder.name for folder in store.kept(family)}
     if names and latest.is_file() and latest.read_bytes().decode(errors="replace") not in names:
         yield Fault(latest, "names no model that is in the store", findings.removed(latest, None))
-    lines = {stores.tagged(family, line["version"], line["digest"]): line for line in findings.promotions(family)}
-    for folder in stores.kept(family):
+    lines = {store.tagged(family, line["version"], line["digest"]): line for line in findings.promotions(family)}
+    for folder in store.kept(family):
         for found in _stored(folder, lines.get(f"{family}:{folder.name}", {}).get("dvc")):
             yield found if found.repair else found._replace(repair=_stored_again(family, folder, found.path))
 
@@ -79,10 +79,10 @@ def _stored(folder: Path, dvc: str | None) -> Found:
 
 def _stored_again(family: str, folder: Path, path: Path) -> str:
     """Move the folder aside, which may be all there is of the model; where what it serves is not what broke, store it again from there."""
-    moved, kind = stores.ASIDE / f"{family}-{folder.name}", STORED.fullmatch(folder.name)
-    words = f"mkdir -p {stores.ASIDE} && mv -T --backup=numbered {shlex.quote(str(folder))} {shlex.quote(str(moved))}"
+    moved, kind = store.ASIDE / f"{family}-{folder.name}", STORED.fullmatch(folder.name)
+    words = f"mkdir -p {store.ASIDE} && mv -T --backup=numbered {shlex.quote(str(folder))} {shlex.quote(str(moved))}"
     if kind and path.name in {*WRITTEN, checksums.SUMS}:
-        code = f"from pathlib import Path; from pipelines import stores; stores.put(Path('{moved}'), {kind[1]})"
+        code = f"from pathlib import Path; from pipelines.registry import store as stores; stores.put(Path('{moved}'), {kind[1]})"
         words = f'rm -f {shlex.quote(str(path))} && {words} && python -c "{code}"'
     return f"{words} && {reconciling(family)}"
 
@@ -109,15 +109,15 @@ def released(family: str) -> Found:
     if not folder.is_dir() or not checksums.files(folder):
         return
     repair = f"make release family={family}"
-    if not (folder / RELEASE).exists() and not git.shown(folder / RELEASE):
-        yield Fault(folder / RELEASE, "is missing: nothing says what was released", repair)
-    named = _released_files(folder / RELEASE)
+    if not (folder / releases.RELEASE).exists() and not git.shown(folder / releases.RELEASE):
+        yield Fault(folder / releases.RELEASE, "is missing: nothing says what was released", repair)
+    named = _released_files(folder / releases.RELEASE)
     if not named:
         yield from _committed(folder, in_git(folder), repair)
         return
-    for path in {folder / name for name in named} | set(checksums.files(folder)) - {folder / RELEASE}:
+    for path in {folder / name for name in named} | set(checksums.files(folder)) - {folder / releases.RELEASE}:
         expected = named.get(path.relative_to(folder).as_posix(), findings.UNLISTED)
-        yield Item(path, "sha256", expected, RELEASE, findings.removed(path, repair if expected else None))
+        yield Item(path, "sha256", expected, releases.RELEASE, findings.removed(path, repair if expected else None))
 
 
 def _released_files(path: Path) -> dict[str, str]:

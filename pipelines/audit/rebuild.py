@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, errors, paths, registry, tracking
+from pipelines import discovery, errors, paths, tracking
 from pipelines.artifacts import cache, copies, lock, remotes, retention
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import manifests
+from pipelines.registry import reconcile, versions
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,7 +51,7 @@ def rebuild(names: list[str], remote: str | None = None) -> list[Back]:
     named = [name for found in lines.values() for name in retention.names(found)]
     _fetch(named, remote)
     for family in names:
-        registry.reconcile(family)
+        reconcile.reconcile(family)
     store, lacking = tracking.client(), set(retention.lacking(named))
     return [_back(store, line, lacking) for found in lines.values() for line in ledger.versions(found).values()]
 
@@ -59,7 +60,7 @@ def _fetch(named: list[str], remote: str | None) -> None:
     try:
         remotes.fetch(named, remote)
     except (remotes.NoRemote, remotes.RemoteFault) as absence:
-        registry.warn(f"DVC's cache lacks some of what the ledgers name and it cannot be fetched: {absence}")
+        reconcile.warn(f"DVC's cache lacks some of what the ledgers name and it cannot be fetched: {absence}")
 
 
 def _back(store: "MlflowClient", line: Line, lacking: set[str]) -> Back:
@@ -74,7 +75,7 @@ def _back(store: "MlflowClient", line: Line, lacking: set[str]) -> Back:
 def _model(line: Line, digest: str) -> str:
     """ "whole" where every served file of the folder gives this digest, and every other one is as it was trained."""
     try:
-        folder = registry.whole(line)
+        folder = versions.whole(line)
         manifest = manifests.verified(folder)
         wrong = _wrong(folder, {name: entry["sha256"] for name, entry in manifest["files"].items()}, line["dvc"])
     except cache.NotHere:
@@ -96,8 +97,8 @@ def _wrong(folder: Path, sha256: dict[str, str], dvc: str | None) -> str:
 
 def _released(line: Line) -> bool:
     try:
-        return registry.served(line).exists()
-    except registry.ABSENT:
+        return versions.served(line).exists()
+    except versions.ABSENT:
         return False
 
 

@@ -16,13 +16,14 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import errors, folders, git, paths, records, registry, tracking
+from pipelines import errors, folders, git, paths, records, tracking
 from pipelines.audit import replay
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.lineage import starts
 from pipelines.models import exports, manifests
+from pipelines.registry import versions
 
 FORMS = "digits@champion or digits@v1"
 DIFFER = 3  # the exit code where the second training gives another digest; 1 and 2 are those of errors and of wrong words
@@ -73,7 +74,7 @@ def reproduce(of: str) -> Finding:
     Raises ledger.UnknownVersion, starts.UnknownPlace, NotReproducible, or cache.NotHere with the remedy.
     """
     line = version(of)
-    model = registry.whole(line)
+    model = versions.whole(line)
     manifest, record = manifests.verified(model), records.read(model)
     _trained_here(line, manifest["config"])
     place = paths.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
@@ -121,7 +122,7 @@ def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
 def _data(line: Line, folder: Path) -> None:
     """A copy of the data that the version was trained on, each file checked."""
     with folders.replacing(folder) as out:
-        shutil.copytree(registry.data(line), out, dirs_exist_ok=True)
+        shutil.copytree(versions.data(line), out, dirs_exist_ok=True)
         card = cards.read(out)
         wrong = [name for name, sha256 in card["files"].items() if not (out / name).is_file() or folders.sha256(out / name) != sha256]
         if wrong or folders.hash_of(card["files"]) != line["data"]:

@@ -4,10 +4,11 @@ import sys
 from contextlib import redirect_stdout
 from typing import Any
 
-from pipelines import registry, runs, stores
+from pipelines import runs
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.lineage import links
+from pipelines.registry import reconcile, store
 
 
 def follow(family: str) -> None:
@@ -18,7 +19,7 @@ def follow(family: str) -> None:
         return
     if not follows:
         with redirect_stdout(sys.stderr):
-            registry.reconcile(family)
+            reconcile.reconcile(family)
 
 
 def _follows(family: str) -> bool:
@@ -33,8 +34,8 @@ def _follows(family: str) -> bool:
 
 def _pointed(family: str) -> list[Any] | None:
     try:
-        model = stores.pointed(family)["model"]
-    except stores.NoChampion:
+        model = store.pointed(family)["model"]
+    except store.NoChampion:
         return None
     return [model["version"], model["digest"]]
 

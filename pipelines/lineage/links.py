@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, git, records, runs, stores
+from pipelines import folders, git, records, runs
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
 from pipelines.artifacts.copies import Copy
-from pipelines.audit import expected
 from pipelines.datasets import cards
 from pipelines.fingerprints import accepted
 from pipelines.ledger import lines as ledger
@@ -22,6 +21,7 @@ from pipelines.lineage import sources as lineage_sources
 from pipelines.lineage import steps
 from pipelines.lineage.steps import Facts, Link
 from pipelines.models import checksums, manifests
+from pipelines.registry import releases, store
 
 
 def training(line: Line, files: bool) -> Link:
@@ -91,7 +91,7 @@ def _same_digest(copy: Copy, manifest: manifests.Manifest, line: Line) -> None:
 
 def _serving(line: Line) -> Copy:
     """Where the files lie that this model serves: in the model store, the whole model folder, or released/."""
-    stored = project_paths.ROOT / "models" / stores.tagged(line["family"], line.get("version"), line["digest"]).replace(":", "/")
+    stored = project_paths.ROOT / "models" / store.tagged(line["family"], line.get("version"), line["digest"]).replace(":", "/")
     if stored.is_dir():
         return copies.of_folder(stored)
     try:
@@ -184,7 +184,7 @@ def _by_dvc(copy: Copy, name: str, dvc: str | None) -> None:
 def _listed(copy: Copy, name: str, **facts: str | None) -> None:
     """SHA256SUMS, or a release.json that says so, vouches for this file. Raises cache.NotHere, or ValueError as _by_dvc()."""
     folder = Path(copy.where)
-    release = copy.read(expected.RELEASE) if expected.RELEASE in copy.files else {}
+    release = copy.read(releases.RELEASE) if releases.RELEASE in copy.files else {}
     named = release.get("files", {}) if checksums.summed(release) and facts.items() <= release.items() else {}
     sha256 = (named or checksums.read(folder)).get(name)
     if sha256 is None:

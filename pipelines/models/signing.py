@@ -10,27 +10,22 @@ It lies at registry/signatures/<family>/<digest>.sig, in git, and beside the mod
 Source of the format: https://github.com/sigstore/model-transparency (a Sigstore bundle around an in-toto statement).
 """
 
-import argparse
 import base64
 import json
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, errors, folders, git, paths, stores
-from pipelines.ledger import lines as ledger
-from pipelines.models import checksums, manifests
+from pipelines.models import manifests
 
 ROOT = Path("registry/signatures")
 SIGNATURE = "model.sig"
 SIGNING, VERIFYING = "MODEL_SIGNING_KEY", "MODEL_VERIFYING_KEY"
 CURVES = "P-256, P-384 or P-521"
-UNKNOWN = "is not a signature of this model that git or a key on this machine knows"
 KEYS = ("model-signing.pem", "model-signing.pub.pem")
 
 
@@ -56,7 +51,7 @@ def check(folder: Path) -> None:
 
     Raises Unsigned or BadSignature, with the remedy, or BadKey.
     """
-    if key := _key(VERIFYING):
+    if key := configured(VERIFYING):
         verified(folder, key)
 
 
@@ -76,7 +71,7 @@ def verified(folder: Path, key: Path) -> None:
     signature = _beside(folder, manifest)
     if signature is None:
         raise Unsigned(f"{folder} is not signed, and {VERIFYING}={key} asks for a signature. {remedy}")
-    fault = _fault(folder, manifest, signature, key)
+    fault = fault_of(folder, manifest, signature, key)
     if fault:
         raise BadSignature(
             f"{signature} does not vouch for {folder}: {fault}. Is it the right key ({key})? If so, do not use this model. {remedy}"
@@ -89,7 +84,7 @@ def _beside(folder: Path, manifest: manifests.Manifest) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _fault(folder: Path, manifest: manifests.Manifest, signature: Path, key: Path) -> str | None:
+def fault_of(folder: Path, manifest: manifests.Manifest, signature: Path, key: Path) -> str | None:
     """What is wrong with a signature, in words; None where it holds."""
     from cryptography.exceptions import InvalidSignature
     from model_signing import verifying
@@ -129,7 +124,7 @@ def named(signature: Path) -> set[str]:
     return {resource["name"] for resource in statement["predicate"]["resources"]}
 
 
-def _key(variable: str) -> Path | None:
+def configured(variable: str) -> Path | None:
     return Path(os.environ[variable]) if os.environ.get(variable) else None
 
 
@@ -140,62 +135,6 @@ def _loaded(variable: str, key: Path, load: Callable[[], Any]) -> Any:
     except (OSError, ValueError, TypeError, AttributeError) as error:  # model_signing asks an RSA key for its curve
         kind = "private" if variable == SIGNING else "public"
         raise BadKey(f"{variable}={key} is no {kind} PEM key of an elliptic curve {CURVES} ({error}). `make keys` makes a pair.") from error
-
-
-def lay(folder: Path) -> None:
-    """Put the signature beside a model in the store; sign the model first where this machine signs and nobody has. Raises BadKey.
-
-    The caller has taken the model from a line of the ledger: whatever else lies in the store is brought its signature, and never signed.
-    """
-    manifest = manifests.verified(folder)
-    key = _key(SIGNING)
-    if key and not path(manifest["family"], manifest["digest"]).exists():
-        sign(folder, key)
-    _bring(folder, manifest)
-    stores.example(folder, folder)
-
-
-def _bring(folder: Path, manifest: manifests.Manifest) -> None:
-    """The signature that git keeps, where it is sound; where it is damaged and the copy beside the model is not, that one back to git."""
-    kept, beside = path(manifest["family"], manifest["digest"]), folder / SIGNATURE
-    if not kept.exists() or _content(kept) == _content(beside):
-        return
-    if _sound(kept, folder, manifest):  # another key has signed since, or the copy was altered
-        folders.write(beside, kept.read_text())
-        checksums.complete(folder, SIGNATURE)
-        return
-    words = f"WARNING: {kept} {UNKNOWN}"
-    if beside.exists() and kept.read_bytes() != git.shown(kept) and _sound(beside, folder, manifest):
-        folders.write(kept, beside.read_text())
-        words += f"; it is now what lies at {beside}, which is"
-    print(f"{words}. See `make verify family={manifest['family']}`.", file=sys.stderr)
-
-
-def _sound(signature: Path, folder: Path, manifest: manifests.Manifest) -> bool:
-    """Does it hold by a key of this machine? Without one: is it what git's last commit has, or all that there is?"""
-    kept = path(manifest["family"], manifest["digest"])
-    with ExitStack() as stack:
-        private = _key(SIGNING)
-        keys = [key for key in (_key(VERIFYING), stack.enter_context(_public_half(private)) if private else None) if key]
-        if keys:
-            return any(not _fault(folder, manifest, signature, key) for key in keys)
-    shown = git.shown(kept)
-    return signature.read_bytes() == shown if shown else not (folder / SIGNATURE).exists()
-
-
-def copy(source: Path, folder: Path) -> None:
-    """Put the signature of a model beside its copy in `folder`, where it has one. Raises BadSignature where that is not sound."""
-    manifest = manifests.read(source)
-    kept = path(manifest["family"], manifest["digest"])
-    if not kept.exists():
-        return
-    if _content(kept) != _content(source / SIGNATURE) and not _sound(kept, source, manifest):
-        raise BadSignature(f"{kept} {UNKNOWN}. `make verify family={manifest['family']}` names the repair.")
-    folders.write(folder / SIGNATURE, kept.read_text())
-
-
-def _content(file: Path) -> bytes | None:
-    return file.read_bytes() if file.exists() else None
 
 
 def sign(folder: Path, key: Path) -> Path:
@@ -215,42 +154,8 @@ def sign(folder: Path, key: Path) -> Path:
     return kept
 
 
-def sign_all(family: str) -> Iterator[str]:
-    """Sign every version of the ledger that is on this machine and has no signature of this key; in words, what was done with each.
-
-    Raises BadKey where no private key is configured.
-    """
-    key = _key(SIGNING)
-    if key is None:
-        raise BadKey(
-            f"{SIGNING} is not set, so nothing can be signed. `make keys` makes a pair; then {SIGNING}=<the private one> make sign."
-        )
-    from pipelines import registry  # which imports this module
-
-    for number, line in ledger.versions(ledger.read(discovery.known(family))).items():
-        try:
-            yield f"{family} version {number}: {_signed_once(registry.served(line), key)}"
-        except registry.ABSENT as absence:
-            yield f"{family} version {number}: not signed. {absence}"
-    if (challenger := stores.challenger(family)) and "absent" not in challenger:
-        yield f"{family}, its challenger: {_signed_once(stores.location(challenger['tag']), key)}"
-    for folder in stores.kept(family):
-        with suppress(manifests.BrokenModel):  # which `make verify` tells
-            _bring(folder, manifests.verified(folder))
-            stores.example(folder, folder)
-
-
-def _signed_once(folder: Path, key: Path) -> str:
-    manifest = manifests.read(folder)
-    kept = path(manifest["family"], manifest["digest"])
-    with _public_half(key) as public:
-        if kept.exists() and not _fault(folder, manifest, kept, public):
-            return f"{kept} holds"
-    return f"signed: {sign(folder, key)}"
-
-
 @contextmanager
-def _public_half(key: Path) -> Iterator[Path]:
+def public_half(key: Path) -> Iterator[Path]:
     """The public key of a private one, as a file for as long as it is needed."""
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
@@ -277,25 +182,3 @@ def make_keys(folder: Path) -> tuple[Path, Path]:
         file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return private, public
-
-
-def main() -> None:
-    """`sign --family NAME`, or `keys [--to FOLDER]`."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("sign").add_argument("--family", required=True)
-    commands.add_parser("keys").add_argument("--to", type=Path, default=paths.ROOT / "keys")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        if asked.command == "keys":
-            private, public = make_keys(asked.to)
-            print(f"{SIGNING}={private.absolute()}    for the machine that promotes, and nobody else")
-            print(f"{VERIFYING}={public.absolute()}    for every machine that serves")
-            return
-        for words in sign_all(asked.family):
-            print(words)
-        print(f"Commit the signatures: git add {ROOT}")
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,7 @@ from pipelines.fingerprints.modules import Sources
 from pipelines.ledger import lines as ledger
 
 EXPERIMENT = "DVC_EXP_NAME"  # set by `dvc exp run`
-CODE = ("pipelines.gate", "pipelines.promotion")
+CODE = ("pipelines.registry.gate", "pipelines.registry.promotion")
 
 
 def inputs(family: str, run: str) -> str:
@@ -69,14 +69,16 @@ def unchanged(family: str, run: str) -> bool:
 
 def main() -> None:
     """Decide, write the decision down, and print it."""
-    from pipelines import configs, promotion
+    from pipelines import configs
+    from pipelines.registry import promotion
 
     configs.run(lambda cfg: written(cfg, promotion.promote(cfg)))
 
 
 def written(cfg: Any, decision: dict[str, Any]) -> None:
     """reports/<family>/promotion.json; an experiment's, or one without the champion, names no inputs: it is never taken for a decision."""
-    from pipelines import folders, promotion
+    from pipelines import folders
+    from pipelines.registry import promotion
 
     rests_on = {} if EXPERIMENT in os.environ or promotion.unbeaten(decision) else {"inputs": inputs(cfg.family, cfg.run)}
     folders.write_json(Path("reports", cfg.family, "promotion.json"), {**decision, **rests_on})

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import errors, registry, stores
+from pipelines import errors
 from pipelines.datasets import pictures
 from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Blank
 from pipelines.families.gravures.predict import Predictor
+from pipelines.registry import reconcile, store
 
 FAMILY = "gravures"
 NEAREST = 3  # engravings that are told
@@ -60,10 +61,10 @@ def decoded(image: Path) -> NDArray[np.uint8]:
 def champion() -> Path:
     """The folder that services answer from; brought in where this machine has not served yet. Raises NoChampion."""
     try:
-        return stores.location(stores.pointed(FAMILY)["tag"])
-    except (stores.NoChampion, stores.NotStored):
-        registry.reconcile(FAMILY)
-    return stores.location(stores.pointed(FAMILY)["tag"])
+        return store.location(store.pointed(FAMILY)["tag"])
+    except (store.NoChampion, store.NotStored):
+        reconcile.reconcile(FAMILY)
+    return store.location(store.pointed(FAMILY)["tag"])
 
 
 def main() -> None:

@@ -5,17 +5,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, errors, folders, modelcards, paths, records, registry
+from pipelines import discovery, errors, folders, paths, records
 from pipelines.artifacts import copies, lock
-from pipelines.audit import expected
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
-from pipelines.models import checksums, manifests, selfcheck, signing
+from pipelines.models import checksums, manifests, selfcheck
+from pipelines.registry import modelcards, signatures, versions
 
 ROOT = paths.RELEASED
 LIMIT_MB = 50
-RELEASE = expected.RELEASE
+RELEASE = "release.json"
 
 
 class TooLarge(ValueError):
@@ -38,11 +38,11 @@ def release(family: str) -> dict[str, Any]:
     line = ledger.champion(ledger.read(discovery.known(family)))
     if line is None:
         raise NothingToRelease(f"{family} has no champion to release. Train one with `make train family={family}`.")
-    source = registry.served(line)
+    source = versions.served(line)
     manifest = manifests.verified(source)
     if manifests.served_bytes(manifest) > LIMIT_MB * 1e6:
         raise TooLarge(f"{family} serves {manifests.served_bytes(manifest) / 1e6:.1f} MB; a release holds at most {LIMIT_MB} MB.")
-    data = registry.data(line)
+    data = versions.data(line)
     if wrong := [*_wrong_in_model(source, line), *_wrong_in_data(data, line)]:
         words = f"Missing, or not as it was written: {', '.join(map(str, wrong))}. Nothing was released."
         raise Damaged(f"{words} `make verify family={family}` names the repair.")
@@ -53,7 +53,7 @@ def release(family: str) -> dict[str, Any]:
         folders.write_json(out / cards.CARD, cards.read(data))
         modelcards.keep(out, line, data)
         selfcheck.bring(source, out)
-        signing.copy(source, out)
+        signatures.copy(source, out)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
         facts["files"] = {path.relative_to(out).as_posix(): folders.sha256(path) for path in checksums.files(out)}
         folders.write_json(out / RELEASE, {**facts, checksums.SUM: folders.hash_of(facts)})

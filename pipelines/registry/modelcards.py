@@ -31,7 +31,7 @@ Card = dict[str, Any]
 
 def text(line: Line, card: Card | None) -> str:
     """The card of the promotion in this ledger line; `card` is that of its data, where it is at hand."""
-    own, prose = parted((HERE / "families" / discovery.known(line["family"]) / PROSE).read_text())
+    own, prose = parted((HERE.parent / "families" / discovery.known(line["family"]) / PROSE).read_text())
     test, valid = (phrases.figures(line["figures"][split]) for split in SPLITS)
     facts = {"line": line, "card": card, "test": test, "valid": valid, "names": [*(test | valid)], "prose": prose.strip()}
     return f"---\n{_yaml(front(line, card, own))}---\n\n{_template().render(facts)}"

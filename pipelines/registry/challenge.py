@@ -6,57 +6,21 @@ requests is counted in the prediction store, for each pair of digests. `candidat
 
 import argparse
 import getpass
-import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, errors, folders, gate, phrases, records, stores
+from pipelines import configs, discovery, errors, folders, records
 from pipelines.artifacts import lock
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
-from pipelines.models import manifests, signing
+from pipelines.models import manifests
+from pipelines.registry import gate, versions
 
 NONE = "none"
 
 
 class BadChallenge(ValueError):
     """A challenger that cannot stand beside this champion, or a share that is none."""
-
-
-def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> None:
-    """Bring the challenger into the store and point at it, or take the pointer away; `whole` finds a line's model folder.
-
-    One that cannot be brought, whatever the reason, stands in nobody's way: the pointer says why, as `absent`, and a service refuses it.
-    """
-    line = ledger.challenger(lines)
-    if line is None:
-        stores.pointer_path(family, stores.CHALLENGERS).unlink(missing_ok=True)
-        return _clear(family, None)
-    model = {**{key: line[key] for key in ("family", "digest", "data", "commit")}, "version": None, "run_id": line["run"]}
-    tag = stores.tagged(family, None, line["digest"])
-    pointer: stores.Pointer = {"tag": tag, "model": model, "challenge": line}
-    try:
-        _bring(tag, line, whole)
-    except Exception as fault:
-        pointer["absent"] = f"it cannot answer on this machine: {phrases.fault(fault)}"
-        print(f"WARNING: the challenger of {family} is {line['candidate']}; {pointer['absent']}", file=sys.stderr)
-    stores.point(family, pointer, stores.CHALLENGERS)
-    _clear(family, tag)
-
-
-def _clear(family: str, tag: str | None) -> None:
-    """Take away the stored copies of challengers that challenge no more; DVC has them."""
-    for folder in stores.kept(family):
-        if folder.name.startswith("c-") and f"{family}:{folder.name}" != tag:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _bring(tag: str, line: Line, whole: Callable[[Line], Path]) -> None:
-    if not stores.holds(tag, line["digest"]):
-        stores.put(whole(line), None)
-    signing.lay(stores.location(tag))
 
 
 def challenge(family: str, candidate: str, share: float | None = None) -> Line | None:
@@ -89,9 +53,9 @@ def _written(family: str, facts: dict[str, Any], lines: list[Line]) -> Line:
 
 
 def _followed(line: Line) -> Line:
-    from pipelines import registry  # which imports this module
+    from pipelines.registry import reconcile  # which imports this module
 
-    registry.reconcile(line["family"])
+    reconcile.reconcile(line["family"])
     return line
 
 
@@ -130,11 +94,9 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
 
 def _fits(candidate: str, manifest: manifests.Manifest, champion: Line) -> None:
     """Raises BadChallenge where the two do not take and answer the same."""
-    from pipelines import registry  # which imports this module
-
     try:
-        served = manifests.read(registry.served(champion))
-    except registry.ABSENT:
+        served = manifests.read(versions.served(champion))
+    except versions.ABSENT:
         return  # the service looks again, with the champion that it serves
     fits = gate.schema(manifest, {**served, "version": champion["version"]})
     if not fits.holds:

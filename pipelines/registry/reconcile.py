@@ -3,10 +3,7 @@
 `reconcile` is idempotent and is called by promote, ui, serve, predict and lineage: what was deleted or moved by hand is put back.
 """
 
-import argparse
-import getpass
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import UndefinedError
 
-from pipelines import challenges, discovery, errors, folders, modelcards, paths, stores, tracking
+from pipelines import discovery, folders, paths, tracking
 from pipelines.artifacts import cache, lock, retention
 from pipelines.datasets import cards
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
-from pipelines.models import checksums, manifests, signing
+from pipelines.models import checksums, manifests
+from pipelines.registry import challengers, modelcards, signatures, versions
+from pipelines.registry import store as model_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 ALIAS, MOVED = "champion", "atelier.champion"
-ABSENT = (cache.NotHere, cache.BrokenCache, lock.BrokenLock, manifests.BrokenModel)  # why a version's files cannot be had here
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, UndefinedError)  # what a damaged file raises when it is read
 
 
@@ -50,7 +48,7 @@ def reconcile(family: str) -> None:
         if ledger.decisions(lines):
             _register(store, family, lines, runs)
             _serve(family, lines, runs)
-        challenges.follow(family, lines, whole)
+        challengers.follow(family, lines, versions.whole)
         folders.write_json(ledger.STAMPS / f"{family}.json", {"head": lines[-1]["hash"] if lines else None})
 
 
@@ -89,21 +87,13 @@ def _report(family: str, candidate: str) -> dict[str, Any] | None:
 def _card(family: str, data_hash: str) -> dict[str, Path]:
     """{"data": the data card} where data/ still holds this data, or a release does."""
     places = [Path("data", family, cards.CARD), paths.RELEASED / family / cards.CARD]
-    return next(({"data": place} for place in places if _holds(place.parent, data_hash)), {})
-
-
-def _holds(folder: Path, data_hash: str) -> bool:
-    """Is the card in this folder that of this data? One that cannot be read, which `make verify` tells, is not."""
-    try:
-        return bool(cards.read(folder)["hash"] == data_hash)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
+    return next(({"data": place} for place in places if versions.holds(place.parent, data_hash)), {})
 
 
 def _data_dvc(family: str, data_hash: str) -> str | None:
     """The DVC hash of data/<family> where that still holds this data."""
     folder = Path("data", family)
-    return lock.hash_of(folder) if _holds(folder, data_hash) else None
+    return lock.hash_of(folder) if versions.holds(folder, data_hash) else None
 
 
 def _run(store: "MlflowClient", line: Line) -> "Run":
@@ -112,67 +102,12 @@ def _run(store: "MlflowClient", line: Line) -> "Run":
     if known and known.data.tags.get(tracking.DONE):
         return known
     try:
-        return tracking.project(store, whole(line), line["figures"], _card(line["family"], line["data"]))
+        return tracking.project(store, versions.whole(line), line["figures"], _card(line["family"], line["data"]))
     except cache.NotHere:
         return tracking.remembered(store, line)
     except DAMAGE as damage:
         warn(f"Version {line['version']} of {line['family']} is shown by what the ledger knows of it: {type(damage).__name__}: {damage}")
         return tracking.remembered(store, line)
-
-
-def whole(line: Line) -> Path:
-    """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises cache.NotHere or BrokenCache."""
-    folder, kept = Path("models", line["candidate"]), paths.ROOT / "restored" / str(line["dvc"])
-    if lock.hash_of(folder) == line["dvc"] and _is(folder, line):
-        return folder
-    if not _is(kept, line):
-        shutil.rmtree(kept, ignore_errors=True)
-    return _restored(line["dvc"])
-
-
-def _is(folder: Path, line: Line) -> bool:
-    """Does this folder serve the model of this promotion, undamaged?"""
-    try:
-        return bool(manifests.verified(folder)["digest"] == line["digest"])
-    except manifests.BrokenModel:
-        return False
-
-
-def served(line: Line) -> Path:
-    """A folder with the files that this promotion serves, undamaged: the store's, the whole one, or the released. Raises as ABSENT."""
-    tag, released = stores.tagged(line["family"], line["version"], line["digest"]), paths.RELEASED / line["family"]
-    if stores.holds(tag, line["digest"]):
-        return stores.location(tag)
-    try:
-        return whole(line)
-    except (cache.NotHere, cache.BrokenCache, lock.BrokenLock):
-        if not _names(released, line):
-            raise
-        manifests.verified(released)
-        return released
-
-
-def _names(folder: Path, line: Line) -> bool:
-    """Does the manifest in this folder name the model of this promotion? Its files may be damaged. Raises BrokenModel."""
-    with manifests.legible(folder):
-        return (folder / manifests.MANIFEST).exists() and bool(manifests.digest(manifests.read(folder)) == line["digest"])
-
-
-def data(line: Line) -> Path:
-    """The packed data of a promotion: data/<family> where it still is that data, else out of DVC's cache. Raises cache.NotHere."""
-    folder = Path("data", line["family"])
-    if _holds(folder, line["data"]):
-        return folder
-    return _restored(line["data_dvc"])
-
-
-def _restored(name: str | None) -> Path:
-    """A folder out of DVC's cache, kept complete or not at all."""
-    kept = paths.ROOT / "restored" / str(name)
-    if not kept.exists():
-        with folders.replacing(kept) as out:
-            cache.restore(str(name), out)
-    return kept
 
 
 def _register(store: "MlflowClient", family: str, lines: list[Line], runs: "dict[int, Run]") -> None:
@@ -230,19 +165,19 @@ def _serve(family: str, lines: list[Line], runs: "dict[int, Run]") -> None:
     assert line is not None
     folders.write_json(Path("reports", family, "champion.json"), champion_report(line))
     try:
-        tag = stores.put(served(line), line["version"])
-    except ABSENT as absence:
+        tag = model_store.put(versions.served(line), line["version"])
+    except versions.ABSENT as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
-    folder, described = stores.location(tag), _described(line)
+    folder, described = model_store.location(tag), _described(line)
     with _in_nobodys_way(f"Version {line['version']} of {family} has no new card beside it"):
         modelcards.keep(folder, line, described)
     checksums.complete(folder, *((modelcards.README, cards.CROISSANT) if described else ()))
-    signing.lay(folder)
+    signatures.lay(folder)
     card = cards.read(described) if described else None
     about = {"promotion": line, "decision": ledger.decision(lines), "card": card, "released": not _trained_here(line)}
-    stores.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
-    stores.say_released(family)
+    model_store.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
+    model_store.say_released(family)
 
 
 def _described(line: Line) -> Path | None:
@@ -254,8 +189,8 @@ def _described(line: Line) -> Path | None:
 def _trained_here(line: Line) -> bool:
     """Is the whole model folder on this machine, and not only what it serves?"""
     try:
-        return whole(line).exists()
-    except ABSENT:
+        return versions.whole(line).exists()
+    except versions.ABSENT:
         return False
 
 
@@ -269,57 +204,6 @@ def champion_report(line: Line) -> dict[str, Any]:
     return {**{key: line[key] for key in ("family", "candidate", "version", "digest")}, **line["figures"]}
 
 
-def rollback(family: str, to: int | None, why: str | None = None) -> Line:
-    """One more line in the ledger: another version stands again, and why. Without `to`, the one before the standing one.
-
-    Raises UnknownVersion, or as ABSENT when its files cannot be had on this machine: then nothing is changed.
-    """
-    lines = ledger.read(discovery.known(family))
-    standing = ledger.champion(lines)
-    target = ledger.version(family, _before(family, lines) if to is None else to)
-    if target == standing:
-        raise ledger.UnknownVersion(
-            f"version {target['version']} of {family} stands already. There are: {', '.join(map(str, ledger.versions(lines)))}."
-        )
-    stores.put(served(target), target["version"])
-    facts = {key: target[key] for key in ("version", "candidate", "digest", "data")}
-    reasons = [f"rolled back from version {standing['version'] if standing else None} by {getpass.getuser()}", *([why] if why else [])]
-    key = folders.hash_of(["rollback", lines[-1]["hash"], target["version"]])
-    line = ledger.append(family, "rollback", key, {**facts, "reasons": reasons}, after=lines[-1]["hash"])
-    reconcile(family)
-    return line
-
-
-def _before(family: str, lines: list[Line]) -> int:
-    """The last version that stood before, older than the standing one, and that nobody rolled back. Raises UnknownVersion."""
-    stood, bad = ledger.decisions(lines), ledger.rolled_back(lines)
-    for line in reversed(stood):
-        if line["version"] < stood[-1]["version"] and line["digest"] not in bad:
-            return int(line["version"])
-    raise ledger.UnknownVersion(f"{family} has no earlier champion to go back to. `make train family={family}` makes versions.")
-
-
 def warn(words: str) -> None:
     """A warning a person should see, whatever the log level."""
     print(f"WARNING: {words}", file=sys.stderr)
-
-
-def main() -> None:
-    """`reconcile [--family NAME]` or `rollback --family NAME [--to N] [--why WORDS]`."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("verb", choices=["reconcile", "rollback"])
-    parser.add_argument("--family", default=None)
-    parser.add_argument("--to", type=int, default=None)
-    parser.add_argument("--why", default=None)
-    asked = parser.parse_args()
-    with errors.printed_once():
-        if asked.verb == "rollback":
-            line = rollback(asked.family, asked.to, asked.why)
-            print(f"{asked.family}: version {line['version']} ({line['candidate']}) stands again; services follow within a second.")
-            return
-        for family in [asked.family] if asked.family else discovery.names():
-            reconcile(family)
-
-
-if __name__ == "__main__":
-    main()

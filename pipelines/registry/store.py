@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import folders, paths
-from pipelines.models import checksums, manifests, selfcheck
+from pipelines.models import checksums, manifests, selfcheck, signing
 
 ASIDE = paths.ROOT / "aside"  # where goes what is damaged and may be the only copy
 BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
@@ -31,7 +31,7 @@ class NotStored(LookupError):
 def put(folder: Path, version: int | None) -> str:
     """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays.
 
-    Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (signing.lay).
+    Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (signatures.lay).
     `version` is None of a challenger, which has none.
     """
     manifest = manifests.verified(folder)
@@ -47,8 +47,6 @@ def put(folder: Path, version: int | None) -> str:
 
 def example(source: Path, folder: Path) -> None:
     """Bring a stored model its example where it has none. One that is not signed as this machine asks is not even loaded for that."""
-    from pipelines.models import signing  # which imports this module
-
     if not (folder / selfcheck.EXAMPLE).is_file() and signing.trusted(folder):
         selfcheck.bring(source, folder)
         checksums.complete(folder, selfcheck.EXAMPLE)

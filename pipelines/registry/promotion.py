@@ -8,14 +8,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, folders, gate, predictions, records, registry, tracking
+from pipelines import discovery, folders, predictions, records, tracking
 from pipelines.artifacts import lock
 from pipelines.configs import Config
 from pipelines.datasets import cards
-from pipelines.gate import Condition
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import manifests
+from pipelines.registry import gate, reconcile, versions
+from pipelines.registry.gate import Condition
 
 Report = dict[str, Any]
 CHAMPION = "champion"  # the condition that it is here
@@ -31,12 +32,12 @@ def promote(cfg: Config) -> dict[str, Any]:
     lines = ledger.read(cfg.family)
     decision = decide(cfg, board[0], lines)
     if experiment():
-        registry.candidate_runs(tracking.client(), cfg.family)
+        reconcile.candidate_runs(tracking.client(), cfg.family)
         decision["words"] += " This is an experiment: it decides but never promotes."
     else:
         if not (_stands(decision["digest"], lines) or unbeaten(decision)):
             decision["version"] = commit(cfg, board[0], decision, lines)["version"]
-        registry.reconcile(cfg.family)
+        reconcile.reconcile(cfg.family)
     show(board, headline(cfg), decision)
     return decision
 
@@ -124,8 +125,8 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
     if standing["digest"] == challenger["digest"]:
         return []
     try:
-        champion = registry.served(standing)
-    except registry.ABSENT as absence:
+        champion = versions.served(standing)
+    except versions.ABSENT as absence:
         return [Condition(CHAMPION, False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
     examples, predict, scoring = (discovery.part(cfg.family, name) for name in ("examples", "predict", "score"))
     valid, model = examples.load(cfg.data_folder, "valid"), Path("models", challenger["candidate"])
