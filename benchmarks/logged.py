@@ -9,7 +9,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipelines import tracking
+from pipelines.tracking import client as tracking
 
 EPOCHS, NAMES = 250, ("epoch", "accuracy", "loss", "seconds")
 

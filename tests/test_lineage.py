@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from benchmarks import models
-from pipelines import configs, folders, predictions, runs, tracking
+from pipelines import configs, folders, predictions
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import archives
 from pipelines.ledger import lines as ledger
@@ -26,6 +26,8 @@ from pipelines.lineage import sources, starts, steps
 from pipelines.models import checksums
 from pipelines.registry import promotion, releases
 from pipelines.registry import store as model_store
+from pipelines.tracking import client as tracking
+from pipelines.tracking import reader
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -126,7 +128,7 @@ def test_every_start_leads_to_the_same_source(champion: dict[str, Any], start: s
 
 
 NEVER: dict[str, Callable[[], str]] = {
-    "run": lambda: runs.tagged("candidate", "digits-sgd")[0].id,
+    "run": lambda: reader.tagged("candidate", "digits-sgd")[0].id,
     "model folder": lambda: "models/digits-sgd",
     "DVC hash": lambda: str(lock.hash_of(Path("models/digits-sgd"))),
 }
@@ -177,7 +179,7 @@ def _sql(path: str, words: str, *values: object) -> None:
 
 
 def _renamed(table: str, column: str) -> None:
-    with sqlite3.connect(runs.DATABASE) as database:
+    with sqlite3.connect(reader.DATABASE) as database:
         database.execute(f"ALTER TABLE {table} RENAME COLUMN {column} TO other")
     database.close()
 
@@ -350,18 +352,18 @@ def test_what_was_deleted_is_made_to_follow_again(champion: dict[str, Any], caps
 
 def test_runs_are_read_as_mlflow_shows_them(champion: dict[str, Any]) -> None:
     store, line = tracking.client(), ledger.read("digits")[0]
-    assert tracking.uri() == f"sqlite:///{runs.DATABASE.absolute()}"
+    assert tracking.uri() == f"sqlite:///{reader.DATABASE.absolute()}"
     for shown in store.search_runs([tracking.experiment(store, "digits")]):
-        run = runs.found(shown.info.run_id)
+        run = reader.found(shown.info.run_id)
         assert run is not None
         assert (run.family, run.tags, int(run.started * 1000)) == ("digits", shown.data.tags, shown.info.start_time)
-        assert runs.of_training("digits", shown.data.tags[tracking.KEY]) == run
-        assert run.tags[runs.DVC] == lock.hash_of(Path("models", run.tags["candidate"]))
-        assert run.tags[runs.DATA_DVC] == line["data_dvc"]
-    assert runs.versions("digits") == {1: (champion["run_id"], champion["digest"])}
-    assert runs.alias("digits", "champion") == 1
+        assert reader.of_training("digits", shown.data.tags[tracking.KEY]) == run
+        assert run.tags[reader.DVC] == lock.hash_of(Path("models", run.tags["candidate"]))
+        assert run.tags[reader.DATA_DVC] == line["data_dvc"]
+    assert reader.versions("digits") == {1: (champion["run_id"], champion["digest"])}
+    assert reader.alias("digits", "champion") == 1
     store.delete_run(champion["run_id"])
-    assert runs.found(champion["run_id"]) is None
+    assert reader.found(champion["run_id"]) is None
 
 
 def test_the_tree_for_programs_names_every_hash_and_licence(

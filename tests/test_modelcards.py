@@ -16,11 +16,12 @@ from huggingface_hub import ModelCard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import configs, discovery, phrases, tracking
+from pipelines import configs, discovery, phrases
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.registry import modelcards, promotion, reconcile, releases
 from pipelines.registry import store as model_store
+from pipelines.tracking import client as tracking
 from serving import modelcards as served
 from serving import pages
 from tests.browsers import got

@@ -127,7 +127,7 @@ def _killed_after(clone: Path, training: subprocess.Popen[bytes], epochs: int) -
 def _runs(clone: Path, family: str) -> list[list[object]]:
     """[candidate, status, last epoch, number of values of valid_accuracy] of each run in MLflow."""
     code = (
-        "import json; from pipelines import tracking; store = tracking.client();"
+        "import json; from pipelines.tracking import client as tracking; store = tracking.client();"
         f"runs = store.search_runs([tracking.experiment(store, '{family}')]);"
         "print(json.dumps([[run.info.run_name, run.info.status, run.data.metrics['epoch'],"
         " len(store.get_metric_history(run.info.run_id, 'valid_accuracy'))] for run in runs]))"
@@ -246,7 +246,7 @@ def test_the_mistakes_of_every_candidate_are_on_a_sheet(clone: Path, family: str
 def shown(clone: Path) -> dict[str, dict[str, list[str]]]:
     """What MLflow has beside the runs of each family: {family: {candidate: paths}}."""
     code = (
-        "import json; from pipelines import families, tracking; store = tracking.client();"
+        "import json; from pipelines import families; from pipelines.tracking import client as tracking; store = tracking.client();"
         "runs = {family: store.search_runs([tracking.experiment(store, family)], \"params.run = 'short'\") for family in families.names()};"
         "print(json.dumps({family: {run.info.run_name: [found.path for place in ('sheets', 'plots', 'model')"
         " for found in store.list_artifacts(run.info.run_id, place)] for run in rows} for family, rows in runs.items()}))"

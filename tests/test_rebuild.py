@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import configs, folders, tracking
+from pipelines import configs, folders
 from pipelines.artifacts import branches, cache, remotes, retention
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import rebuild
 from pipelines.ledger import lines as ledger
 from pipelines.registry import promotion, versions
+from pipelines.tracking import client as tracking
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS, state
 

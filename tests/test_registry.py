@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, paths, tracking
+from pipelines import configs, paths
 from pipelines.artifacts import cache
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
@@ -20,6 +20,7 @@ from pipelines.models import manifests
 from pipelines.registry import promotion, reconcile, rollback
 from pipelines.registry import store as model_store
 from pipelines.registry import versions as registry_versions
+from pipelines.tracking import client as tracking
 from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]

@@ -9,32 +9,33 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import folders, runs
+from pipelines import folders
 from pipelines.lineage import __main__ as lineage_command
 from pipelines.lineage import links, steps
+from pipelines.tracking import reader
 
 ID = "1" * 32
 TABLES: dict[str, dict[str, object]] = {
     "alembic_version": {"version_num": "dc11669786a5"},
     "experiments": {"experiment_id": 1, "name": "digits"},
     "runs": {"run_uuid": ID, "experiment_id": 1, "start_time": 2000, "lifecycle_stage": "active"},
-    "tags": {"run_uuid": ID, "key": runs.KEY, "value": "key"},
+    "tags": {"run_uuid": ID, "key": reader.KEY, "value": "key"},
     "model_versions": {"name": "digits", "version": 1, "run_id": ID, "workspace": "default"},
-    "model_version_tags": {"name": "digits", "version": 1, "workspace": "default", "key": runs.DIGEST, "value": "digest"},
+    "model_version_tags": {"name": "digits", "version": 1, "workspace": "default", "key": reader.DIGEST, "value": "digest"},
     "registered_model_aliases": {"name": "digits", "alias": "champion", "version": 1},
 }
 READ: dict[str, Callable[[], object]] = {
-    "found": lambda: runs.found(ID),
-    "tagged": lambda: runs.tagged(runs.KEY, "key"),
-    "of_training": lambda: runs.of_training("digits", "key"),
-    "versions": lambda: runs.versions("digits"),
-    "alias": lambda: runs.alias("digits", "champion"),
+    "found": lambda: reader.found(ID),
+    "tagged": lambda: reader.tagged(reader.KEY, "key"),
+    "of_training": lambda: reader.of_training("digits", "key"),
+    "versions": lambda: reader.versions("digits"),
+    "alias": lambda: reader.alias("digits", "champion"),
 }
 UNKNOWN = [(table, column) for table, columns in TABLES.items() for column in columns if table != "alembic_version"]
 
 
 def sql(*statements: str) -> None:
-    with closing(sqlite3.connect(runs.DATABASE)) as database, database:
+    with closing(sqlite3.connect(reader.DATABASE)) as database, database:
         for statement in statements:
             database.execute(statement)
 
@@ -42,7 +43,7 @@ def sql(*statements: str) -> None:
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    runs.DATABASE.parent.mkdir()
+    reader.DATABASE.parent.mkdir()
 
 
 @pytest.fixture
@@ -61,13 +62,13 @@ NOTHING = [None, [], None, {}, None]
 
 @pytest.mark.usefixtures("database")
 def test_a_run_is_read_with_its_version_and_alias() -> None:
-    run = runs.Run(ID, "digits", 2.0, {runs.KEY: "key"})
+    run = reader.Run(ID, "digits", 2.0, {reader.KEY: "key"})
     assert answers() == [run, [run], run, {1: (ID, "digest")}, 1]
 
 
 @pytest.mark.parametrize(
     "made",
-    [lambda: None, runs.DATABASE.touch, lambda: sql("CREATE TABLE other (name)")],
+    [lambda: None, reader.DATABASE.touch, lambda: sql("CREATE TABLE other (name)")],
     ids=["no file", "an empty one", "tables of others"],
 )
 def test_before_mlflow_there_is_nothing(made: Callable[[], object]) -> None:
@@ -87,7 +88,7 @@ def faults() -> dict[str, str]:
     for name, read in READ.items():
         try:
             read()
-        except runs.Unreadable as fault:
+        except reader.Unreadable as fault:
             found[name] = str(fault)
     return found
 
@@ -113,19 +114,19 @@ def test_an_unknown_table_is_no_absence(table: str) -> None:
 
 
 def test_every_table_that_is_read_is_known_as_mlflows() -> None:
-    assert set(TABLES) == runs.TABLES
+    assert set(TABLES) == reader.TABLES
 
 
 def test_a_file_that_is_no_database_is_named() -> None:
-    runs.DATABASE.write_text("no database" * 100)
+    reader.DATABASE.write_text("no database" * 100)
     assert faults().keys() == READ.keys()
     assert "mlruns/mlflow.db: file is not a database. Put back a copy" in faults()["found"]
 
 
 @pytest.mark.usefixtures("database")
 def test_a_locked_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "PATIENCE", 0)
-    with closing(sqlite3.connect(runs.DATABASE)) as other:
+    monkeypatch.setattr(reader, "PATIENCE", 0)
+    with closing(sqlite3.connect(reader.DATABASE)) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert faults().keys() == READ.keys()
         assert "database is locked. Another process writes it" in faults()["found"]
@@ -143,7 +144,7 @@ def test_tables_that_are_just_created_are_waited_for(monkeypatch: pytest.MonkeyP
         yield
 
     monkeypatch.setattr(folders, "locked", locked)
-    assert runs.alias("digits", "champion") == 1
+    assert reader.alias("digits", "champion") == 1
 
 
 @pytest.mark.usefixtures("database")

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, errors, paths, tracking
+from pipelines import discovery, errors, paths
 from pipelines.artifacts import cache, copies, lock, remotes, retention
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import manifests
 from pipelines.registry import reconcile, versions
+from pipelines.tracking import client as tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, git, records, runs
+from pipelines import folders, git, records
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
 from pipelines.artifacts.copies import Copy
@@ -22,6 +22,7 @@ from pipelines.lineage import steps
 from pipelines.lineage.steps import Facts, Link
 from pipelines.models import checksums, manifests
 from pipelines.registry import releases, store
+from pipelines.tracking import reader
 
 
 def training(line: Line, files: bool) -> Link:
@@ -53,7 +54,7 @@ def _accepted(candidate: str) -> Iterator[Link]:
 
 def tags(line: Line) -> dict[str, str | None]:
     """What the tags of its run say of a training."""
-    return {runs.DIGEST: line["digest"], runs.DATA: line["data"], runs.DVC: line["dvc"], runs.DATA_DVC: line["data_dvc"]}
+    return {reader.DIGEST: line["digest"], reader.DATA: line["data"], reader.DVC: line["dvc"], reader.DATA_DVC: line["data_dvc"]}
 
 
 def _decision(line: Line) -> tuple[str, Facts]:
@@ -145,7 +146,7 @@ def _named(copy: Copy, dvc: str | None) -> str:
 
 
 def _run(line: Line) -> tuple[str, Facts]:
-    run = runs.of_training(line["family"], line["run"])
+    run = reader.of_training(line["family"], line["run"])
     if run is None:
         raise cache.NotHere(f"no run with key {line['run']}. `make ui` makes it again from the model folder.")
     wrong = [f"{tag} is {run.tags[tag]}" for tag, value in tags(line).items() if value and run.tags.get(tag, value) != value]

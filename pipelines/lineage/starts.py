@@ -12,7 +12,7 @@ from contextlib import suppress
 from json import JSONDecodeError
 from pathlib import Path
 
-from pipelines import discovery, predictions, records, runs
+from pipelines import discovery, predictions, records
 from pipelines.artifacts import lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -20,6 +20,7 @@ from pipelines.ledger.lines import Line
 from pipelines.lineage import answers, follow, links, steps
 from pipelines.lineage.steps import Link
 from pipelines.models import manifests
+from pipelines.tracking import reader
 
 FORMS = (
     "digits@champion, digits@v2, the prediction_id of an answer, a file with an answer's JSON, an MLflow run id, "
@@ -91,7 +92,7 @@ def _challenger(family: str) -> Line:
     line = ledger.challenger(ledger.read(family))
     if line is None:
         raise UnknownPlace(f"{family} has no challenger. `make challenge family={family} candidate=...` sets one.")
-    run = runs.of_training(family, line["run"])
+    run = reader.of_training(family, line["run"])
     told = {name: line[name] for name in ("family", "candidate", "digest", "dvc", "data", "commit", "run")}
     return _promoted(line) or (_of_run(run) if run else {**told, "data_dvc": None})
 
@@ -103,22 +104,22 @@ def _from_run(of: str, files: bool) -> Link | None:
     """An MLflow run: of a promoted training, or of any that has left a model."""
     if not re.fullmatch(r"[0-9a-f]{32}", of):
         return None
-    run = runs.found(of)
-    return _training(_of_run(run), files) if run and runs.DIGEST in run.tags else None
+    run = reader.found(of)
+    return _training(_of_run(run), files) if run and reader.DIGEST in run.tags else None
 
 
-def _of_run(run: runs.Run) -> Line:
+def _of_run(run: reader.Run) -> Line:
     """The promotion that a run led to, else what its tags say of the training."""
     tags = run.tags
     line = {
         "family": run.family,
         "candidate": tags["candidate"],
-        "digest": tags[runs.DIGEST],
-        "dvc": tags.get(runs.DVC),
-        "data": tags[runs.DATA],
-        "data_dvc": tags.get(runs.DATA_DVC),
+        "digest": tags[reader.DIGEST],
+        "dvc": tags.get(reader.DVC),
+        "data": tags[reader.DATA],
+        "data_dvc": tags.get(reader.DATA_DVC),
         "commit": tags.get("mlflow.source.git.commit"),
-        "run": tags[runs.KEY],
+        "run": tags[reader.KEY],
         "started": run.started,
     }
     return _promoted(line) or line
@@ -135,7 +136,7 @@ def _from_dvc(of: str, files: bool) -> Link | None:
     if not re.fullmatch(r"[0-9a-f]{32}\.dir", of):
         return None
     lines = [line for family in discovery.names() for line in ledger.versions(ledger.read(family)).values()]
-    lines += [_of_run(run) for tag in (runs.DVC, runs.DATA_DVC) for run in runs.tagged(tag, of) if runs.DIGEST in run.tags]
+    lines += [_of_run(run) for tag in (reader.DVC, reader.DATA_DVC) for run in reader.tagged(tag, of) if reader.DIGEST in run.tags]
     if model := next((line for line in lines if line["dvc"] == of), None):
         return _training(model, files)
     data = next((line for line in lines if line["data_dvc"] == of), None)
@@ -219,7 +220,7 @@ def _training(line: Line, files: bool) -> Link:
 def _data_and_its_models(line: Line, files: bool) -> Link:
     """A data folder with its sources, and every version and run that rests on it."""
     follow.follow(line["family"])
-    tagged = [run for run in runs.tagged(runs.DATA, line["data"]) if runs.DIGEST in run.tags]
+    tagged = [run for run in reader.tagged(reader.DATA, line["data"]) if reader.DIGEST in run.tags]
     found = [
         *map(_version, _resting(line["family"], line["data"])),
         *(_never_promoted(run) for run in tagged if not _promoted(_of_run(run))),
@@ -235,7 +236,7 @@ def _version(line: Line) -> Link:
     )
 
 
-def _never_promoted(run: runs.Run) -> Link:
+def _never_promoted(run: reader.Run) -> Link:
     return Link("run", steps.OK, f"{run.id}: {run.tags['candidate']}, never promoted", {"run_id": run.id}, [])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, folders, predictions, records, tracking
+from pipelines import discovery, folders, predictions, records
 from pipelines.artifacts import lock
 from pipelines.configs import Config
 from pipelines.datasets import cards
@@ -17,6 +17,7 @@ from pipelines.ledger.lines import Line
 from pipelines.models import manifests
 from pipelines.registry import gate, reconcile, versions
 from pipelines.registry.gate import Condition
+from pipelines.tracking import client as tracking
 
 Report = dict[str, Any]
 CHAMPION = "champion"  # the condition that it is here

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import UndefinedError
 
-from pipelines import discovery, folders, paths, tracking
+from pipelines import discovery, folders, paths
 from pipelines.artifacts import cache, lock, retention
 from pipelines.datasets import cards
 from pipelines.ledger import cross_checks
@@ -21,6 +21,7 @@ from pipelines.ledger.lines import Line
 from pipelines.models import checksums, manifests
 from pipelines.registry import challengers, modelcards, signatures, versions
 from pipelines.registry import store as model_store
+from pipelines.tracking import client as tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

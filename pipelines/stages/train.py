@@ -1,10 +1,11 @@
 """train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
 
-from pipelines import configs, devices, discovery, folders, records, tracking, trainings
+from pipelines import configs, devices, discovery, folders, records, trainings
 from pipelines.datasets import cards
 from pipelines.fingerprints import fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.models import manifests
+from pipelines.tracking import client as tracking
 
 
 class OneProcess(ValueError):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines import configs, errors, folders, records, tracking, trainings
+from pipelines import configs, errors, folders, records, trainings
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.signatures import fit, model
@@ -22,6 +22,7 @@ from pipelines.families.signatures.parts import weights
 from pipelines.families.signatures.parts.cfg import read
 from pipelines.families.signatures.picture import in_fractions
 from pipelines.models import manifests
+from pipelines.tracking import client as tracking
 
 READ = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png"}  # formats that Darknet reads, whatever it was built with
 ORIENTATION = 0x112  # of EXIF; Darknet passes it over

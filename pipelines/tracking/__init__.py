@@ -1,0 +1,1 @@
+"""MLflow: runs are written through its client, and read from its database in place."""
