@@ -6,17 +6,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, devices, trainings
+from pipelines import configs, devices
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.objects import examples, fit, score
 from pipelines.families.objects.predict import Predictor
 from pipelines.models import manifests
+from pipelines.training import session
 
 
 def trained(cfg: Config, data: Path, room: Path) -> dict[str, Any]:
     """{"epochs": [{"valid", "seconds"}], "seconds"}: from before the data are read; validation and checkpoints count."""
-    log, epochs = trainings.Training(room / "checkpoints"), []
+    log, epochs = session.Training(room / "checkpoints"), []
     (room / "model").mkdir()
     begun = time.perf_counter()
     log.listen = lambda row: epochs.append({"valid": row["valid_accuracy"], "seconds": time.perf_counter() - begun})

@@ -15,13 +15,14 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from pipelines import configs, discovery, folders, records, trainings
+from pipelines import configs, discovery, folders
 from pipelines.datasets import cards
 from pipelines.families.digits import examples as digits
 from pipelines.families.objects import embedded
 from pipelines.families.objects import examples as objects
 from pipelines.models import manifests
 from pipelines.stages import evaluate as stage
+from pipelines.training import records, session
 from tests import detectors, engravers, readers
 from tests.forms import encoded
 from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
@@ -78,11 +79,11 @@ def tiny_model(candidate: str, seed: int) -> Path:
     family = discovery.of(candidate)
     cfg = configs.compose([f"family={family}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
     digest = cards.read(cfg.data_folder)["hash"]
-    begun, training = records.begun(family), trainings.under_way(cfg, digest, "this code")
+    begun, training = records.begun(family), session.under_way(cfg, digest, "this code")
     training.epoch({"accuracy": 0.5, "valid_accuracy": 0.4}, lambda folder: None)
     with folders.replacing(cfg.model_folder) as out:
         described = network(family, out, seed)
-        trainings.write_history(out, training.history)
+        session.write_history(out, training.history)
         records.write(out, training, begun)
         manifests.write(out, cfg, digest, described)
     training.finish()

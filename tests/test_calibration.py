@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines import calibration
+from pipelines.training import calibration
 
 
 @pytest.mark.parametrize("divisor", [0.5, 1.0, 3.0])

@@ -240,7 +240,9 @@ import io, json, sys
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from pipelines import configs, folders, records, trainings
+from pipelines import configs, folders
+from pipelines.training import records
+from pipelines.training import session
 from pipelines.models import manifests
 from pipelines.datasets import labels
 from pipelines.families.signatures import data, exchange, model
@@ -296,7 +298,7 @@ manifest = manifests.verified(cfg.model_folder)
 found["recipe"] = manifest["config"]
 found["sha256"] = folders.sha256(trained)
 found["same"] = (cfg.model_folder / "native/network.weights").read_bytes()[20:] == bytes(content[20:])
-found["history"] = trainings.read_history(cfg.model_folder)[0]["pictures_seen"]
+found["history"] = session.read_history(cfg.model_folder)[0]["pictures_seen"]
 found["answered"] = len(Predictor(cfg.model_folder, "onnxruntime").predict(np.zeros((1, 96, 96), np.uint8)))
 records.read(cfg.model_folder)
 print(json.dumps(found))

@@ -40,9 +40,9 @@ def file_of(name: str) -> str:
 
 def moved(copy: Path) -> None:
     """Another name and place for a module, and for what imports it."""
-    old, new = copy / file_of("pipelines.calibration"), copy / "pipelines/families/digits/heat.py"
+    old, new = copy / file_of("pipelines.training.calibration"), copy / "pipelines/families/digits/heat.py"
     old.rename(new)
-    edited(copy, FIT, "from pipelines import calibration\n", "from pipelines.families.digits import heat\n")
+    edited(copy, FIT, "from pipelines.training import calibration\n", "from pipelines.families.digits import heat\n")
     edited(copy, FIT, "calibration.temperature", "heat.temperature")
 
 
@@ -59,7 +59,7 @@ SAME: dict[str, Callable[[Path], None]] = {
 OTHER: dict[str, Callable[[Path], None]] = {
     "an augmentation": lambda copy: edited(copy, FIT, "augment.rotation * np.pi / 180", "augment.rotation * np.pi / 90"),
     "a network": lambda copy: edited(copy, "pipelines/families/digits/model.py", "momentum=0.9", "momentum=0.99"),
-    "a module that is imported": lambda copy: edited(copy, file_of("pipelines.calibration"), "def ", "BOUND = 9\n\n\ndef "),
+    "a module that is imported": lambda copy: edited(copy, file_of("pipelines.training.calibration"), "def ", "BOUND = 9\n\n\ndef "),
     "a name of another module": lambda copy: edited(
         copy, FIT, "from pipelines.families.digits.predict import session\n", "from pipelines.families.objects.predict import session\n"
     ),

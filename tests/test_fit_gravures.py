@@ -24,7 +24,7 @@ import torch
 from pipelines import configs
 from pipelines.families.gravures import fit
 from pipelines.families.gravures.examples import load
-from pipelines.trainings import Training
+from pipelines.training.session import Training
 
 cfg = configs.compose({PAGES})
 train, valid = load(cfg.data_folder, "train"), load(cfg.data_folder, "valid")
@@ -94,7 +94,8 @@ assert torch.equal(widened(page[:, None] / 255, 0.0), page[:, None] / 255)
 """
 REFUSED = """
 import re, sys
-from pipelines import configs, pretrained
+from pipelines import configs
+from pipelines.training import pretrained
 from pipelines.families.gravures import model
 try:
     model.build(configs.compose(sys.argv[2:]).model)

@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from pipelines import checkpoints, configs, devices
+from pipelines import configs, devices; from pipelines.training import checkpoints
 from pipelines.families.objects import fit
-from pipelines.trainings import Training
+from pipelines.training.session import Training
 
 nn.BatchNorm2d = lambda width: nn.Identity()  # each process would take the mean of its own pictures
 recipe = "fit.border=mirrored fit.optimizer=sgd fit.learning_rate=0.05 fit.precision=float32 fit.batch=40 fit.epochs=2 model.dropout=0"
@@ -48,7 +48,7 @@ from pathlib import Path
 import torch
 from pipelines import configs
 from pipelines.families.objects import fit
-from pipelines.trainings import Training
+from pipelines.training.session import Training
 
 def trained(cfg, name, last=None):
     log = Training(Path(f"{{cfg.candidate}}-{{name}}"))
@@ -102,7 +102,8 @@ assert whitened == list(range(0, 200, 4)), whitened
 """
 REFUSED = """
 import re, sys
-from pipelines import configs, pretrained
+from pipelines import configs
+from pipelines.training import pretrained
 from pipelines.families.objects import model
 try:
     model.build(configs.compose(sys.argv[2:]).model, 10, [0.5] * 3, [0.2] * 3)

@@ -30,7 +30,7 @@ import json
 from pathlib import Path
 from pipelines import configs, folders; from pipelines.models import manifests; from pipelines.datasets import cards
 from pipelines.families.ocr import fit
-from pipelines.trainings import Training
+from pipelines.training.session import Training
 
 cfg = configs.compose({PAGES})
 written = fit._written
@@ -64,7 +64,8 @@ print(json.dumps({{
 BEGUN = """
 import json, sys
 import torch
-from pipelines import configs, pretrained
+from pipelines import configs
+from pipelines.training import pretrained
 from pipelines.families.ocr.parts.trocr import Trocr
 
 for words in json.loads(sys.argv[1]):
@@ -78,7 +79,8 @@ for words in json.loads(sys.argv[1]):
 """
 FOUND = """
 import json, sys
-from pipelines import configs, pretrained
+from pipelines import configs
+from pipelines.training import pretrained
 from pipelines.families.ocr.parts import hub
 
 for words in json.loads(sys.argv[1]):

@@ -59,7 +59,7 @@ import torch
 from pipelines import configs
 from pipelines.families.signatures import fit
 from pipelines.families.signatures.examples import load
-from pipelines.trainings import Training
+from pipelines.training.session import Training
 
 cfg = configs.compose({PAGES})
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, records
+from pipelines import configs, discovery, folders
 from pipelines.stages import ingest
+from pipelines.training import records
 
 REPORT = Path("reports/digits/ingest.json")
 CFG = ["family=digits", "run=smoke", "data.sources=[embedded]"]

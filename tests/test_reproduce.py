@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs, discovery, folders, records
+from pipelines import configs, discovery, folders
 from pipelines.artifacts import cache
 from pipelines.audit import replay, reproduce
 from pipelines.audit.reproduce import Finding
@@ -18,6 +18,7 @@ from pipelines.models import manifests
 from pipelines.registry import promotion
 from pipelines.registry import versions as registry_versions
 from pipelines.tracking import client as tracking
+from pipelines.training import records
 from tests.conftest import ROOT, embedded_data, environment
 
 pytestmark = pytest.mark.slow

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines import devices, discovery, errors, folders, git, records
+from pipelines import devices, discovery, errors, folders, git
 from pipelines.artifacts import lock
 from pipelines.audit import replay
 from pipelines.fingerprints import accepted, fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.models import tensors
 from pipelines.stages import code as stage_code
+from pipelines.training import records
 
 PLACE = Path(".store", "accepting")
 STAGES = ("train", "evaluate")

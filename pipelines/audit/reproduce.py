@@ -16,7 +16,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import errors, folders, git, paths, records
+from pipelines import errors, folders, git, paths
 from pipelines.audit import replay
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -25,6 +25,7 @@ from pipelines.lineage import starts
 from pipelines.models import exports, manifests
 from pipelines.registry import versions
 from pipelines.tracking import client as tracking
+from pipelines.training import records
 
 FORMS = "digits@champion or digits@v1"
 DIFFER = 3  # the exit code where the second training gives another digest; 1 and 2 are those of errors and of wrong words

@@ -24,11 +24,11 @@ PLUMBING = (  # what only starts, checks, writes down and shows: a test forbids 
     "pipelines.folders",
     "pipelines.git",
     "pipelines.processes",
-    "pipelines.records",
+    "pipelines.training.records",
     "pipelines.stages.ingest",
     "pipelines.stages.train",
     "pipelines.tracking.client",
-    "pipelines.trainings",
+    "pipelines.training.session",
 )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines import folders, git, records
+from pipelines import folders, git
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
 from pipelines.artifacts.copies import Copy
@@ -23,6 +23,7 @@ from pipelines.lineage.steps import Facts, Link
 from pipelines.models import checksums, manifests
 from pipelines.registry import releases, store
 from pipelines.tracking import reader
+from pipelines.training import records
 
 
 def training(line: Line, files: bool) -> Link:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from json import JSONDecodeError
 from pathlib import Path
 
-from pipelines import discovery, predictions, records
+from pipelines import discovery, predictions
 from pipelines.artifacts import lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -21,6 +21,7 @@ from pipelines.lineage import answers, follow, links, steps
 from pipelines.lineage.steps import Link
 from pipelines.models import manifests
 from pipelines.tracking import reader
+from pipelines.training import records
 
 FORMS = (
     "digits@champion, digits@v2, the prediction_id of an answer, a file with an answer's JSON, an MLflow run id, "

@@ -9,12 +9,13 @@ import getpass
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, errors, folders, records
+from pipelines import configs, discovery, errors, folders
 from pipelines.artifacts import lock
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import manifests
 from pipelines.registry import gate, versions
+from pipelines.training import records
 
 NONE = "none"
 

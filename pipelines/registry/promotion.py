@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, folders, predictions, records
+from pipelines import discovery, folders, predictions
 from pipelines.artifacts import lock
 from pipelines.configs import Config
 from pipelines.datasets import cards
@@ -18,6 +18,7 @@ from pipelines.models import manifests
 from pipelines.registry import gate, reconcile, versions
 from pipelines.registry.gate import Condition
 from pipelines.tracking import client as tracking
+from pipelines.training import records
 
 Report = dict[str, Any]
 CHAMPION = "champion"  # the condition that it is here

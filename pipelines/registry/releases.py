@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, errors, folders, paths, records
+from pipelines import discovery, errors, folders, paths
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.registry import modelcards, signatures, versions
+from pipelines.training import records
 
 ROOT = paths.RELEASED
 LIMIT_MB = 50

@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, folders, records, trainings
+from pipelines import configs, discovery, folders
 from pipelines.configs import Config
 from pipelines.fingerprints import fingerprint
 from pipelines.models import manifests
+from pipelines.training import records, session
 
 TIMED = 200  # single predictions
 
@@ -60,7 +61,7 @@ def latency_ms(predictor: Any, examples: Any) -> float:
 
 
 def _plots(folder: Path, tables: dict[str, list[dict[str, Any]]], model: Path) -> None:
-    curves = [{key: row[key] for key in row if not key.endswith("seconds")} for row in trainings.read_history(model)]
+    curves = [{key: row[key] for key in row if not key.endswith("seconds")} for row in session.read_history(model)]
     for name, rows in {**tables, "history": curves}.items():
         write_table(folder / f"{name}.csv", rows)
 

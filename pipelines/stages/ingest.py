@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, folders, git, records
+from pipelines import configs, discovery, folders, git
 from pipelines.fingerprints import fingerprint
+from pipelines.training import records
 
 
 def main(cfg: configs.Config) -> None:

@@ -1,11 +1,12 @@
 """train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
 
-from pipelines import configs, devices, discovery, folders, records, trainings
+from pipelines import configs, devices, discovery, folders
 from pipelines.datasets import cards
 from pipelines.fingerprints import fingerprint
 from pipelines.fingerprints.fingerprint import Code
 from pipelines.models import manifests
 from pipelines.tracking import client as tracking
+from pipelines.training import records, session
 
 
 class OneProcess(ValueError):
@@ -21,11 +22,11 @@ def main(cfg: configs.Config) -> None:
     fingerprint.check(cfg.family, "train")
     card, code = cards.read(cfg.data_folder), Code(cfg.family).fingerprint("train")
     if devices.rank():
-        return fit.share(cfg, cfg.data_folder, lambda: trainings.under_way(cfg, card["hash"], code))
-    begun, training = records.begun(cfg.family), trainings.under_way(cfg, card["hash"], code)
+        return fit.share(cfg, cfg.data_folder, lambda: session.under_way(cfg, card["hash"], code))
+    begun, training = records.begun(cfg.family), session.under_way(cfg, card["hash"], code)
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)
-        trainings.write_history(out, training.history)
+        session.write_history(out, training.history)
         records.write(out, training, begun)
         manifest = manifests.write(out, cfg, card["hash"], description)
     training.finish()

@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines import folders, records, trainings
+from pipelines import folders
 from pipelines.configs import Config
 from pipelines.models import manifests
-from pipelines.trainings import Epoch, Training
+from pipelines.training import records, session
+from pipelines.training.session import Epoch, Training
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -144,7 +145,7 @@ def project(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, 
     log_params(store, run, manifest["config"])
     if "data" in shown:
         log_data(store, run, json.loads(shown["data"].read_text()))
-    log_history(store, run, trainings.read_history(folder))
+    log_history(store, run, session.read_history(folder))
     _log_scores(store, run, manifest, record, report)
     _log_files(store, run, {"model": folder, **shown})
     store.set_tag(run.info.run_id, DONE, state)

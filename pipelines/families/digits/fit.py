@@ -9,14 +9,14 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from pipelines import calibration
 from pipelines.configs import Config
 from pipelines.families.digits import model as models
 from pipelines.families.digits.examples import CONVENTION, LABELS, Split, load
 from pipelines.families.digits.predict import session
 from pipelines.families.digits.settings import Augment, Fit
 from pipelines.models.manifests import Description, Proof, prove
-from pipelines.trainings import Training
+from pipelines.training import calibration
+from pipelines.training.session import Training
 
 TOLERANCE = 1e-4  # of a probability, between Keras and ONNX Runtime
 PROOF = 256  # pictures of the validation split

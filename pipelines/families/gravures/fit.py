@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import checkpoints, folders
+from pipelines import folders
 from pipelines.configs import Config
 from pipelines.families.gravures import model as models
 from pipelines.families.gravures.examples import CONVENTION, Split, Writers, load
@@ -32,7 +32,8 @@ from pipelines.families.gravures.settings import Fit
 from pipelines.metrics import retrieval
 from pipelines.models import exports
 from pipelines.models.manifests import Description, Proof, prove
-from pipelines.trainings import Training
+from pipelines.training import checkpoints
+from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a number of an embedding, whose length is 1
 PROOF = 64  # drawings of the validation split

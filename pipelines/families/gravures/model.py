@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torchvision.models import EfficientNet_B0_Weights, efficientnet_b0
 
-from pipelines import pretrained
 from pipelines.families.gravures.settings import Model
+from pipelines.training import pretrained
 
 MEAN, DEVIATION = 0.1, 0.3  # of brought drawings, ink being 1
 

@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import parallel
 from tqdm import tqdm
 
-from pipelines import calibration, checkpoints, devices
+from pipelines import devices
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.objects import model as models
@@ -24,7 +24,8 @@ from pipelines.families.objects.predict import session
 from pipelines.families.objects.settings import Fit
 from pipelines.models import exports
 from pipelines.models.manifests import Description, Proof, prove
-from pipelines.trainings import Training
+from pipelines.training import calibration, checkpoints
+from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a probability, between PyTorch and ONNX Runtime
 PROOF = 256  # pictures of the validation split

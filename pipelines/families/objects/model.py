@@ -5,8 +5,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from pipelines import pretrained
 from pipelines.families.objects.settings import Model
+from pipelines.training import pretrained
 
 PATCH = 2  # pixels: the whitening layer looks at PATCH x PATCH
 

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import checkpoints
 from pipelines.configs import Config
 from pipelines.families.ocr import model as models
 from pipelines.families.ocr.examples import Split, load
@@ -24,7 +23,8 @@ from pipelines.families.ocr.parts import batches, edits
 from pipelines.families.ocr.parts.batches import Line
 from pipelines.families.ocr.settings import Fit
 from pipelines.models.manifests import Description
-from pipelines.trainings import Training
+from pipelines.training import checkpoints
+from pipelines.training.session import Training
 
 PROOF = 32  # lines of the validation split
 JUDGED = 64  # lines at once, where nothing is learned

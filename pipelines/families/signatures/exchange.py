@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines import configs, errors, folders, records, trainings
+from pipelines import configs, errors, folders
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.signatures import fit, model
@@ -23,6 +23,7 @@ from pipelines.families.signatures.parts.cfg import read
 from pipelines.families.signatures.picture import in_fractions
 from pipelines.models import manifests
 from pipelines.tracking import client as tracking
+from pipelines.training import records, session
 
 READ = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png"}  # formats that Darknet reads, whatever it was built with
 ORIENTATION = 0x112  # of EXIF; Darknet passes it over
@@ -68,12 +69,12 @@ def take(cfg: Config, text: Path, trained: Path) -> str:
     weights.read(network, trained)
     data = _packed(cfg)
     card, begun = cards.read(data), records.begun(cfg.family, __spec__.name)
-    training = trainings.under_way(cfg, card["hash"], folders.sha256(trained))
+    training = session.under_way(cfg, card["hash"], folders.sha256(trained))
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         if not training.history:
             training.epoch({"pictures_seen": weights.seen(trained)}, lambda _: None)
         description = fit.finished(cfg, read(text), network, load(data, "valid"), out)
-        trainings.write_history(out, training.history)
+        session.write_history(out, training.history)
         records.write(out, training, begun)
         manifest = manifests.write(out, cfg, card["hash"], description)
     training.finish()

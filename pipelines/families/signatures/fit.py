@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from pipelines import checkpoints
 from pipelines.configs import Config
 from pipelines.families.signatures import model as models
 from pipelines.families.signatures.examples import LABELS, Split, load
@@ -33,7 +32,8 @@ from pipelines.families.signatures.settings import Fit
 from pipelines.metrics import detection
 from pipelines.models import exports
 from pipelines.models.manifests import Description, Proof, prove
-from pipelines.trainings import Training
+from pipelines.training import checkpoints
+from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a score, or of a side as a fraction of the page
 PROOF = 32  # pages of the validation split

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipelines.families.ocr.examples import ALPHABET
 from pipelines.families.ocr.parts import hub
 from pipelines.families.ocr.settings import Model
-from pipelines.pretrained import MissingWeights
+from pipelines.training.pretrained import MissingWeights
 
 SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]  # tokens 0 to 3 of a fresh network
 IDS = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 0}

@@ -7,7 +7,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
 from pipelines import folders
 from pipelines.families.ocr.settings import Model
-from pipelines.pretrained import MissingWeights
+from pipelines.training.pretrained import MissingWeights
 
 WEIGHTS = "model.safetensors"
 FILES = ["*.json", "*.model", "*.txt", WEIGHTS]  # configuration, tokenizer and weights; never the pickled ones

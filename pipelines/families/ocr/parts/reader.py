@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipelines import checkpoints, folders
+from pipelines import folders
 from pipelines.families.ocr.examples import ALPHABET, CONVENTION
 from pipelines.families.ocr.parts.ctc import BLANK, decoded, session
 from pipelines.families.ocr.picture import Convention
@@ -22,6 +22,7 @@ from pipelines.families.ocr.predict import runtime
 from pipelines.families.ocr.settings import Model
 from pipelines.models import exports
 from pipelines.models.manifests import NotProven, Proof, prove
+from pipelines.training import checkpoints
 
 SERVED = {"model.onnx": "model", "alphabet.json": "alphabet"}
 WEIGHTS = "network.safetensors"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines import devices, folders
 from pipelines.fingerprints.modules import ROOT, Sources
-from pipelines.trainings import Training
+from pipelines.training.session import Training
 
 RECORD = "record.json"
 

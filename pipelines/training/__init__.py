@@ -1,0 +1,1 @@
+"""Training: sessions with their checkpoints, records, pretrained weights and calibration."""
