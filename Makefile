@@ -69,22 +69,22 @@ bento: .venv/with-serve+bento ## family=digits: the champion with its endpoint i
 	@python -m serving.bento --family $(family)
 
 user-add: .venv/with-serve ## name=ada [administrator=yes]: may sign in; asks for a password, or reads a line that is piped in
-	@python -m serving.accounts add --name '$(call given,name,make user-add name=ada)' $(if $(filter yes,$(administrator)),--administrator)
+	@python -m serving.auth.accounts add --name '$(call given,name,make user-add name=ada)' $(if $(filter yes,$(administrator)),--administrator)
 
 user-list: .venv/with-serve ## who may sign in, at USERS_URL or in .store/users.db
-	@python -m serving.accounts list
+	@python -m serving.auth.accounts list
 
 user-password: .venv/with-serve ## name=ada: another password; whoever is signed in by that name is signed out
-	@python -m serving.accounts password --name '$(call given,name,make user-password name=ada)'
+	@python -m serving.auth.accounts password --name '$(call given,name,make user-password name=ada)'
 
 user-disable: .venv/with-serve ## name=ada: signed out, and not let in until `make user-enable name=ada`
-	@python -m serving.accounts disable --name '$(call given,name,make user-disable name=ada)'
+	@python -m serving.auth.accounts disable --name '$(call given,name,make user-disable name=ada)'
 
 user-enable: .venv/with-serve ## name=ada: let in again
-	@python -m serving.accounts enable --name '$(call given,name,make user-enable name=ada)'
+	@python -m serving.auth.accounts enable --name '$(call given,name,make user-enable name=ada)'
 
 user-remove: .venv/with-serve ## name=ada: signed out, and forgotten
-	@python -m serving.accounts remove --name '$(call given,name,make user-remove name=ada)'
+	@python -m serving.auth.accounts remove --name '$(call given,name,make user-remove name=ada)'
 
 lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a version, alias, run, prediction, answer or folder back to the source files
 	@python -m pipelines.lineage '$(call given,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(if $(filter yes,$(json)),--json)

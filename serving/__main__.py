@@ -10,7 +10,8 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import discovery, errors, paths
-from serving import auth, crew, standing
+from serving import crew, standing
+from serving.auth import startup
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     from serving import champion, telemetry  # Prometheus reads its environment when it is imported
 
     telemetry.log_as_json()
-    auth.settle(host)
+    startup.settle(host)
     champion.settle(family)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, and the metrics' folder would stay
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"

@@ -6,7 +6,8 @@ import bentoml
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines import configs
-from serving import auth, health, telemetry
+from serving import health, telemetry
+from serving.auth import policy, startup
 from serving.limits import Limited
 
 METRICS = "/metrics"
@@ -23,9 +24,9 @@ class Direct(bentoml.Service):
         telemetry.log_as_json()
         behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
         inner: ASGIApp = Limited(self.inner.app, configs.serving(self.name))
-        if not auth.required():
+        if not policy.required():
             return _routed(telemetry.Telemetry(inner, self.name), behind, PROBES)
-        guarded = auth.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name)
+        guarded = startup.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name)
         return _routed(telemetry.Telemetry(guarded, self.name), behind, PROBES - {METRICS})
 
 

@@ -19,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
-from serving import auth, flagging, health, pages, problems, recording, telemetry
+from serving import flagging, health, pages, problems, recording, telemetry
+from serving.auth import routes as auth_routes
 from serving.bodies import Body
 from serving.champion import Champion, Served
 from serving.recording import Recorder
@@ -68,7 +69,7 @@ def application(title: str, question: str) -> FastAPI:
     app.router.route_class = Plain
     problems.handle(app)
     health.mount(app)
-    auth.mount(app)
+    auth_routes.mount(app)
     flagging.mount(app, title)
     pages.mount(app, title, question)
     return app

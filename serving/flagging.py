@@ -19,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pipelines.configs import Serving
-from serving import bodies, feedback, problems, sites
+from serving import bodies, feedback, problems
+from serving.auth import csrf
 from serving.bodies import Body
 from serving.champion import Served
 from serving.feedback import BrokenLog, Full, Kept, Picture
@@ -77,7 +78,7 @@ def mount(app: FastAPI, family: str) -> None:
     @app.post("/flag", status_code=201, response_model=Flagged, responses=responses, openapi_extra=_described(flags.CORRECTION))
     async def flag(request: Request) -> JSONResponse:
         """Keep a picture that was answered wrongly, with what it really shows; flagged again, it has the new correction."""
-        sites.own(request)
+        csrf.own(request)
         state = request.app.state
         body, fields = await bodies.read_flag(request, state.limits.limit_mb, tuple(FIELDS))
         correction = _checked(fields).pop("correction")

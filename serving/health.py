@@ -1,6 +1,6 @@
 """Does the service answer, with which model, and which version does it refuse? /health is the application's, /readyz is asked by machines.
 
-Both are open to everybody (serving/guard.py).
+Both are open to everybody (serving/auth/guard.py).
 """
 
 from typing import Any

@@ -3,7 +3,7 @@
 import argon2
 import pytest
 
-from serving import passwords
+from serving.auth import passwords
 
 KEY = "k" * 64
 RIGHT, WRONG = "correct horse battery", "incorrect horse"

@@ -24,8 +24,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pipelines import configs, databases
-from serving import attempts, auth, endpoints, guard, signing, telemetry, tokens, waiting
-from serving.authority import Authority
+from serving import endpoints, telemetry
+from serving.auth import attempts, guard, pool, signin, tokens
+from serving.auth import policy as auth_policy
+from serving.auth.authority import Authority
 from serving.limits import Limited
 from tests.forms import encoded, seven
 from tests.people import KEY, RIGHT, WRONG, Clock, hash_quickly
@@ -332,7 +334,7 @@ def test_the_tenth_wrong_password_is_429_and_says_when(desk: Desk) -> None:
 
 
 def test_too_many_at_once_are_told_to_come_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signing, "PASSWORDS", waiting.Room(1, 0, "none"))
+    monkeypatch.setattr(signin, "PASSWORDS", pool.Room(1, 0, "none"))
     answer = desk.token()
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) == (503, "1", "temporarily_unavailable")
 
@@ -535,26 +537,26 @@ def test_the_default_follows_the_address(host: str, word: str | None, monkeypatc
     monkeypatch.delenv("AUTH", raising=False)
     if word is not None:
         monkeypatch.setenv("AUTH", word)
-    assert auth.required([host]) == (word == "required" or (not word and host in PUBLIC))
+    assert auth_policy.required([host]) == (word == "required" or (not word and host in PUBLIC))
 
 
 def test_one_open_address_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AUTH", raising=False)
-    assert auth.required(["127.0.0.1", "192.0.2.1"])
-    assert auth.required([])  # nobody knows where it will listen
+    assert auth_policy.required(["127.0.0.1", "192.0.2.1"])
+    assert auth_policy.required([])  # nobody knows where it will listen
 
 
 def test_another_word_names_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTH", "no")
-    with pytest.raises(auth.BadSetting, match=r"AUTH='no' is not known\. Choose one of: required, off"):
-        auth.required(["127.0.0.1"])
+    with pytest.raises(auth_policy.BadSetting, match=r"AUTH='no' is not known\. Choose one of: required, off"):
+        auth_policy.required(["127.0.0.1"])
 
 
 def test_off_is_said_loudly_where_others_can_reach(monkeypatch: pytest.MonkeyPatch, log: io.StringIO) -> None:
     monkeypatch.setenv("AUTH", "off")
-    assert not auth.required(["127.0.0.1"])
+    assert not auth_policy.required(["127.0.0.1"])
     assert not log.getvalue()
-    assert not auth.required(["192.0.2.1"])
+    assert not auth_policy.required(["192.0.2.1"])
     line = json.loads(log.getvalue())
     assert (line["level"], line["message"].partition(":")[0]) == ("warning", "AUTH=off at 192.0.2.1")
 
@@ -565,7 +567,7 @@ def test_off_is_said_loudly_where_others_can_reach(monkeypatch: pytest.MonkeyPat
 def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUTH_KEY", raising=False)
-    words = [sys.executable, "-c", "from serving import tokens; print(tokens.key())"]
+    words = [sys.executable, "-c", "from serving.auth import tokens; print(tokens.key())"]
     started = [subprocess.Popen(words, env=environment(tmp_path), stdout=subprocess.PIPE, text=True) for _ in range(3)]
     found = {process.communicate()[0].strip() for process in started}
     assert found == {tokens.key()}

@@ -15,7 +15,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/stages/promote.py": "every `dvc repro` runs it, and it ends before the heavy imports where there is nothing to decide",
     "pipelines/stages/look.py": "every `dvc repro` runs it; the image store brings NumPy and Pillow",
     "pipelines/families/signatures/probe.py": "a bento has no tqdm, which the drawn pages need; it has its example already",
-    "serving/auth.py": "half a second and 28 MB of each worker, and only where tokens are required",
+    "serving/auth/policy.py": "half a second and 28 MB of each worker, and only where tokens are required",
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
     "serving/crew.py": "as serving/__main__.py, which imports it before",
     "pipelines/registry/challenge.py": "a cycle: registry follows a challenge, which is written here",

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from pipelines import databases
-from serving import attempts, passwords, tokens, users
-from serving.attempts import Locked
-from serving.authority import Authority, Granted, WrongPassword
-from serving.tokens import Unaccepted
+from serving.auth import attempts, passwords, tokens, users
+from serving.auth.attempts import Locked
+from serving.auth.authority import Authority, Granted, WrongPassword
+from serving.auth.tokens import Unaccepted
 from tests.conftest import ROOT
 from tests.people import KEY, RIGHT, WRONG, Clock, hash_quickly
 
@@ -392,7 +392,7 @@ def test_tables_are_those_of_the_migrations(authority: Authority) -> None:
 
 def command(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     told = {"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "USERS_URL": f"sqlite:///{folder}/users.db"}
-    asked = [sys.executable, "-m", "serving.accounts", *words]
+    asked = [sys.executable, "-m", "serving.auth.accounts", *words]
     return subprocess.run(asked, cwd=folder, env=told, input=typed, capture_output=True, text=True, check=False)
 
 

@@ -12,11 +12,12 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from serving import authority, bodies, browsers, pages, sites, tokens
-from serving.attempts import Locked
-from serving.authority import Authority, Granted, WrongPassword
+from serving import bodies, pages
+from serving.auth import authority, cookies, csrf, tokens
+from serving.auth.attempts import Locked
+from serving.auth.authority import Authority, Granted, WrongPassword
+from serving.auth.pool import PASSWORDS, SESSIONS
 from serving.problems import Refusal
-from serving.waiting import PASSWORDS, SESSIONS
 
 LIMIT_MB = 0.01  # of a form
 UNSTORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -26,28 +27,28 @@ GRANTS = ("password", "refresh_token")
 async def token(request: Request) -> Response:
     """Tokens as JSON for a program, as cookies for a browser's form, which is led to the page. Raises Refusal."""
     try:
-        sites.own(request)
+        csrf.own(request)
         granted = await _granted(request)
     except Refusal as refusal:
         refusal.error, refusal.headers = refusal.error or "invalid_request", {**UNSTORED, **(refusal.headers or {})}
-        if browsers.wants_page(request):
+        if cookies.wants_page(request):
             return page(request, request.app.title, refusal)
         raise
     request.state.user = granted.user
-    return _seated(request, granted) if browsers.wants_page(request) else JSONResponse(told(granted), headers=UNSTORED)
+    return _seated(request, granted) if cookies.wants_page(request) else JSONResponse(told(granted), headers=UNSTORED)
 
 
 async def logout(request: Request) -> Response:
     """End the session that the token or the cookie belongs to. Raises Refusal."""
-    sites.own(request)
+    csrf.own(request)
     standing = await _authority(request)
     session = _session(request, standing)
     if session:
         await SESSIONS.run(standing.signed_out, session)
-    elif not browsers.wants_page(request):
+    elif not cookies.wants_page(request):
         raise unnamed()
-    response = RedirectResponse("/", 303, UNSTORED) if browsers.wants_page(request) else Response(status_code=204, headers=UNSTORED)
-    browsers.forget(response, request)
+    response = RedirectResponse("/", 303, UNSTORED) if cookies.wants_page(request) else Response(status_code=204, headers=UNSTORED)
+    cookies.forget(response, request)
     return response
 
 
@@ -105,7 +106,7 @@ def _session(request: Request, standing: Authority) -> str | None:
     """The session of the token in the head, or of the cookies."""
     if (given := bearer(request)) is not None:
         return _of(standing.tokens, given, "access")
-    held = ((browsers.token(request, kind), kind) for kind in browsers.COOKIES)
+    held = ((cookies.token(request, kind), kind) for kind in cookies.COOKIES)
     return next((session for value, kind in held if value and (session := _of(standing.tokens, value, kind))), None)
 
 
@@ -146,7 +147,7 @@ def told(granted: Granted) -> dict[str, Any]:
 
 def _seated(request: Request, granted: Granted) -> Response:
     response = RedirectResponse("/", 303, UNSTORED)
-    browsers.keep(response, request, access=granted.access, refresh=granted.refresh)
+    cookies.keep(response, request, access=granted.access, refresh=granted.refresh)
     return response
 
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from pipelines import databases, paths
 from pipelines.databases import Clock
-from serving import passwords, tokens
-from serving.attempts import PAUSE, Attempts, Locked
-from serving.sessions import Renewal, Sessions
-from serving.tokens import Claims, Tokens, Unaccepted
-from serving.users import User, Users
+from serving.auth import passwords, tokens
+from serving.auth.attempts import PAUSE, Attempts, Locked
+from serving.auth.sessions import Renewal, Sessions
+from serving.auth.tokens import Claims, Tokens, Unaccepted
+from serving.auth.users import User, Users
 
 logger = logging.getLogger("atelier.serving")
 MIGRATIONS = Path(__file__).parent / "migrations" / "users"

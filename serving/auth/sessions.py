@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Row
 
 from pipelines import databases
 from pipelines.databases import Clock
-from serving.users import SESSIONS, USERS, User, revoke
+from serving.auth.users import SESSIONS, USERS, User, revoke
 
 GRACE = 10  # seconds in which a browser's other requests may still carry the cookie before
 REMEMBERED = 3600  # seconds that an ended session is kept: more than any access token lives

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines import databases
 from pipelines.databases import Clock
-from serving.users import METADATA, normal
+from serving.auth.users import METADATA, normal
 
 NAME_MOST = 10  # wrong passwords for one name; this one is refused already
 ADDRESS_MOST = 100  # from one address: an office, or a proxy, may be behind it

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.tokens import SECONDS, Kind
+from serving.auth.tokens import SECONDS, Kind
 
 COOKIES: dict[Kind, str] = {"access": "atelier_access", "refresh": "atelier_refresh"}
 HTML, JSON = "text/html", "application/json"

@@ -5,12 +5,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import auth, browsers, signing, sites, tokens
-from serving.authority import Authority, Granted
+from serving.auth import cookies, csrf, policy, signin, tokens
+from serving.auth.authority import Authority, Granted
+from serving.auth.pool import SESSIONS
 from serving.problems import Refusal, Refused
-from serving.waiting import SESSIONS
 
-OPEN = frozenset({*auth.OPEN, "/livez", "/readyz", "/healthz"})  # signing looks at its own tokens
+OPEN = frozenset({*policy.OPEN, "/livez", "/readyz", "/healthz"})  # signin looks at its own tokens
 
 
 class Guard:
@@ -31,19 +31,19 @@ class Guard:
 
     async def _admitted(self, request: Request) -> Granted | None:
         """Let in who may; tokens for new cookies, where those that came have run out. Raises Refusal."""
-        if (given := signing.bearer(request)) is None:
+        if (given := signin.bearer(request)) is None:
             return await self._by_cookie(request)
         try:
             request.state.user = self.authority.admitted(given).user
             return None
         except tokens.Unaccepted as fault:
-            raise signing.unnamed(str(fault)) from None
+            raise signin.unnamed(str(fault)) from None
 
     async def _by_cookie(self, request: Request) -> Granted | None:
-        access, refresh = (browsers.token(request, kind) for kind in ("access", "refresh"))
+        access, refresh = (cookies.token(request, kind) for kind in ("access", "refresh"))
         if not access and not refresh:
-            raise signing.unnamed()
-        sites.own(request)
+            raise signin.unnamed()
+        csrf.own(request)
         try:
             request.state.user = self.authority.admitted(access or "").user
             return None
@@ -54,20 +54,20 @@ class Guard:
         try:
             granted = await SESSIONS.run(self.authority.renewed, refresh or "", True)
         except tokens.Unaccepted as end:
-            raise signing.unnamed(str(end) if refresh else fault) from None
+            raise signin.unnamed(str(end) if refresh else fault) from None
         request.state.user = granted.user
         return granted
 
     def _refused(self, request: Request, refusal: Refusal) -> Response:
-        if request.method in sites.SAFE and browsers.wants_page(request):
-            return signing.page(request, self.family, refusal)
+        if request.method in csrf.SAFE and cookies.wants_page(request):
+            return signin.page(request, self.family, refusal)
         return Refused(refusal)
 
 
 def _setting(request: Request, granted: Granted, send: Send) -> Send:
     """The answer with the new cookies."""
     carrier = Response()
-    browsers.keep(carrier, request, granted.access, granted.refresh)
+    cookies.keep(carrier, request, granted.access, granted.refresh)
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":

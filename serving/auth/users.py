@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipelines import databases
 from pipelines.databases import Clock
-from serving import passwords
+from serving.auth import passwords
 
 NAME = re.compile(r"\w[\w.@+-]{0,63}")
 

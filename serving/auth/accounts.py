@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from pipelines import databases, errors
-from serving import authority, passwords, users
-from serving.users import Users
+from serving.auth import authority, passwords, users
+from serving.auth.users import Users
 
 
 class NotTheSame(ValueError):
@@ -87,7 +87,7 @@ COMMANDS: dict[str, Callable[..., str]] = {
 
 def main() -> None:
     """Add, list or change those who may sign in."""
-    parser = argparse.ArgumentParser(prog="python -m serving.accounts", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m serving.auth.accounts", description=main.__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, work in COMMANDS.items():
         command = commands.add_parser(name, help=work.__doc__)

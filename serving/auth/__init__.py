@@ -1,0 +1,1 @@
+"""Authentication: who must sign in, users and tokens, the guard and the routes."""
