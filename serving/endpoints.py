@@ -19,10 +19,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
-from serving import flagging, health, pages, problems, recording, telemetry
+from serving import health, pages, problems, recording, telemetry
 from serving.auth import routes as auth_routes
 from serving.bodies import Body
 from serving.champion import Champion, Served
+from serving.feedback import routes as feedback_routes
 from serving.recording import Recorder
 from serving.shadow import Shadow
 
@@ -70,7 +71,7 @@ def application(title: str, question: str) -> FastAPI:
     problems.handle(app)
     health.mount(app)
     auth_routes.mount(app)
-    flagging.mount(app, title)
+    feedback_routes.mount(app, title)
     pages.mount(app, title, question)
     return app
 

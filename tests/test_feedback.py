@@ -26,8 +26,9 @@ from pipelines.families.gravures.parts import engravings
 from pipelines.families.objects import data as objects
 from pipelines.families.ocr.parts import transcribed
 from pipelines.families.signatures.examples import LABELS
-from serving import feedback, flagging
-from serving.feedback import BrokenLog, Full, Kept, Picture
+from serving.feedback import routes as feedback_routes
+from serving.feedback import store
+from serving.feedback.store import BrokenLog, Full, Kept, Picture
 from serving.ocr import flags
 from serving.problems import Refusal
 from tests import papers
@@ -51,11 +52,11 @@ def project(tmp_path: Path) -> Iterator[Path]:
 
 def picture(number: int = 0, size: tuple[int, int] = (60, 80)) -> Picture:
     """Noise, another for each number."""
-    return feedback.read(encoded(Image.fromarray(np.random.default_rng(number).integers(0, 255, size[::-1], np.uint8))), LIMITS)
+    return store.read(encoded(Image.fromarray(np.random.default_rng(number).integers(0, 255, size[::-1], np.uint8))), LIMITS)
 
 
 def keep(family: str, correction: Any, of: Picture | None = None, **about: Any) -> Kept:
-    return feedback.keep(family, of or picture(), correction, import_module(f"serving.{family}.flags").files, about)
+    return store.keep(family, of or picture(), correction, import_module(f"serving.{family}.flags").files, about)
 
 
 def rows(family: str) -> list[dict[str, Any]]:
@@ -75,7 +76,7 @@ def table() -> list[list[str]]:
 @pytest.mark.parametrize("form", FORMS)
 def test_a_picture_is_kept_in_the_bytes_that_were_sent(form: str) -> None:
     content = FORMS[form](drawing())
-    sent = feedback.read(content, LIMITS)
+    sent = store.read(content, LIMITS)
     keep("digits", "7", sent)
     assert files("digits") == {"flags.jsonl", f"train/7/{sent.name}"}
     assert Path("data/feedback/digits/train/7", sent.name).read_bytes() == content
@@ -84,7 +85,7 @@ def test_a_picture_is_kept_in_the_bytes_that_were_sent(form: str) -> None:
 
 @pytest.mark.parametrize("orientation", STORED)
 def test_the_size_of_a_picture_is_that_which_a_person_sees(orientation: int) -> None:
-    sent = feedback.read(turned(drawing(), orientation, "JPEG"), LIMITS)
+    sent = store.read(turned(drawing(), orientation, "JPEG"), LIMITS)
     assert (sent.width, sent.height) == drawing().size
 
 
@@ -235,12 +236,12 @@ def test_a_picture_that_ingest_would_not_take_is_no_line() -> None:
 def test_a_picture_with_nothing_on_it_teaches_no_digit() -> None:
     from pipelines.families.digits.picture import Convention
 
-    blank = feedback.read(encoded(Image.new("L", (30, 30), 255)), LIMITS)
+    blank = store.read(encoded(Image.new("L", (30, 30), 255)), LIMITS)
     assert "blank" in refused("digits", "7", blank, convention=Convention(), labels=list(range(10)))
 
 
 def test_no_more_are_kept_than_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feedback, "MOST", 2)
+    monkeypatch.setattr(store, "MOST", 2)
     keep("digits", "7")
     keep("digits", "7", picture(1))
     before = files("digits")
@@ -252,7 +253,7 @@ def test_no_more_are_kept_than_are_allowed(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_no_more_megabytes_are_kept_than_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feedback, "MOST_MB", 1.5 * len(picture().content) / 1e6)
+    monkeypatch.setattr(store, "MOST_MB", 1.5 * len(picture().content) / 1e6)
     keep("digits", "7")
     with pytest.raises(Full):
         keep("digits", "7", picture(1))
@@ -271,7 +272,7 @@ def test_a_log_that_was_broken_by_hand_is_named(line: str) -> None:
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", ".hidden/a", "/etc/evil", "", "a//b", "a\0b", "a\\b"])
 def test_nothing_is_written_outside_of_the_folder(name: str) -> None:
     with pytest.raises(ValueError, match="no path below"):
-        feedback.keep("digits", picture(), "7", lambda picture, correction, folder: {name: b"evil"}, {})
+        store.keep("digits", picture(), "7", lambda picture, correction, folder: {name: b"evil"}, {})
     assert files("digits") == set()
 
 
@@ -279,7 +280,7 @@ def test_a_full_disk_leaves_all_as_it_was(monkeypatch: pytest.MonkeyPatch) -> No
     """The disk refuses each of the files in turn."""
     keep("ocr", "TOTAL")
     before = {name: Path("data/feedback/ocr", name).read_bytes() for name in files("ocr")}
-    written = feedback._written
+    written = store._written
     for refused_ in ("flags.jsonl", f"images/{picture(1).name}", "labels.tsv"):
 
         def full(path: Path, content: bytes, refused_: str = refused_) -> None:
@@ -287,7 +288,7 @@ def test_a_full_disk_leaves_all_as_it_was(monkeypatch: pytest.MonkeyPatch) -> No
             if str(path).endswith(refused_):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(feedback, "_written", full)
+        monkeypatch.setattr(store, "_written", full)
         with pytest.raises(OSError, match="No space left"):
             keep("ocr", "CASH", picture(1))
         assert {name: Path("data/feedback/ocr", name).read_bytes() for name in files("ocr")} == before
@@ -308,14 +309,14 @@ def kept(family: str, correction: Any, numbers: Sequence[int]) -> None:
 
 def killed(after: int, family: str, correction: Any, of: Picture) -> None:
     """Killed before the rename that comes after so many."""
-    left, placed = iter(range(after)), feedback._placed
+    left, placed = iter(range(after)), store._placed
 
     def place(*words: Any) -> None:
         if next(left, None) is None:
             os.kill(os.getpid(), signal.SIGKILL)
         placed(*words)
 
-    feedback._placed = place
+    store._placed = place
     keep(family, correction, of)
 
 
@@ -381,7 +382,7 @@ def test_the_same_flag_again_puts_right_what_was_left(renamed: int) -> None:
 
 def test_a_rename_that_failed_is_put_right_by_the_same_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     keep("ocr", "first")
-    placed = feedback._placed
+    placed = store._placed
 
     def place(draft: Path, folder: Path, name: PurePosixPath) -> None:
         if name.name == "labels.tsv":
@@ -389,7 +390,7 @@ def test_a_rename_that_failed_is_put_right_by_the_same_flag(monkeypatch: pytest.
         placed(draft, folder, name)
 
     with monkeypatch.context() as patched, pytest.raises(OSError, match="Input/output"):
-        patched.setattr(feedback, "_placed", place)
+        patched.setattr(store, "_placed", place)
         keep("ocr", "second")
     keep("ocr", "second")
     assert [text for _, text, _ in table()[1:]] == ["second"]
@@ -411,7 +412,7 @@ def flag(service: Service, correction: str, content: bytes = b"", name: str = "a
 def test_a_flag_is_kept_and_corrected(service: Service) -> None:
     answers = [flag(service, word) for word in ("7", "7", "2")]
     assert [answer.status_code for answer in answers] == [201] * 3
-    known = {"kept": True, "hash": feedback.read(encoded(seven()), LIMITS).hash, "count": 1}
+    known = {"kept": True, "hash": store.read(encoded(seven()), LIMITS).hash, "count": 1}
     assert [answer.json() for answer in answers] == [{**known, "again": again} for again in (False, True, True)]
     with chdir(service.folder):
         assert [(row["correction"], row["answer"]) for row in rows("digits")] == [("7", None), ("2", None)]
@@ -483,10 +484,10 @@ def test_a_folder_that_cannot_be_written_is_a_refusal_and_no_failure(service: Se
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_said_to_be_full(number: int) -> None:
-    refusal = flagging._unkept("digits", OSError(number, os.strerror(number)))
+    refusal = feedback_routes._unkept("digits", OSError(number, os.strerror(number)))
     assert (refusal.status, refusal.reason) == (507, "disk full")
-    assert flagging._unkept("digits", Full("enough")).status == 507
-    assert flagging._unkept("digits", BrokenLog("broken")).status == 503
+    assert feedback_routes._unkept("digits", Full("enough")).status == 507
+    assert feedback_routes._unkept("digits", BrokenLog("broken")).status == 503
 
 
 def test_many_flags_at_once_are_all_kept(service: Service) -> None:
@@ -495,7 +496,7 @@ def test_many_flags_at_once_are_all_kept(service: Service) -> None:
         responses = [*pool.map(lambda content: flag(service, "3", content), contents)]
     assert [response.status_code for response in responses] == [201] * 12
     kept = {path.name for path in (service.folder / "data/feedback/digits/train/3").iterdir()}
-    assert {feedback.read(content, LIMITS).name for content in contents} <= kept
+    assert {store.read(content, LIMITS).name for content in contents} <= kept
 
 
 def test_the_description_says_what_a_flag_is(service: Service) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipelines.families.digits.picture import Blank
-from serving import flagging
 from serving.champion import Served
-from serving.feedback import Picture
+from serving.feedback import routes as feedback_routes
+from serving.feedback.store import Picture
 from serving.problems import Refusal
 
 CORRECTION = {"description": "the digit, 0 to 9 that the picture really shows; GET /flag lists them"}
@@ -22,7 +22,7 @@ def read(word: str, picture: Picture, served: Served) -> str:
         served.predictor.convention.from_grey(picture.grey)
     except Blank as blank:
         raise Refusal(422, "blank", str(blank)) from blank
-    return flagging.chosen(word, choices(served))
+    return feedback_routes.chosen(word, choices(served))
 
 
 def files(picture: Picture, digit: str, _: Path) -> dict[str, bytes]:

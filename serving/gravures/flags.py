@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pipelines.families.gravures.parts.index import KINDS
 from pipelines.families.gravures.picture import Blank
-from serving import flagging
 from serving.champion import Served
-from serving.feedback import Picture
+from serving.feedback import routes as feedback_routes
+from serving.feedback.store import Picture
 from serving.problems import Refusal
 
 CORRECTION = {"description": "the class of the engraving that the picture really shows; GET /flag lists them"}
@@ -23,7 +23,7 @@ def read(word: str, picture: Picture, served: Served) -> str:
         served.predictor.convention.from_grey(picture.grey)
     except Blank as blank:
         raise Refusal(422, "blank", str(blank)) from blank
-    return flagging.chosen(word, choices(served))
+    return feedback_routes.chosen(word, choices(served))
 
 
 def files(picture: Picture, label: str, _: Path) -> dict[str, bytes]:

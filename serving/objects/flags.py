@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from serving import flagging
 from serving.champion import Served
-from serving.feedback import Picture
+from serving.feedback import routes as feedback_routes
+from serving.feedback.store import Picture
 
 CORRECTION = {"description": "the class that the picture really shows; GET /flag lists them"}
 
@@ -16,7 +16,7 @@ def choices(served: Served) -> list[str]:
 
 def read(word: str, _: Picture, served: Served) -> str:
     """The class. Raises Refusal 422."""
-    return flagging.chosen(word, choices(served))
+    return feedback_routes.chosen(word, choices(served))
 
 
 def files(picture: Picture, label: str, _: Path) -> dict[str, bytes]:

@@ -13,8 +13,9 @@ from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import State
 
-from serving import backlog, endpoints, flagging
+from serving import backlog, endpoints
 from serving.bodies import Body
+from serving.feedback import routes as feedback_routes
 from serving.jobs import Queue
 from serving.ocr import answers, pages, tiffs
 from serving.ocr.pages import Page
@@ -65,7 +66,7 @@ class Version(BaseModel):
 class Given(BaseModel):
     """An answer that the page gives back: it has been in a browser, and need not be ours any more."""
 
-    text: Annotated[str, Field(max_length=flagging.LONGEST)]
+    text: Annotated[str, Field(max_length=feedback_routes.LONGEST)]
     lines: list[Row]
     prediction_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     model: Version
@@ -167,7 +168,7 @@ class Asking:
         flags = corrected(content, await self._pages(content, self.state.limits.limit_pages), given, text)
         for flag in flags:
             told = {**about, "answer": flag.wrong}
-            kept = await flagging.flagged("ocr", Body(False, flag.picture), flag.right, told, served, self.state.limits)
+            kept = await feedback_routes.flagged("ocr", Body(False, flag.picture), flag.right, told, served, self.state.limits)
         counted = "The picture is kept with its text" if len(flags) == 1 else f"{len(flags)} lines are kept with their text"
         return f"{counted} in data/feedback/ocr, which holds {kept.flagged} now."
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from serving.champion import Served
-from serving.feedback import Picture
+from serving.feedback.store import Picture
 from serving.problems import Refusal
 
 TABLE, HEAD = "labels.tsv", "file\ttext\tgroup"

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from pipelines.datasets import boxes
 from serving.champion import Served
-from serving.feedback import Picture
+from serving.feedback.store import Picture
 from serving.problems import Refusal
 
 MOST = 200  # boxes of a page

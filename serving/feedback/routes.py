@@ -1,4 +1,4 @@
-"""Flag: POST /flag of every family: a picture that was answered wrongly, and what it really shows, kept for training (serving/feedback.py).
+"""POST /flag of every family: a picture that was answered wrongly, and what it really shows, kept for training (serving/feedback/store.py).
 
 A family's flags.py says what a correction is: `choices(served)`, `read(word, picture, served)`, which raises Refusal 422 for what is
 none, and `files(picture, correction, folder)`, which lays a flag out as the family's `folder` source reads it.
@@ -19,11 +19,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pipelines.configs import Serving
-from serving import bodies, feedback, problems
+from serving import bodies, problems
 from serving.auth import csrf
 from serving.bodies import Body
 from serving.champion import Served
-from serving.feedback import BrokenLog, Full, Kept, Picture
+from serving.feedback import store
+from serving.feedback.store import BrokenLog, Full, Kept, Picture
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")
@@ -96,13 +97,13 @@ async def flagged(family: str, body: Body, correction: str, about: Mapping[str, 
     told = {key: known.get(key) for key in ("prediction_id", "digest", "answer", "user")}
     work = (family, picture, flags.read(correction, picture, served), flags.files, told)
     try:
-        return await asyncio.get_running_loop().run_in_executor(ASIDE, feedback.keep, *work)
+        return await asyncio.get_running_loop().run_in_executor(ASIDE, store.keep, *work)
     except (Full, BrokenLog, OSError) as error:
         raise _unkept(family, error) from error
 
 
 def _read(body: Body, limits: Serving) -> Picture:
-    return feedback.read(body.content, limits)
+    return store.read(body.content, limits)
 
 
 def _checked(fields: dict[str, str]) -> dict[str, str]:
@@ -125,8 +126,8 @@ def _unkept(family: str, error: Exception) -> Refusal:
     if isinstance(error, BrokenLog):
         return Refusal(503, "broken log", str(error))
     if isinstance(error, OSError) and error.errno in NO_SPACE:
-        return Refusal(507, "disk full", f"{feedback.ROOT / family} cannot be written: {error.strerror}. Free some space, and flag again.")
-    words = f"{feedback.ROOT / family} cannot be written; the service's log says why. Make it writable, and flag again."
+        return Refusal(507, "disk full", f"{store.ROOT / family} cannot be written: {error.strerror}. Free some space, and flag again.")
+    words = f"{store.ROOT / family} cannot be written; the service's log says why. Make it writable, and flag again."
     return Refusal(503, "not writable", words)
 
 

@@ -1,0 +1,1 @@
+"""Feedback: flagged answers, taken in and stored for the next data set."""
