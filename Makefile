@@ -142,11 +142,11 @@ darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=netw
 	  --candidate '$(call given,candidate,$(IMPORT))'
 
 gravures-add: .venv/with-serve ## name=star image=star.png: one more engraving from one picture, nothing trained; services find it at once
-	@python -m pipelines.families.gravures.adding add --name '$(call given,name,make gravures-add name=star image=star.png)' \
+	@python -m serving.gravures.adding add --name '$(call given,name,make gravures-add name=star image=star.png)' \
 	  --image '$(call given,image,make gravures-add name=star image=star.png)'
 
 gravures-remove: .venv/with-serve ## name=star: an added engraving taken away
-	@python -m pipelines.families.gravures.adding remove --name '$(call given,name,make gravures-remove name=star)'
+	@python -m serving.gravures.adding remove --name '$(call given,name,make gravures-remove name=star)'
 
 bench: .venv/with-$(EVERY)+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)

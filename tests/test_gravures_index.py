@@ -18,13 +18,14 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from pipelines import discovery, folders
-from pipelines.families.gravures import adding, examples
+from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import additions, index
 from pipelines.families.gravures.parts.index import Entry, Match, Space
 from pipelines.families.gravures.predict import Predictor
 from pipelines.metrics import neighbours
 from pipelines.models import manifests
 from pipelines.registry import store
+from serving.gravures import adding
 from tests import engravers
 from tests.conftest import embedded_data, environment, tiny_model
 from tests.forms import encoded
@@ -502,7 +503,7 @@ def test_a_class_and_a_picture_of_the_catalogue_keep_their_names(served: Predict
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    words = (sys.executable, "-m", "pipelines.families.gravures.adding", *words)
+    words = (sys.executable, "-m", "serving.gravures.adding", *words)
     return subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
 
 

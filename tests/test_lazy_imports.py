@@ -22,7 +22,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/models/signing.py": "a cycle: registry lays signatures, which are made here",
     "pipelines/registry/store.py": "a cycle: modelsigning signs what lies in a store",
 }
-LIGHT = "pipelines.registry.reconcile, pipelines.lineage.starts, pipelines.registry.promotion, pipelines.audit.rebuild, pipelines.families.gravures.adding, serving.champion"
+LIGHT = "pipelines.registry.reconcile, pipelines.lineage.starts, pipelines.registry.promotion, pipelines.audit.rebuild, serving.gravures.adding, serving.champion"
 HEAVY = {"mlflow", "tensorflow", "keras", "torch", "transformers", "dvc.repo", "bentoml"}
 FILES = sorted(path for folder in ("pipelines", "serving") for path in (ROOT / folder).rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""`python -m pipelines.families.gravures.adding add|remove`: one more engraving from one picture, without training."""
+"""`python -m serving.gravures.adding add|remove`: one more engraving from one picture, without training."""
 
 import argparse
 from pathlib import Path
