@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines import configs, discovery, errors
-from serving.bodies import Body
 from serving.champion import Champion, settle
+from serving.inputs.bodies import Body
 from serving.problems import Refusal
 from serving.recording import Recorder
 

@@ -25,8 +25,8 @@ from typing import IO, Any, NamedTuple
 from pipelines import configs, phrases
 from pipelines.registry import gate, store
 from serving import champion, telemetry
-from serving.bodies import Body
 from serving.champion import Served
+from serving.inputs.bodies import Body
 from serving.problems import Refusal
 
 START = "import os; os.nice(19); from serving import challenger; challenger.main()"

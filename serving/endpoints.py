@@ -21,17 +21,15 @@ from starlette.responses import JSONResponse, Response
 from pipelines import configs
 from serving import health, pages, problems, recording, telemetry
 from serving.auth import routes as auth_routes
-from serving.bodies import Body
 from serving.champion import Champion, Served
 from serving.feedback import routes as feedback_routes
+from serving.inputs.bodies import Body
 from serving.recording import Recorder
 from serving.shadow import Shadow
 
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
 """(body, served, limits, *words) -> an answer, as a family's answers.py has it; of many bodies as many. Raises Refusal."""
-
-PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 class Given(NamedTuple):

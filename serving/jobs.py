@@ -17,9 +17,10 @@ from starlette.responses import JSONResponse, Response
 from pipelines import configs
 from pipelines.configs import Serving
 from pipelines.databases import NoDatabase
-from serving import backlog, bodies, broker, crew, dataurls, endpoints, problems, queries, tasks
+from serving import backlog, broker, crew, problems, tasks
 from serving.backlog import Backlog, Full, Job
 from serving.crew import Crew
+from serving.inputs import bodies, dataurls, pictures, queries
 from serving.keeper import Keeper
 from serving.problems import Refusal
 from serving.tasks import Task
@@ -174,7 +175,7 @@ def mount(app: FastAPI, family: str, kinds: Sequence[str] = bodies.KINDS) -> Non
     @app.get(
         "/jobs/{id}/picture",
         response_class=Response,
-        responses={200: endpoints.PNG, **problems.documented(404, 409, 422, 503)},
+        responses={200: pictures.PNG, **problems.documented(404, 409, 422, 503)},
         openapi_extra=_PATH_AND_NUMBER,
     )
     async def picture(request: Request) -> Response:

@@ -22,9 +22,9 @@ from pipelines.databases import NewerDatabase, NoDatabase
 from pipelines.registry import gate
 from pipelines.registry import store as model_store
 from serving import telemetry
-from serving.bodies import Body
 from serving.challenger import Asked, Challenger, Gone, Late
 from serving.champion import Champion, Served
+from serving.inputs.bodies import Body
 from serving.recording import chosen
 
 logger = logging.getLogger("atelier.serving")

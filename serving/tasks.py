@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.configs import Serving
-from serving import pictures
 from serving.champion import Served
+from serving.inputs import pictures
 
 WORDS, SIZE, GREY, INK = "Hello World", (320, 96), 192, 32
 SEPIA = np.array(

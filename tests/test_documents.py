@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.configs import Serving
-from serving import documents, rendering
+from serving.inputs import documents, rendering
 from serving.problems import Refusal
 from tests import corpus, papers
 from tests.corpus import Body

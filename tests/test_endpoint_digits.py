@@ -11,7 +11,8 @@ from starlette.requests import Request
 
 from pipelines.families.digits.picture import Convention
 from pipelines.registry import store
-from serving import bodies, endpoints, problems
+from serving import endpoints, problems
+from serving.inputs import bodies
 from tests import asked
 from tests.asked import PICTURE, assert_refused, form, raw
 from tests.forms import encoded, seven

@@ -20,9 +20,10 @@ from pipelines.databases import NoDatabase
 from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Convention
-from serving import bodies, problems
+from serving import problems
 from serving.gravures import answers, catalogue
 from serving.gravures.shelf import Shelf
+from serving.inputs import bodies
 from serving.problems import Refusal
 from tests import asked, engravers
 from tests.asked import assert_refused, form, header, raw

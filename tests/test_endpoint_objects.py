@@ -20,9 +20,10 @@ from starlette.datastructures import State
 from pipelines import configs
 from pipelines.families.objects import examples
 from pipelines.families.objects.embedded import drawn
-from serving import bodies, problems
+from serving import problems
 from serving.batches import Batches
 from serving.champion import Served
+from serving.inputs import bodies
 from serving.objects import answers
 from serving.objects.answers import MOST
 from serving.recording import Recorder

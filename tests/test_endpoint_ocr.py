@@ -15,7 +15,8 @@ from PIL import Image
 
 from pipelines import configs
 from pipelines.families.ocr.parts.readings import Reading
-from serving import bodies, problems
+from serving import problems
+from serving.inputs import bodies
 from serving.ocr import answers, tiffs
 from serving.problems import Refusal
 from tests import asked, corpus, receipts

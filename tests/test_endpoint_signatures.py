@@ -14,7 +14,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipelines import configs
-from serving import bodies, problems
+from serving import problems
+from serving.inputs import bodies
 from serving.signatures import answers, pages
 from tests import asked, papers
 from tests.asked import assert_refused, form, header, raw

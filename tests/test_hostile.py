@@ -22,8 +22,8 @@ import pytest
 
 from pipelines import discovery
 from serving import problems
+from serving.inputs.pictures import LIGHT_BYTES
 from serving.objects.answers import MOST
-from serving.pictures import LIGHT_BYTES
 from tests import corpus, papers, services, tiffs
 from tests.corpus import Body
 from tests.services import Service

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from serving import pictures
+from serving.inputs import pictures
 from serving.problems import Refusal
 from tests.corpus import chunk, png, rows
 from tests.forms import FORMS, ORIENTATION, STORED, deep, drawing, encoded, transparent, turned

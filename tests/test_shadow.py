@@ -30,8 +30,8 @@ from pipelines.registry import challenge, gate, promotion, reconcile
 from pipelines.registry import store as model_store
 from pipelines.stages import promote as stage
 from serving import challenger, champion, shadow
-from serving.bodies import Body
 from serving.challenger import Asked
+from serving.inputs.bodies import Body
 from serving.shadow import QUEUE
 from tests.conftest import evaluate, tiny_model
 from tests.forms import encoded, seven

@@ -12,11 +12,12 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from serving import bodies, pages
+from serving import pages
 from serving.auth import authority, cookies, csrf, tokens
 from serving.auth.attempts import Locked
 from serving.auth.authority import Authority, Granted, WrongPassword
 from serving.auth.pool import PASSWORDS, SESSIONS
+from serving.inputs import bodies
 from serving.problems import Refusal
 
 LIMIT_MB = 0.01  # of a form

@@ -4,9 +4,10 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import bodies, endpoints, problems
+from serving import endpoints, problems
 from serving.digits import answers
 from serving.direct import Direct
+from serving.inputs import bodies
 
 app = endpoints.application("digits", "Which digit is on this picture?")
 

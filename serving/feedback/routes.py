@@ -19,12 +19,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pipelines.configs import Serving
-from serving import bodies, problems
+from serving import problems
 from serving.auth import csrf
-from serving.bodies import Body
 from serving.champion import Served
 from serving.feedback import store
 from serving.feedback.store import BrokenLog, Full, Kept, Picture
+from serving.inputs import bodies
+from serving.inputs.bodies import Body
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")

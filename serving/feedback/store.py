@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from pipelines import folders
 from pipelines.configs import Serving
-from serving import pictures
+from serving.inputs import pictures
 
 ROOT = Path("data", "feedback")
 LOG = "flags.jsonl"

@@ -11,10 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipelines.configs import Serving
-from serving import bodies, endpoints, problems
-from serving.bodies import Body
+from serving import endpoints, problems
 from serving.champion import Served
 from serving.direct import Direct
+from serving.inputs import bodies
+from serving.inputs.bodies import Body
 from serving.objects import answers
 from serving.problems import Refusal
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import State
 
 from serving import backlog, endpoints
-from serving.bodies import Body
 from serving.feedback import routes as feedback_routes
+from serving.inputs.bodies import Body
 from serving.jobs import Queue
 from serving.ocr import answers, pages, tiffs
 from serving.ocr.pages import Page

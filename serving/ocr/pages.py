@@ -11,8 +11,8 @@ from pipelines.configs import Serving
 from pipelines.families.ocr.parts import layout
 from pipelines.families.ocr.parts.order import Box
 from pipelines.families.ocr.picture import Convention
-from serving import bodies, pictures
-from serving.bodies import Body
+from serving.inputs import bodies, pictures
+from serving.inputs.bodies import Body
 from serving.ocr import tiffs
 
 ALSO = ", or a TIFF"

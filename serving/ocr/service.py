@@ -4,8 +4,9 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import bodies, endpoints, jobs, problems
+from serving import endpoints, jobs, problems
 from serving.direct import Direct
+from serving.inputs import bodies
 from serving.ocr import answers, desk
 
 app = endpoints.application("ocr", "What does this line, or this page, say?")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from serving.bodies import Body
+from serving.inputs.bodies import Body
 from serving.ocr import answers
 from serving.tasks import Desk, Task
 

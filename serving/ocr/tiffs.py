@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.configs import Serving
-from serving import pictures
+from serving.inputs import pictures
 from serving.problems import Refusal
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")

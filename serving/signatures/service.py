@@ -6,10 +6,11 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import bodies, dataurls, endpoints, problems
-from serving.bodies import Body
+from serving import endpoints, problems
 from serving.champion import Served
 from serving.direct import Direct
+from serving.inputs import bodies, dataurls, pictures
+from serving.inputs.bodies import Body
 from serving.signatures import answers, pages
 
 app = endpoints.application("signatures", "Where on this page are signatures, and how many?")
@@ -18,7 +19,7 @@ app = endpoints.application("signatures", "Where on this page are signatures, an
 @app.post(
     "/predict",
     response_model=answers.Answer,
-    responses={200: endpoints.PNG, **problems.documented(400, 408, 413, 415, 422, 503)},
+    responses={200: pictures.PNG, **problems.documented(400, 408, 413, 415, 422, 503)},
     openapi_extra=answers.described(),
 )
 async def predict(request: Request) -> Response:
@@ -47,7 +48,7 @@ async def _drawn(request: Request, file: Body, served: Served, number: int) -> R
 @app.post(
     "/page",
     response_class=Response,
-    responses={200: endpoints.PNG, **problems.documented(400, 408, 413, 415, 422, 503)},
+    responses={200: pictures.PNG, **problems.documented(400, 408, 413, 415, 422, 503)},
     openapi_extra=answers.described(draw=False),
 )
 async def page(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""`python -P serving/rendering.py '<what is asked>'`: a PDF on standard input, its pages in grey on standard output.
+"""`python -P serving/inputs/rendering.py '<what is asked>'`: a PDF on standard input, its pages in grey on standard output.
 
 PDFium is a large C++ library that strangers feed. Here it runs in a process of its own, with little memory and time: documents.py starts
 one for each document, and its crash is no more than a document that cannot be read. It is asked with one JSON object, {"dpi", "pixels",

@@ -6,8 +6,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving import bodies
-from serving.bodies import Body
+from serving.inputs import bodies
+from serving.inputs.bodies import Body
 from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)

@@ -15,6 +15,7 @@ LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 500_000, 12  # within all three
 INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megabyte each, unpacked with its header
 EXIF, PARTS = b"Exif\0\0", 3  # of a JPEG: each may be 64 KB, of which Pillow 12 makes hundreds of megabytes while it opens them
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
+PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 
 
 def opened(content: bytes, limit_megapixels: float, also: str = "") -> Image.Image:

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from serving import pictures
+from serving.inputs import pictures
 from serving.problems import Refusal
 
 Input = TypeVar("Input", bound=BaseModel)

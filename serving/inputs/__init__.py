@@ -1,0 +1,1 @@
+"""What strangers send: bodies, data URLs, queries, pictures and documents, checked."""
