@@ -60,7 +60,7 @@ serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 job
 	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1) $(if $(jobs),--jobs $(jobs))
 
 worker: .venv/with-serve ## family=ocr: one more at its queue, here or, with BROKER_URL and JOBS_URL, on another machine
-	@python -m serving.worker --family $(family)
+	@python -m serving.jobs.worker --family $(family)
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
 	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'

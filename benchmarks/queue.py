@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 
 from benchmarks import harness, services
-from serving import tasks
+from serving.jobs import tasks
 
 JOBS, ROUNDS, ALONE = 1000, 3, 100
 STEADY = (0.4, 0.95)  # of the jobs, in the order of their ends: all workers are at work, and none has nothing to do
@@ -110,7 +110,7 @@ def both(room: Path) -> Iterator[tuple[services.Service, Side, Side]]:
         ]
         ours = Side(
             lambda: client.post(hello.path).raise_for_status(),
-            [sys.executable, "-m", "serving.worker", "--family", "ocr"],
+            [sys.executable, "-m", "serving.jobs.worker", "--family", "ocr"],
             jobs,
             "SELECT finished FROM jobs WHERE state = 'done'",
             float,

@@ -10,8 +10,9 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import discovery, errors, paths
-from serving import crew, standing
+from serving import standing
 from serving.auth import startup
+from serving.jobs import supervisor
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
         os.environ[standing.PLACE] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
-            os.environ["JOBS_WORKERS"] = str(crew.number("--jobs (make serve jobs=...)", asked.jobs))
+            os.environ["JOBS_WORKERS"] = str(supervisor.number("--jobs (make serve jobs=...)", asked.jobs))
         _serve(discovery.known(asked.family), asked.host, asked.port, asked.workers)
 
 

@@ -16,7 +16,8 @@ from prometheus_client import generate_latest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving import endpoints, jobs, problems, telemetry
+from serving import endpoints, problems, telemetry
+from serving.jobs import routes as job_routes
 from tests.services import environment, free_port
 
 FAMILY = "ocr"
@@ -30,8 +31,8 @@ def service() -> ASGIApp:
     app.router.route_class = endpoints.Plain
     problems.handle(app)
     app.add_route("/metrics", lambda _: Response(generate_latest()))
-    jobs.mount(app, FAMILY)
-    jobs.start(app, FAMILY)
+    job_routes.mount(app, FAMILY)
+    job_routes.start(app, FAMILY)
 
     async def named(scope: Scope, receive: Receive, send: Send) -> None:
         user = dict(scope.get("headers", [])).get(b"x-user")
@@ -66,7 +67,7 @@ class Queued:
 
     def work(self) -> "subprocess.Popen[bytes]":
         """Start one more worker."""
-        self.workers.append(started(self.folder, self.told, "-m", "serving.worker", "--family", FAMILY))
+        self.workers.append(started(self.folder, self.told, "-m", "serving.jobs.worker", "--family", FAMILY))
         return self.workers[-1]
 
     def rest(self) -> None:

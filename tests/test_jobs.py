@@ -27,10 +27,12 @@ from PIL import Image
 
 from pipelines import databases, predictions
 from serving import __main__ as served
-from serving import backlog, broker, crew, jobs, keeper, tasks, telemetry, worker
-from serving.backlog import Backlog, Full, Job
+from serving import telemetry
+from serving.jobs import backlog, broker, dispatcher, supervisor, tasks, worker
+from serving.jobs import routes as job_routes
+from serving.jobs.backlog import Backlog, Full, Job
+from serving.jobs.tasks import Task
 from serving.problems import Refusal
-from serving.tasks import Task
 from tests import rabbit
 from tests.forms import encoded
 from tests.people import Clock
@@ -242,13 +244,13 @@ def test_a_broker_of_another_kind_is_refused_without_its_password(tmp_path: Path
 @pytest.mark.parametrize("word", ["two", "-1", "1000", "1.5"])
 def test_a_bad_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setenv("JOBS_WORKERS", word)
-    with pytest.raises(crew.BadSize, match=word):
-        crew.size()
+    with pytest.raises(supervisor.BadSize, match=word):
+        supervisor.size()
 
 
 def test_what_a_worker_said_of_itself_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(telemetry.COUNTED, str(tmp_path))
-    place = crew.Crew(FAMILY, 1).crew[0]
+    place = supervisor.Crew(FAMILY, 1).crew[0]
     gauge = "import prometheus_client as p; p.Gauge('refused', 'or not', multiprocess_mode='livemax').set(1)"
     place.words = [sys.executable, "-c", gauge]
     place.look()
@@ -303,12 +305,12 @@ def test_jobs_that_come_all_the_time_keep_nobody_from_looking(tmp_path: Path, mo
     store = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY)
     looks: list[int] = []
     monkeypatch.setattr(store, "lost", lambda _: looks.append(1))
-    kept = keeper.Keeper(store, Holding(0))  # type: ignore[arg-type]
+    kept = dispatcher.Keeper(store, Holding(0))  # type: ignore[arg-type]
     kept.turn(woken=True)
-    monkeypatch.setattr(keeper, "INTERVAL", 1e9)
+    monkeypatch.setattr(dispatcher, "INTERVAL", 1e9)
     kept.turn(woken=True)
     assert len(looks) == 1
-    monkeypatch.setattr(keeper, "INTERVAL", 0)
+    monkeypatch.setattr(dispatcher, "INTERVAL", 0)
     kept.turn(woken=True)
     assert len(looks) == 2
 
@@ -318,7 +320,7 @@ def test_jobs_that_come_all_the_time_keep_nobody_from_looking(tmp_path: Path, mo
 )
 def test_an_id_that_got_lost_is_handed_over_again(tmp_path: Path, clock: Clock, held: int, waited: int, times: int) -> None:
     store, node = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY, clock), Holding(held)
-    kept = keeper.Keeper(store, node)  # type: ignore[arg-type]
+    kept = dispatcher.Keeper(store, node)  # type: ignore[arg-type]
     job = store.add("hello", [])
     kept.look()
     clock.now += waited
@@ -345,20 +347,20 @@ def test_hello_is_a_grey_picture_with_words_on_it() -> None:
 
 
 def test_sepia_is_brown_of_the_same_size() -> None:
-    picture = opened(tasks.sepia(PICTURE, Idle(jobs.configs.serving(FAMILY))))
+    picture = opened(tasks.sepia(PICTURE, Idle(job_routes.configs.serving(FAMILY))))
     assert (picture.mode, picture.size) == ("RGB", (64, 48))
     red, green, blue = picture.getpixel((32, 24))  # type: ignore[misc]
     assert red > green > blue > 0
 
 
 def test_a_large_picture_is_reduced_before_it_is_sepia() -> None:
-    picture = opened(tasks.sepia(encoded(Image.new("L", (3000, 1500))), Idle(jobs.configs.serving(FAMILY))))
+    picture = opened(tasks.sepia(encoded(Image.new("L", (3000, 1500))), Idle(job_routes.configs.serving(FAMILY))))
     assert picture.size == (tasks.SIDE, tasks.SIDE // 2)
 
 
 def test_sepia_refuses_what_is_no_picture() -> None:
     with pytest.raises(Refusal, match="not a picture"):
-        tasks.sepia(b"no picture", Idle(jobs.configs.serving(FAMILY)))
+        tasks.sepia(b"no picture", Idle(job_routes.configs.serving(FAMILY)))
 
 
 # A worker's bench, in this process
@@ -598,7 +600,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "nothing": ({}, 415, "content type"),
     "empty": ({"headers": {"content-type": "image/png"}}, 422, "empty body"),
     "no picture in the form": ({"files": {"picture": PICTURE}}, 422, "no picture"),
-    "too many": ({"files": [("image", PICTURE)] * (jobs.PICTURES + 1)}, 422, "too many pictures"),
+    "too many": ({"files": [("image", PICTURE)] * (job_routes.PICTURES + 1)}, 422, "too many pictures"),
     "too large": ({"content": b"0" * 11_000_000, "headers": {"content-type": "image/png"}}, 413, "body too large"),
     "broken base64": ({"json": {"image": "?"}}, 422, "broken base64"),
 }
@@ -622,7 +624,7 @@ def test_a_picture_may_come_as_json_or_as_it_is(service: Queued) -> None:
 @pytest.mark.slow
 def test_workers_that_die_are_followed_by_others_and_end_with_the_service(service: Queued) -> None:
     def workers() -> list[psutil.Process]:
-        return [child for child in psutil.Process(service.process.pid).children() if "serving.worker" in child.cmdline()]
+        return [child for child in psutil.Process(service.process.pid).children() if "serving.jobs.worker" in child.cmdline()]
 
     before = workers()
     assert len(before) == 2
@@ -649,7 +651,7 @@ def brokered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokered]:
         early = it.post("hello")
         assert until(lambda: it.look(early)["broker"] == "away"), it.log()
         told = it.look(early)
-        assert (told["state"], told["reason"]) == ("queued", jobs.AWAY)
+        assert (told["state"], told["reason"]) == ("queued", job_routes.AWAY)
         assert until(lambda: 'atelier_broker_up{family="ocr"} 0.0' in it.client.get("/metrics").text)
         node.start()
         yield Brokered(it, node, early)

@@ -17,7 +17,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/families/signatures/probe.py": "a bento has no tqdm, which the drawn pages need; it has its example already",
     "serving/auth/policy.py": "half a second and 28 MB of each worker, and only where tokens are required",
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
-    "serving/crew.py": "as serving/__main__.py, which imports it before",
+    "serving/jobs/supervisor.py": "as serving/__main__.py, which imports it before",
     "pipelines/registry/challenge.py": "a cycle: registry follows a challenge, which is written here",
     "pipelines/models/signing.py": "a cycle: registry lays signatures, which are made here",
     "pipelines/registry/store.py": "a cycle: modelsigning signs what lies in a store",

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 
-from serving import tasks
+from serving.jobs import tasks
 
 app = Celery("plain", broker=os.environ.get("BROKER_URL"), backend=os.environ.get("PEER_RESULTS"), set_as_current=False)
 app.conf.update(

@@ -13,10 +13,11 @@ from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 from starlette.datastructures import State
 
-from serving import backlog, endpoints
+from serving import endpoints
 from serving.feedback import routes as feedback_routes
 from serving.inputs.bodies import Body
-from serving.jobs import Queue
+from serving.jobs import backlog
+from serving.jobs.routes import Queue
 from serving.ocr import answers, pages, tiffs
 from serving.ocr.pages import Page
 from serving.problems import Refusal

@@ -4,14 +4,15 @@ import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import endpoints, jobs, problems
+from serving import endpoints, problems
 from serving.direct import Direct
 from serving.inputs import bodies
+from serving.jobs import routes as job_routes
 from serving.ocr import answers, desk
 
 app = endpoints.application("ocr", "What does this line, or this page, say?")
 desk.mount(app)
-jobs.mount(app, "ocr", answers.KINDS)
+job_routes.mount(app, "ocr", answers.KINDS)
 
 
 @app.post(
@@ -36,4 +37,4 @@ class Ocr(endpoints.Endpoint):
 
     def __init__(self) -> None:
         endpoints.start(self.app, "ocr")
-        jobs.start(self.app, "ocr")
+        job_routes.start(self.app, "ocr")

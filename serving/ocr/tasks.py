@@ -3,8 +3,8 @@
 from typing import Any
 
 from serving.inputs.bodies import Body
+from serving.jobs.tasks import Desk, Task
 from serving.ocr import answers
-from serving.tasks import Desk, Task
 
 
 async def read(file: bytes, desk: Desk) -> dict[str, Any]:

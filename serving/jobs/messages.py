@@ -1,7 +1,7 @@
 """The embedded broker, for Celery where no BROKER_URL names another: ids as files of .store/messages/, each complete or absent.
 
 Kombu's own `filesystem://` shows a message before it is written whole, and its `sqla+sqlite://` never deletes one. Here too a message that
-a killed worker had taken is lost: serving/keeper.py hands its job over again.
+a killed worker had taken is lost: serving/jobs/dispatcher.py hands its job over again.
 """
 
 import json
@@ -18,7 +18,7 @@ from pipelines import paths
 
 FOLDER = paths.ROOT / "messages"
 TURN = 0.25  # seconds
-NAME = "serving.messages:Transport"  # as Celery is told
+NAME = "serving.jobs.messages:Transport"  # as Celery is told
 
 
 class Channel(virtual.Channel):

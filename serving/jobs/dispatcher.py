@@ -8,8 +8,8 @@ from prometheus_client import Gauge
 
 from pipelines import processes
 from pipelines.databases import NoDatabase
-from serving.backlog import MOST, Backlog
-from serving.broker import Broker
+from serving.jobs.backlog import MOST, Backlog
+from serving.jobs.broker import Broker
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 1.0  # seconds between two looks

@@ -69,7 +69,7 @@ class _Place:
     """One worker, or the one that follows it."""
 
     def __init__(self, family: str) -> None:
-        self.words = [sys.executable, "-m", "serving.worker", "--family", family, "--parent", str(os.getpid())]
+        self.words = [sys.executable, "-m", "serving.jobs.worker", "--family", family, "--parent", str(os.getpid())]
         self.process: subprocess.Popen[bytes] | None = None
         self.closed, self._pause, self._begun, self._died = False, 0.0, 0.0, 0.0
 

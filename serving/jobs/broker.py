@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from celery import Celery
 from kombu import Queue
 
-from serving import messages
-from serving.backlog import Backlog
+from serving.jobs import messages
+from serving.jobs.backlog import Backlog
 
 logger = logging.getLogger("atelier.serving")
 Result = TypeVar("Result")

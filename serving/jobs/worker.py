@@ -1,4 +1,4 @@
-"""`python -m serving.worker --family ocr`: one worker of the queue, on this machine or, with BROKER_URL and JOBS_URL, on another.
+"""`python -m serving.jobs.worker --family ocr`: one worker of the queue, on this machine or, with BROKER_URL and JOBS_URL, on another.
 
 It works on one job at a time, follows the family's champion, and ends with the service that has started it.
 """
@@ -22,9 +22,10 @@ from celery.worker.consumer import Consumer
 
 from pipelines import configs, discovery, errors, phrases, processes
 from pipelines.databases import NoDatabase
-from serving import backlog, broker, champion, problems, tasks, telemetry
-from serving.backlog import Backlog, Job
+from serving import champion, problems, telemetry
 from serving.champion import Champion, Served
+from serving.jobs import backlog, broker, tasks
+from serving.jobs.backlog import Backlog, Job
 from serving.problems import Refusal
 from serving.recording import Recorder
 
@@ -49,7 +50,7 @@ class Answered(NamedTuple):
 
 
 class Bench:
-    """Where jobs are worked on: a Desk for tasks, as serving/tasks.py has it."""
+    """Where jobs are worked on: a Desk for tasks, as serving/jobs/tasks.py has it."""
 
     def __init__(self, jobs: Backlog, settled: bool = True) -> None:
         self.jobs, self.family, self._settled = jobs, jobs.family, settled
@@ -245,7 +246,7 @@ def queued(family: str) -> str:
 
 def main() -> None:
     """Work on jobs of one family until told to stop; the job at work is finished first."""
-    parser = argparse.ArgumentParser(prog="python -m serving.worker", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m serving.jobs.worker", description=main.__doc__)
     parser.add_argument("--family", required=True)
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()

@@ -17,13 +17,14 @@ from starlette.responses import JSONResponse, Response
 from pipelines import configs
 from pipelines.configs import Serving
 from pipelines.databases import NoDatabase
-from serving import backlog, broker, crew, problems, tasks
-from serving.backlog import Backlog, Full, Job
-from serving.crew import Crew
+from serving import problems
 from serving.inputs import bodies, dataurls, pictures, queries
-from serving.keeper import Keeper
+from serving.jobs import backlog, broker, supervisor, tasks
+from serving.jobs.backlog import Backlog, Full, Job
+from serving.jobs.dispatcher import Keeper
+from serving.jobs.supervisor import Crew
+from serving.jobs.tasks import Task
 from serving.problems import Refusal
-from serving.tasks import Task
 
 PICTURES = 100  # of a job
 LATER = {"Retry-After": "10"}  # seconds: a queue that is full is not empty at once
@@ -142,7 +143,7 @@ def start(app: FastAPI, family: str) -> None:
     keeper = Keeper(jobs, broker.Broker(broker.application(jobs)))
     app.state.queue = Queue(jobs, keeper, tasks.known(family), configs.serving(family))
     keeper.follow()
-    Crew(family, crew.size()).follow()
+    Crew(family, supervisor.size()).follow()
 
 
 def mount(app: FastAPI, family: str, kinds: Sequence[str] = bodies.KINDS) -> None:
