@@ -10,9 +10,9 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import discovery, errors, paths
-from serving import standing
 from serving.auth import startup
 from serving.jobs import supervisor
+from serving.live import handover
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     asked = parser.parse_args()
     with errors.printed_once(), tempfile.TemporaryDirectory(dir=memory()) as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
-        os.environ[standing.PLACE] = str(Path(metrics, "stands.json"))
+        os.environ[handover.PLACE] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
             os.environ["JOBS_WORKERS"] = str(supervisor.number("--jobs (make serve jobs=...)", asked.jobs))
         _serve(discovery.known(asked.family), asked.host, asked.port, asked.workers)
@@ -38,7 +38,8 @@ def memory() -> str | None:
 
 
 def _serve(family: str, host: str, port: int, workers: int) -> None:
-    from serving import champion, telemetry  # Prometheus reads its environment when it is imported
+    from serving import telemetry  # Prometheus reads its environment when it is imported
+    from serving.live import champion
 
     telemetry.log_as_json()
     startup.settle(host)

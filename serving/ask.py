@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines import configs, discovery, errors
-from serving.champion import Champion, settle
 from serving.inputs.bodies import Body
+from serving.live.champion import Champion, settle
+from serving.live.recorder import Recorder
 from serving.problems import Refusal
-from serving.recording import Recorder
 
 
 class NoPicture(ValueError):

@@ -15,7 +15,8 @@ from typing import Any
 
 from pipelines import discovery, errors, folders, paths
 from pipelines.registry import store
-from serving import champion, requirements
+from serving import requirements
+from serving.live import champion
 
 ROOT = requirements.ROOT
 BENTOS = paths.ROOT / "bentos"

@@ -19,13 +19,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
-from serving import health, pages, problems, recording, telemetry
+from serving import health, pages, problems, telemetry
 from serving.auth import routes as auth_routes
-from serving.champion import Champion, Served
 from serving.feedback import routes as feedback_routes
 from serving.inputs.bodies import Body
-from serving.recording import Recorder
-from serving.shadow import Shadow
+from serving.live import recorder
+from serving.live.champion import Champion, Served
+from serving.live.recorder import Recorder
+from serving.live.shadow import Shadow
 
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
@@ -108,7 +109,7 @@ async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any,
 
 def _noted(state: State, body: Body, answer: Answer, seconds: float) -> bytes:
     """The answer as it goes out; the recorder has it."""
-    text = recording.rendered(answer)
+    text = recorder.rendered(answer)
     state.recorder.note(body.content, answer, seconds, text)
     return text
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.champion import Champion, Origin
+from serving.live.champion import Champion, Origin
 
 READY = "/readyz"
 

@@ -24,7 +24,7 @@ ASKED = {"gravures": "/match"}  # where a picture is sent; of the others /predic
 LOADED = """
 import sys
 from importlib import import_module
-from serving.champion import Champion, settle
+from serving.live.champion import Champion, settle
 family = sys.argv[1]
 import_module(f"serving.{family}.service"); settle(family); Champion(family)
 print(*{"tensorflow", "keras", "torch", "mlflow", "dvc", "hydra"} & set(sys.modules))

@@ -13,7 +13,7 @@ from PIL import Image
 from pipelines import configs, discovery, predictions
 from pipelines.registry import promotion, rollback
 from serving import ask as command
-from serving.champion import Origin
+from serving.live.champion import Origin
 from tests import papers
 from tests.conftest import embedded_data, environment, evaluate, picture, tiny_model
 from tests.services import free_port

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.batches import Batches
+from serving.live.batches import Batches
 
 
 class Model:

@@ -21,13 +21,13 @@ from pipelines import configs
 from pipelines.families.objects import examples
 from pipelines.families.objects.embedded import drawn
 from serving import problems
-from serving.batches import Batches
-from serving.champion import Served
 from serving.inputs import bodies
+from serving.live.batches import Batches
+from serving.live.champion import Served
+from serving.live.recorder import Recorder
+from serving.live.shadow import Shadow
 from serving.objects import answers
 from serving.objects.answers import MOST
-from serving.recording import Recorder
-from serving.shadow import Shadow
 from tests import asked, corpus
 from tests.asked import PICTURE, WELCOME, assert_refused, form, raw
 from tests.forms import FORMS, STORED, drawing, encoded, turned

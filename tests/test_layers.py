@@ -83,7 +83,13 @@ def test_importing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     from tests.conftest import environment
 
-    shared = ["pipelines.registry.reconcile", "pipelines.lineage.starts", "pipelines.registry.promotion", "serving.champion", "serving.ask"]
+    shared = [
+        "pipelines.registry.reconcile",
+        "pipelines.lineage.starts",
+        "pipelines.registry.promotion",
+        "serving.live.champion",
+        "serving.ask",
+    ]
     rooms = [f"serving.{family}.answers" for family in discovery.names()]
     subprocess.run([sys.executable, "-c", f"import {', '.join(shared + rooms)}"], cwd=tmp_path, env=environment(), check=True)
     assert not list(tmp_path.iterdir())

@@ -22,7 +22,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/models/signing.py": "a cycle: registry lays signatures, which are made here",
     "pipelines/registry/store.py": "a cycle: modelsigning signs what lies in a store",
 }
-LIGHT = "pipelines.registry.reconcile, pipelines.lineage.starts, pipelines.registry.promotion, pipelines.audit.rebuild, serving.gravures.adding, serving.champion"
+LIGHT = "pipelines.registry.reconcile, pipelines.lineage.starts, pipelines.registry.promotion, pipelines.audit.rebuild, serving.gravures.adding, serving.live.champion"
 HEAVY = {"mlflow", "tensorflow", "keras", "torch", "transformers", "dvc.repo", "bentoml"}
 FILES = sorted(path for folder in ("pipelines", "serving") for path in (ROOT / folder).rglob("*.py"))
 
@@ -50,7 +50,7 @@ def test_the_service_is_begun_before_prometheus_is_imported(tmp_path: Path) -> N
     assert "prometheus_client" not in loaded(tmp_path, "serving.__main__")
 
 
-@pytest.mark.parametrize("module", ["pipelines.registry.reconcile", "serving.champion", "serving.digits.service"])
+@pytest.mark.parametrize("module", ["pipelines.registry.reconcile", "serving.live.champion", "serving.digits.service"])
 def test_a_bento_needs_no_tqdm(tmp_path: Path, module: str) -> None:
     assert "tqdm" not in loaded(tmp_path, module)
 

@@ -14,7 +14,7 @@ from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
 from pipelines.models import signing as models_signing
 from pipelines.registry import promotion, reconcile, releases, signatures, store
-from serving.champion import Champion
+from serving.live.champion import Champion
 from tests.conftest import embedded_data, evaluate, tiny_model
 from tests.test_registry import WORDS
 

@@ -25,12 +25,12 @@ from selenium.webdriver.remote.webelement import WebElement
 from starlette.types import Receive, Scope, Send
 
 from pipelines import configs
+from serving.live.recorder import Recorder
+from serving.live.shadow import Shadow
 from serving.ocr import asking, desk, gate, samples
 from serving.ocr.asking import Asking, Given, Step
 from serving.ocr.pages import Page
 from serving.problems import Refusal
-from serving.recording import Recorder
-from serving.shadow import Shadow
 from tests import browsers
 from tests.browsers import Browser, foreign, fresh, got, one
 from tests.forms import encoded

@@ -26,8 +26,8 @@ from sqlalchemy import event, text
 
 from pipelines import configs, databases, folders, predictions
 from pipelines.predictions import Row, Store
-from serving import recording
-from serving.recording import Recorder
+from serving.live import recorder as live_recorder
+from serving.live.recorder import Recorder
 from tests.asked import PICTURE, form
 from tests.conftest import ROOT
 from tests.services import Service, figures, free_port, make_serve, running, stop, stored, until
@@ -341,7 +341,7 @@ class Counted:
     def note(self, count: int = 1, content: bytes = SENT) -> list[str]:
         said = [answer() for _ in range(count)]
         for one in said:
-            self.recorder.note(content, one, 0.001, recording.rendered(one))
+            self.recorder.note(content, one, 0.001, live_recorder.rendered(one))
         return [one["prediction_id"] for one in said]
 
     @property
@@ -365,7 +365,7 @@ def test_a_row_says_what_the_answer_says(store: Store) -> None:
 
 
 @pytest.mark.parametrize("inputs", [True, False])
-@pytest.mark.parametrize("content", [SENT, b"x" * (recording.SMALL + 1)], ids=["light", "heavy"])
+@pytest.mark.parametrize("content", [SENT, b"x" * (live_recorder.SMALL + 1)], ids=["light", "heavy"])
 def test_what_was_sent_is_kept_where_that_is_asked_for(tmp_path: Path, content: bytes, inputs: bool) -> None:
     store = Store(f"sqlite:///{tmp_path}/predictions.db")
     kept = Counted(store, inputs=inputs)
@@ -400,16 +400,16 @@ def test_the_writer_writes_by_itself_and_forgets_what_is_old(tmp_path: Path) -> 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits as long as a service would, or notes as many."""
-    monkeypatch.setattr(recording, "RETRY", 0.05)
-    monkeypatch.setattr(recording, "PAUSE", 0.01)
-    monkeypatch.setattr(recording, "MOST", 20)
+    monkeypatch.setattr(live_recorder, "RETRY", 0.05)
+    monkeypatch.setattr(live_recorder, "PAUSE", 0.01)
+    monkeypatch.setattr(live_recorder, "MOST", 20)
     monkeypatch.setattr(predictions, "PATIENCE_MS", 20)
 
 
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], int]:
     """How many warnings have these words."""
-    monkeypatch.setattr(recording.logger, "propagate", True)
+    monkeypatch.setattr(live_recorder.logger, "propagate", True)
     return lambda words: sum(words in record.getMessage() for record in caplog.records if record.levelname == "WARNING")
 
 
@@ -568,7 +568,7 @@ def test_a_newer_or_a_broken_database_costs_the_rows(tmp_path: Path, url: str) -
 
 
 def test_what_waits_holds_no_more_memory_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "MOST_MB", 1)
+    monkeypatch.setattr(live_recorder, "MOST_MB", 1)
     kept = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"), inputs=True)
     kept.note(5, b"x" * 300_000)
     kept.recorder.end()

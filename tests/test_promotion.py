@@ -22,7 +22,7 @@ from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
 from pipelines.registry import promotion, reconcile, rollback, store
 from pipelines.stages import promote as stage
-from serving import champion
+from serving.live import champion
 from tests.conftest import embedded_data, evaluate, tiny_model
 from tests.test_registry import state
 

@@ -29,10 +29,10 @@ from pipelines.models import manifests
 from pipelines.registry import challenge, gate, promotion, reconcile
 from pipelines.registry import store as model_store
 from pipelines.stages import promote as stage
-from serving import challenger, champion, shadow
-from serving.challenger import Asked
 from serving.inputs.bodies import Body
-from serving.shadow import QUEUE
+from serving.live import challenger, champion, shadow
+from serving.live.challenger import Asked
+from serving.live.shadow import QUEUE
 from tests.conftest import evaluate, tiny_model
 from tests.forms import encoded, seven
 from tests.services import Service, figures, make_serve, running, stop, stored, until

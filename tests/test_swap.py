@@ -26,8 +26,9 @@ from starlette.testclient import TestClient
 from pipelines import configs, databases, discovery
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.registry import store
-from serving import champion, direct, health, standing
-from serving.champion import Champion
+from serving import direct, health
+from serving.live import champion, handover
+from serving.live.champion import Champion
 from tests.conftest import network
 from tests.forms import encoded, seven
 from tests.services import Service, environment, figures, make_serve, running, stored, until
@@ -337,7 +338,7 @@ def _pause(followed: Champion) -> float:
 
 CRASHES = """
 import os, sys
-from serving.champion import Champion
+from serving.live.champion import Champion
 Champion("digits", lambda predictor: predictor.manifest["digest"] == sys.argv[1] and os._exit(9))
 """
 
@@ -345,7 +346,7 @@ Champion("digits", lambda predictor: predictor.manifest["digest"] == sys.argv[1]
 def test_a_version_that_ends_the_process_is_tried_once(
     pointers: dict[int, store.Pointer], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(standing.PLACE, str(place / "stands.json"))
+    monkeypatch.setenv(handover.PLACE, str(place / "stands.json"))
     Champion("digits")
     store.point("digits", pointers[2])
     told = [sys.executable, "-c", CRASHES, pointers[2]["model"]["digest"]]

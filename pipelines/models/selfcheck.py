@@ -1,6 +1,6 @@
 """The stored example: beside each model in the store an input and what the model answered when it was stored.
 
-A service answers it before a version stands (serving/champion.py): so another runtime, or another machine, that computes something
+A service answers it before a version stands (serving/live/champion.py): so another runtime, or another machine, that computes something
 else is found before anybody is told a wrong answer. A family's probe.py makes the input, and nothing of a data set is in it:
 
 TOLERANCE           how far a number may be from what it was

@@ -65,7 +65,7 @@ def _share(family: str, share: float | None) -> float:
     if not 0 < given <= 1:
         raise BadChallenge(
             f"share={given:g} is no share of the requests. Give one above 0, at most 1 (make challenge family={family} candidate=... "
-            f"share=0.1), or set serving.shadow on conf/family/{family}.yaml; candidate={NONE} ends a challenge."
+            f"share=0.1), or set serving.live.shadow on conf/family/{family}.yaml; candidate={NONE} ends a challenge."
         )
     return given
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.configs import Serving
 from pipelines.families.digits.picture import Blank, Convention
-from serving.champion import Origin, Served, signature, traced
 from serving.inputs import bodies, pictures
+from serving.live.champion import Origin, Served, signature, traced
 from serving.problems import Refusal
 
 SIDE = Convention().side

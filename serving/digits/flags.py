@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipelines.families.digits.picture import Blank
-from serving.champion import Served
 from serving.feedback import routes as feedback_routes
 from serving.feedback.store import Picture
+from serving.live.champion import Served
 from serving.problems import Refusal
 
 CORRECTION = {"description": "the digit, 0 to 9 that the picture really shows; GET /flag lists them"}

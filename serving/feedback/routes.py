@@ -21,11 +21,11 @@ from starlette.responses import JSONResponse
 from pipelines.configs import Serving
 from serving import problems
 from serving.auth import csrf
-from serving.champion import Served
 from serving.feedback import store
 from serving.feedback.store import BrokenLog, Full, Kept, Picture
 from serving.inputs import bodies
 from serving.inputs.bodies import Body
+from serving.live.champion import Served
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")

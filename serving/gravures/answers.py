@@ -10,12 +10,12 @@ from starlette.datastructures import QueryParams
 
 from pipelines.configs import Serving
 from pipelines.families.gravures.picture import Blank
-from serving.champion import Origin, Served, signature, traced
 from serving.gravures import catalogue, shown
 from serving.gravures.catalogue import Catalogue
 from serving.gravures.shelf import LENSES, Shelf
 from serving.inputs import bodies, dataurls, pictures, queries
 from serving.inputs.bodies import Body
+from serving.live.champion import Origin, Served, signature, traced
 from serving.problems import Refusal
 
 K, MOST = 10, 100  # engravings in an answer: unless asked otherwise, and at most

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pipelines.families.gravures.parts.index import KINDS
 from pipelines.families.gravures.picture import Blank
-from serving.champion import Served
 from serving.feedback import routes as feedback_routes
 from serving.feedback.store import Picture
+from serving.live.champion import Served
 from serving.problems import Refusal
 
 CORRECTION = {"description": "the class of the engraving that the picture really shows; GET /flag lists them"}

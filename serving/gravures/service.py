@@ -8,13 +8,13 @@ from starlette.responses import JSONResponse, Response
 
 from pipelines.configs import Serving
 from serving import endpoints, problems
-from serving.champion import Served
 from serving.direct import Direct
 from serving.gravures import answers, shown
 from serving.gravures.catalogue import Catalogue
 from serving.gravures.shelf import Shelf
 from serving.inputs import bodies
 from serving.inputs.bodies import Body
+from serving.live.champion import Served
 
 app = endpoints.application("gravures", "Which engraving is this, and which lenses bear it?")
 POST = problems.documented(400, 408, 413, 415, 422, 503)

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipelines.configs import Serving
-from serving.champion import Served
 from serving.inputs import pictures
+from serving.live.champion import Served
 
 WORDS, SIZE, GREY, INK = "Hello World", (320, 96), 192, 32
 SEPIA = np.array(

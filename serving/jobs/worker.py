@@ -22,12 +22,13 @@ from celery.worker.consumer import Consumer
 
 from pipelines import configs, discovery, errors, phrases, processes
 from pipelines.databases import NoDatabase
-from serving import champion, problems, telemetry
-from serving.champion import Champion, Served
+from serving import problems, telemetry
 from serving.jobs import backlog, broker, tasks
 from serving.jobs.backlog import Backlog, Job
+from serving.live import champion
+from serving.live.champion import Champion, Served
+from serving.live.recorder import Recorder
 from serving.problems import Refusal
-from serving.recording import Recorder
 
 logger = logging.getLogger("atelier.serving")
 BEAT = 1.0  # seconds between two looks at the job and at the service

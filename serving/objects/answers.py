@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from pipelines.configs import Serving
-from serving.champion import Origin, Served, signature, traced
 from serving.inputs import bodies, pictures
 from serving.inputs.bodies import Body
+from serving.live.champion import Origin, Served, signature, traced
 from serving.problems import Problem
 
 TOP, MOST = 3, 64  # classes in an answer, pictures in a batch

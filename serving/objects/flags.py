@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from serving.champion import Served
 from serving.feedback import routes as feedback_routes
 from serving.feedback.store import Picture
+from serving.live.champion import Served
 
 CORRECTION = {"description": "the class that the picture really shows; GET /flag lists them"}
 

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from pipelines.configs import Serving
 from serving import endpoints, problems
-from serving.champion import Served
 from serving.direct import Direct
 from serving.inputs import bodies
 from serving.inputs.bodies import Body
+from serving.live.champion import Served
 from serving.objects import answers
 from serving.problems import Refusal
 

@@ -8,9 +8,9 @@ from pydantic import BaseModel, Field
 
 from pipelines.configs import Serving
 from pipelines.families.ocr.parts.readings import Reading
-from serving.champion import Origin, Served, signature, traced
 from serving.inputs import bodies, dataurls
 from serving.inputs.bodies import Body
+from serving.live.champion import Origin, Served, signature, traced
 from serving.ocr import pages
 from serving.ocr.pages import Line, Page
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from serving.champion import Served
 from serving.feedback.store import Picture
+from serving.live.champion import Served
 from serving.problems import Refusal
 
 TABLE, HEAD = "labels.tsv", "file\ttext\tgroup"

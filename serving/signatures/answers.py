@@ -12,9 +12,9 @@ from starlette.datastructures import QueryParams
 
 from pipelines.configs import Serving
 from pipelines.datasets import boxes
-from serving.champion import Origin, Served, signature, traced
 from serving.inputs import bodies, dataurls, documents, queries
 from serving.inputs.bodies import Body
+from serving.live.champion import Origin, Served, signature, traced
 from serving.problems import Refusal
 from serving.signatures import pages
 from serving.signatures.pages import Page

@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from pipelines.datasets import boxes
-from serving.champion import Served
 from serving.feedback.store import Picture
+from serving.live.champion import Served
 from serving.problems import Refusal
 
 MOST = 200  # boxes of a page

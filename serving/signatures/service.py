@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import endpoints, problems
-from serving.champion import Served
 from serving.direct import Direct
 from serving.inputs import bodies, dataurls, pictures
 from serving.inputs.bodies import Body
+from serving.live.champion import Served
 from serving.signatures import answers, pages
 
 app = endpoints.application("signatures", "Where on this page are signatures, and how many?")

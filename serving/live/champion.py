@@ -14,8 +14,9 @@ from pipelines import configs, databases, discovery, phrases, predictions
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, selfcheck, signing
 from pipelines.registry import reconcile, store
-from serving import standing, telemetry
-from serving.batches import Batches
+from serving import telemetry
+from serving.live import handover
+from serving.live.batches import Batches
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 0.2  # seconds between two looks at the pointer
@@ -29,7 +30,7 @@ REASONS: dict[type[Exception], str] = {
     signing.BadSignature: "signed otherwise",
     selfcheck.NotAsExpected: "answers its example otherwise",
     databases.NoDatabase: "database away",
-    standing.Crashed: "ends the process",
+    handover.Crashed: "ends the process",
 }
 
 
@@ -120,7 +121,7 @@ class Champion:
         try:
             return self._tried(self._pointed())
         except Exception as fault:
-            if (stands := standing.read()) is None:
+            if (stands := handover.read()) is None:
                 raise
             self._served = self._loaded(stands)
             self._refuse(self._read[1], fault)
@@ -155,7 +156,7 @@ class Champion:
     def _reworded(self, pointer: store.Pointer) -> None:
         if pointer != self._served.pointer:
             self._served = self._served._replace(pointer=pointer)
-            standing.note(pointer)
+            handover.note(pointer)
 
     def _try(self, pointer: store.Pointer) -> None:
         begun = time.monotonic()
@@ -168,13 +169,13 @@ class Champion:
         logger.info("%s now serves version %s", self.family, pointer["model"]["version"], extra={"facts": {"seconds": seconds}})
 
     def _tried(self, pointer: store.Pointer) -> Served:
-        with standing.trying(pointer, _files(pointer)):
+        with handover.trying(pointer, _files(pointer)):
             return self._loaded(pointer)
 
     def _loaded(self, pointer: store.Pointer) -> Served:
         served = loaded(self.family, pointer, self._beside)
         telemetry.VERSION.labels(self.family).set(pointer["model"]["version"])
-        standing.note(pointer)
+        handover.note(pointer)
         return served
 
     def _refuse(self, pointer: store.Pointer, fault: Exception) -> None:

@@ -1,6 +1,6 @@
 """The champion's answers held against a challenger's: a share of them waits in a bounded queue, and a thread has them answered again.
 
-The challenger is a process of its own (serving/challenger.py): in the service's it would take the interpreter, the threads for heavy
+The challenger is a process of its own (serving/live/challenger.py): in the service's it would take the interpreter, the threads for heavy
 bodies and the renderers from those who wait, and its crash would be everybody's (docs/decisions.md). A request pays for one look at a
 number, and one place in the queue. What finds no place is dropped and counted; what was compared stands in the prediction store.
 Answers of jobs (serving/ocr/tasks.py) are not compared: their workers are other processes, with no challenger beside them.
@@ -22,10 +22,10 @@ from pipelines.databases import NewerDatabase, NoDatabase
 from pipelines.registry import gate
 from pipelines.registry import store as model_store
 from serving import telemetry
-from serving.challenger import Asked, Challenger, Gone, Late
-from serving.champion import Champion, Served
 from serving.inputs.bodies import Body
-from serving.recording import chosen
+from serving.live.challenger import Asked, Challenger, Gone, Late
+from serving.live.champion import Champion, Served
+from serving.live.recorder import chosen
 
 logger = logging.getLogger("atelier.serving")
 QUEUE, QUEUE_MB = 64, 64  # samples, and megabytes of bodies, that wait at most

@@ -24,12 +24,13 @@ from typing import IO, Any, NamedTuple
 
 from pipelines import configs, phrases
 from pipelines.registry import gate, store
-from serving import champion, telemetry
-from serving.champion import Served
+from serving import telemetry
 from serving.inputs.bodies import Body
+from serving.live import champion
+from serving.live.champion import Served
 from serving.problems import Refusal
 
-START = "import os; os.nice(19); from serving import challenger; challenger.main()"
+START = "import os; os.nice(19); from serving.live import challenger; challenger.main()"
 STARTING, STUCK = 3600.0, 120.0  # seconds to load, and to answer; beside busy processors one second's work takes it two minutes
 ENDING = 5.0  # seconds
 EXPENDABLE = 1000  # of Linux: ended before anything else when memory runs out
