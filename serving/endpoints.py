@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines import configs
-from serving import health, pages, problems, telemetry
+from serving import health, problems, telemetry
 from serving.auth import routes as auth_routes
 from serving.feedback import routes as feedback_routes
 from serving.inputs.bodies import Body
@@ -27,6 +27,7 @@ from serving.live import recorder
 from serving.live.champion import Champion, Served
 from serving.live.recorder import Recorder
 from serving.live.shadow import Shadow
+from serving.pages import routes as page_routes
 
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
@@ -71,7 +72,7 @@ def application(title: str, question: str) -> FastAPI:
     health.mount(app)
     auth_routes.mount(app)
     feedback_routes.mount(app, title)
-    pages.mount(app, title, question)
+    page_routes.mount(app, title, question)
     return app
 
 

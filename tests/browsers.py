@@ -21,7 +21,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from serving import pages
+from serving.pages import routes as page_routes
 from tests.services import Service
 
 PATIENCE = 20  # seconds that a page may take
@@ -131,7 +131,7 @@ def got(family: str, pointer: dict[str, Any], path: str = "/") -> httpx.Response
     app = FastAPI()
     app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer=pointer), refused=None)
     app.state.shadow = SimpleNamespace(standing=lambda: None)
-    pages.mount(app, family, "What is on this picture?")
+    page_routes.mount(app, family, "What is on this picture?")
 
     async def asked() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://atelier") as client:

@@ -22,8 +22,8 @@ from pipelines.ledger import lines as ledger
 from pipelines.registry import modelcards, promotion, reconcile, releases
 from pipelines.registry import store as model_store
 from pipelines.tracking import client as tracking
-from serving import modelcards as served
-from serving import pages
+from serving.pages import cards as served
+from serving.pages import routes as page_routes
 from tests.browsers import got
 from tests.conftest import ROOT, embedded_data, evaluate, tiny_model
 from tests.services import Service, running, stored
@@ -145,7 +145,7 @@ def test_the_page_has_the_card_and_the_card_is_a_page(family: str, tmp_path: Pat
     for path in ("/", "/card"):
         answer = got(family, pointer, path)
         html5lib.HTMLParser(strict=True).parse(answer.text)
-        assert answer.headers["content-security-policy"] == pages.HEADERS["Content-Security-Policy"]
+        assert answer.headers["content-security-policy"] == page_routes.HEADERS["Content-Security-Policy"]
         assert not re.search(r"<style|style=|\son\w+=|<script(?! type=\"module\" src=)", answer.text)
         assert len(re.findall("<h1>", answer.text)) == 1
         for words in modelcards.sections(modelcards.text(line(family), None))["Limits"].replace("`", "").split("- ")[1:]:

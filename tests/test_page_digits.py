@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
-from serving import pages
+from serving.pages import routes as page_routes
 from tests import browsers
 from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, fresh, got, one, ranking, upload
 from tests.forms import encoded, seven
@@ -117,9 +117,9 @@ def test_facts_are_text_and_never_markup() -> None:
 
 def test_every_asset_has_the_headers_and_no_address_of_elsewhere() -> None:
     assert "default-src 'self'" in got("digits", POINTERS["whole"]).headers["content-security-policy"]
-    for path in (path for path in Path("serving/page").iterdir() if path.suffix in pages.ASSETS):
+    for path in (path for path in Path("serving/page").iterdir() if path.suffix in page_routes.ASSETS):
         response = got("digits", POINTERS["whole"], f"/static/{path.name}")
-        assert response.headers["content-security-policy"] == pages.HEADERS["Content-Security-Policy"]
+        assert response.headers["content-security-policy"] == page_routes.HEADERS["Content-Security-Policy"]
         assert response.headers["x-content-type-options"] == "nosniff"
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)|url\(|@import", response.text), path
     assert got("digits", POINTERS["whole"], "/static/base.html").status_code == 404

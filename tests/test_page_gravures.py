@@ -21,7 +21,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from pipelines import folders
 from pipelines.families.gravures import examples
-from serving import pages
+from serving.pages import routes as page_routes
 from tests import browsers
 from tests.browsers import Browser, assert_fits_a_phone, foreign, fresh, got, one, upload
 from tests.engravers import SHAPES
@@ -413,4 +413,4 @@ def test_the_figures_of_the_version_are_told(browser: Browser) -> None:
     ],
 )
 def test_a_metric_has_a_name_that_says_what_was_looked_among(metric: str, words: str) -> None:
-    assert pages.called(metric) == words
+    assert page_routes.called(metric) == words

@@ -12,12 +12,12 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from serving import pages
 from serving.auth import authority, cookies, csrf, tokens
 from serving.auth.attempts import Locked
 from serving.auth.authority import Authority, Granted, WrongPassword
 from serving.auth.pool import PASSWORDS, SESSIONS
 from serving.inputs import bodies
+from serving.pages import routes as page_routes
 from serving.problems import Refusal
 
 LIMIT_MB = 0.01  # of a form
@@ -157,18 +157,18 @@ def page(request: Request, family: str, refusal: Refusal) -> Response:
     request.state.refusal = refusal.reason
     html = _template().render(family=family, style=Markup(_style()), refusal=refusal)  # noqa: S704  (our own file)
     return HTMLResponse(
-        html, refusal.status, {**pages.HEADERS, **(refusal.headers or {}), **UNSTORED, "Content-Security-Policy": _policy()}
+        html, refusal.status, {**page_routes.HEADERS, **(refusal.headers or {}), **UNSTORED, "Content-Security-Policy": _policy()}
     )
 
 
 @cache
 def _template() -> Template:
-    return pages.environment().get_template("page/signin.html")
+    return page_routes.environment().get_template("page/signin.html")
 
 
 @cache
 def _style() -> str:
-    return (pages.HERE / "page" / "style.css").read_text()
+    return (page_routes.HERE / "page" / "style.css").read_text()
 
 
 @cache

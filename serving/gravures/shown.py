@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipelines.families.gravures import examples
-from serving import pages
+from serving.pages import routes as page_routes
 from serving.problems import Refusal
 
 DATA = Path("data", "gravures")
@@ -51,7 +51,7 @@ class Pictures:
         """The file as it came, or 304 where the client has it. Raises Refusal 404."""
         content = self._file(name)
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-        headers = {**pages.HEADERS, "ETag": tag}
+        headers = {**page_routes.HEADERS, "ETag": tag}
         if tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=kind(content), headers=headers)

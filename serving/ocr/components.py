@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from serving import pages
 from serving.ocr.asking import GONE, Asking, Step
+from serving.pages import routes as page_routes
 from serving.problems import Refusal
 
 STYLE = Path(__file__).with_name("desk.css")
@@ -214,8 +214,8 @@ def _told(step: Step) -> str:
 
 
 def _origin(step: Step) -> str:
-    return pages.environment().get_template("ocr/origin.html").render(step._asdict())
+    return page_routes.environment().get_template("ocr/origin.html").render(step._asdict())
 
 
 def _rendered(**facts: Any) -> str:
-    return pages.environment().get_template("ocr/told.html").render(facts)
+    return page_routes.environment().get_template("ocr/told.html").render(facts)

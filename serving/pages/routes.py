@@ -15,9 +15,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from pipelines.phrases import Figure, address, called, duration, figures, hardware, sources
-from serving import modelcards
+from serving.pages import cards
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 ASSETS = (".css", ".js", ".svg")
 POLICY = {
     "default-src": "'self'",
@@ -48,7 +48,7 @@ class Assets(StaticFiles):
 def mount(app: FastAPI, family: str, question: str) -> None:
     """Add `/`, the model card and `/static`. The page shows `app.state.champion` as it stands when it is asked for."""
     template = environment().get_template(f"{family}/page.html")
-    modelcards.mount(app, environment(), HEADERS)
+    cards.mount(app, environment(), HEADERS)
     app.mount("/static", Assets(directory=HERE / "page"), name="static")
 
     @app.head("/", include_in_schema=False)
@@ -59,7 +59,7 @@ def mount(app: FastAPI, family: str, question: str) -> None:
         facts = {"family": family, "question": question, "address": request.base_url, "user": user, "refused": champion.refused}
         facts |= {"shadow": request.app.state.shadow.standing()}
         pointer = champion.served.pointer
-        page = template.render(pointer, **facts, **modelcards.shown(pointer))
+        page = template.render(pointer, **facts, **cards.shown(pointer))
         return HTMLResponse(page, headers=HEADERS)
 
 
