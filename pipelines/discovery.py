@@ -37,5 +37,5 @@ def of(candidate: str) -> str:
 
 
 def part(family: str, name: str) -> ModuleType:
-    """One piece of a room's furniture, such as part('digits', 'fit')."""
+    """A module of a family, such as part('digits', 'fit')."""
     return import_module(f"pipelines.families.{known(family)}.{name}")

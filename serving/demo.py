@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,6 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from pipelines import errors
-from serving.digits import answers
 
 COPY = Path(".demo")
 LOG = "service.log"
@@ -118,7 +118,7 @@ def ask(address: str) -> None:
     print(f"POST {address}/predict with a handwritten {label} (280 x 280, PNG)")
     answer = httpx.post(f"{address}/predict", files={"image": ("digit.png", picture, "image/png")}).raise_for_status().json()
     (COPY / "answer.json").write_text(json.dumps(answer, indent=2))
-    print(answers.told(answer))
+    print(import_module("serving.digits.answers").told(answer))
 
 
 def sample() -> tuple[bytes, int]:

@@ -1,67 +1,104 @@
-"""The house rules, read from the source: imports run one way, and dvc.yaml names what each stage reads."""
+"""The order of the packages, read from the source: imports run one way, and every family has the same modules."""
 
-import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipelines import discovery
-from pipelines.fingerprints.modules import ROOT, Sources
-from tests.imports import imported
+from pipelines.fingerprints.modules import ROOT, Module, Sources
+from tests.conftest import environment
 
-FILES = sorted(path.relative_to(ROOT) for room in ("pipelines", "serving") for path in (ROOT / room).rglob("*.py"))
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+ORDER = """
+pipelines.audit
+pipelines.stages serving.<family> serving.portal
+serving
+serving.jobs serving.feedback
+serving.auth serving.live
+serving.pages serving.inputs
+serving.telemetry serving.limits
+serving.problems
+pipelines.lineage pipelines.sweeps
+pipelines.registry pipelines.families.<family>
+pipelines.tracking pipelines.cluster
+pipelines.training pipelines.models pipelines.artifacts pipelines.imagestore
+pipelines.datasets pipelines.ledger pipelines.configs pipelines.predictions
+pipelines.metrics pipelines.fingerprints
+pipelines
+"""  # a module imports its own package, and packages of lines below
 FRAMEWORKS = {"tensorflow", "keras", "torch", "torchvision"}
-FURNITURE = {"settings", "embedded", "data", "examples", "picture", "probe", "model", "fit", "predict", "score"}
+REQUIRED = {"settings", "embedded", "data", "examples", "picture", "probe", "model", "fit", "predict", "score"}
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+SOURCES = Sources()
 
 
-def room(path: Path) -> str:
-    """stages, families/<name>, serving/<name>, serving or services."""
-    if path.parts[0] == "serving":
-        return "/".join(path.parts[:2]) if len(path.parts) == 3 else "serving"
-    if path.parts[1] == "families" and len(path.parts) > 3:
-        return "/".join(path.parts[1:3])
-    return "stages" if path.parts[1] == "stages" else "services"
+def modules() -> Iterator[Module]:
+    """Every module of the project."""
+    for path in sorted(file for package in ("pipelines", "serving") for file in (ROOT / package).rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        yield SOURCES.named(name)
 
 
-def allowed(here: str, there: str) -> bool:
-    if here == there or there == "services":
-        return True
-    if here == "serving":
-        return False
-    if here.startswith("serving/"):
-        return there in {"serving", here.replace("serving/", "families/")}
-    return here == "stages" and there.startswith("families/")
+def places() -> dict[str, int]:
+    """{package: its line}, the families written out."""
+    rows = enumerate(ORDER.split("\n"))
+    names = ["<family>", *discovery.names()]
+    return {word.replace("<family>", name): row for row, line in rows for word in line.split() for name in names}
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_imports_run_one_way(path: Path) -> None:
-    wrong = {str(target) for target in imported(path) if not allowed(room(path), room(target))}
-    if path == Path("serving/demo.py"):  # the tour of one family
-        wrong -= {"serving/digits/__init__.py", "serving/digits/answers.py"}
-    assert not wrong, f"{path} ({room(path)}) may not import {wrong}"
+PLACES = places()
+
+
+def package(name: str) -> str:
+    """The package of ORDER that a module belongs to."""
+    while name not in PLACES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def imported(module: Module) -> set[str]:
+    targets = [*module.bindings.values(), *module.plain]
+    return {found.name for target in targets if (found := SOURCES.owner(target))} - {module.name}
+
+
+def test_imports_run_one_way() -> None:
+    pairs = [(module.name, other) for module in modules() for other in sorted(imported(module))]
+    wrong = [
+        f"{here} -> {there}" for here, there in pairs if package(here) != package(there) and PLACES[package(here)] >= PLACES[package(there)]
+    ]
+    assert not wrong
+
+
+def test_no_module_imports_itself_in_a_cycle() -> None:
+    graph = {module.name: imported(module) for module in modules()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as cycle:
+        pytest.fail(f"a cycle of imports: {' <- '.join(cycle.args[1])}")
 
 
 @pytest.mark.parametrize("family", discovery.names())
-def test_every_room_has_the_same_furniture(family: str) -> None:
-    there = {path.stem for path in (ROOT / "pipelines/families" / family).glob("*.py")}
-    assert there >= FURNITURE
+def test_every_family_has_the_same_modules(family: str) -> None:
+    assert {path.stem for path in (ROOT / "pipelines/families" / family).glob("*.py")} >= REQUIRED
     assert {path.name for path in (ROOT / "serving" / family).iterdir()} >= {"service.py", "answers.py", "flags.py", "page.html"}
+
+
+@pytest.mark.parametrize("family", discovery.names())
+def test_no_package_is_named_like_a_family(family: str) -> None:
+    """A bento leaves out the folders of other families by their names."""
+    assert [name for name in PLACES if name.rpartition(".")[2] == family] == [f"serving.{family}", f"pipelines.families.{family}"]
 
 
 @pytest.mark.parametrize("family", discovery.names())
 def test_what_is_served_needs_no_training_framework(family: str) -> None:
     for name in (f"pipelines.families.{family}.predict", f"serving.{family}.service"):
-        for module in Sources().closure(name, family).values():
-            assert not FRAMEWORKS & top_imports(module.file), f"{module.name} imports a training framework"
-
-
-def top_imports(path: Path) -> set[str]:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-    return {name.split(".")[0] for name in names}
+        for module in SOURCES.closure(name, family).values():
+            imported = {target.partition(".")[0] for target in [*module.bindings.values(), *module.plain]}
+            assert not FRAMEWORKS & imported, f"{module.name} imports a training framework"
 
 
 def test_dvc_yaml_lists_no_code() -> None:
@@ -77,12 +114,7 @@ def test_dvc_yaml_names_every_family_and_candidate() -> None:
         assert listed == {candidate: family for family in discovery.names() for candidate in discovery.candidates(family)}
 
 
-def test_importing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import subprocess
-    import sys
-
-    from tests.conftest import environment
-
+def test_importing_leaves_no_trace(tmp_path: Path) -> None:
     shared = [
         "pipelines.registry.reconcile",
         "pipelines.lineage.starts",
@@ -90,6 +122,6 @@ def test_importing_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "serving.live.champion",
         "serving.ask",
     ]
-    rooms = [f"serving.{family}.answers" for family in discovery.names()]
-    subprocess.run([sys.executable, "-c", f"import {', '.join(shared + rooms)}"], cwd=tmp_path, env=environment(), check=True)
+    answers = [f"serving.{family}.answers" for family in discovery.names()]
+    subprocess.run([sys.executable, "-c", f"import {', '.join(shared + answers)}"], cwd=tmp_path, env=environment(), check=True)
     assert not list(tmp_path.iterdir())

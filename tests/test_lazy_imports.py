@@ -15,14 +15,14 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/stages/promote.py": "every `dvc repro` runs it, and it ends before the heavy imports where there is nothing to decide",
     "pipelines/stages/look.py": "every `dvc repro` runs it; the image store brings NumPy and Pillow",
     "pipelines/families/signatures/probe.py": "a bento has no tqdm, which the drawn pages need; it has its example already",
-    "serving/auth/policy.py": "half a second and 28 MB of each worker, and only where tokens are required",
+    "serving/auth/startup.py": "half a second and 28 MB of each worker, and only where tokens are required",
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
     "serving/jobs/supervisor.py": "as serving/__main__.py, which imports it before",
-    "pipelines/registry/challenge.py": "a cycle: registry follows a challenge, which is written here",
-    "pipelines/models/signing.py": "a cycle: registry lays signatures, which are made here",
-    "pipelines/registry/store.py": "a cycle: modelsigning signs what lies in a store",
 }
-LIGHT = "pipelines.registry.reconcile, pipelines.lineage.starts, pipelines.registry.promotion, pipelines.audit.rebuild, serving.gravures.adding, serving.live.champion"
+LIGHT = (
+    "pipelines.registry.reconcile, pipelines.registry.promotion, pipelines.lineage.starts, pipelines.audit.rebuild, "
+    "serving.gravures.adding, serving.live.champion"
+)
 HEAVY = {"mlflow", "tensorflow", "keras", "torch", "transformers", "dvc.repo", "bentoml"}
 FILES = sorted(path for folder in ("pipelines", "serving") for path in (ROOT / folder).rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""Families are rooms found by name: pipelines/families/<name>/ with the same furniture in each.
+"""Families, found by name: pipelines/families/<name>/ with the same modules in each.
 
 settings  the Data, Model and Fit pages, as types
 embedded  data that are at hand everywhere, for tests and the demo

@@ -14,7 +14,7 @@ from pipelines.artifacts import lock
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import manifests
-from pipelines.registry import gate, versions
+from pipelines.registry import gate, reconcile, versions
 from pipelines.training import records
 
 NONE = "none"
@@ -54,8 +54,6 @@ def _written(family: str, facts: dict[str, Any], lines: list[Line]) -> Line:
 
 
 def _followed(line: Line) -> Line:
-    from pipelines.registry import reconcile  # which imports this module
-
     reconcile.reconcile(line["family"])
     return line
 
@@ -65,7 +63,7 @@ def _share(family: str, share: float | None) -> float:
     if not 0 < given <= 1:
         raise BadChallenge(
             f"share={given:g} is no share of the requests. Give one above 0, at most 1 (make challenge family={family} candidate=... "
-            f"share=0.1), or set serving.live.shadow on conf/family/{family}.yaml; candidate={NONE} ends a challenge."
+            f"share=0.1), or set serving.shadow on conf/family/{family}.yaml; candidate={NONE} ends a challenge."
         )
     return given
 
