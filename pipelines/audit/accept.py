@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from pipelines import devices, discovery, errors, folders, git
 from pipelines.artifacts import lock
 from pipelines.audit import replay
@@ -117,9 +119,9 @@ def compare(candidate: str, commit: str, stages: list[str]) -> dict[str, dict[st
     family = discovery.of(candidate)
     place = PLACE / family
     _embedded(family, place)
-    first, again = (_written(candidate, commit, place, stages) for _ in range(2))
+    ways = tqdm((commit, commit, None), f"{candidate}: code of then, twice, and of now", unit="training")
+    first, again, now = (_written(candidate, way, place, stages) for way in ways)
     _same(first, again, f"Two trainings with the code of {commit[:12]} differ, so that nothing can be shown")
-    now = _written(candidate, None, place, stages)
     _same(first, now, f"The code of now computes something else than that of {commit[:12]}")
     return first
 
