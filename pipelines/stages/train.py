@@ -23,6 +23,7 @@ def main(cfg: configs.Config) -> None:
     card, code = cards.read(cfg.data_folder), Code(cfg.family).fingerprint("train")
     if devices.rank():
         return fit.share(cfg, cfg.data_folder, lambda: session.under_way(cfg, card["hash"], code))
+    tracking.mlflow()  # its seconds of import are none of the first epoch
     begun, training = records.begun(cfg.family), session.under_way(cfg, card["hash"], code)
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)

@@ -69,6 +69,7 @@ def take(cfg: Config, text: Path, trained: Path) -> str:
     weights.read(network, trained)
     data = _packed(cfg)
     card, begun = cards.read(data), records.begun(cfg.family, __spec__.name)
+    tracking.mlflow()  # its seconds of import are none of the training
     training = session.under_way(cfg, card["hash"], folders.sha256(trained))
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         if not training.history:
