@@ -147,7 +147,8 @@ def _written(candidate: str, commit: str | None, place: Path, stages: list[str])
 
 def _run(place: Path, stage: str, family: str, words: list[str]) -> None:
     start = f"{STARTS[framework(family)]}; {RUN}" if stage == "train" else RUN
-    asked = [f"pipelines.stages.{stage}", *words, *SMALL]
+    few = getattr(discovery.part(family, "settings"), "FEW_STEPS", ()) if stage == "train" else ()
+    asked = [f"pipelines.stages.{stage}", *words, *SMALL, *few]
     done = replay.python(place, "-c", start, *asked, given=STEADY, capture_output=True, text=True)
     if done.returncode:
         raise NotAccepted(f"{stage} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from pipelines.configs import Page
 
 Share = Annotated[float, Field(ge=0, le=1)]
+FEW_STEPS = ("fit.batch=32", "fit.symbols=6", "fit.oversample=1", "fit.folds=2")  # what shortens an epoch for `make accept`
 
 
 class Source(Page):
