@@ -7,8 +7,6 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 from pipelines import folders
 from pipelines.datasets.sources import MissingData
 
@@ -47,6 +45,8 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
 
     Raises BrokenArchive, also for a link: what it points to would be missing without a word.
     """
+    from tqdm import tqdm  # `look` imports this module on every `dvc repro`
+
     yield from tqdm(contents(path), desc=path.name, unit="file")
 
 

@@ -2,16 +2,12 @@
 
 import gzip
 import hashlib
-import http.client
 import os
 import shutil
-import urllib.request
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
-
-from tqdm import tqdm
 
 CHUNK = 1 << 20
 
@@ -69,6 +65,8 @@ def _mirrored(origin: Origin) -> Path | None:
 
 
 def _downloaded(origin: Origin, folder: Path) -> Path:
+    import http.client  # `look` imports this module on every `dvc repro`
+
     failures = []
     for url in origin.urls:
         try:
@@ -82,6 +80,10 @@ def _downloaded(origin: Origin, folder: Path) -> Path:
 
 
 def _download(url: str, target: Path) -> Path:
+    import urllib.request
+
+    from tqdm import tqdm
+
     with urllib.request.urlopen(url, timeout=30) as answer:
         total = int(answer.headers.get("Content-Length") or 0) or None
         with tqdm.wrapattr(answer, "read", total=total, desc=target.name, leave=False) as stream, target.open("wb") as out:
