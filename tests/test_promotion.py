@@ -189,27 +189,27 @@ def test_where_nothing_stands_a_refusal_is_a_line_too(place: Path) -> None:
 
 
 STEPS = [
-    "ledger._written",
-    "registry.candidate_runs",
-    "tracking.create",
-    "tracking.log_history",
-    "tracking._log_scores",
-    "tracking._log_files",
-    "held.keep",
-    "registry._register",
-    "registry._create",
-    "registry._point_alias",
-    "registry._serve",
-    "stores.put",
-    "stores._copy",
-    "modelcards.keep",
-    "stores.point",
-    "challenges.follow",
+    "ledger.lines.write",
+    "registry.reconcile.candidate_runs",
+    "tracking.client.create",
+    "tracking.client.log_history",
+    "tracking.client._log_scores",
+    "tracking.client._log_files",
+    "artifacts.retention.keep",
+    "registry.reconcile._register",
+    "registry.reconcile._create",
+    "registry.reconcile._point_alias",
+    "registry.reconcile._serve",
+    "registry.store.put",
+    "registry.store._copy",
+    "registry.modelcards.keep",
+    "registry.store.point",
+    "registry.challengers.follow",
     "stages.promote.written",
 ]
 MOMENTS = [
     *((step, "before") for step in STEPS),
-    *((step, "after") for step in ("ledger._written", "stores.point", "stages.promote.written")),
+    *((step, "after") for step in ("ledger.lines.write", "registry.store.point", "stages.promote.written")),
 ]
 
 
@@ -234,7 +234,7 @@ def test_a_promotion_killed_at_any_step_leaves_the_old_state_or_the_new_one(plac
     process.start()
     process.join(SECONDS)
     assert process.exitcode == -9
-    committed = (step, moment) != ("ledger._written", "before")
+    committed = (step, moment) != ("ledger.lines.write", "before")
     assert events() == ([*TWO, ("promote", 3)] if committed else TWO)
     pointer = store.pointed("digits")
     standing = ledger.version("digits", pointer["model"]["version"])
@@ -257,7 +257,7 @@ def test_a_promotion_killed_at_any_step_leaves_the_old_state_or_the_new_one(plac
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_refusal_that_is_killed_is_a_line_or_none(place: Path, moment: str) -> None:
-    process = FORKED.Process(target=_there, args=(place, killed, "ledger._written", moment, CLOSED))
+    process = FORKED.Process(target=_there, args=(place, killed, "ledger.lines.write", moment, CLOSED))
     process.start()
     process.join(SECONDS)
     assert process.exitcode == -9
@@ -310,14 +310,14 @@ def refused() -> None:
 @pytest.mark.parametrize(
     ("slow", "step", "meanwhile", "exitcode", "made"),
     [
-        (promoted, "ledger.append", promoted, 0, [("promote", 3)]),
-        (promoted, "ledger.append", better, 3, [("promote", 3)]),
-        (promoted, "ledger.append", rolled_back, 3, [("rollback", 1)]),
-        (promoted, "ledger.append", refused, 0, [("refuse", 2), ("promote", 3)]),
-        (refused, "ledger.append", promoted, 3, [("promote", 3)]),
-        (rolled_back, "ledger.append", promoted, 3, [("promote", 3)]),
-        (rolled_back, "ledger.append", rolled_back, 0, [("rollback", 1)]),
-        (reconciled, "tracking.client", promoted, 0, [("promote", 3)]),
+        (promoted, "ledger.lines.append", promoted, 0, [("promote", 3)]),
+        (promoted, "ledger.lines.append", better, 3, [("promote", 3)]),
+        (promoted, "ledger.lines.append", rolled_back, 3, [("rollback", 1)]),
+        (promoted, "ledger.lines.append", refused, 0, [("refuse", 2), ("promote", 3)]),
+        (refused, "ledger.lines.append", promoted, 3, [("promote", 3)]),
+        (rolled_back, "ledger.lines.append", promoted, 3, [("promote", 3)]),
+        (rolled_back, "ledger.lines.append", rolled_back, 0, [("rollback", 1)]),
+        (reconciled, "tracking.client.client", promoted, 0, [("promote", 3)]),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
