@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick fuzz lint lock train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test quick fuzz lint lock new-family train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -10,8 +10,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
-EVERY := serve+digits+gravures+objects+ocr+signatures
-FAMILIES := $(basename $(notdir $(wildcard conf/family/*.yaml)))
+FAMILIES := $(sort $(basename $(notdir $(wildcard conf/family/*.yaml))))
+EVERY := $(subst $(subst ,, ),+,serve $(FAMILIES))
 LOCK := uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras -q pyproject.toml -o requirements.lock
 ifneq ($(filter train promote serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
@@ -21,6 +21,7 @@ endif
 given = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
 moved = $(or $(strip $(foreach name,dataset cfg weights,$(if $($(name)),--$(name) '$($(name))'))),$(error dataset=, cfg= or weights= is missing. For example: $(1)))
 IMPORT := make darknet-import candidate=signatures-all cfg=darknet/network.cfg weights=darknet/backup/network_best.weights
+NEW := make new-family name=leaves like=objects
 PYTEST := pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 host ?= 127.0.0.1
 
@@ -45,6 +46,10 @@ lint: .venv/with-$(EVERY)+dev ## style and types
 
 lock: .venv/with-$(EVERY)+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
+
+new-family: .venv/with-serve+dev ## name=leaves like=objects: one more family, a copy of another one that is to be changed; what to change
+	@python -m pipelines.scaffold --name '$(call given,name,$(NEW))' --like '$(call given,like,$(NEW))'
+	@ruff check -q --fix . && ruff format -q .
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
 	@dvc repro promote@$(family)

@@ -4,6 +4,8 @@ import importlib
 import json
 import logging
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +57,28 @@ TINY = {
     "digits": Tiny("pixels", TensorProto.FLOAT, (28, 28, 1), 1, digits.LABELS, digits.CONVENTION),
     "objects": Tiny("pictures", TensorProto.UINT8, (32, 32, 3), 1 / 3000, sorted(embedded.SHAPES), objects.CONVENTION),
 }
+
+
+def worktree(folder: Path, *left_out: str) -> Path:
+    """The working tree, but for paths that begin so, committed in a repository of its own."""
+    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if not name.startswith(left_out) and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    git(folder, "init", "-q")
+    commit(folder)
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    command = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", *words]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def commit(folder: Path) -> None:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "state")
 
 
 @pytest.fixture

@@ -37,6 +37,8 @@ def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: s
 @pytest.mark.parametrize(
     ("words", "example"),
     [
+        (["new-family", "name="], "name=leaves like=objects"),
+        (["new-family", "name=leaves"], "name=leaves like=objects"),
         (["lineage"], "of=digits@champion"),
         (["predict", "family=digits"], "image=my_picture.png"),
         (["store-put"], "dataset=letters from=letters.tar"),

@@ -21,7 +21,7 @@ from benchmarks import models
 from pipelines import discovery
 from pipelines.families.ocr.parts.readings import Reading
 from pipelines.models import manifests
-from tests.conftest import ROOT, environment
+from tests.conftest import commit, environment, git, worktree
 
 pytestmark = [pytest.mark.first, pytest.mark.slow]
 
@@ -48,11 +48,7 @@ EPOCHS = 40
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The working tree as a repository of its own, set to few embedded pictures, small pages and few epochs; no decision is made yet."""
     folder = tmp_path_factory.mktemp("clone")
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if not name.startswith(("registry/", "reports/", "released/", "dvc.lock")) and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    worktree(folder, "registry/", "reports/", "released/", "dvc.lock")
     (folder / "conf/pipeline.yaml").write_text("run: short\n")
     page = "# @package _global_\nrun: short\ndata: {sources: [embedded], limit: 300}\nfit: {epochs: 2, batch: 64}\ngate: {floor: -100}\n"
     (folder / "conf/run/short.yaml").write_text(page)
@@ -63,18 +59,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for path in (folder / "conf/candidate").glob("*.yaml"):
         for large, small in shrunken.items():
             path.write_text(path.read_text().replace(large, small))
-    git(folder, "init", "-q")
     commit(folder)
     return folder
-
-
-def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", "-c", "user.name=test", "-c", "user.email=test@localhost", *words], cwd=folder, check=True, capture_output=True)
-
-
-def commit(folder: Path) -> None:
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "state")
 
 
 def dvc(folder: Path, *words: str) -> str:
@@ -246,8 +232,9 @@ def test_the_mistakes_of_every_candidate_are_on_a_sheet(clone: Path, family: str
 def shown(clone: Path) -> dict[str, dict[str, list[str]]]:
     """What MLflow has beside the runs of each family: {family: {candidate: paths}}."""
     code = (
-        "import json; from pipelines import families; from pipelines.tracking import client as tracking; store = tracking.client();"
-        "runs = {family: store.search_runs([tracking.experiment(store, family)], \"params.run = 'short'\") for family in families.names()};"
+        "import json; from pipelines import discovery; from pipelines.tracking import client as tracking; store = tracking.client();"
+        "runs = {family: store.search_runs([tracking.experiment(store, family)], \"params.run = 'short'\")"
+        " for family in discovery.names()};"
         "print(json.dumps({family: {run.info.run_name: [found.path for place in ('sheets', 'plots', 'model')"
         " for found in store.list_artifacts(run.info.run_id, place)] for run in rows} for family, rows in runs.items()}))"
     )

@@ -1,0 +1,168 @@
+"""`make new-family name=leaves like=objects`: a copy of a family under a name of its own, to be changed into the one that is wanted.
+
+All files and lines are written, or none, into a clean tree: `git add -N . && git diff` shows them.
+"""
+
+import argparse
+import keyword
+import os
+import re
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+
+from pipelines import discovery, errors, git
+
+ROOT = discovery.CONF.parent
+VALID = re.compile(r"[a-z][a-z0-9]{0,31}")
+WORDS = {"accepted", "all", "none"}  # a file of registry/, and what `candidate=` may be
+FILES = ("conf/family/{0}.yaml", "conf/candidate/{0}-*.yaml", "pipelines/families/{0}/*", "serving/{0}/*")
+LISTS = ("dvc.yaml", "pyproject.toml")
+CHANGES = {
+    "conf/family/{0}.yaml": "where data come from, their licence and citation; what the gate asks for",
+    "conf/candidate/{0}-*.yaml": "the recipes",
+    "pipelines/families/{0}/data.py": "addresses, checksums and licences of data; embedded.py: the data of tests; card.md: uses and limits",
+    "pipelines/families/{0}/model.py": "the network; picture.py, fit.py, predict.py and score.py around it; probe.py: the golden example",
+    "serving/{0}/answers.py": "what is answered; flags.py: how it is corrected; service.py, page.html: the words",
+    "pyproject.toml": "packages of the extra {0}, then `make lock`; README.md: its line in the table of families",
+}
+
+
+class Refused(ValueError):
+    """A name that no new family can have, or a tree that none can be written into."""
+
+
+def create(name: str, like: str) -> dict[Path, bytes]:
+    """Write the family; its files, and those with new lines, by path. Raises UnknownFamily or Refused."""
+    check(name, like)
+    found = _git("ls-files", "--", *(pattern.format(like) for pattern in FILES))
+    made = {ROOT / re.sub(rf"(?<=/){like}(?=[/.-])", name, path): content(ROOT / path, name, like) for path in found}
+    made |= {ROOT / "dvc.yaml": in_dvc(name, like), ROOT / "pyproject.toml": in_project(name, like)}
+    place(made)
+    return made
+
+
+def check(name: str, like: str) -> None:
+    """Raises UnknownFamily or Refused."""
+    families = discovery.names()
+    if not VALID.fullmatch(name) or keyword.iskeyword(name):
+        raise Refused(f"name={name!r} cannot name a family. Give 1 to 32 letters a-z and digits, a letter first; no keyword of Python.")
+    if name in families:
+        raise Refused(f"name={name!r} is a family already. Choose another name than {', '.join(families)}.")
+    if name in reserved():
+        raise Refused(f"name={name!r} is reserved: a package, an extra of pyproject.toml or a file of registry/ has it. Choose another.")
+    if like not in families:
+        raise discovery.UnknownFamily(f"like={like!r} is unknown. Choose one of: {', '.join(families)}.")
+    if changed := _git("status", "--porcelain", "--", "."):
+        raise Refused(f"Uncommitted changes in {len(changed)} places, the first {changed[0][3:]}. Commit them, or `git stash -u`.")
+
+
+def reserved() -> set[str]:
+    """Names in use: a bento leaves out folders that are named like another family; a package of serving/ would hide a module."""
+    packages = {path.name for top in ("pipelines", "serving") for path in (ROOT / top).rglob("*") if path.is_dir()}
+    files = {path.stem for folder in ("serving", "registry") for path in (ROOT / folder).glob("*")}
+    return WORDS | packages | files | _extras((ROOT / "pyproject.toml").read_text())
+
+
+def content(path: Path, name: str, like: str) -> bytes:
+    """A file with the family's name changed where it is meant, not where it is a word: module paths, whole strings, candidates."""
+    suffixes = "|".join(re.escape(candidate.removeprefix(like)) for candidate in discovery.candidates(like))
+    meant = {
+        rf"((?:families|serving)[./]|family(?:[/=]|: )|atelier\.){like}\b(?!-)": name,
+        rf"([/=@\"']){like}(?![\w.-])": name,
+        rf"(\b){like}(?=(?:-\*|{suffixes})(?![\w-]))": name,
+        rf"(endpoint of |^\"\"\"What |^# |^\"\"\"){like}(?=[.:]| takes)": name,
+        rf"(\bclass ){like.capitalize()}\b": name.capitalize(),
+    }
+    text = path.read_bytes().decode(errors="surrogateescape")
+    for pattern, word in meant.items():
+        text = re.sub(pattern, rf"\g<1>{word}", text, flags=re.MULTILINE)
+    return text.encode(errors="surrogateescape")
+
+
+def in_dvc(name: str, like: str) -> bytes:
+    """dvc.yaml with the family and its candidates. Raises Refused."""
+    text = re.sub(r"(&families \[[^\]]*)", rf"\1, {name}", (ROOT / "dvc.yaml").read_text(), count=1)
+    text = _copied(text, rf"^ +{like}-\S+: \{{family: {like}, .*\n", rf"\b{like}\b", name)
+    stages, wanted = yaml.safe_load(text)["stages"], {candidate.replace(like, name, 1) for candidate in discovery.candidates(like)}
+    if name not in stages["look"]["foreach"] or not wanted <= {*stages["train"]["foreach"]}:
+        raise Refused(f"dvc.yaml has no `&families [...]`, or not each candidate of {like} in one line under `train`. Write them so.")
+    return text.encode()
+
+
+def in_project(name: str, like: str) -> bytes:
+    """pyproject.toml with the family's extras. Raises Refused."""
+    before = (ROOT / "pyproject.toml").read_text()
+    text = _copied(before, rf"^(?:endpoint-)?{like} = .*\n", rf"^{like}\b|(?<=\bendpoint-){like}\b", name)
+    text = re.sub(rf"^(serve = .*endpoint-){like}\b", rf"\g<0>,endpoint-{name}", text, flags=re.MULTILINE)
+    with suppress(tomllib.TOMLDecodeError):
+        if len(_extras(text) - _extras(before)) == len({like, f"endpoint-{like}"} & _extras(before)) > 0:
+            return text.encode()
+    raise Refused(f"pyproject.toml has not each extra of {like} in one line. Write them so.")
+
+
+def _copied(text: str, row: str, old: str, new: str) -> str:
+    """The rows once more, renamed, behind the last of them."""
+    found = [*re.finditer(row, text, re.MULTILINE)]
+    end = found[-1].end() if found else 0
+    return text[:end] + "".join(re.sub(old, new, row[0]) for row in found) + text[end:]
+
+
+def _extras(text: str) -> set[str]:
+    return {*tomllib.loads(text)["project"]["optional-dependencies"]}
+
+
+def _git(*words: str) -> list[str]:
+    """The lines of an answer. Raises Refused where there is none."""
+    answer = git.says("-C", str(ROOT), *words)
+    if answer is None:
+        raise Refused(f"`git {words[0]}` fails in {ROOT}. A new family is written into a git repository: clone the project.")
+    return answer.decode().splitlines()
+
+
+def place(made: dict[Path, bytes]) -> None:
+    """Write all files; where one cannot be written, leave all as they were."""
+    before = {path: path.read_bytes() if path.exists() else None for path in made}
+    try:
+        for path, text in made.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text)
+    except BaseException:
+        for path, old in before.items():
+            _restore(path, old)
+        raise
+
+
+def _restore(path: Path, old: bytes | None) -> None:
+    if old is not None:
+        path.write_bytes(old)
+        return
+    with suppress(OSError):  # never written, or the folder is not empty
+        path.unlink()
+        os.removedirs(path.parent)
+
+
+def report(made: dict[Path, bytes], name: str, like: str) -> str:
+    """What is there, and what is to be thought about."""
+    new = {path.relative_to(ROOT): text.decode(errors="replace").splitlines() for path, text in made.items() if path.name not in LISTS}
+    words = [f"  {path.format(name):37}{change.format(name)}" for path, change in CHANGES.items()]
+    rest = [f"  {path}:{row}: {line.strip()}" for path, lines in new.items() for row, line in enumerate(lines, 1) if like in line]
+    said = [f"Lines that still say {like}:", *rest] if rest else []
+    head = f"{name} works like {like}: {len(new)} new files, and lines in {' and '.join(LISTS)}. Now make it yours:"
+    return "\n".join([head, *words, *said, f"Then: make train family={name}"])
+
+
+def main() -> None:
+    """A new family, like another one."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.scaffold", description=main.__doc__)
+    parser.add_argument("--name", required=True, help="of the new family: a-z and digits")
+    parser.add_argument("--like", required=True, help="the family whose files are copied")
+    asked = parser.parse_args()
+    with errors.printed_once():
+        print(report(create(asked.name, asked.like), asked.name, asked.like))
+
+
+if __name__ == "__main__":
+    main()
