@@ -136,6 +136,32 @@ def test_a_commit_whose_code_is_not_what_its_fingerprint_says_is_passed_over(tra
     assert accept.recorded([accept.Stale(CANDIDATE, "digits", "train", accept._md5(right.encode()), "")]) == first
 
 
+def test_a_fingerprint_that_was_committed_before_its_code_is_found(trained: Path) -> None:
+    fit = Path("pipelines/families/digits/fit.py")
+    before = fit.read_text()
+    edited("momentum=0.9", "momentum=0.7")
+    assert run("pipelines.stages.code", "family=digits").returncode == 0
+    right, after = accept._md5(fingerprint.report("digits", "train").read_bytes()), fit.read_text()
+    for text, words in ((before, "the fingerprint"), (after, "its code")):
+        fit.write_text(text)
+        git("add", "-A")
+        git("commit", "-qm", words)
+    assert accept.recorded([accept.Stale(CANDIDATE, "digits", "train", right, "")]) == head()
+
+
+def test_a_commit_is_judged_by_its_own_rules(trained: Path) -> None:
+    """Its plumbing may stand in other modules than that of now: here it has one less, and one that is gone."""
+    rules = Path("pipelines/fingerprints/fingerprint.py")
+    Path("pipelines/old.py").write_text("")
+    rules.write_text(rules.read_text().replace('    "pipelines.devices",\n', '    "pipelines.old",\n'))
+    assert run("pipelines.stages.code", "family=digits").returncode == 0
+    git("add", "-A")
+    git("commit", "-qm", "other rules")
+    right = accept._md5(fingerprint.report("digits", "train").read_bytes())
+    assert right != accept._md5(Code("digits").fingerprint("train").encode())
+    assert accept.recorded([accept.Stale(CANDIDATE, "digits", "train", right, "")]) == head()
+
+
 def test_evidence_that_cannot_be_read_is_a_broken_link(trained: Path) -> None:
     Path("registry").mkdir()
     accepted.LOG.write_text('{"candidate": "digits-sgd"}\n')
