@@ -30,6 +30,10 @@ def test_a_record_of_ocr_names_its_network() -> None:
     assert parts <= set(code)
 
 
+def test_a_record_names_the_tables_that_modules_read() -> None:
+    assert "pipelines/families/gravures/parts/tags.csv" in records.code("gravures", "pipelines.stages.ingest")
+
+
 def test_a_record_names_every_installed_package() -> None:
     versions = records.versions()
     assert versions.keys() >= {package.name.lower() for package in metadata.distributions()} | {"python"}

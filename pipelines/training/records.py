@@ -52,8 +52,8 @@ def _git(*words: str) -> str | None:
 
 
 def code(family: str, module: str) -> dict[str, str]:
-    """SHA-256 of every module of this project that running `module` for a family imports, by its path."""
-    files = (found.file for found in Sources().closure(module, family).values())
+    """SHA-256 of every module of this project that running `module` for a family imports, and of the files beside it that it reads."""
+    files = {file for found in Sources().closure(module, family).values() for file in (found.file, *found.resources)}
     return {file.relative_to(ROOT).as_posix(): folders.sha256(file) for file in sorted(files)}
 
 
