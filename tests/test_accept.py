@@ -136,6 +136,43 @@ def test_a_commit_whose_code_is_not_what_its_fingerprint_says_is_passed_over(tra
     assert accept.recorded([accept.Stale(CANDIDATE, "digits", "train", accept._md5(right.encode()), "")]) == first
 
 
+def test_code_that_is_edited_while_it_is_compared_is_not_accepted(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edited("momentum=0.9", "momentum=0.7")
+
+    def compare(*_: object) -> dict[str, dict[str, str]]:
+        edited("momentum=0.7", "momentum=0.8")
+        replay.lay(None, accept.PLACE / "digits")
+        return {"train": {"model.onnx": "0"}}
+
+    for module in (accept, fingerprint):
+        monkeypatch.setattr(module, "Code", lambda family, root=trained: Code(family, root))
+    monkeypatch.setattr(replay, "ROOT", trained)
+    monkeypatch.setattr(accept, "compare", compare)
+    before = Path("dvc.lock").read_text()
+    with pytest.raises(accept.NotAccepted, match=r"The code of train was edited meanwhile\. Nothing was changed"):
+        accept.accept(CANDIDATE)
+    assert (Path("dvc.lock").read_text(), accepted.read()) == (before, [])
+
+
+@pytest.mark.parametrize("text", ["{", "null\n", '{"stage": "train"}\n'])
+def test_a_broken_log_is_named_before_anything_is_trained(trained: Path, text: str) -> None:
+    Path("registry").mkdir()
+    accepted.LOG.write_text(text)
+    with pytest.raises(accepted.BrokenLog, match="git checkout HEAD"):
+        accept.accept(CANDIDATE)
+    with pytest.raises(accepted.BrokenLog):
+        accepted.append({})
+    assert accepted.LOG.read_text() == text
+
+
+def test_a_log_whose_last_line_has_no_end_grows_by_a_line(trained: Path) -> None:
+    line = {"stage": "train", "candidate": CANDIDATE, "time": "now", "was": {"commit": "1"}, "data": "small"}
+    accepted.append(line)
+    accepted.LOG.write_text(accepted.LOG.read_text().rstrip("\n"))
+    accepted.append(line)
+    assert accepted.read() == [line, line]
+
+
 def test_a_fingerprint_that_was_committed_before_its_code_is_found(trained: Path) -> None:
     fit = Path("pipelines/families/digits/fit.py")
     before = fit.read_text()

@@ -55,7 +55,10 @@ def _broken(fault: Exception) -> BrokenLock:
 def dependencies() -> dict[str, dict[str, str]]:
     """{stage: {path of a dependency: its hash}} of dvc.lock. Raises BrokenLock."""
     stages = _stages(LOCK.read_bytes()) if LOCK.exists() else {}
-    return {name: {dep["path"]: dep["md5"] for dep in stage.get("deps", [])} for name, stage in stages.items()}
+    try:
+        return {name: {dep["path"]: dep["md5"] for dep in stage.get("deps", [])} for name, stage in stages.items()}
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise _broken(fault) from fault
 
 
 def renew(stage: str, path: Path, content: bytes) -> None:

@@ -65,19 +65,29 @@ class Stale:
 def accept(candidate: str) -> list[dict[str, Any]]:
     """Prove the stale stages of a candidate, write the evidence down and renew dvc.lock; the lines of evidence.
 
-    Raises UnknownFamily, NothingToAccept, NotAccepted.
+    One at a time, as all use one folder. Raises UnknownFamily, NothingToAccept, NotAccepted, BrokenLock, BrokenLog.
     """
-    stale = list(changed(candidate))
-    if not stale:
-        raise NothingToAccept(f"The code of {candidate} is what {lock.LOCK} names: there is nothing to accept.")
-    commit = recorded(stale)
-    evidence = compare(candidate, commit, [each.stage for each in stale])
-    lines = [_line(each, commit, evidence[each.stage]) for each in stale]
-    for each, line in zip(stale, lines, strict=True):
-        accepted.append(line)
-        lock.renew(f"{each.stage}@{candidate}", each.path, each.now.encode())
-    stage_code.main(stale[0].family)
-    return lines
+    accepted.read()
+    with folders.locked(PLACE.with_suffix(".lock")):
+        stale = list(changed(candidate))
+        if not stale:
+            raise NothingToAccept(f"The code of {candidate} is what {lock.LOCK} names: there is nothing to accept.")
+        commit = recorded(stale)
+        evidence = compare(candidate, commit, [each.stage for each in stale])
+        _unedited(stale)
+        lines = [_line(each, commit, evidence[each.stage]) for each in stale]
+        for each, line in zip(stale, lines, strict=True):
+            accepted.append(line)
+            lock.renew(f"{each.stage}@{candidate}", each.path, each.now.encode())
+        stage_code.main(stale[0].family)
+        return lines
+
+
+def _unedited(stale: list[Stale]) -> None:
+    """The code that has just trained must be the one whose fingerprint dvc.lock will name. Raises NotAccepted."""
+    trained = Code(stale[0].family, (PLACE / stale[0].family).absolute())
+    if edited := [each.stage for each in stale if trained.fingerprint(each.stage) != each.now]:
+        raise NotAccepted(f"The code of {', '.join(edited)} was edited meanwhile. Nothing was changed; run the same command again.")
 
 
 def changed(candidate: str) -> Iterator[Stale]:
@@ -147,8 +157,8 @@ def _written(candidate: str, commit: str | None, place: Path, stages: list[str])
         shutil.rmtree(left, ignore_errors=True)
     for stage in STAGES if "evaluate" in stages else STAGES[:1]:
         _run(place, stage, family, [f"family={family}", f"candidate={candidate}"])
-    written = {"train": tensors.of_model(model), "evaluate": _report(place / "reports" / family, candidate)}
-    return {stage: written[stage] for stage in stages}
+    found = {"train": lambda: tensors.of_model(model), "evaluate": lambda: _report(place / "reports" / family, candidate)}
+    return {stage: found[stage]() for stage in stages}
 
 
 def _run(place: Path, stage: str, family: str, words: list[str]) -> None:
@@ -168,10 +178,8 @@ def framework(family: str) -> str:
 
 def _report(folder: Path, candidate: str) -> dict[str, str]:
     """{file: SHA-256} of what evaluate wrote: the report but for what varies, plots, sheets."""
-    report = folder / "candidates" / f"{candidate}.json"
-    if not report.exists():
-        return {}
-    steady = {key: value for key, value in json.loads(report.read_text()).items() if key not in VARIES}
+    report = json.loads((folder / "candidates" / f"{candidate}.json").read_text())
+    steady = {key: value for key, value in report.items() if key not in VARIES}
     files = [path for name in ("plots", "sheets") for path in sorted((folder / name / candidate).rglob("*")) if path.is_file()]
     return {"report": folders.hash_of(steady), **{path.relative_to(folder).as_posix(): folders.sha256(path) for path in files}}
 

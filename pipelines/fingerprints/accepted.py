@@ -40,6 +40,5 @@ def words(line: Evidence) -> str:
 
 
 def append(line: Evidence) -> None:
-    """Add a line."""
-    before = LOG.read_text() if LOG.exists() else ""
-    folders.write(LOG, f"{before}{json.dumps(line)}\n")
+    """Add a line. Raises BrokenLog."""
+    folders.write(LOG, "".join(f"{json.dumps(each)}\n" for each in [*read(), line]))
