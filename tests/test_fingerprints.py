@@ -112,7 +112,7 @@ def test_the_committed_fingerprints_are_those_of_the_code(family: str) -> None:
 
 @pytest.mark.parametrize("name", PLUMBING)
 def test_plumbing_computes_nothing(name: str) -> None:
-    imported = {target.partition(".")[0] for target in [*Sources().named(name).bindings.values(), *Sources().named(name).plain]}
+    imported = {target.partition(".")[0] for target in Sources().named(name).targets}
     assert not imported & NUMERIC
 
 
@@ -131,9 +131,36 @@ def test_a_model_that_imports_itself_in_a_cycle_is_named(copy: Path) -> None:
 
 
 def test_a_family_module_of_a_computed_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "asking.py").write_text("from pipelines import families\n\nfamilies.part('digits', name='fit')\n")
+    assert Module("asking", tmp_path / "asking.py").parts == {"fit"}
     (tmp_path / "asking.py").write_text("from pipelines import families\n\nfamilies.part('digits', 'f' + 'it')\n")
     with pytest.raises(UnknownModule, match=r"asking.py:3 asks for a family module by a computed name"):
         Module("asking", tmp_path / "asking.py").parts  # noqa: B018
+
+
+def test_star_imports_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "star.py").write_text("from math import *\n")
+    with pytest.raises(UnknownModule, match=r"star.py imports math\.\*: .* Write them out"):
+        Module("star", tmp_path / "star.py").bindings  # noqa: B018
+
+
+def test_every_thing_that_is_imported_by_one_name_counts(copy: Path) -> None:
+    """In two functions, or the branches of a `try`."""
+    one = "def one():\n    from pipelines.datasets.splits import stable\n\n\n"
+    two = "def two():\n    from math import exp as stable\n\n    stable(1)\n"
+    fit = copy / FIT
+    fit.write_text(fit.read_text() + one + two)
+    code = Code("digits", copy)
+    assert "pipelines.datasets.splits" in code.modules("train")
+    edited(copy, FIT, "import exp as", "import log as")
+    assert Code("digits", copy).fingerprint("train") != code.fingerprint("train")
+
+
+def test_a_package_hides_a_module_of_its_name(tmp_path: Path) -> None:
+    for file in ("pipelines/heat.py", "pipelines/heat/__init__.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("")
+    assert Sources(tmp_path).named("pipelines.heat").file == tmp_path / "pipelines/heat/__init__.py"
 
 
 def form(source: str) -> str:
@@ -143,6 +170,7 @@ def form(source: str) -> str:
 def test_the_form_has_no_docstrings_imports_or_what_type_checkers_read() -> None:
     assert form('"""Said."""\nimport os\nif TYPE_CHECKING:\n    import sys\n') == ""
     assert form('def f():\n    """Said."""\n    return 1\n') == form("def f():\n    return 1\n")
+    assert form("if TYPE_CHECKING:\n    import sys\nelse:\n    x = 1\n") == form("x = 1\n")
     assert form("x = 'said'\n") != form("x = 'other'\n")
     assert form("x = 1\n") != form("x = 1.0\n") != form("x = True\n")
 

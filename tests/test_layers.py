@@ -61,8 +61,7 @@ def package(name: str) -> str:
 
 
 def imported(module: Module) -> set[str]:
-    targets = [*module.bindings.values(), *module.plain]
-    return {found.name for target in targets if (found := SOURCES.owner(target))} - {module.name}
+    return {found.name for target in module.targets if (found := SOURCES.owner(target))} - {module.name}
 
 
 def test_imports_run_one_way() -> None:
@@ -97,7 +96,7 @@ def test_no_package_is_named_like_a_family(family: str) -> None:
 def test_what_is_served_needs_no_training_framework(family: str) -> None:
     for name in (f"pipelines.families.{family}.predict", f"serving.{family}.service"):
         for module in SOURCES.closure(name, family).values():
-            imported = {target.partition(".")[0] for target in [*module.bindings.values(), *module.plain]}
+            imported = {target.partition(".")[0] for target in module.targets}
             assert not FRAMEWORKS & imported, f"{module.name} imports a training framework"
 
 

@@ -172,7 +172,7 @@ def _run(place: Path, stage: str, family: str, words: list[str]) -> None:
 
 def framework(family: str) -> str:
     """What a family trains with: the framework that its code imports."""
-    targets = {target.partition(".")[0] for module in Code(family).closure("train").values() for target in module.bindings.values()}
+    targets = {target.partition(".")[0] for module in Code(family).closure("train").values() for target in module.targets}
     return next(name for name in STARTS if name in targets)
 
 

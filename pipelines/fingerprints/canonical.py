@@ -5,7 +5,7 @@ alias nor the place of the statement matters. The same on Python 3.11 to 3.13, w
 """
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pipelines.fingerprints.modules import for_type_checkers
@@ -24,7 +24,15 @@ def _statements(node: Any) -> list[ast.stmt]:
     first = node.body[0] if node.body else None
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
     body = node.body[1:] if documented and isinstance(node, DOCUMENTED) else node.body
-    return [statement for statement in body if not isinstance(statement, ast.Import | ast.ImportFrom) and not for_type_checkers(statement)]
+    return list(_computing(body))
+
+
+def _computing(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    for statement in body:
+        if for_type_checkers(statement):
+            yield from _computing(statement.orelse)
+        elif not isinstance(statement, ast.Import | ast.ImportFrom):
+            yield statement
 
 
 def _form(value: Any, written: Callable[[str], str]) -> str:

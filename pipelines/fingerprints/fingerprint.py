@@ -82,8 +82,10 @@ class Code:
 
     def _written(self, module: Module, name: str, above: tuple[str, ...]) -> str:
         """A name as it stands in the canonical form: one that is imported in full, with a digest for the project's own modules."""
-        target = module.bindings.get(name, name)
-        owner = self.sources.owner(target) if name in module.bindings else None
+        return "|".join(self._target(target, above) for target in module.bindings[name]) if name in module.bindings else name
+
+    def _target(self, target: str, above: tuple[str, ...]) -> str:
+        owner = self.sources.owner(target)
         if owner is None:
             return target
         rest = target.removeprefix(owner.name)

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from functools import cached_property
 from importlib.util import resolve_name
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).parents[2]
 OWN = ("pipelines", "serving")
 
 
 class UnknownModule(LookupError):
-    """A module that has no file in the project."""
+    """A module that has no file in the project, or of which the source does not say the name."""
 
 
 class Module:
@@ -25,9 +26,23 @@ class Module:
         return ast.parse(self.file.read_bytes(), self.file)
 
     @cached_property
-    def bindings(self) -> dict[str, str]:
-        """{local name: what an import binds to it, written in full}, imports inside functions included; those for type checkers are not."""
-        return {local: target for node in running(self.tree) for local, target in self._bound(node)}
+    def bindings(self) -> dict[str, list[str]]:
+        """{local name: what imports bind to it, written in full}, imports inside functions included; those for type checkers are not.
+
+        Several where two functions, or the branches of an `if` or `try`, import other things by one name. Raises UnknownModule.
+        """
+        found: dict[str, list[str]] = {}
+        for local, target in (pair for node in running(self.tree) for pair in self._bound(node)):
+            if local == "*":
+                raise UnknownModule(f"{self.file} imports {target}: its source does not say which names are meant. Write them out.")
+            if target not in found.setdefault(local, []):
+                found[local].append(target)
+        return found
+
+    @property
+    def targets(self) -> list[str]:
+        """All that it imports, written in full: pipelines.datasets.splits, numpy.float32."""
+        return [*(target for targets in self.bindings.values() for target in targets), *self._plain]
 
     def _bound(self, node: ast.AST) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Import):
@@ -40,17 +55,18 @@ class Module:
                 yield alias.asname or alias.name, f"{source}.{alias.name}"
 
     @property
-    def plain(self) -> set[str]:
+    def _plain(self) -> set[str]:
         """The modules that statements such as `import a.b` name."""
         return {alias.name for node in running(self.tree) if isinstance(node, ast.Import) for alias in node.names}
 
     @cached_property
     def parts(self) -> set[str]:
         """The family modules that it asks for by name: discovery.part(family, "fit"). Raises UnknownModule: write the name out."""
-        calls = [node for node in running(self.tree) if isinstance(node, ast.Call) and _called(node) == "part" and len(node.args) == 2]
-        if computed := next((call for call in calls if not isinstance(call.args[1], ast.Constant)), None):
+        calls = [node for node in running(self.tree) if isinstance(node, ast.Call) and _called(node) == "part"]
+        asked = [words[1] for call in calls if len(words := [*call.args, *(word.value for word in call.keywords)]) == 2]
+        if computed := next((name for name in asked if not isinstance(name, ast.Constant)), None):
             raise UnknownModule(f"{self.file}:{computed.lineno} asks for a family module by a computed name. Write the name out.")
-        return {str(call.args[1].value) for call in calls if isinstance(call.args[1], ast.Constant)}
+        return {str(name.value) for name in asked if isinstance(name, ast.Constant)}
 
     @property
     def resources(self) -> list[Path]:
@@ -60,15 +76,15 @@ class Module:
 
 
 def running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node, but for what stands under `if TYPE_CHECKING:`."""
+    """Every node, but for what stands under `if TYPE_CHECKING:`; its `else:` runs."""
     todo = [tree]
     while todo:
         node = todo.pop()
         yield node
-        todo += [child for child in ast.iter_child_nodes(node) if not for_type_checkers(child)]
+        todo += node.orelse if for_type_checkers(node) else ast.iter_child_nodes(node)
 
 
-def for_type_checkers(node: ast.AST) -> bool:
+def for_type_checkers(node: ast.AST) -> TypeGuard[ast.If]:
     """Is this an `if TYPE_CHECKING:`?"""
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
@@ -88,7 +104,7 @@ class Sources:
         """The module of this dotted name; None where the project has none."""
         if name not in self._known:
             base = Path(self.root, *name.split(".")) if name.partition(".")[0] in OWN else Path()
-            files = [base.with_suffix(".py"), base / "__init__.py"] if base.name else []
+            files = [base / "__init__.py", base.with_suffix(".py")] if base.name else []  # Python, too, takes the package first
             self._known[name] = next((Module(name, file) for file in files if file.is_file()), None)
         return self._known[name]
 
@@ -108,9 +124,8 @@ class Sources:
 
     def imports(self, module: Module, family: str) -> list[Module]:
         """The project's modules that this one imports by statement, and those that it asks the family for."""
-        targets = [*module.bindings.values(), *module.plain]
         asked = [self.named(f"pipelines.families.{family}.{part}") for part in sorted(module.parts)]
-        return [*asked, *(found for target in targets if (found := self.owner(target)))]
+        return [*asked, *(found for target in module.targets if (found := self.owner(target)))]
 
     def closure(self, start: str, family: str) -> dict[str, Module]:
         """{name: module} of all that running a module for a family imports, lazily or not, packages included."""
