@@ -64,7 +64,7 @@ ui: .venv/with-serve ## [port=5000]: MLflow's page on the loopback address: runs
 serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 jobs=1]: the champion, over HTTP; `jobs` (or JOBS_WORKERS) work beside it
 	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1) $(if $(jobs),--jobs $(jobs))
 
-worker: .venv/with-serve ## family=ocr: one more at its queue, here or, with BROKER_URL and JOBS_URL, on another machine
+worker: .venv/with-serve ## family=ocr: one more at its queue, here or, with the service's JOBS_URL (and BROKER_URL), on another machine
 	@python -m serving.jobs.worker --family $(family)
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server

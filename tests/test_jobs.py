@@ -1,4 +1,4 @@
-"""The queue: the backlog in SQLite and PostgreSQL, and a service with workers over the embedded broker and over a real RabbitMQ."""
+"""The queue: the backlog in SQLite and PostgreSQL, and a service with workers that poll it, and with a real RabbitMQ."""
 
 import base64
 import hashlib
@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -22,15 +23,15 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from celery.exceptions import Reject
-from celery.worker import state
 from PIL import Image
 
 from pipelines import databases, predictions
 from serving import __main__ as served
 from serving import telemetry
-from serving.jobs import backlog, broker, dispatcher, supervisor, tasks, worker
+from serving.jobs import backlog, broker, consumer, dispatcher, supervisor, tables, tasks, worker
 from serving.jobs import routes as job_routes
-from serving.jobs.backlog import Backlog, Full, Job
+from serving.jobs.backlog import Backlog, Full
+from serving.jobs.tables import Job
 from serving.jobs.tasks import Task
 from serving.problems import Refusal
 from tests import rabbit
@@ -64,27 +65,27 @@ def row(store: Backlog, job: Job) -> Job:
 
 
 def taken(store: Backlog, job: Job) -> Job:
-    found = store.take(job.id, "somebody")
+    found = store.take("somebody", job.id)
     assert found
     return found
 
 
 def files(store: Backlog) -> int:
     with databases.reading(store.engine) as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(backlog.FILES)).scalar_one())
+        return int(connection.execute(sa.select(sa.func.count()).select_from(tables.FILES)).scalar_one())
 
 
 def test_the_tables_are_what_the_migrations_make(store: Backlog) -> None:
     with store.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": lambda name, kind, _: (name or "") != "jobs_version"})
-        assert compare_metadata(context, backlog.METADATA) == []
+        assert compare_metadata(context, tables.METADATA) == []
 
 
 def test_a_job_is_done_once_and_its_files_are_forgotten(store: Backlog) -> None:
     job = store.add("sepia", [b"one", b"two"], "ada")
     assert (job.state, job.pictures, job.size, job.owner, files(store)) == ("queued", 2, 6, "ada", 2)
     held = taken(store, job)
-    assert store.take(job.id, "another") is None
+    assert store.take("another", job.id) is None
     assert [store.file(held, position) for position in range(3)] == [b"one", b"two", None]
     assert store.hold(held, 1)
     assert (row(store, job).done, row(store, job).tries) == (1, 1)
@@ -117,7 +118,7 @@ def test_it_is_tried_three_times_with_longer_and_longer_pauses(store: Backlog, c
         assert store.again(taken(store, job), "It burns.")
         waiting = row(store, job)
         assert (waiting.state, waiting.due - clock.now, waiting.handed) == ("queued", pause, None)
-        assert store.take(job.id, "too soon") is None
+        assert store.take("too soon", job.id) is None
         assert store.hand() == []
         clock.now += pause
         assert store.hand() == [job.id]
@@ -216,6 +217,31 @@ def test_machines_that_share_a_database_go_by_its_clock(postgres: str, monkeypat
     true.sweep()
     wrong.sweep()
     assert wrong.result(job) == {"results": []}
+
+
+def test_what_is_due_is_taken_in_order_by_one_worker_each(store: Backlog, clock: Clock, url: str) -> None:
+    Backlog(url, "digits").add("hello", [])
+    first, second, third = (store.add("hello", []) for _ in range(3))
+    assert [job.id for job in (store.take("one"), store.take("two")) if job] == [first.id, second.id]
+    store.again(row(store, first), "It burns.")
+    store.cancel(second)
+    assert (last := store.take("one")) and last.id == third.id
+    assert store.take("two") is None
+    clock.now += backlog.BACKOFF
+    assert (tried := store.take("two")) and (tried.id, tried.tries, tried.worker) == (first.id, 2, "two")
+
+
+def test_workers_that_ask_at_once_share_the_jobs(store: Backlog, url: str, clock: Clock) -> None:
+    """Each with connections of its own, as in processes of their own."""
+    ids = [store.add("hello", []).id for _ in range(40)]
+    asking = [Backlog(url, FAMILY, clock) for _ in range(4)]
+
+    def all_of(own: Backlog) -> list[str]:
+        return [job.id for job in iter(lambda: own.take("one"), None)]
+
+    with ThreadPoolExecutor(len(asking)) as pool:
+        found = [*pool.map(all_of, asking)]
+    assert sorted(id for each in found for id in each) == sorted(ids)
 
 
 def test_the_position_counts_what_is_queued_before(store: Backlog) -> None:
@@ -367,10 +393,8 @@ def test_sepia_refuses_what_is_no_picture() -> None:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[worker.Bench]:
-    made = worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
-    yield made
-    state.should_stop = None
+def bench(tmp_path: Path) -> worker.Bench:
+    return worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
 
 
 def worked(bench: worker.Bench, work: Callable[[bytes, Any], Any], *files: bytes) -> Job:
@@ -451,7 +475,7 @@ def test_a_job_that_is_cancelled_stops_before_its_next_picture(bench: worker.Ben
 
 def test_a_worker_that_is_told_to_end_gives_its_job_back(bench: worker.Bench) -> None:
     def work(_: bytes, __: Any) -> Any:
-        state.should_stop = 0
+        bench.leave()
         return {}
 
     job = worked(bench, work, b"one", b"two")
@@ -461,10 +485,45 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(bench: worker.Bench) ->
 
 def test_an_id_goes_back_to_the_broker_while_the_database_is_away(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.jobs, "take", away)
-    monkeypatch.setattr(worker, "BEAT", 0)
+    monkeypatch.setattr(consumer, "PAUSE", 0)
     with pytest.raises(Reject) as caught:
-        bench.work("1")
+        consumer.received(bench.work, "1")
     assert caught.value.requeue
+
+
+def pausing(monkeypatch: pytest.MonkeyPatch, *what: Callable[[], Any]) -> None:
+    """Have the worker do these in place of its pauses, one after the other."""
+    each = iter(what)
+    clocks = {"monotonic": time.monotonic, "perf_counter": time.perf_counter}
+    monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=lambda _: next(each)(), **clocks))
+
+
+def test_a_worker_without_a_broker_does_what_is_due_and_asks_again(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    bench.tasks = {"sepia": Task(lambda file, _: done.append(file.decode()))}
+    bench.jobs.add("sepia", [b"first"])
+    bench.jobs.add("sepia", [b"second"])
+    pausing(monkeypatch, lambda: bench.jobs.add("sepia", [b"late"]), lambda: done.append("a pause"), bench.leave)
+    worker.poll(bench)
+    assert done == ["first", "second", "late", "a pause"]
+
+
+def test_a_worker_without_a_broker_waits_for_its_database_and_says_so_once(
+    bench: worker.Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = bench.jobs.add("hello", [])
+    take = bench.jobs.take
+    monkeypatch.setattr(bench.jobs, "take", away)
+    pausing(monkeypatch, lambda: None, lambda: monkeypatch.setattr(bench.jobs, "take", take), bench.leave)
+    worker.poll(bench)
+    assert row(bench.jobs, job).state == "done"
+    assert [record.getMessage() for record in caplog.records].count("jobs wait: away") == 1
+
+
+@pytest.mark.slow
+def test_celery_is_not_loaded_where_there_is_no_broker() -> None:
+    words = "import serving.jobs.worker, serving.jobs.routes, sys; sys.exit(any(name in sys.modules for name in ('celery', 'kombu')))"
+    assert subprocess.run([sys.executable, "-c", words]).returncode == 0
 
 
 def away(*_: object) -> None:
@@ -473,8 +532,7 @@ def away(*_: object) -> None:
 
 @pytest.mark.parametrize("at", ["file", "hold", "finish"])
 def test_a_job_at_which_the_database_went_away_is_given_back(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
-    monkeypatch.setattr(worker, "BEAT", 0)
-    with monkeypatch.context() as broken, pytest.raises(Reject):
+    with monkeypatch.context() as broken, pytest.raises(databases.NoDatabase):
         broken.setattr(bench.jobs, at, away)
         broken.setattr(bench.jobs, "give_back", away)
         worked(bench, lambda *_: {}, b"one", b"two")
@@ -536,12 +594,12 @@ CREATE TRIGGER final AFTER UPDATE ON jobs WHEN NEW.state IN ('done', 'failed', '
 BEGIN INSERT INTO finals VALUES (NEW.id, NEW.state); END
 """
 
-# A service, the embedded broker, and the workers that it starts
+# A service without a broker, and the workers that it starts
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queued]:
-    with running(tmp_path_factory.mktemp("embedded"), workers=2) as it:
+    with running(tmp_path_factory.mktemp("polled"), workers=2) as it:
         yield it
 
 
@@ -634,7 +692,7 @@ def test_workers_that_die_are_followed_by_others_and_end_with_the_service(servic
     assert not {child.pid for child in workers()} & {child.pid for child in before}
 
 
-# A real RabbitMQ, which is away at first
+# A real RabbitMQ, which is away at first; and beside it a service without one
 
 
 class Brokered(NamedTuple):
@@ -657,6 +715,34 @@ def brokered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokered]:
         yield Brokered(it, node, early)
 
 
+@pytest.fixture(scope="module")
+def polled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queued]:
+    with running(tmp_path_factory.mktemp("resting")) as it:
+        yield it
+
+
+@pytest.fixture(params=["polled", "brokered"])
+def resting(request: pytest.FixtureRequest) -> Queued:
+    """A service whose jobs wait until the test starts workers."""
+    it = request.getfixturevalue(request.param)
+    service: Queued = it.service if isinstance(it, Brokered) else it
+    service.rest()
+    return service
+
+
+@pytest.mark.slow
+def test_without_a_broker_none_is_spoken_of(polled: Queued) -> None:
+    polled.rest()
+    told = polled.look(polled.post("hello"))
+    assert (told["state"], told["position"], told["broker"], told["reason"]) == ("queued", 0, None, None)
+    assert until(lambda: 'atelier_jobs{family="ocr",state="queued"} 1.0' in polled.client.get("/metrics").text)
+    assert "atelier_broker_up{" not in polled.client.get("/metrics").text
+    worker = polled.work()
+    assert polled.done(told["id"])["state"] == "done"
+    worker.terminate()
+    assert worker.wait(20) == 0
+
+
 @pytest.mark.slow
 def test_a_broker_that_is_away_at_the_start_is_waited_for(brokered: Brokered) -> None:
     service, _, early = brokered
@@ -665,9 +751,8 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(brokered: Brokered) ->
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_loses_no_job_and_makes_none_final_twice(brokered: Brokered) -> None:
-    service, _, _ = brokered
-    service.rest()
+def test_a_worker_that_is_killed_loses_no_job_and_makes_none_final_twice(resting: Queued) -> None:
+    service = resting
     service.rows("CREATE TABLE finals (id, state)")
     service.rows(FINALS)
     ids = [service.post("hello") for _ in range(MANY)]
@@ -728,9 +813,8 @@ def test_a_broker_that_was_emptied_is_given_the_ids_again(brokered: Brokered) ->
 
 
 @pytest.mark.slow
-def test_what_is_queued_can_be_cancelled(brokered: Brokered) -> None:
-    service, _, _ = brokered
-    service.rest()
+def test_what_is_queued_can_be_cancelled(resting: Queued) -> None:
+    service = resting
     first, second = service.post("hello"), service.post("hello")
     assert [service.look(id)["position"] for id in (first, second)] == [0, 1]
     told = service.client.delete(f"/jobs/{first}").json()

@@ -1,7 +1,8 @@
 """The backlog: every job in SQL, from the moment it is taken in until its result is swept. SQLite here, or PostgreSQL by JOBS_URL.
 
-It is the truth, and the broker carries nothing but ids: one that comes twice, late or never changes no result. A worker that takes a job
-holds its lease; only who holds it can end the job, so there is one result, however many have worked on it.
+It is the truth. Workers take the first job that is due, or the one whose id a broker has brought: an id that comes twice, late or never
+changes no result. A worker that takes a job holds its lease; only who holds it can end the job, so there is one result, however many have
+worked on it.
 """
 
 import json
@@ -10,13 +11,14 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from pipelines import databases, paths
 from pipelines.databases import Clock
+from serving.jobs.tables import BACKLOGS, FILES, JOBS, RESULTS, Job
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "jobs"
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
@@ -29,76 +31,11 @@ REMEMBERED = 7 * KEPT  # that there was such a job
 MOST, MEGABYTES = 5_000, 2_000  # jobs that are not final, and what their files and all results take in the database
 WEIGHED = 1.0  # seconds between two sums over the results: there may be a hundred thousand
 AT_ONCE = 100  # jobs handed over, or swept, in one transaction
-
-METADATA = sa.MetaData()
-BACKLOGS = sa.Table("backlogs", METADATA, sa.Column("name", sa.String(32), primary_key=True))
-JOBS = sa.Table(
-    "jobs",
-    METADATA,
-    sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("id", sa.String(32), nullable=False, unique=True),
-    sa.Column("family", sa.String(40), nullable=False),
-    sa.Column("task", sa.String(40), nullable=False),
-    sa.Column("owner", sa.String(64)),
-    sa.Column("state", sa.String(9), nullable=False),
-    sa.Column("pictures", sa.Integer, nullable=False),
-    sa.Column("done", sa.Integer, nullable=False),
-    sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("tries", sa.Integer, nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.Column("created", sa.Double, nullable=False),
-    sa.Column("due", sa.Double, nullable=False),
-    sa.Column("handed", sa.Double),
-    sa.Column("finished", sa.Double, index=True),
-    sa.Column("lease", sa.String(32), unique=True),
-    sa.Column("worker", sa.String(200)),
-    sa.Column("until", sa.Double),
-    sa.Index("ix_jobs_state", "family", "state", "number"),
-)
-FILES = sa.Table(
-    "job_files",
-    METADATA,
-    sa.Column("job", sa.Integer, sa.ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True),
-    sa.Column("position", sa.Integer, primary_key=True),
-    sa.Column("content", sa.LargeBinary, nullable=False),
-)
-RESULTS = sa.Table(
-    "job_results",
-    METADATA,
-    sa.Column("job", sa.Integer, sa.ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True),
-    sa.Column("content", sa.Text, nullable=False),
-)
 _ROW = JOBS.c
 
 
 class Full(RuntimeError):
     """As many jobs wait as may."""
-
-
-class Job(NamedTuple):
-    """A row of the table; times in seconds since 1970, `size` in bytes: of its files, and once it is done of its result.
-
-    `due` is when it may be worked on, `handed` when the broker was given its id, `until` when its lease ends.
-    """
-
-    number: int
-    id: str
-    family: str
-    task: str
-    owner: str | None
-    state: str
-    pictures: int
-    done: int
-    size: int
-    tries: int
-    reason: str | None
-    created: float
-    due: float
-    handed: float | None
-    finished: float | None
-    lease: str | None
-    worker: str | None
-    until: float | None
 
 
 def url() -> str:
@@ -187,9 +124,8 @@ class Backlog:
     def hand(self) -> list[str]:
         """Ids that the broker is to be given now, at most AT_ONCE of them; they count as handed over until take_back()."""
         asked = sa.select(_ROW.id).where(self._due() & _ROW.handed.is_(None)).order_by(_ROW.number).limit(AT_ONCE)
-        with databases.reading(self.engine) as connection:
-            if connection.execute(asked.limit(1)).first() is None:
-                return []
+        if not self._any(asked):
+            return []
         with databases.writing(self.engine) as connection:
             ids = list(connection.execute(asked.with_for_update(skip_locked=True)).scalars())
             connection.execute(JOBS.update().where(_ROW.id.in_(ids)).values(handed=self._now()))
@@ -203,20 +139,23 @@ class Backlog:
     def missed(self, seconds: float) -> int:
         """How many were handed over `seconds` ago and still wait: they are handed over again. An id that comes twice does no harm."""
         lost = self._due() & (_ROW.handed < self._now() - seconds)
-        with databases.reading(self.engine) as connection:
-            if connection.execute(sa.select(_ROW.id).where(lost).limit(1)).first() is None:
-                return 0
+        if not self._any(sa.select(_ROW.id).where(lost)):
+            return 0
         with databases.writing(self.engine) as connection:
             return connection.execute(JOBS.update().where(lost).values(handed=None)).rowcount
 
     # What a worker does
 
-    def take(self, id: str, worker: str) -> Job | None:
-        """Begin a try of this job, with a lease of one's own. None: it is not to be worked on, or not yet."""
+    def take(self, worker: str, id: str | None = None) -> Job | None:
+        """Begin a try of this job, or of the first that is due, with a lease of one's own. None: there is none, or it is not due."""
+        first = sa.select(_ROW.number).where(self._due()).order_by(_ROW.number).limit(1)
+        if id is None and not self._any(first):
+            return None
+        chosen = _ROW.id == id if id else _ROW.number == first.with_for_update(skip_locked=True).scalar_subquery()
         until = self._now() + LEASE
         begun = {"state": RUNNING, "tries": _ROW.tries + 1, "done": 0, "lease": uuid.uuid4().hex, "worker": worker, "until": until}
         with databases.writing(self.engine) as connection:
-            row = connection.execute(JOBS.update().where(self._due() & (_ROW.id == id)).values(**begun).returning(*JOBS.c)).first()
+            row = connection.execute(JOBS.update().where(self._due() & chosen).values(**begun).returning(*JOBS.c)).first()
         return Job(*row) if row else None
 
     def file(self, job: Job, position: int) -> bytes | None:
@@ -279,6 +218,11 @@ class Backlog:
             return True
         with databases.reading(self.engine) as connection:
             return bool(job.finished >= connection.execute(sa.select(self._now())).scalar_one() - KEPT)
+
+    def _any(self, asked: sa.Select[Any]) -> bool:
+        """Is there such a row? Asked before a transaction that writes, of which SQLite has one at a time."""
+        with databases.reading(self.engine) as connection:
+            return connection.execute(asked.limit(1)).first() is not None
 
     def _now(self) -> sa.ColumnElement[float]:
         """Seconds since 1970, for a statement: one moment for all rows of it."""

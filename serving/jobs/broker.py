@@ -1,16 +1,18 @@
-"""Celery, which carries ids of jobs to workers: over RabbitMQ where BROKER_URL names one (amqp://), else through files of the project."""
+"""Celery over RabbitMQ, which carries ids of jobs to workers where BROKER_URL names one; without it workers poll the table of jobs.
+
+Celery takes a third of a second to import: it waits until a broker is asked for.
+"""
 
 import logging
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from celery import Celery
-from kombu import Queue
-
-from serving.jobs import messages
 from serving.jobs.backlog import Backlog
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 logger = logging.getLogger("atelier.serving")
 Result = TypeVar("Result")
@@ -23,15 +25,30 @@ class BadBroker(ValueError):
     """BROKER_URL names no broker of a kind that is known."""
 
 
-def application(backlog: Backlog) -> Celery:
+def url() -> str:
+    """Where the broker is; empty where there is none. Raises BadBroker."""
+    address = os.environ.get("BROKER_URL") or ""
+    if address and address.partition("://")[0] not in SCHEMES:
+        raise BadBroker(
+            "BROKER_URL (it is not shown: a password may be in it) is no broker that is known here. "
+            "Set amqp://<name>:<password>@<host>/<virtual host>, or nothing: workers then poll the table of jobs."
+        )
+    return address
+
+
+def application(backlog: Backlog) -> "Celery":
     """Celery for the jobs of this backlog; nothing is connected yet. Raises BadBroker.
 
     The queue bears the backlog's own name: projects that share a RabbitMQ do not take each other's jobs.
     """
+    from celery import Celery
+    from kombu import Queue
+
     app = Celery(f"atelier-{backlog.family}", set_as_current=False)
     name = f"atelier-{backlog.family}-{backlog.name}"
     app.conf.update(
-        _transport(os.environ.get("BROKER_URL") or ""),
+        broker_url=url(),
+        broker_transport_options={"confirm_publish": True},
         broker_heartbeat=0,  # a worker that computes answers none; TCP tells who has died
         broker_connection_timeout=PATIENCE,
         broker_connection_retry_on_startup=True,
@@ -51,22 +68,10 @@ def application(backlog: Backlog) -> Celery:
     return app
 
 
-def _transport(url: str) -> dict[str, Any]:
-    """Where the broker is, for Celery."""
-    if not url:
-        return {"broker_url": "files://", "broker_transport": messages.NAME}
-    if url.partition("://")[0] not in SCHEMES:
-        raise BadBroker(
-            "BROKER_URL (it is not shown: a password may be in it) is no broker that is known here. "
-            "Set amqp://<name>:<password>@<host>/<virtual host>, or nothing for the embedded one."
-        )
-    return {"broker_url": url, "broker_transport_options": {"confirm_publish": True}}
-
-
 class Broker:
     """The broker as who hands over sees it. `away` says why it does not answer; None: it does, or has not been asked."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: "Celery") -> None:
         self.app = app
         self.away: str | None = None
         self._producer: Any = None

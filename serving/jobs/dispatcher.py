@@ -1,4 +1,4 @@
-"""What is done for the backlog beside the requests: ids to the broker, lost jobs begun again, old results swept."""
+"""What is done for the backlog beside the requests: lost jobs begun again, old results swept, and where there is a broker, ids to it."""
 
 import logging
 import threading
@@ -18,13 +18,14 @@ FORGOTTEN = 600.0  # the same, while it holds others: an id may have got lost al
 SWEPT = 600.0  # seconds between two sweeps
 
 JOBS = Gauge("atelier_jobs", "Jobs that are not final.", ["family", "state"], multiprocess_mode="mostrecent")
-BROKER = Gauge("atelier_broker_up", "Does the broker of jobs answer? 1 or 0.", ["family"], multiprocess_mode="mostrecent")
+UP = "Does the broker of jobs answer? 1 or 0; without BROKER_URL there is none, and no figure."
+BROKER = Gauge("atelier_broker_up", UP, ["family"], multiprocess_mode="mostrecent")
 
 
 class Keeper:
     """A thread of the service. Two of them, in two processes of a service, do no harm: the database decides who hands over what."""
 
-    def __init__(self, backlog: Backlog, broker: Broker) -> None:
+    def __init__(self, backlog: Backlog, broker: Broker | None = None) -> None:
         self.backlog, self.broker = backlog, broker
         self._woken, self._looked, self._swept, self._reached = threading.Event(), -INTERVAL, 0.0, True
 
@@ -33,8 +34,9 @@ class Keeper:
         threading.Thread(target=self._watch, daemon=True, name=f"{self.backlog.family}-jobs").start()
 
     def wake(self) -> None:
-        """There is a new job."""
-        self._woken.set()
+        """There is a new job: a broker is told at once, a worker that polls finds it."""
+        if self.broker:
+            self._woken.set()
 
     def _watch(self) -> None:
         while True:
@@ -51,7 +53,9 @@ class Keeper:
     def turn(self, woken: bool) -> None:
         """Hand over what is new, or look; the one does not keep the other from its turn, however many jobs come."""
         looked = time.monotonic() - self._looked < INTERVAL
-        self._hand_over() if woken and looked and not self.broker.away else self.look()
+        if self.broker and woken and looked and not self.broker.away:
+            return self._hand_over(self.broker)
+        self.look()
 
     def _say(self, absence: NoDatabase) -> None:
         if self._reached:
@@ -63,12 +67,17 @@ class Keeper:
         self._looked = time.monotonic()
         if lost := self.backlog.lost(processes.gone):
             logger.warning("%s jobs were at workers that died", lost)
-        held = self.broker.waiting()
-        if held is not None:
-            self._missed(held)
-            self._hand_over()
+        if self.broker:
+            self._look_at(self.broker)
         self._tell()
         self._sweep()
+
+    def _look_at(self, broker: Broker) -> None:
+        held = broker.waiting()
+        BROKER.labels(self.backlog.family).set(broker.away is None)
+        if held is not None:
+            self._missed(held)
+            self._hand_over(broker)
 
     def _missed(self, held: int) -> None:
         if held > MOST:  # more ids than jobs: many twice, and they are not made thrice
@@ -77,16 +86,14 @@ class Keeper:
         if missed := self.backlog.missed(seconds):
             logger.warning("%s jobs were handed to the broker %g s ago, and are not begun: they are handed over again", missed, seconds)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, broker: Broker) -> None:
         while ids := self.backlog.hand():
-            if left := self.broker.hand(ids):
+            if left := broker.hand(ids):
                 return self.backlog.take_back(left)
 
     def _tell(self) -> None:
-        family = self.backlog.family
-        BROKER.labels(family).set(self.broker.away is None)
         for state, count in self.backlog.counts().items():
-            JOBS.labels(family, state).set(count)
+            JOBS.labels(self.backlog.family, state).set(count)
 
     def _sweep(self) -> None:
         if time.monotonic() - self._swept > SWEPT or not self._swept:

@@ -1,6 +1,6 @@
 """Routes of the queue: POST /jobs takes work in and answers at once, GET says how far it is, DELETE cancels it.
 
-mount() adds them to a family's application; start() opens the backlog, hands over what waits in it, and begins the workers.
+mount() adds them to a family's application; start() opens the backlog, looks after it, and begins the workers.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from pipelines.databases import NoDatabase
 from serving import problems
 from serving.inputs import bodies, dataurls, pictures, queries
 from serving.jobs import backlog, broker, supervisor, tasks
-from serving.jobs.backlog import Backlog, Full, Job
+from serving.jobs.backlog import Backlog, Full
 from serving.jobs.dispatcher import Keeper
 from serving.jobs.supervisor import Crew
+from serving.jobs.tables import Job
 from serving.jobs.tasks import Task
 from serving.problems import Refusal
 
@@ -42,7 +43,7 @@ class Progress(BaseModel):
 
 
 class Told(BaseModel):
-    """How far a job is. While it is queued, `position` says how many are before it, and `broker` whether they get on."""
+    """How far a job is. While it is queued, `position` says how many are before it, and `broker` whether the broker answers."""
 
     id: str
     task: str
@@ -51,7 +52,7 @@ class Told(BaseModel):
     progress: Progress
     tries: int
     reason: str | None = Field(description="why it waits, or was set aside")
-    broker: Literal["here", "away"] | None
+    broker: Literal["here", "away"] | None = Field(description="of a queued job; null where the service has no broker")
     created: datetime
     finished: datetime | None
     result: dict[str, Any] | None = Field(
@@ -107,13 +108,14 @@ class Queue(NamedTuple):
         if not self.backlog.kept(job) or (job.state == backlog.DONE and result is None):
             raise Refusal(404, "result gone", _gone(job))
         queued = job.state == backlog.QUEUED
-        away = queued and self.keeper.broker.away is not None
+        broker = self.keeper.broker if queued else None
+        away = broker is not None and broker.away is not None
         return {
             **{key: getattr(job, key) for key in ("id", "task", "state", "tries")},
             "position": self.backlog.before(job) if queued else None,
             "progress": {"done": job.done, "of": job.pictures},
             "reason": job.reason or (AWAY if away else None),
-            "broker": ("away" if away else "here") if queued else None,
+            "broker": ("away" if away else "here") if broker else None,
             "created": _time(job.created),
             "finished": _time(job.finished),
             "result": result,
@@ -138,9 +140,9 @@ async def asked(work: Callable[..., Result], *words: Any) -> Result:
 
 
 def start(app: FastAPI, family: str) -> None:
-    """Open the backlog, and begin to hand over and to work. Raises NoDatabase, BadBroker or BadSize."""
+    """Open the backlog, look after it, and begin to work. Raises NoDatabase, BadBroker or BadSize."""
     jobs = Backlog(backlog.url(), family)
-    keeper = Keeper(jobs, broker.Broker(broker.application(jobs)))
+    keeper = Keeper(jobs, broker.Broker(broker.application(jobs)) if broker.url() else None)
     app.state.queue = Queue(jobs, keeper, tasks.known(family), configs.serving(family))
     keeper.follow()
     Crew(family, supervisor.size()).follow()

@@ -1,6 +1,7 @@
-"""`python -m serving.jobs.worker --family ocr`: one worker of the queue, on this machine or, with BROKER_URL and JOBS_URL, on another.
+"""`python -m serving.jobs.worker --family ocr`: one worker of the queue, on this machine or, with the service's JOBS_URL, on another.
 
-It works on one job at a time, follows the family's champion, and ends with the service that has started it.
+It takes one job after the other from the table, or with BROKER_URL as Celery brings their ids (consumer.py). It follows the family's
+champion, and ends with the service that has started it.
 """
 
 import argparse
@@ -15,22 +16,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
-from celery import Celery, signals
-from celery.exceptions import Reject
-from celery.worker import state
-from celery.worker.consumer import Consumer
-
 from pipelines import configs, discovery, errors, phrases, processes
 from pipelines.databases import NoDatabase
 from serving import problems, telemetry
 from serving.jobs import backlog, broker, tasks
-from serving.jobs.backlog import Backlog, Job
+from serving.jobs.backlog import Backlog
+from serving.jobs.tables import Job
 from serving.live import champion
 from serving.live.champion import Champion, Served
 from serving.live.recorder import Recorder
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")
+IDLE = 0.25  # seconds until the table is asked again for a job that is due
 BEAT = 1.0  # seconds between two looks at the job and at the service
 TOLD = 10.0  # seconds between two words to the database that the worker lives
 STUCK = 600.0  # seconds for one picture: a worker that takes longer is ended, and the job is tried again
@@ -58,6 +56,7 @@ class Bench:
         self.limits, self.tasks = configs.serving(jobs.family), tasks.known(jobs.family)
         self.name = processes.myself()
         self.recorder = Recorder(jobs.family, self.limits.predictions)
+        self.leaving = False
         self.job: Job | None = None
         self.left: list[Job] = []
         self._moved = self._said = 0.0
@@ -74,19 +73,16 @@ class Bench:
             self._champion.follow()
         return self._champion.served
 
-    def work(self, id: str) -> None:
-        """Do the job of this id, if it is still to be done. Raises Reject where the database is away: the broker keeps the id.
+    def work(self, id: str | None = None) -> bool:
+        """Do the job of this id, or the first that is due. False: there is none, or it is not to be done. Raises NoDatabase.
 
-        A job that was begun then is `left`: beat() gives it back, as nobody else may take it while its lease lasts.
+        A job that was begun when the database went away is `left`: beat() gives it back, as no other worker may take it under this lease.
         """
-        try:
-            if job := self.jobs.take(id, self.name):
-                with self._at(job):
-                    self._try(job)
-        except NoDatabase as absence:
-            logger.error("a job waits: %s", absence)
-            time.sleep(BEAT)
-            raise Reject(str(absence), requeue=True) from None
+        job = self.jobs.take(self.name, id)
+        if job:
+            with self._at(job):
+                self._try(job)
+        return job is not None
 
     @contextmanager
     def _at(self, job: Job) -> Iterator[None]:
@@ -122,7 +118,7 @@ class Bench:
         results: list[Any] = []
         room = MEGABYTES * 1e6
         while len(results) < job.pictures:
-            if results and self.leaving():
+            if results and self.leaving:
                 self.jobs.give_back(job)
                 return None
             if results and not self.jobs.hold(job, len(results)):
@@ -144,10 +140,9 @@ class Bench:
         except Refusal as refusal:
             return {"problem": problems.problem(refusal)}
 
-    @staticmethod
-    def leaving() -> bool:
-        """Was this worker told to end?"""
-        return state.should_stop is not None
+    def leave(self) -> None:
+        """It was told to end."""
+        self.leaving = True
 
     def beat(self) -> None:
         """Say that the worker lives, as long as it gets on with its job; one that is stuck ends. Give back what was left."""
@@ -167,22 +162,6 @@ class Bench:
             while self.left:
                 self.jobs.give_back(self.left[0])
                 self.left.pop(0)
-
-
-class Patient(Consumer):
-    """Celery's consumer, which asks every second for a broker that is away: Celery's own pauses grow to half a minute."""
-
-    def ensure_connected(self, conn: Any) -> Any:
-        """The connection, once the broker answers."""
-
-        def absent(error: Exception, _: float) -> None:
-            if not self.broker_connection_retry_attempt:
-                logger.error("the broker is away, and the worker waits for it: %s", error)
-            self.broker_connection_retry_attempt += 1
-
-        conn.ensure_connection(absent, None, BEAT, 0, callback=state.maybe_shutdown)
-        self.first_connection_attempt, self.broker_connection_retry_attempt = False, 0
-        return conn
 
 
 def _fitting(result: Any, room: float) -> tuple[Any, int]:
@@ -220,21 +199,30 @@ def watch(bench: Bench, parent: int | None) -> None:
             os._exit(1)
 
 
-def log_as_json() -> None:
-    """As the service does; of Celery what is wrong alone."""
-    telemetry.log_as_json()
-    told = logging.getLogger("celery")
-    told.handlers, told.propagate = logging.getLogger("atelier").handlers, False
-    told.setLevel(logging.WARNING)
+def poll(bench: Bench) -> None:
+    """Do one job after the other until told to end: the next at once, or where none is due after a while."""
+    reached = True
+    while not bench.leaving:
+        try:
+            busy, reached = bench.work(), True
+        except NoDatabase as absence:
+            if reached:
+                logger.error("jobs wait: %s", absence)
+            busy = reached = False
+        if not busy:
+            time.sleep(IDLE)
 
 
-def consuming(app: Celery, bench: Bench) -> Any:
-    """Celery's worker, not yet started."""
-    app.task(name=broker.TASK)(bench.work)
-    signals.setup_logging.connect(lambda **_: log_as_json(), weak=False)
-    quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "quiet": True}
-    name = f"{bench.family}-{bench.name}@localhost"
-    return app.Worker(pool_cls="solo", concurrency=1, consumer_cls=Patient, hostname=name, loglevel="WARNING", **quiet)
+def _leave_when_told(bench: Bench) -> None:
+    """SIGTERM and Ctrl-C let it finish the picture at work; a second Ctrl-C ends it at once."""
+
+    def told(number: int, _: Any) -> None:
+        bench.leave()
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
 
 
 def queued(family: str) -> str:
@@ -254,12 +242,23 @@ def main() -> None:
     with errors.printed_once():
         jobs = Backlog(backlog.url(), queued(asked.family))
         bench = Bench(jobs, settled=bool(asked.parent))
-        worker = consuming(broker.application(jobs), bench)
+        telemetry.log_as_json()
         threading.Thread(target=watch, args=(bench, asked.parent), daemon=True, name="beat").start()
         bench.recorder.follow()
-        worker.start()
+        status = _work(bench)
         bench.recorder.end()
-        raise SystemExit(worker.exitcode)
+        raise SystemExit(status)
+
+
+def _work(bench: Bench) -> int:
+    """Until told to end; the status to end with."""
+    if broker.url():
+        from serving.jobs import consumer  # Celery, which is not loaded where there is no broker
+
+        return consumer.consume(broker.application(bench.jobs), f"{bench.family}-{bench.name}", bench.work, bench.leave)
+    _leave_when_told(bench)
+    poll(bench)
+    return 0
 
 
 if __name__ == "__main__":
