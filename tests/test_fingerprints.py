@@ -199,6 +199,15 @@ def test_the_stage_mends_a_fingerprint_that_was_edited(project: Path) -> None:
     assert path.read_text() == right
 
 
+@pytest.mark.parametrize("text", ["{", "null", "{}"])
+def test_what_the_stage_has_seen_last_is_read_again_where_it_is_broken(project: Path, text: str) -> None:
+    memo = Path(".store/code/digits.json")
+    memo.parent.mkdir(parents=True)
+    memo.write_text(text)
+    stage.main("digits")
+    assert json.loads(memo.read_text())["files"]
+
+
 def test_code_that_changed_since_the_stage_code_ran_is_not_run_under_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.main("digits")
     monkeypatch.setenv("DVC_STAGE", "train@digits-adam")

@@ -16,12 +16,21 @@ from pipelines.fingerprints.fingerprint import STAGES, Code
 def main(family: str) -> None:
     """Write the fingerprints, and say which modules have changed."""
     memo = Path(".store", "code", f"{discovery.known(family)}.json")
-    known = json.loads(memo.read_text()) if memo.exists() else {}
+    known = _known(memo)
     if not known or _glance(family, known["files"]) != known:
         code = Code(family)
         for stage in STAGES:
             write(code, stage)
         folders.write_json(memo, _glance(family, _files(code)))
+
+
+def _known(memo: Path) -> dict[str, Any]:
+    """What was seen last; nothing where that was never written, or cannot be read: then all is read again."""
+    try:
+        known: dict[str, Any] = json.loads(memo.read_text())
+        return {"files": known["files"], "seen": known["seen"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
 
 
 def write(code: Code, stage: str) -> None:
