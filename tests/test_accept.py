@@ -107,7 +107,7 @@ def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained:
     before = Path("dvc.lock").read_text()
     done = run("pipelines.audit.accept", "--candidate", CANDIDATE)
     assert done.returncode == 1
-    assert done.stderr.startswith("NotAccepted: The code of now computes something else than that of ")
+    assert done.stderr.startswith(f"NotAccepted: {CANDIDATE}: The code of now computes something else than that of ")
     assert "train: native/model.keras" in done.stderr
     assert (Path("dvc.lock").read_text(), accepted.read()) == (before, [])
 
@@ -118,7 +118,7 @@ def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained:
         (CANDIDATE, rf"NothingToAccept: The code of {CANDIDATE} is what dvc.lock names: there is nothing to accept."),
         ("digits-rmsprop", r"NothingToAccept: digits-rmsprop was never trained, by dvc.lock. `make train family=digits` trains it."),
         ("leaves-adam", r"UnknownFamily: candidate='leaves-adam' is unknown. Choose one of: digits-adam, "),
-        ("digits-adam", r"NotAccepted: No commit of this branch holds the code that dvc.lock names for digits-adam"),
+        ("digits-adam", r"NotAccepted: digits-adam: No commit of this branch holds the code that dvc.lock names for digits-adam"),
     ],
 )
 def test_what_cannot_be_accepted_is_refused_by_name(trained: Path, candidate: str, words: str) -> None:
@@ -152,6 +152,20 @@ def test_code_that_is_edited_while_it_is_compared_is_not_accepted(trained: Path,
     with pytest.raises(accept.NotAccepted, match=r"The code of train was edited meanwhile\. Nothing was changed"):
         accept.accept(CANDIDATE)
     assert (Path("dvc.lock").read_text(), accepted.read()) == (before, [])
+
+
+def test_of_all_candidates_one_that_is_refused_leaves_the_others_their_turn(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(candidate: str) -> None:
+        raise accept.NotAccepted("other tensors")
+
+    monkeypatch.setattr(accept, "accept", refuse)
+    monkeypatch.setattr(accept, "_asked", lambda _: ["digits-adam", "digits-sgd"])
+    monkeypatch.setattr(sys, "argv", ["accept", "--candidate", "all"])
+    with pytest.raises(SystemExit):
+        accept.main()
+    assert capsys.readouterr().err == "NotAccepted: digits-adam: other tensors\ndigits-sgd: other tensors\n"
 
 
 @pytest.mark.parametrize("text", ["{", "null\n", '{"stage": "train"}\n'])

@@ -116,7 +116,7 @@ def recorded(stale: list[Stale]) -> str:
     first = stale[0]
     raise NotAccepted(
         f"No commit of this branch holds the code that {lock.LOCK} names for {first.candidate} ({first.path}, MD5 {first.locked[:12]}). "
-        f"Train it with `make train family={first.family}`."
+        f"In a shallow clone, `git fetch --unshallow` may bring it; or train it with `make train family={first.family}`."
     )
 
 
@@ -216,9 +216,18 @@ def main() -> None:
     parser.add_argument("--candidate", required=True, help="such as digits-adam, or all")
     asked = parser.parse_args()
     with errors.printed_once():
-        for candidate in _asked(asked.candidate):
-            for line in accept(candidate):
-                print(f"{line['stage']}@{candidate}: the same to the bit, {len(line['same'])} parts; {accepted.LOG} says so.")
+        if refused := [fault for candidate in _asked(asked.candidate) if (fault := _refusal(candidate))]:
+            raise NotAccepted("\n".join(refused))
+
+
+def _refusal(candidate: str) -> str | None:
+    """Accept a candidate and say so; why not, where it computes something else, so that the next one still has its turn."""
+    try:
+        for line in accept(candidate):
+            print(f"{line['stage']}@{candidate}: the same to the bit, {len(line['same'])} parts; {accepted.LOG} says so.")
+    except NotAccepted as fault:
+        return f"{candidate}: {fault}"
+    return None
 
 
 def _asked(candidate: str) -> list[str]:
