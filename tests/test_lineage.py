@@ -27,7 +27,7 @@ from pipelines.models import checksums
 from pipelines.registry import promotion, releases
 from pipelines.registry import store as model_store
 from pipelines.tracking import client as tracking
-from pipelines.tracking import reader
+from pipelines.tracking import reader, tags
 from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -358,9 +358,9 @@ def test_runs_are_read_as_mlflow_shows_them(champion: dict[str, Any]) -> None:
         run = reader.found(shown.info.run_id)
         assert run is not None
         assert (run.family, run.tags, int(run.started * 1000)) == ("digits", shown.data.tags, shown.info.start_time)
-        assert reader.of_training("digits", shown.data.tags[tracking.KEY]) == run
-        assert run.tags[reader.DVC] == lock.hash_of(Path("models", run.tags["candidate"]))
-        assert run.tags[reader.DATA_DVC] == line["data_dvc"]
+        assert reader.of_training("digits", shown.data.tags[tags.KEY]) == run
+        assert run.tags[tags.DVC] == lock.hash_of(Path("models", run.tags["candidate"]))
+        assert run.tags[tags.DATA_DVC] == line["data_dvc"]
     assert reader.versions("digits") == {1: (champion["run_id"], champion["digest"])}
     assert reader.alias("digits", "champion") == 1
     store.delete_run(champion["run_id"])

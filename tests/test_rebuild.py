@@ -18,6 +18,7 @@ from pipelines.audit import rebuild
 from pipelines.ledger import lines as ledger
 from pipelines.registry import promotion, versions
 from pipelines.tracking import client as tracking
+from pipelines.tracking import tags
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS, state
 
@@ -83,7 +84,7 @@ def seen() -> dict[str, Any]:
     store = tracking.client()
     runs = store.search_runs([tracking.experiment(store, "digits")])
     epochs = {
-        run.data.tags[tracking.KEY]: [(point.step, point.value) for point in store.get_metric_history(run.info.run_id, "valid_accuracy")]
+        run.data.tags[tags.KEY]: [(point.step, point.value) for point in store.get_metric_history(run.info.run_id, "valid_accuracy")]
         for run in runs
     }
     aliases = {name: int(number) for name, number in store.get_registered_model("digits").aliases.items()}

@@ -21,6 +21,7 @@ from pipelines.registry import promotion, reconcile, rollback
 from pipelines.registry import store as model_store
 from pipelines.registry import versions as registry_versions
 from pipelines.tracking import client as tracking
+from pipelines.tracking import tags
 from tests.conftest import environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
@@ -39,9 +40,9 @@ def state(family: str = "digits") -> dict[str, Any]:
     versions = sorted(store.search_model_versions(f"name = '{family}'"), key=lambda version: int(version.version))
     runs = store.search_runs([tracking.experiment(store, family)])
     return {
-        "versions": [(int(version.version), version.tags["atelier.digest"]) for version in versions],
+        "versions": [(int(version.version), version.tags[tags.DIGEST]) for version in versions],
         "champion": int(store.get_model_version_by_alias(family, "champion").version),
-        "runs": sorted((run.data.tags[tracking.KEY], run.data.tags["candidate"], run.info.status) for run in runs),
+        "runs": sorted((run.data.tags[tags.KEY], run.data.tags["candidate"], run.info.status) for run in runs),
         "scores": sorted(run.data.metrics["final_test_accuracy"] for run in runs if "final_test_accuracy" in run.data.metrics),
         "pointer": {key: value for key, value in model_store.pointed(family)["model"].items() if key != "run_id"},
         "served": manifests.verified(model_store.location(model_store.pointed(family)["tag"]))["digest"],
@@ -78,7 +79,7 @@ def test_promotion_shows_everywhere(two_versions: dict[str, Any]) -> None:
     assert len(two_versions["runs"]) == len(two_versions["scores"]) == 2
     pointer = model_store.pointed("digits")
     run = tracking.client().get_run(pointer["model"]["run_id"])
-    assert run.data.tags[tracking.KEY] == lines[1]["run"]
+    assert run.data.tags[tags.KEY] == lines[1]["run"]
     assert {"epoch", "valid_accuracy", "final_test_accuracy", "final_valid_accuracy"} <= set(run.data.metrics)
     assert run.data.params["fit.optimizer"] == "sgd"
 

@@ -12,21 +12,21 @@ import pytest
 from pipelines import folders
 from pipelines.lineage import __main__ as lineage_command
 from pipelines.lineage import links, steps
-from pipelines.tracking import reader
+from pipelines.tracking import reader, tags
 
 ID = "1" * 32
 TABLES: dict[str, dict[str, object]] = {
     "alembic_version": {"version_num": "dc11669786a5"},
     "experiments": {"experiment_id": 1, "name": "digits"},
     "runs": {"run_uuid": ID, "experiment_id": 1, "start_time": 2000, "lifecycle_stage": "active"},
-    "tags": {"run_uuid": ID, "key": reader.KEY, "value": "key"},
+    "tags": {"run_uuid": ID, "key": tags.KEY, "value": "key"},
     "model_versions": {"name": "digits", "version": 1, "run_id": ID, "workspace": "default"},
-    "model_version_tags": {"name": "digits", "version": 1, "workspace": "default", "key": reader.DIGEST, "value": "digest"},
+    "model_version_tags": {"name": "digits", "version": 1, "workspace": "default", "key": tags.DIGEST, "value": "digest"},
     "registered_model_aliases": {"name": "digits", "alias": "champion", "version": 1},
 }
 READ: dict[str, Callable[[], object]] = {
     "found": lambda: reader.found(ID),
-    "tagged": lambda: reader.tagged(reader.KEY, "key"),
+    "tagged": lambda: reader.tagged(tags.KEY, "key"),
     "of_training": lambda: reader.of_training("digits", "key"),
     "versions": lambda: reader.versions("digits"),
     "alias": lambda: reader.alias("digits", "champion"),
@@ -62,7 +62,7 @@ NOTHING = [None, [], None, {}, None]
 
 @pytest.mark.usefixtures("database")
 def test_a_run_is_read_with_its_version_and_alias() -> None:
-    run = reader.Run(ID, "digits", 2.0, {reader.KEY: "key"})
+    run = reader.Run(ID, "digits", 2.0, {tags.KEY: "key"})
     assert answers() == [run, [run], run, {1: (ID, "digest")}, 1]
 
 

@@ -17,6 +17,7 @@ from pipelines.ledger.lines import Line
 from pipelines.models import manifests
 from pipelines.registry import reconcile, versions
 from pipelines.tracking import client as tracking
+from pipelines.tracking import tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,7 +70,7 @@ def _back(store: "MlflowClient", line: Line, lacking: set[str]) -> Back:
     family, number = line["family"], str(line["version"])
     shown = store.get_model_version(family, number)
     alias = ", ".join(shown.aliases)
-    digest = shown.tags["atelier.digest"]
+    digest = shown.tags[tags.DIGEST]
     return Back(family, number, alias, line["candidate"], digest, str(shown.run_id), _model(line, digest), _data(line, lacking))
 
 

@@ -28,6 +28,7 @@ PLUMBING = (  # what only starts, checks, writes down and shows: a test forbids 
     "pipelines.stages.ingest",
     "pipelines.stages.train",
     "pipelines.tracking.client",
+    "pipelines.tracking.tags",
     "pipelines.training.session",
 )
 

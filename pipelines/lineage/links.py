@@ -23,6 +23,7 @@ from pipelines.lineage.steps import Facts, Link
 from pipelines.models import checksums, manifests
 from pipelines.registry import releases, store
 from pipelines.tracking import reader
+from pipelines.tracking.tags import DATA, DATA_DVC, DIGEST, DVC
 from pipelines.training import records
 
 
@@ -55,7 +56,7 @@ def _accepted(candidate: str) -> Iterator[Link]:
 
 def tags(line: Line) -> dict[str, str | None]:
     """What the tags of its run say of a training."""
-    return {reader.DIGEST: line["digest"], reader.DATA: line["data"], reader.DVC: line["dvc"], reader.DATA_DVC: line["data_dvc"]}
+    return {DIGEST: line["digest"], DATA: line["data"], DVC: line["dvc"], DATA_DVC: line["data_dvc"]}
 
 
 def _decision(line: Line) -> tuple[str, Facts]:

@@ -21,6 +21,7 @@ from pipelines.lineage import answers, follow, links, steps
 from pipelines.lineage.steps import Link
 from pipelines.models import manifests
 from pipelines.tracking import reader
+from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DVC, KEY
 from pipelines.training import records
 
 FORMS = (
@@ -106,7 +107,7 @@ def _from_run(of: str, files: bool) -> Link | None:
     if not re.fullmatch(r"[0-9a-f]{32}", of):
         return None
     run = reader.found(of)
-    return _training(_of_run(run), files) if run and reader.DIGEST in run.tags else None
+    return _training(_of_run(run), files) if run and DIGEST in run.tags else None
 
 
 def _of_run(run: reader.Run) -> Line:
@@ -114,13 +115,13 @@ def _of_run(run: reader.Run) -> Line:
     tags = run.tags
     line = {
         "family": run.family,
-        "candidate": tags["candidate"],
-        "digest": tags[reader.DIGEST],
-        "dvc": tags.get(reader.DVC),
-        "data": tags[reader.DATA],
-        "data_dvc": tags.get(reader.DATA_DVC),
-        "commit": tags.get("mlflow.source.git.commit"),
-        "run": tags[reader.KEY],
+        "candidate": tags[CANDIDATE],
+        "digest": tags[DIGEST],
+        "dvc": tags.get(DVC),
+        "data": tags[DATA],
+        "data_dvc": tags.get(DATA_DVC),
+        "commit": tags.get(COMMIT),
+        "run": tags[KEY],
         "started": run.started,
     }
     return _promoted(line) or line
@@ -137,7 +138,7 @@ def _from_dvc(of: str, files: bool) -> Link | None:
     if not re.fullmatch(r"[0-9a-f]{32}\.dir", of):
         return None
     lines = [line for family in discovery.names() for line in ledger.versions(ledger.read(family)).values()]
-    lines += [_of_run(run) for tag in (reader.DVC, reader.DATA_DVC) for run in reader.tagged(tag, of) if reader.DIGEST in run.tags]
+    lines += [_of_run(run) for tag in (DVC, DATA_DVC) for run in reader.tagged(tag, of) if DIGEST in run.tags]
     if model := next((line for line in lines if line["dvc"] == of), None):
         return _training(model, files)
     data = next((line for line in lines if line["data_dvc"] == of), None)
@@ -221,7 +222,7 @@ def _training(line: Line, files: bool) -> Link:
 def _data_and_its_models(line: Line, files: bool) -> Link:
     """A data folder with its sources, and every version and run that rests on it."""
     follow.follow(line["family"])
-    tagged = [run for run in reader.tagged(reader.DATA, line["data"]) if reader.DIGEST in run.tags]
+    tagged = [run for run in reader.tagged(DATA, line["data"]) if DIGEST in run.tags]
     found = [
         *map(_version, _resting(line["family"], line["data"])),
         *(_never_promoted(run) for run in tagged if not _promoted(_of_run(run))),
@@ -238,7 +239,7 @@ def _version(line: Line) -> Link:
 
 
 def _never_promoted(run: reader.Run) -> Link:
-    return Link("run", steps.OK, f"{run.id}: {run.tags['candidate']}, never promoted", {"run_id": run.id}, [])
+    return Link("run", steps.OK, f"{run.id}: {run.tags[CANDIDATE]}, never promoted", {"run_id": run.id}, [])
 
 
 def _resting(family: str, data: str) -> list[Line]:

@@ -22,13 +22,14 @@ from pipelines.models import checksums, manifests
 from pipelines.registry import challengers, modelcards, signatures, versions
 from pipelines.registry import store as model_store
 from pipelines.tracking import client as tracking
+from pipelines.tracking import tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-ALIAS, MOVED = "champion", "atelier.champion"
+ALIAS = "champion"
 DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, UndefinedError)  # what a damaged file raises when it is read
 
 
@@ -100,7 +101,7 @@ def _data_dvc(family: str, data_hash: str) -> str | None:
 def _run(store: "MlflowClient", line: Line) -> "Run":
     """The run of a promoted model; where its folder is not on this machine, one that shows what the ledger knows."""
     known = tracking.find(store, line["family"], line["run"])
-    if known and known.data.tags.get(tracking.DONE):
+    if known and known.data.tags.get(tags.DONE):
         return known
     try:
         return tracking.project(store, versions.whole(line), line["figures"], _card(line["family"], line["data"]))
@@ -129,7 +130,7 @@ def _completed(store: "MlflowClient", family: str, promoted: dict[int, Line], ru
     """Add the versions that are missing at the end; False where MLflow's own numbering does not allow it."""
     there = _versions(store, family)
     wanted = [(number, line["digest"], runs[number].info.run_id) for number, line in promoted.items()]
-    found = [(int(version.version), version.tags.get("atelier.digest"), version.run_id) for version in there]
+    found = [(int(version.version), version.tags.get(tags.DIGEST), version.run_id) for version in there]
     return found == wanted[: len(found)] and all(
         _create(store, promoted[number], runs[number]) == number for number in list(promoted)[len(there) :]
     )
@@ -142,14 +143,14 @@ def _versions(store: "MlflowClient", family: str) -> "list[ModelVersion]":
 
 
 def _create(store: "MlflowClient", line: Line, run: "Run") -> int:
-    tags = {"atelier.digest": line["digest"], "atelier.data": line["data"], "candidate": line["candidate"]}
+    shown = {tags.DIGEST: line["digest"], tags.DATA: line["data"], tags.CANDIDATE: line["candidate"]}
     place = f"{run.info.artifact_uri}/model"
-    return int(store.create_model_version(line["family"], place, run.info.run_id, tags=tags).version)
+    return int(store.create_model_version(line["family"], place, run.info.run_id, tags=shown).version)
 
 
 def _point_alias(store: "MlflowClient", family: str, line: Line | None) -> None:
     model, wanted = store.get_registered_model(family), str(line["version"]) if line else None
-    found, ours = model.aliases.get(ALIAS), model.tags.get(MOVED)
+    found, ours = model.aliases.get(ALIAS), model.tags.get(tags.ALIASED)
     if found and str(found) != ours:
         warn(
             f"The alias {family}@{ALIAS} had been moved to version {found} by hand and is put back to {wanted}. "
@@ -157,7 +158,7 @@ def _point_alias(store: "MlflowClient", family: str, line: Line | None) -> None:
         )
     if wanted and (str(found), ours) != (wanted, wanted):
         store.set_registered_model_alias(family, ALIAS, wanted)
-        store.set_registered_model_tag(family, MOVED, wanted)
+        store.set_registered_model_tag(family, tags.ALIASED, wanted)
 
 
 def _serve(family: str, lines: list[Line], runs: "dict[int, Run]") -> None:

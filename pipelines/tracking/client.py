@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import folders
 from pipelines.configs import Config
 from pipelines.models import manifests
+from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DONE, DVC, KEY
 from pipelines.training import records, session
 from pipelines.training.session import Epoch, Training
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run, RunTag
 
 ROOT = Path("mlruns")
-KEY, DONE = "atelier.key", "atelier.complete"
-DVC, DATA_DVC = "atelier.dvc", "atelier.data_dvc"
 SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page then opens on training, not on traces
 SAMPLED = 5  # seconds between two looks at the machine's load
 
@@ -72,7 +71,7 @@ def find(store: "MlflowClient", family: str, key: str) -> "Run | None":
 
 def create(store: "MlflowClient", config: dict[str, Any], key: str, started: float) -> "Run":
     """A new run under the training's key, with its parameters."""
-    tags = {KEY: key, "family": config["family"], "candidate": config["candidate"], "mlflow.source.name": "dvc repro"}
+    tags = {KEY: key, "family": config["family"], CANDIDATE: config["candidate"], "mlflow.source.name": "dvc repro"}
     run = store.create_run(experiment(store, config["family"]), int(started * 1000), tags, config["candidate"])
     log_params(store, run, config)
     return run
@@ -178,7 +177,7 @@ def _log_scores(store: "MlflowClient", run: "Run", manifest: dict[str, Any], rec
     splits = {split: report[split] for split in ("valid", "test")} if report else {}
     named = {f"final_{split}_{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
     metric, now = mlflow().entities.Metric, int(time.time() * 1000)
-    tags = {"atelier.digest": manifest["digest"], "atelier.data": manifest["data"], "mlflow.source.git.commit": record["commit"] or ""}
+    tags = {DIGEST: manifest["digest"], DATA: manifest["data"], COMMIT: record["commit"] or ""}
     metrics = [metric(name, value, now, 0) for name, value in {**named, "train_seconds": record["seconds"]["train"]}.items()]
     store.log_batch(run.info.run_id, metrics=metrics, tags=_tags(tags))
 

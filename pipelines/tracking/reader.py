@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipelines import folders
+from pipelines.tracking import tags
 
 DATABASE = Path("mlruns/mlflow.db")
-KEY, DIGEST, DATA, DVC, DATA_DVC = "atelier.key", "atelier.digest", "atelier.data", "atelier.dvc", "atelier.data_dvc"
 RUNS = """
     SELECT r.run_uuid, e.name, r.start_time FROM runs r JOIN experiments e USING (experiment_id)
     WHERE r.lifecycle_stage = 'active' AND r.run_uuid IN (SELECT run_uuid FROM tags WHERE key = ? AND value = ?) ORDER BY r.start_time
@@ -61,12 +61,12 @@ def tagged(name: str, value: str) -> list[Run]:
 
 def of_training(family: str, key: str) -> Run | None:
     """The run of the training with this key."""
-    return next((run for run in tagged(KEY, key) if run.family == family), None)
+    return next((run for run in tagged(tags.KEY, key) if run.family == family), None)
 
 
 def versions(family: str) -> dict[int, tuple[str, str]]:
     """{version: (run id, digest)} of the family's registered model."""
-    rows = _rows(VERSIONS, family, DIGEST)
+    rows = _rows(VERSIONS, family, tags.DIGEST)
     return {int(number): (run_id, digest) for number, run_id, digest in rows}
 
 
