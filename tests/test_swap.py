@@ -23,7 +23,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from pipelines import configs, databases, discovery
+from pipelines import configs, databases, discovery, processes
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.registry import store
 from serving import direct, health
@@ -361,7 +361,20 @@ def test_a_version_that_ends_the_process_is_tried_once(
     os.utime(store.folder_of(pointers[2]["tag"]) / "model.onnx")  # put there again
     followed.look()
     assert followed.served.pointer == pointers[2]
-    assert [path.name for path in place.glob("stands.json.trying-*") if path.name.endswith(f"-{os.getpid()}")] == []
+    assert [path.name for path in place.glob("stands.json.trying-*") if path.name.endswith(processes.myself())] == []
+
+
+def test_another_process_with_the_number_of_one_that_crashed_hides_no_crash(
+    pointers: dict[int, store.Pointer], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(handover.PLACE, str(place / "stands.json"))
+    handover.note(pointers[1])
+    with handover.trying(pointers[2], "files"):
+        (mark,) = place.glob("stands.json.trying-*")
+    assert not mark.exists()
+    mark.with_name(f"{mark.name}9").touch()  # of this number, begun at another time
+    with pytest.raises(handover.Crashed), handover.trying(pointers[2], "files"):
+        pass
 
 
 # the old one

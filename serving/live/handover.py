@@ -10,9 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
-from pipelines import folders
+from pipelines import folders, processes
 from pipelines.registry import store
 
 PLACE = "SERVING_STANDS"  # the variable that names the file where the workers of one service keep the pointer that they serve
@@ -49,13 +47,13 @@ def trying(pointer: store.Pointer, files: Any) -> Iterator[None]:
         return
     place = Path(os.environ[PLACE])
     stem = f"{place.name}.trying-{folders.hash_of([pointer['tag'], files])[:16]}-"
-    if any(not psutil.pid_exists(int(left.name.removeprefix(stem))) for left in place.parent.glob(f"{stem}*")):
+    if any(processes.gone(left.name.removeprefix(stem)) for left in place.parent.glob(f"{stem}*")):
         raise Crashed(
             f"A worker's process ended while it was trying {pointer['tag']}, so none tries it again. Is there enough memory, and are the "
             "packages those of requirements.lock? If so, restart the service, or go back: "
             f"`make rollback family={pointer['model']['family']}`."
         )
-    mark = place.with_name(f"{stem}{os.getpid()}")
+    mark = place.with_name(f"{stem}{processes.myself()}")
     try:
         with suppress(OSError):
             mark.touch()
