@@ -119,16 +119,23 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old one or the new one, never a part."""
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """Yield the name of a new file beside `path`; sync and rename it into place when the block succeeds, remove it when it fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = _beside(path, "draft")
     try:
-        draft.write_text(text)
+        yield draft
         _sync(draft)
         draft.rename(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def write(path: Path, content: str | bytes) -> None:
+    """Write a file so that readers see the old one or the new one, never a part."""
+    with drafted(path) as draft:
+        draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any) -> None:

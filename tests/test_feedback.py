@@ -20,7 +20,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from pipelines import configs, discovery
+from pipelines import configs, discovery, folders
 from pipelines.datasets import archives, labelled
 from pipelines.families.gravures.parts import engravings
 from pipelines.families.objects import data as objects
@@ -280,7 +280,7 @@ def test_a_full_disk_leaves_all_as_it_was(monkeypatch: pytest.MonkeyPatch) -> No
     """The disk refuses each of the files in turn."""
     keep("ocr", "TOTAL")
     before = {name: Path("data/feedback/ocr", name).read_bytes() for name in files("ocr")}
-    written = store._written
+    written = folders.write
     for refused_ in ("flags.jsonl", f"images/{picture(1).name}", "labels.tsv"):
 
         def full(path: Path, content: bytes, refused_: str = refused_) -> None:
@@ -288,7 +288,7 @@ def test_a_full_disk_leaves_all_as_it_was(monkeypatch: pytest.MonkeyPatch) -> No
             if str(path).endswith(refused_):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        monkeypatch.setattr(store, "_written", full)
+        monkeypatch.setattr(folders, "write", full)
         with pytest.raises(OSError, match="No space left"):
             keep("ocr", "CASH", picture(1))
         assert {name: Path("data/feedback/ocr", name).read_bytes() for name in files("ocr")} == before

@@ -255,7 +255,12 @@ def test_a_text_file_is_the_old_or_the_new(tmp_path: Path) -> None:
     folders.write_json(path, {"a": 1})
     with pytest.raises(ValueError, match="JSON"):
         folders.write_json(path, {"a": float("nan")})
+    with pytest.raises(OSError, match="cut"), folders.drafted(path) as draft:
+        draft.write_text("half")
+        raise OSError("cut")
     assert path.read_text() == '{\n  "a": 1\n}\n'
+    folders.write(path, b"\xff")
+    assert path.read_bytes() == b"\xff"
     assert [found.name for found in path.parent.iterdir()] == ["file.json"]
 
 

@@ -9,7 +9,6 @@ kept(answer)        -> {name: array}: what is held against the same model's answ
 """
 
 import io
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines import discovery
+from pipelines import discovery, folders
 from pipelines.models import manifests
 
 EXAMPLE = "example.npz"
@@ -34,7 +33,7 @@ class NotAsExpected(ValueError):
 def bring(source: Path, target: Path) -> None:
     """Put the example of a model folder beside the same model in `target`: its own, or a new one where it has none."""
     if (source / EXAMPLE).is_file():
-        _write(target / EXAMPLE, (source / EXAMPLE).read_bytes())
+        folders.write(target / EXAMPLE, (source / EXAMPLE).read_bytes())
     else:
         make(target)
 
@@ -44,20 +43,7 @@ def make(folder: Path) -> None:
     family = manifests.read(folder)["family"]
     room, predictor = discovery.part(family, "probe"), discovery.part(family, "predict").Predictor(folder)
     batch = room.example(predictor.convention)
-    _write(folder / EXAMPLE, _packed({INPUT: batch, **room.kept(predictor.predict(batch))}))
-
-
-def _write(path: Path, content: bytes) -> None:
-    """The old one or the new one, never a part: on the disk before it has its name."""
-    draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    folders.write(folder / EXAMPLE, _packed({INPUT: batch, **room.kept(predictor.predict(batch))}))
 
 
 def _packed(arrays: Arrays) -> bytes:

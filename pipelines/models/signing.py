@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipelines import folders
 from pipelines.models import manifests
 
 ROOT = Path("registry/signatures")
@@ -144,13 +145,8 @@ def sign(folder: Path, key: Path) -> Path:
     manifest = manifests.verified(folder)
     signer = _loaded(SIGNING, key, lambda: signing.Config().use_elliptic_key_signer(private_key=key))  # type: ignore[no-untyped-call]
     kept = path(manifest["family"], manifest["digest"])
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = kept.with_name(f".{kept.name}.draft-{os.getpid()}")
-    try:
+    with folders.drafted(kept) as draft:
         signer.set_hashing_config(_hashing(folder, manifest)).sign(folder, draft)
-        draft.rename(kept)
-    finally:
-        draft.unlink(missing_ok=True)
     return kept
 
 

@@ -4,7 +4,6 @@ import os
 import secrets
 import time
 import uuid
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jwt
@@ -91,15 +90,11 @@ def key() -> str:
 def _kept() -> str:
     with folders.locked(FILE.with_name(".auth.lock")):
         if not FILE.exists():
-            _make(FILE)
+            _make()
         return FILE.read_text().strip()
 
 
-def _make(path: Path) -> None:
-    draft = path.with_name(f".{path.name}.draft-{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(KEY))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+def _make() -> None:
+    with folders.drafted(FILE) as draft:
+        draft.touch(0o600, exist_ok=False)
+        draft.write_text(secrets.token_hex(KEY))

@@ -6,7 +6,6 @@ for every correction, the oldest first. A picture is known by the SHA-256 of its
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -150,7 +149,7 @@ def _published(folder: Path, files: Mapping[str, bytes]) -> None:
     shutil.rmtree(draft, ignore_errors=True)  # what a killed process has left: the lock is ours
     try:
         for name, content in files.items():
-            _written(draft / _checked(name), content)
+            folders.write(draft / _checked(name), content)
         for name in files:
             _placed(draft, folder, PurePosixPath(name))
     finally:
@@ -161,14 +160,6 @@ def _checked(name: str) -> str:
     if not all(STEP.fullmatch(step) for step in name.split("/")):
         raise ValueError(f"{name!r} is no path below a folder of flags.")
     return name
-
-
-def _written(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _placed(draft: Path, folder: Path, name: PurePosixPath) -> None:
