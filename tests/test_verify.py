@@ -152,7 +152,7 @@ REPAIRED = {
 
 
 def outputs_of(folder: str) -> dict[str, str]:
-    return {entry["relpath"]: entry["md5"] for entry in cache.listing(str(dvc_lock.hash_of(Path(folder))))}
+    return cache.listing(str(dvc_lock.hash_of(Path(folder))))
 
 
 def repair() -> list[str]:

@@ -37,7 +37,7 @@ def needed() -> list[str]:
 
 def locked() -> list[str]:
     """The DVC hashes of every dvc.lock: of folders (.dir) and files."""
-    return list({name for content in _contents(lock.LOCK, lock.LOCK.name) for name in lock.locked(content).values()})
+    return list({out.md5 for content in _contents(lock.LOCK, lock.LOCK.name) for out in lock.outs(content).values()})
 
 
 def _contents(place: Path, ending: str) -> Iterator[bytes]:

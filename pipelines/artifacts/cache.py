@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import uuid
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,23 +24,28 @@ class BrokenCache(ValueError):
 
 def restore(name: str, out: Path) -> None:
     """Copy a folder out of DVC's cache into the empty folder `out`, checking each file. Raises NotHere or BrokenCache."""
-    for entry in listing(name):
-        target = out / entry["relpath"]
-        if Path(entry["relpath"]).is_absolute() or ".." in Path(entry["relpath"]).parts:
-            raise BrokenCache(f"{name} lists {entry['relpath']!r}, which leads outside its folder. Do not use this cache.")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(cached(entry["md5"]), target)
+    for file, md5 in listing(name).items():
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise BrokenCache(f"{name} lists {file!r}, which leads outside its folder. Do not use this cache.")
+        (out / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(cached(md5), out / file)
 
 
-def listing(name: str) -> list[dict[str, str]]:
-    """[{"relpath", "md5"}] of a folder's files, by DVC's own list of them. Raises NotHere or BrokenCache."""
-    entries: list[dict[str, str]] = json.loads(cached(name).read_text())
-    return entries
+def listing(name: str) -> dict[str, str]:
+    """{file: MD5} of a folder, by DVC's own list of its files. Raises NotHere or BrokenCache."""
+    return _listed(cached(name))
 
 
-def named(name: str) -> dict[str, str]:
-    """{file: MD5} of a folder, by the same list. Raises NotHere or BrokenCache."""
-    return {entry["relpath"]: entry["md5"] for entry in listing(name)}
+def intact_listing(name: str) -> dict[str, str]:
+    """The same for an audit, which puts nothing back; empty where the list is not in the cache, or damaged."""
+    path = place(name)
+    with suppress(OSError):
+        return _listed(path) if sound(path, name) else {}
+    return {}
+
+
+def _listed(path: Path) -> dict[str, str]:
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_text())}
 
 
 def cached(name: str) -> Path:

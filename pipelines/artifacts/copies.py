@@ -37,7 +37,7 @@ def of_folder(folder: Path) -> Copy:
 
 def of_cache(name: str) -> Copy:
     """The folder that DVC's cache holds under a hash such as "1f…c2.dir". Raises cache.NotHere or cache.BrokenCache."""
-    names = cache.named(name)
+    names = cache.listing(name)
     missing = [file for file, md5 in names.items() if not cache.place(md5).is_file() and not cache.put_back(md5)]
     if missing:
         some = ", ".join(missing[:3])
@@ -64,7 +64,7 @@ def wrong(copy: Copy, sha256: Mapping[str, str], dvc: str | None) -> list[str]:
 def listed(copy: Copy, name: str, dvc: str) -> bool:
     """Is this file of a folder the one that DVC's listing `dvc` names? Without that listing, as in wrong(), all files are hashed for it."""
     try:
-        md5 = cache.named(dvc)
+        md5 = cache.listing(dvc)
     except cache.NotHere:
         return not wrong(copy, {}, dvc)
     return name in copy.files and cache.sound(copy.files[name], md5.get(name, ""))
@@ -72,7 +72,7 @@ def listed(copy: Copy, name: str, dvc: str) -> bool:
 
 def _unlisted(copy: Copy, known: set[str], dvc: str) -> list[str]:
     try:
-        listed = cache.named(dvc)
+        listed = cache.listing(dvc)
     except cache.NotHere:
         return [] if _dvc_hash(_hashes(copy, "md5", copy.files)) == dvc else [f"what DVC's hash {dvc} names"]
     names = {*listed, *copy.files} - known

@@ -1,10 +1,10 @@
-"""What dvc.lock says: the DVC hash of every output, by its path, and of what each stage depends on."""
+"""The one reader of dvc.lock: the DVC hash of every output, by its path, and of what each stage depends on."""
 
 import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -17,25 +17,31 @@ class BrokenLock(ValueError):
     """A dvc.lock that is not what DVC wrote."""
 
 
+class Out(NamedTuple):
+    """An output of a stage, such as data/<family> or models/<candidate>, and its hash, such as "1f…c2.dir"."""
+
+    path: Path
+    md5: str
+    stage: str
+
+
 def hash_of(path: Path) -> str | None:
-    """The DVC hash of an output in dvc.lock, such as "1f…c2.dir"; None where the lock does not hold it. Raises BrokenLock."""
-    if not LOCK.exists():
-        return None
-    now = LOCK.stat()
-    return _locked(LOCK.absolute(), now.st_ino, now.st_mtime_ns, now.st_size).get(path.as_posix())
+    """The DVC hash of an output; None where dvc.lock does not name it. Raises BrokenLock."""
+    out = outs(content()).get(path)
+    return out.md5 if out else None
 
 
-@lru_cache(maxsize=1)
-def _locked(lock: Path, *_: int) -> dict[str, str]:
-    """Parsed once for each state of the lock: it grows to thousands of lines."""
-    return locked(lock.read_bytes())
+def content() -> bytes:
+    """The dvc.lock of the working directory; nothing where there is none."""
+    return LOCK.read_bytes() if LOCK.exists() else b""
 
 
-def locked(lock: bytes) -> dict[str, str]:
-    """{path of an output: its hash} of a dvc.lock's content, this one's or another branch's. Raises BrokenLock."""
+@lru_cache(maxsize=2)
+def outs(lock: bytes) -> dict[Path, Out]:
+    """{path: output} of a dvc.lock's content, of this branch or another, parsed once: it has thousands of lines. Raises BrokenLock."""
     try:
-        outs: list[dict[str, Any]] = [out for stage in _stages(lock).values() for out in stage.get("outs", [])]
-        return {out["path"]: out["md5"] for out in outs}
+        found = [Out(Path(out["path"]), out["md5"], name) for name, stage in _stages(lock).items() for out in stage.get("outs", [])]
+        return {out.path: out for out in found}
     except (KeyError, TypeError, AttributeError) as fault:
         raise _broken(fault) from fault
 
@@ -54,19 +60,18 @@ def _broken(fault: Exception) -> BrokenLock:
 
 def dependencies() -> dict[str, dict[str, str]]:
     """{stage: {path of a dependency: its hash}} of dvc.lock. Raises BrokenLock."""
-    stages = _stages(LOCK.read_bytes()) if LOCK.exists() else {}
     try:
-        return {name: {dep["path"]: dep["md5"] for dep in stage.get("deps", [])} for name, stage in stages.items()}
+        return {name: {dep["path"]: dep["md5"] for dep in stage.get("deps", [])} for name, stage in _stages(content()).items()}
     except (KeyError, TypeError, AttributeError) as fault:
         raise _broken(fault) from fault
 
 
-def renew(stage: str, path: Path, content: bytes) -> None:
+def renew(stage: str, path: Path, now: bytes) -> None:
     """Let dvc.lock name this content for a dependency of a stage, as DVC would had it run the stage. Raises BrokenLock."""
-    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    md5 = hashlib.md5(now, usedforsecurity=False).hexdigest()
     dep = rf"- path: {re.escape(path.as_posix())}\n +hash: md5\n +md5: "
     entry = rf"(^  {re.escape(stage)}:\n(?: {{4}}.*\n)*? {{4}}{dep})\w+(\n +size: )\d+"
-    text, found = re.subn(entry, rf"\g<1>{md5}\g<2>{len(content)}", LOCK.read_text(), flags=re.MULTILINE)
+    text, found = re.subn(entry, rf"\g<1>{md5}\g<2>{len(now)}", LOCK.read_text(), flags=re.MULTILINE)
     if found != 1:
         raise BrokenLock(f"{LOCK} does not name {path} once for {stage}. `dvc repro {stage}` writes it.")
     folders.write(LOCK, text)

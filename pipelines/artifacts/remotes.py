@@ -184,8 +184,8 @@ def _used(repo: Any, names: list[str], there: Any) -> set[str]:
 
 def _in_use() -> list[str]:
     """The lists of this dvc.lock's folders that are, or should be, in the cache; not those that were never brought here."""
-    found = lock.locked(lock.LOCK.read_bytes()) if lock.LOCK.exists() else {}
-    return [name for path, name in found.items() if _is_list(name) and (Path(path).exists() or cache.place(name).exists())]
+    found = lock.outs(lock.content()).values()
+    return [out.md5 for out in found if _is_list(out.md5) and (out.path.exists() or cache.place(out.md5).exists())]
 
 
 def _young(there: Any, used: set[str], before: float) -> set[str]:

@@ -48,7 +48,7 @@ def files(name: str) -> Iterator[str]:
     """The MD5 names of a folder's list and, where that is here and sound, of its files; of a file, its own."""
     yield name
     try:
-        yield from dict.fromkeys(entry["md5"] for entry in (cache.listing(name) if name.endswith(cache.LIST) else []))
+        yield from dict.fromkeys(cache.listing(name).values() if name.endswith(cache.LIST) else [])
     except (cache.NotHere, cache.BrokenCache):
         return
 

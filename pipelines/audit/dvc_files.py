@@ -5,9 +5,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 
@@ -15,6 +13,8 @@ from pipelines import discovery, folders, git
 from pipelines.artifacts import cache as dvc_cache
 from pipelines.artifacts import copies
 from pipelines.artifacts import lock as dvc_lock
+from pipelines.artifacts.cache import intact_listing
+from pipelines.artifacts.lock import Out
 from pipelines.audit import findings
 from pipelines.audit.findings import Fault, Found, Item
 from pipelines.datasets import cards
@@ -23,25 +23,17 @@ from pipelines.models import checksums, manifests
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 
 
-class Out(NamedTuple):
-    """An output of dvc.lock: data/<family>, models/<candidate>, the sheets of one."""
-
-    path: Path
-    md5: str
-    stage: str
-
-
 def locked_outs(names: list[str]) -> Iterator[Out | Fault]:
     """What DVC keeps of these families, by dvc.lock; where that is altered, by git's last commit, or without one by the ledger."""
-    content, shown = dvc_lock.LOCK.read_bytes() if dvc_lock.LOCK.exists() else b"", git.shown(dvc_lock.LOCK)
+    shown = git.shown(dvc_lock.LOCK)
     again = f"cp {dvc_lock.LOCK} {dvc_lock.LOCK}.broken && git checkout HEAD -- {dvc_lock.LOCK}"
     try:
-        now = _outs(content)
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
+        now = dvc_lock.outs(dvc_lock.content())
+    except dvc_lock.BrokenLock:
         yield Fault(dvc_lock.LOCK, "cannot be read: it is not what DVC wrote", again if shown else "dvc repro")
-        now = _outs(shown)
+        now = dvc_lock.outs(shown)
     for path, out in now.items():
-        known = _outs(shown).get(path) if shown else _promoted(out)
+        known = dvc_lock.outs(shown).get(path) if shown else _promoted(out)
         was = known if known and _astray(out, known) else out
         if was != out:
             words = f"is altered: of {path} it names {out.md5}, which is not here; it was {was.md5}"
@@ -57,17 +49,9 @@ def _committing(was: Out) -> str:
     return f"make verify  # again, once the files of {was.path} are put right"
 
 
-@cache
-def _outs(lock: bytes) -> dict[Path, Out]:
-    """{path: output}, by libyaml: they are thousands of lines. Raises what a broken file raises."""
-    stages = (yaml.load(lock.decode(), yaml.CSafeLoader) or {}).get("stages", {})
-    listed = [Out(Path(out["path"]), out["md5"], name) for name, stage in stages.items() for out in stage.get("outs", [])]
-    return {out.path: out for out in listed}
-
-
 def _astray(now: Out, was: Out) -> bool:
     """Does dvc.lock name what is nowhere, where another witness names what is here?"""
-    return now.path.exists() and now.md5 != was.md5 and not dvc_cache.place(now.md5).exists() and bool(listing(was.md5))
+    return now.path.exists() and now.md5 != was.md5 and not dvc_cache.place(now.md5).exists() and bool(intact_listing(was.md5))
 
 
 def _promoted(out: Out) -> Out | None:
@@ -86,17 +70,6 @@ def _promoted(out: Out) -> Out | None:
 
 def _belongs(path: Path, family: str) -> bool:
     return path in findings.family_folders(family) or path.is_relative_to(Path("reports", family))
-
-
-def listing(md5: str) -> dict[str, str]:
-    """{file: MD5} of a folder that DVC keeps; empty where its list is not in the cache, or damaged."""
-    path = dvc_cache.place(md5)
-    try:
-        if not dvc_cache.sound(path, md5):
-            return {}
-    except OSError:
-        return {}
-    return {entry["relpath"]: entry["md5"] for entry in json.loads(path.read_text())}
 
 
 def cached(names: list[str], outs: list[Out], whole: bool) -> Found:
@@ -124,7 +97,7 @@ def _repairs(names: list[str], outs: list[Out]) -> dict[str, str]:
 
 def _again(out: Out) -> dict[str, str]:
     """{MD5: what brings it back}. Of one list DVC writes the same again, where every file that it names is as it was."""
-    if not remote() and not listing(out.md5) and copies.dvc_hash(out.path) == out.md5:
+    if not remote() and not intact_listing(out.md5) and copies.dvc_hash(out.path) == out.md5:
         return {out.md5: _committing(out)}
     again = f"dvc fetch {shlex.quote(str(out.path))}" if remote() else nowhere(out.stage)
     return dict.fromkeys(_content(out.md5), again)
@@ -138,7 +111,7 @@ def nowhere(stage: str) -> str:
 
 def _content(md5: str) -> list[str]:
     """A folder's own hash, and those of the files in it."""
-    return [md5, *listing(md5).values()]
+    return [md5, *intact_listing(md5).values()]
 
 
 def remote() -> bool:
@@ -161,7 +134,7 @@ def _runs(root: Path) -> Iterator[Fault]:
 
 def output(out: Out) -> Found:
     """A folder of the workspace, as dvc.lock and DVC's list of it say."""
-    listed = listing(out.md5)
+    listed = intact_listing(out.md5)
     if not out.path.exists():
         return
     again = f"dvc pull --force {shlex.quote(str(out.path))}" if remote() else nowhere(out.stage)

@@ -10,8 +10,9 @@ import shlex
 from pathlib import Path
 
 from pipelines import git, hashing, paths
+from pipelines.artifacts import cache
+from pipelines.artifacts.lock import Out
 from pipelines.audit import dvc_files, findings
-from pipelines.audit.dvc_files import Out
 from pipelines.audit.findings import Fault, Found, Item
 from pipelines.datasets import cards
 from pipelines.models import checksums, manifests, selfcheck
@@ -62,7 +63,7 @@ def stored(family: str) -> Found:
 
 def _stored(folder: Path, dvc: str | None) -> Found:
     """One model, without the repairs; its manifest, of which the digest does not cover all, also by DVC's list of the training."""
-    if md5 := dvc_files.listing(dvc).get(manifests.MANIFEST) if dvc else None:
+    if md5 := cache.intact_listing(dvc).get(manifests.MANIFEST) if dvc else None:
         yield Item(folder / manifests.MANIFEST, "md5", md5, "DVC's list", "")
     try:
         listed = checksums.read(folder)
@@ -97,7 +98,7 @@ def restored(names: list[str], whole: bool) -> Found:
     wanted = {md5 for name in names for line in findings.promotions(name) for md5 in (line.get("dvc"), line.get("data_dvc"))}
     for folder in sorted(paths.ROOT.joinpath("restored").glob("*")):
         if FOLDER.fullmatch(folder.name) and (whole or folder.name in wanted):
-            listed = dvc_files.listing(folder.name)
+            listed = cache.intact_listing(folder.name)
             for path in {folder / name for name in listed} | set(checksums.files(folder)):
                 expected = listed.get(path.relative_to(folder).as_posix(), findings.UNLISTED if listed else None)
                 yield Item(path, "md5", expected, "DVC's list", f"rm -rf {folder}")
