@@ -1,5 +1,6 @@
 """The image store against a real server: what goes in comes out as the same bytes, whatever is cut, and never by half."""
 
+import fcntl
 import hashlib
 import io
 import subprocess
@@ -18,6 +19,7 @@ from pymongo import MongoClient
 
 from pipelines import folders
 from pipelines.datasets import archives, labelled, labels
+from pipelines.imagestore import __main__ as command
 from pipelines.imagestore import connection, datasets, gridfs, weights
 from tests import ferret
 from tests.conftest import environment
@@ -445,3 +447,18 @@ def test_the_command_tells_what_it_moved(database: Any, server: ferret.Server, l
     assert "8 sent" in told
     ask("get", "--dataset", "letters", "--to", str(tmp_path / "out"))
     assert contents(tmp_path / "out") == contents(letters)
+
+
+def test_one_get_at_a_time_collects_for_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process's get of other contents would delete what this one has collected so far."""
+
+    def held(*_: object) -> datasets.Moved:
+        (lock,) = Path(".store/imagestore").iterdir()
+        with lock.open("a") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return datasets.Moved(1, 2, 3, 4)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "get", held)
+    monkeypatch.setattr(sys, "argv", ["imagestore", "get", "--dataset", "letters", "--to", "out"])
+    command.main()

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipelines import errors
+from pipelines import errors, folders, paths
 from pipelines.datasets import archives
 from pipelines.imagestore import datasets, weights
 
@@ -19,11 +19,12 @@ def put(asked: argparse.Namespace) -> str:
 
 
 def get(asked: argparse.Namespace) -> str:
-    """Move out what is named; what was done, in words."""
-    if asked.dataset:
-        return f"{asked.to}: {_told(datasets.get(asked.dataset, asked.to))}, as they were put in."
-    bytes_of = weights.get_cfg(asked.cfg.name, asked.to) if asked.cfg else weights.get_weights(asked.weights.name, asked.to)
-    return f"{asked.to}: {bytes_of} bytes, as they were put in."
+    """Move out what is named, one get to a place at a time: each deletes what is half collected for it there. What was done, in words."""
+    with folders.locked(paths.ROOT / "imagestore" / f"{folders.hash_of(str(asked.to.resolve()))[:16]}.lock"):
+        if asked.dataset:
+            return f"{asked.to}: {_told(datasets.get(asked.dataset, asked.to))}, as they were put in."
+        bytes_of = weights.get_cfg(asked.cfg.name, asked.to) if asked.cfg else weights.get_weights(asked.weights.name, asked.to)
+        return f"{asked.to}: {bytes_of} bytes, as they were put in."
 
 
 def _told(moved: datasets.Moved) -> str:
