@@ -18,7 +18,7 @@ from pipelines import discovery, errors, git
 ROOT = discovery.CONF.parent
 VALID = re.compile(r"[a-z][a-z0-9]{0,31}")
 WORDS = {"accepted", "all", "none"}  # a file of registry/, and what `candidate=` may be
-FILES = ("conf/family/{0}.yaml", "conf/candidate/{0}-*.yaml", "pipelines/families/{0}/*", "serving/{0}/*")
+FILES = ("conf/family/{0}.yaml", "conf/candidate/{0}-*.yaml", "pipelines/families/{0}/*", "serving/{0}/*", "tests/families/{0}.py")
 LISTS = ("dvc.yaml", "pyproject.toml")
 CHANGES = {
     "conf/family/{0}.yaml": "where data come from, their licence and citation; what the gate asks for",
@@ -26,6 +26,7 @@ CHANGES = {
     "pipelines/families/{0}/data.py": "addresses, checksums and licences of data; embedded.py: the data of tests; card.md: uses and limits",
     "pipelines/families/{0}/model.py": "the network; picture.py, fit.py, predict.py and score.py around it; probe.py: the golden example",
     "serving/{0}/answers.py": "what is answered; flags.py: how it is corrected; service.py, page.html: the words",
+    "tests/families/{0}.py": "what the tests expect of it; tests of its own are to be written",
     "pyproject.toml": "packages of the extra {0}, then `make lock`; README.md: its line in the table of families",
 }
 

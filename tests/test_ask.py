@@ -15,18 +15,10 @@ from pipelines.registry import promotion, rollback
 from serving import ask as command
 from serving.live.champion import Origin
 from tests import papers
-from tests.conftest import embedded_data, environment, evaluate, picture, tiny_model
+from tests.conftest import embedded_data, environment, evaluate, expected, picture, tiny_model
 from tests.services import free_port
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1", "gate.confidence=0.001"]
-RANKS = {"digits": 10, "gravures": 0, "objects": 3}  # shares that an answer lists; of signatures and lines, as many as were found
-BEGINS = {
-    "digits": "It is a",
-    "gravures": "Most like it: ",
-    "objects": "It is: ",
-    "ocr": r"It says, in (\d+) lines?:\n",
-    "signatures": r"(\d+) signatures?\.\n",
-}
 
 
 def ask(*words: str, module: str = "serving.ask", family: str = "digits") -> subprocess.CompletedProcess[str]:
@@ -58,9 +50,11 @@ def test_the_answer_and_the_origin_are_printed(project: Path, family: str) -> No
     printed = ask("--image", "picture", family=family).stdout
     (row,) = predictions.Store().rows(family)
     assert (row["version"], row["input"]) == (1, hashlib.sha256(Path("picture").read_bytes()).hexdigest())
-    said = re.match(BEGINS[family], printed)
+    said = re.match(expected(family).BEGINS, printed)
     assert said, printed
-    assert sum("%" in line for line in printed.splitlines()) == RANKS.get(family, int((said.groups() or "0")[0]))
+    assert sum("%" in line for line in printed.splitlines()) == (
+        int(said[1]) if expected(family).SHARES is None else expected(family).SHARES
+    )
     assert f"{family} version 1" in printed
     assert f"make lineage of={family}@v1" in printed
     if family == "signatures":

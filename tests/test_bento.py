@@ -18,7 +18,7 @@ from pipelines import configs, discovery, predictions
 from pipelines.registry import promotion, store
 from serving import bento, requirements
 from tests import papers
-from tests.conftest import ROOT, embedded_data, environment, evaluate, tiny_model
+from tests.conftest import ROOT, embedded_data, environment, evaluate, expected, tiny_model
 from tests.forms import encoded, seven
 from tests.services import free_port, ready, stop, until
 
@@ -27,8 +27,7 @@ pytestmark = pytest.mark.slow
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 DIGITS = pytest.mark.parametrize("packed", ["digits"], indirect=True)  # what one family's bento shows for all
 EMPTY = pytest.mark.parametrize("packed", ["digits", "signatures"], indirect=True)  # the least, and what a family adds
-NOT_SERVED = {"mlflow", "dvc", "hydra-core", "omegaconf", "keras", "tensorflow", "torch", "scikit-learn", "pytest"}
-SERVED = {
+NOT_SERVED = {
     "digits": ["model.onnx"],
     "gravures": ["model.onnx", "index.npy", "index.json", "catalogue.json"],
     "objects": ["model.onnx"],
@@ -75,7 +74,7 @@ def test_a_bento_holds_what_answers_and_nothing_else(packed: Packed) -> None:
     tag = store.pointed(packed.family)["tag"].replace(":", "/")
     assert {path.name for path in packed.bento.iterdir()} == {"README.md", "apis", "bento.yaml", "env", "models", "src"}
     assert {path.name for path in (packed.bento / "src").iterdir()} == {".store", "bentofile.yaml", "conf", "pipelines", "serving"}
-    assert files(packed.bento / "models") == {f"{tag}/{name}" for name in (*BESIDE, *SERVED[packed.family])}
+    assert files(packed.bento / "models") == {f"{tag}/{name}" for name in (*BESIDE, *expected(packed.family).SERVED)}
     assert files(packed.bento / "src/.store") == {f"champions/{packed.family}.json"}
     assert files(packed.bento / "src/conf") == {f"family/{packed.family}.yaml"}
     assert not {"data", "native", "tests", "mlruns", ".git", "stages"} & {path.name for path in packed.bento.rglob("*") if path.is_dir()}

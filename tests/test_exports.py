@@ -8,7 +8,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pipelines.models import exports
-from tests.conftest import TINY, random_network
+from tests.classifiers import random_network
+from tests.families import digits
 
 
 def renamed(model: onnx.ModelProto) -> None:
@@ -52,7 +53,7 @@ def other_input(model: onnx.ModelProto) -> None:
     [(renamed, True), (extended, True), (heavier, False), (without_softmax, False), (other_axis, False), (other_input, False)],
 )
 def test_what_a_fingerprint_sees(tmp_path: Path, change: Callable[[onnx.ModelProto], None], same: bool) -> None:
-    model = random_network(TINY["digits"], 1)
+    model = random_network(digits.TINY, 1)
     onnx.save(model, str(tmp_path / "before.onnx"))
     change(model)
     onnx.save(model, str(tmp_path / "after.onnx"))

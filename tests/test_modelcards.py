@@ -25,7 +25,7 @@ from pipelines.tracking import client as tracking
 from serving.pages import cards as served
 from serving.pages import routes as page_routes
 from tests.browsers import got
-from tests.conftest import ROOT, embedded_data, evaluate, tiny_model
+from tests.conftest import ROOT, decided, embedded_data, evaluate, tiny_model
 from tests.services import Service, running, stored
 
 EVERY = pytest.mark.parametrize("family", discovery.names())
@@ -36,13 +36,13 @@ HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![x](https://examp
 def line(family: str) -> ledger.Line:
     """The released champion's promotion."""
     with chdir(ROOT):
-        found = ledger.champion(ledger.read(family))
+        found = ledger.champion(ledger.read(decided(family)))
     assert found
     return found
 
 
 def released(family: str) -> Path:
-    return ROOT / "released" / family
+    return ROOT / "released" / decided(family)
 
 
 def told(figures: dict[str, float]) -> dict[str, tuple[float, Any]]:

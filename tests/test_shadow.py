@@ -33,45 +33,13 @@ from serving.inputs.bodies import Body
 from serving.live import challenger, champion, shadow
 from serving.live.challenger import Asked
 from serving.live.shadow import QUEUE
-from tests.conftest import evaluate, tiny_model
+from tests.conftest import evaluate, expected, tiny_model
+from tests.families.signatures import signed
 from tests.forms import encoded, seven
 from tests.services import Service, figures, make_serve, running, stop, stored, until
 from tests.test_registry import WORDS, promoted
 
-BOX, NEAR, FAR = [10.0, 10.0, 20.0, 10.0], [12.0, 11.0, 20.0, 10.0], [60.0, 60.0, 20.0, 10.0]
-
-
-def classified(prediction: Any) -> dict[str, Any]:
-    return {"prediction": prediction, "confidence": 0.9}
-
-
-def text(words: str) -> dict[str, Any]:
-    return {"text": words, "confidence": 0.9 if words else 0.0}
-
-
-def nearest(*names: str) -> dict[str, Any]:
-    return {"matches": [{"engraving": name, "similarity": 0.9} for name in names]}
-
-
-def signed(*boxes: list[float], pages: list[list[list[float]]] | None = None) -> dict[str, Any]:
-    found = [box for page in pages for box in page] if pages else [*boxes]
-    told = {"prediction": found, "count": len(found), "scores": [0.9] * len(found)}
-    return told | ({"pages": [{"prediction": page} for page in pages]} if pages else {})
-
-
-ANSWERS = [  # family, what one says, what agrees with it, what does not
-    ("digits", classified(7), [classified(7)], [classified(1)]),
-    ("objects", classified("cat"), [classified("cat")], [classified("dog")]),
-    ("ocr", text("TOTAL 7.00"), [text("TOTAL 7.00")], [text("TOTAL 1.00"), text("")]),
-    ("gravures", nearest("star", "moon"), [nearest("star"), nearest("star", "sun")], [nearest("moon", "star")]),
-    ("signatures", signed(), [signed()], [signed(BOX)]),
-    ("signatures", signed(BOX, FAR), [signed(FAR, NEAR)], [signed(BOX), signed(BOX, NEAR), signed(BOX, FAR, FAR)]),
-    ("signatures", signed(pages=[[BOX], []]), [signed(pages=[[NEAR], []])], [signed(pages=[[], [BOX]])]),
-]
-
-
-def test_every_family_can_be_compared() -> None:
-    assert {family for family, *_ in ANSWERS} == {*discovery.names()}
+ANSWERS = [(family, *row) for family in discovery.names() for row in expected(family).AGREEING]
 
 
 @pytest.mark.parametrize(("family", "answer", "same", "other"), ANSWERS)

@@ -1,0 +1,1 @@
+"""What the tests expect of each family, found by its name."""
