@@ -216,7 +216,9 @@ def main() -> None:
     parser.add_argument("--candidate", required=True, help="such as digits-adam, or all")
     asked = parser.parse_args()
     with errors.printed_once():
-        if refused := [fault for candidate in _asked(asked.candidate) if (fault := _refusal(candidate))]:
+        if not (candidates := _asked(asked.candidate)):
+            print(f"The code of every trained candidate is what {lock.LOCK} names: there is nothing to accept.")
+        if refused := [fault for candidate in candidates if (fault := _refusal(candidate))]:
             raise NotAccepted("\n".join(refused))
 
 

@@ -37,7 +37,7 @@ def _computing(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def _form(value: Any, written: Callable[[str], str]) -> str:
     if isinstance(value, ast.Name):
-        return f"({written(value.id)})"
+        return f"(Name {written(value.id)})"
     if isinstance(value, ast.AST):
         return f"({type(value).__name__}{''.join(_fields(value, written))})"
     if isinstance(value, list):

@@ -76,10 +76,11 @@ class Code:
         return self._digests[module.name]
 
     def _text(self, module: Module, above: tuple[str, ...]) -> str:
-        """What is hashed: the canonical form, and the files beside it that it reads."""
+        """What is hashed: the canonical form, what it imports for others alone, and the files beside it that it reads."""
         below = (*above, module.name)
+        passed_on = [f"{name}={self._written(module, name, below)}" for name in module.passed_on]
         beside = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in module.resources]
-        return "\n".join([canonical.text(module.tree, lambda name: self._written(module, name, below)), *beside]).strip()
+        return "\n".join([canonical.text(module.tree, lambda name: self._written(module, name, below)), *passed_on, *beside]).strip()
 
     def _written(self, module: Module, name: str, above: tuple[str, ...]) -> str:
         """A name as it stands in the canonical form: one that is imported in full, with a digest for the project's own modules."""

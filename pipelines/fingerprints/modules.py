@@ -44,6 +44,11 @@ class Module:
         """All that it imports, written in full: pipelines.datasets.splits, numpy.float32."""
         return [*(target for targets in self.bindings.values() for target in targets), *self._plain]
 
+    @property
+    def passed_on(self) -> list[str]:
+        """The names that it imports and does not use: others may read them from it."""
+        return sorted(self.bindings.keys() - {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)})
+
     def _bound(self, node: ast.AST) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Import):
             for alias in node.names:
