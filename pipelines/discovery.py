@@ -11,6 +11,10 @@ class UnknownFamily(LookupError):
     """A family, or candidate, that has no page in conf/."""
 
 
+class ReservedName(ValueError):
+    """A family that is named like a package."""
+
+
 def names() -> list[str]:
     """Every family: one page in conf/family/ each."""
     return sorted(page.stem for page in (CONF / "family").glob("*.yaml"))
@@ -22,10 +26,18 @@ def candidates(family: str) -> list[str]:
 
 
 def known(family: str) -> str:
-    """The name itself, or UnknownFamily naming the choices."""
+    """The name itself. Raises UnknownFamily, naming the choices, or ReservedName."""
     if family not in names():
         raise UnknownFamily(f"family={family!r} is unknown. Choose one of: {', '.join(names())}.")
+    if _reserved(family):
+        raise ReservedName(f"family={family!r} has the name of a package of pipelines/ or serving/. Rename conf/family/{family}.yaml.")
     return family
+
+
+def _reserved(family: str) -> bool:
+    """A bento leaves out the folders that are named like other families."""
+    endpoint = CONF.parent / "serving" / family
+    return (CONF.parent / "pipelines" / family).is_dir() or (endpoint.is_dir() and not (endpoint / "service.py").is_file())
 
 
 def of(candidate: str) -> str:
