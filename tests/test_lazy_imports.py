@@ -17,6 +17,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/families/signatures/probe.py": "a bento has no tqdm, which the drawn pages need; it has its example already",
     "serving/auth/startup.py": "half a second and 28 MB of each worker, and only where tokens are required",
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
+    "serving/jobs/worker.py": "Celery and kombu are loaded only where BROKER_URL names a broker",
     "serving/jobs/supervisor.py": "as serving/__main__.py, which imports it before",
 }
 LIGHT = (
