@@ -39,7 +39,7 @@ NATIVE = {
     "ocr-trocr": 5,
 }  # not served: the weights, and what the folds answer; others: the weights
 TUNED = {"gravures": 3, "ocr": 1}  # epochs beside those of the page: of the network that is served and of two folds, of generated lines
-ALWAYS = {f"{stage}@{family}" for stage in ("look", "promote") for family in FAMILIES}  # stages that DVC runs whatever there is
+ALWAYS = {f"{stage}@{family}" for stage in ("look", "code", "promote") for family in FAMILIES}  # stages that DVC runs whatever there is
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pipelines.stages.train")  # on a free port
 EPOCHS = 40
 
