@@ -1,4 +1,4 @@
-"""BentoML's service with our application before its stack of middlewares, which costs more than an answer (docs/decisions.md)."""
+"""BentoML's service with our application before its stack of middlewares, which costs more than an answer (docs/decisions/0017)."""
 
 from typing import Any
 

@@ -91,7 +91,7 @@ def start(app: FastAPI, family: str, beside: Callable[[Any], object] | None = No
     app.state.shadow.follow()
     Image.preinit()
     gc.collect()
-    gc.freeze()  # what is loaded now stays: the collector need not walk through it while requests wait (docs/decisions.md)
+    gc.freeze()  # what is loaded now stays: the collector need not walk through it while requests wait (docs/decisions/0018)
 
 
 async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Given:

@@ -1,7 +1,7 @@
 """The champion's answers held against a challenger's: a share of them waits in a bounded queue, and a thread has them answered again.
 
 The challenger is a process of its own (serving/live/challenger.py): in the service's it would take the interpreter, the threads for heavy
-bodies and the renderers from those who wait, and its crash would be everybody's (docs/decisions.md). A request pays for one look at a
+bodies and the renderers from those who wait, and its crash would be everybody's (docs/decisions/0081). A request pays for one look at a
 number, and one place in the queue. What finds no place is dropped and counted; what was compared stands in the prediction store.
 Answers of jobs (serving/ocr/tasks.py) are not compared: their workers are other processes, with no challenger beside them.
 """
