@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     asked = parser.parse_args()
     seconds = min(asked.seconds, LONGEST)
-    with errors.printed_once(), services.started({asked.family: services.ours(discovery.known(asked.family))}) as running:
+    with errors.printed_once(), services.started({asked.family: services.ours(discovery.validate(asked.family))}) as running:
         service = running[asked.family]
         figures = sent(service.address, asked.family, asked.users, seconds)
         if not figures["requests"]:

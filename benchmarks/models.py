@@ -21,14 +21,14 @@ def _line(family: str) -> dict[str, Any]:
 
 def served(family: str) -> Path:
     """A folder with what the champion serves: stored, trained here, or released."""
-    return versions.served(_line(family))
+    return versions.served_folder(_line(family))
 
 
 def native(family: str) -> Path:
     """The champion's Keras or PyTorch network; where only its release is here, that of the same candidate trained here. Raises Stopped."""
     line = _line(family)
     try:
-        return trained(versions.whole(line))
+        return trained(versions.model_folder(line))
     except cache.NotHere:
         again = Path("models", line["candidate"])
         if not (again / manifests.MANIFEST).exists():

@@ -45,7 +45,7 @@ def _service() -> Iterator[tuple[services.Service, Path, store.Pointer]]:
     folder = models.served(FAMILY).absolute()
     with tempfile.TemporaryDirectory() as room, chdir(room):
         champion = swap.put(folder, 1)
-        store.point(FAMILY, champion)
+        store.write_pointer(FAMILY, champion)
         pointer = _challenger(folder, Path("other"))
         words = ["-m", "serving", "--family", FAMILY, "--port", "{port}"]
         log = Path(room, "log")
@@ -74,7 +74,7 @@ def _load(service: services.Service, log: Path, pointer: store.Pointer | None) -
     """wrk's figures once the challenger answers, or has ended."""
     if pointer:
         before = _begun(log)
-        store.point(FAMILY, pointer, store.CHALLENGERS)
+        store.write_pointer(FAMILY, pointer, store.CHALLENGERS)
         _until(lambda: _begun(log) > before, log)
     else:
         store.pointer_path(FAMILY, store.CHALLENGERS).unlink(missing_ok=True)

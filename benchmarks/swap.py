@@ -62,7 +62,7 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
     folder = models.served(family).absolute()
     with tempfile.TemporaryDirectory() as room, chdir(room):
         pointers = [put(folder, version) for version in (1, 2)]
-        store.point(family, pointers[0])
+        store.write_pointer(family, pointers[0])
         words = ["-m", "serving", "--family", family, "--workers", str(WORKERS), "--port", "{port}"]
         log = Path(room, "log")
         service = services.Service(services.Side(["env", f"PYTHONPATH={ROOT}", sys.executable, *words], request(pointers[0])), log)
@@ -106,7 +106,7 @@ class Mover:
         pointer = self.pointers[self.stands]
         self.log.seek(0, 2)
         begun, deadline = time.time(), time.monotonic() + LONGEST
-        store.point(pointer["model"]["family"], pointer)
+        store.write_pointer(pointer["model"]["family"], pointer)
         told: list[str] = []
         while len(told) < WORKERS:
             if time.monotonic() > deadline:

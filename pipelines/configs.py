@@ -16,20 +16,20 @@ class BadConfiguration(ValueError):
     """A page or an override that does not fit; the message names the key, its value and the choices."""
 
 
-class Page(BaseModel):
+class Section(BaseModel):
     """A page of configuration: its keys are all known, and it does not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Shadowed(Page):
+class Shadowed(Section):
     """What a candidate must have shown as challenger, beside the champion's answers: so many of them, and the share that agreed."""
 
     agreement: float = Field(default=0, ge=0, le=1)
     samples: int = Field(default=1, gt=0)
 
 
-class Gate(Page):
+class Gate(Section):
     """What a challenger must show to become champion, of the family's headline metric on the validation split."""
 
     floor: float
@@ -46,7 +46,7 @@ class Gate(Page):
         return {key: value for key, value in asked.items() if key != "shadow" or value is not None}
 
 
-class Predictions(Page):
+class Predictions(Section):
     """What is recorded of answers: which share of them, for how many days (null: for good), and whether with what was sent."""
 
     share: float = Field(default=1.0, ge=0, le=1)
@@ -54,7 +54,7 @@ class Predictions(Page):
     inputs: bool = False
 
 
-class Serving(Page):
+class Serving(Section):
     """Limits of the endpoint: megabytes of a body, megapixels of a picture, seconds of a request, requests at work, pictures in a batch.
 
     `limit_pages` and `runtime` are of families that read documents, or can answer by more than one runtime; `shadow` is the share of
@@ -72,7 +72,7 @@ class Serving(Page):
     runtime: Literal["onnxruntime", "opencv", "openvino"] | None = None
 
 
-class Config(Page):
+class Config(Section):
     """Everything one stage is told. `data`, `model` and `fit` are pages of the family's own settings.py."""
 
     family: str
@@ -121,7 +121,7 @@ def compose(overrides: Sequence[str]) -> Config:
 
 def serving(family: str) -> Serving:
     """The `serving` keys of a family's page alone, for an endpoint: no Hydra is loaded."""
-    page = yaml.safe_load((discovery.CONF / "family" / f"{discovery.known(family)}.yaml").read_text())
+    page = yaml.safe_load((discovery.CONF / "family" / f"{discovery.validate(family)}.yaml").read_text())
     limits: Serving = _checked(Serving, page["serving"], "serving")
     return limits
 

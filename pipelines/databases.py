@@ -56,13 +56,13 @@ def engine(url: str) -> "Engine":
     """An engine for this URL; nothing is connected yet. The folder of a SQLite file is made. Raises BadUrl."""
     from sqlalchemy import create_engine
 
-    address = parsed(url)
+    address = parse_url(url)
     if address.drivername == "sqlite":
         return _file(address)
     return create_engine(address, connect_args=AWAY, pool_pre_ping=True, hide_parameters=True)
 
 
-def parsed(url: str) -> "URL":
+def parse_url(url: str) -> "URL":
     """The address with the driver that is used here. Raises BadUrl."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
@@ -76,7 +76,7 @@ def parsed(url: str) -> "URL":
     return address.set(drivername=DRIVERS[address.drivername])
 
 
-def shown(address: "URL") -> str:
+def without_password(address: "URL") -> str:
     """The address as a person may see it: no password, and nothing behind the question mark, where one may be too."""
     return address.set(query={}).render_as_string(hide_password=True)
 
@@ -108,16 +108,16 @@ def _file(address: "URL") -> "Engine":
     return made
 
 
-def each(made: "Engine", prepare: Callable[[Any], None]) -> None:
+def on_connect(made: "Engine", prepare: Callable[[Any], None]) -> None:
     """Have every connection that is opened prepared, as the driver's own."""
     from sqlalchemy import event
 
     event.listen(made, "connect", lambda connection, _: prepare(connection))
 
 
-def read_beside_writing(made: "Engine") -> None:
+def enable_wal(made: "Engine") -> None:
     """SQLite's write-ahead log, which the file remembers: who reads waits for nobody, and a commit is one write to the disk."""
-    with reaching(made.url):
+    with translated_errors(made.url):
         connection = made.raw_connection()
         try:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
@@ -128,19 +128,19 @@ def read_beside_writing(made: "Engine") -> None:
 @contextmanager
 def writing(engine: "Engine") -> Iterator["Connection"]:
     """A transaction that reads and then writes: SQLite takes its one writer's lock at the start, and waits for it. Raises NoDatabase."""
-    with reaching(engine.url), engine.connect().execution_options(writing=True) as connection, connection.begin():
+    with translated_errors(engine.url), engine.connect().execution_options(writing=True) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def reading(engine: "Engine") -> Iterator["Connection"]:
     """A transaction that only reads. Raises NoDatabase."""
-    with reaching(engine.url), engine.connect() as connection, connection.begin():
+    with translated_errors(engine.url), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def reaching(address: "URL") -> Iterator[None]:
+def translated_errors(address: "URL") -> Iterator[None]:
     """Whatever the server, the network or the file refuses, in one sentence. Raises NoDatabase."""
     from sqlalchemy.exc import DBAPIError
 
@@ -168,7 +168,7 @@ def _unreached(address: "URL", error: BaseException) -> NoDatabase:
     remedy = REASONS[reason][1] if reason in REASONS else "Is it there, and may this user write it?"
     if "authentication failed" in words:
         remedy = "Look at the name and the password in its URL."
-    return NoDatabase(f"The database {shown(address)} does not answer: {words.rstrip('.?')}. {remedy}", reason)
+    return NoDatabase(f"The database {without_password(address)} does not answer: {words.rstrip('.?')}. {remedy}", reason)
 
 
 def _reason(error: BaseException) -> str:
@@ -211,6 +211,6 @@ def _upgrade(connection: "Connection", folder: Path) -> None:
             command.upgrade(words, "head")
     except CommandError as error:
         raise NewerDatabase(
-            f"The database {shown(connection.engine.url)} was changed by a newer version of this project ({error}). "
+            f"The database {without_password(connection.engine.url)} was changed by a newer version of this project ({error}). "
             "Use that version, or another database."
         ) from error

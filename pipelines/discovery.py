@@ -22,10 +22,10 @@ def names() -> list[str]:
 
 def candidates(family: str) -> list[str]:
     """Every candidate of a family: its pages conf/candidate/<family>-<name>.yaml."""
-    return sorted(page.stem for page in (CONF / "candidate").glob(f"{known(family)}-*.yaml"))
+    return sorted(page.stem for page in (CONF / "candidate").glob(f"{validate(family)}-*.yaml"))
 
 
-def known(family: str) -> str:
+def validate(family: str) -> str:
     """The name itself. Raises UnknownFamily, naming the choices, or ReservedName."""
     if family not in names():
         raise UnknownFamily(f"family={family!r} is unknown. Choose one of: {', '.join(names())}.")
@@ -40,7 +40,7 @@ def _reserved(family: str) -> bool:
     return (CONF.parent / "pipelines" / family).is_dir() or (endpoint.is_dir() and not (endpoint / "service.py").is_file())
 
 
-def of(candidate: str) -> str:
+def family_of(candidate: str) -> str:
     """The family of a candidate. Raises UnknownFamily, naming all candidates."""
     every = {name: family for family in names() for name in candidates(family)}
     if candidate not in every:
@@ -50,4 +50,4 @@ def of(candidate: str) -> str:
 
 def part(family: str, name: str) -> ModuleType:
     """A module of a family, such as part('digits', 'fit')."""
-    return import_module(f"pipelines.families.{known(family)}.{name}")
+    return import_module(f"pipelines.families.{validate(family)}.{name}")

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 
-def says(*words: str, given: bytes = b"") -> bytes | None:
+def output(*words: str, given: bytes = b"") -> bytes | None:
     """The answer to a git command; None where it refuses, or git is not installed."""
     try:
         done = subprocess.run(["git", *words], input=given, capture_output=True, check=False)
@@ -13,6 +13,6 @@ def says(*words: str, given: bytes = b"") -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
-def shown(path: Path) -> bytes:
+def committed(path: Path) -> bytes:
     """What the last commit holds of a file of the project; nothing where there is no such file, no commit or no git."""
-    return says("show", f"HEAD:./{path}") or b""
+    return output("show", f"HEAD:./{path}") or b""

@@ -60,7 +60,7 @@ def sources(listed: Iterable[dict[str, Any]]) -> list[Source]:
     return [Source(*key, files=list(files)) for key, files in groupby(listed, key=shared)]
 
 
-def called(metric: str) -> str:
+def metric_name(metric: str) -> str:
     """calibration_error -> calibration error, five_top10 -> top-10, five drawings a class"""
     if (place := PLACES.fullmatch(metric)) and (place[1] is None or place[1] in GALLERIES):
         return (f"top-{place[2]}" if place[2] else "mean average precision") + GALLERIES.get(place[1] or "", "")
@@ -89,7 +89,7 @@ def ours(error: Exception) -> bool:
     return type(error).__module__.partition(".")[0] in OURS
 
 
-def fault(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """An error in one line, without this machine's paths; of what is not ours with its kind."""
     words = str(error) if ours(error) else f"{type(error).__name__}: {error}"
     return " ".join(words.split()).replace(f"{Path.cwd()}/", "")

@@ -73,7 +73,7 @@ def new_id() -> str:
     return f"{bits & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62:032x}"
 
 
-def moment(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """Seconds since 1970 as times are stored: UTC, such as 2026-11-20T22:49:53Z."""
     return _moment(int(seconds))
 
@@ -100,7 +100,7 @@ class Store:
     def place(self) -> str:
         """The address as a person may see it: a file's has no password, and is not taken apart. Raises BadUrl."""
         file = self.address.startswith("sqlite:///")
-        return self.address.partition("?")[0] if file else databases.shown(databases.parsed(self.address))
+        return self.address.partition("?")[0] if file else databases.without_password(databases.parse_url(self.address))
 
     # Writing
 
@@ -122,7 +122,7 @@ class Store:
         soon. One that was written in the future stays until then.
         """
         now = self.clock()
-        asked = {"family": family, "limit": moment(now - days * 86_400), "now": moment(now)}
+        asked = {"family": family, "limit": timestamp(now - days * 86_400), "now": timestamp(now)}
         pruned = self._pruned("predictions", asked)
         self._pruned("comparisons", asked)
         self._sweep()
@@ -258,7 +258,7 @@ class Store:
     def _opened(self) -> "Engine":
         made = databases.engine(self.address)
         if made.dialect.name == "sqlite":
-            databases.each(made, _prepared)
+            databases.on_connect(made, _prepared)
         return made
 
     @property
@@ -277,7 +277,7 @@ class Store:
         if not self._migrated:
             databases.migrate(engine, MIGRATIONS)
             if engine.dialect.name == "sqlite":
-                databases.read_beside_writing(engine)
+                databases.enable_wal(engine)
             self._file, self._migrated = _file(engine.url), True
         return engine
 
@@ -290,7 +290,7 @@ class Store:
 def _file(address: "URL") -> tuple[int, int] | None:
     """Which file stands at the path of a SQLite database: its device and number; None where there is none. Raises NoDatabase."""
     if address.drivername == "sqlite":
-        with databases.reaching(address), suppress(FileNotFoundError, NotADirectoryError):
+        with databases.translated_errors(address), suppress(FileNotFoundError, NotADirectoryError):
             found = Path(address.database or "").stat()
             return found.st_dev, found.st_ino
     return None

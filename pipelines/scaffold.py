@@ -117,7 +117,7 @@ def _extras(text: str) -> set[str]:
 
 def _git(*words: str) -> list[str]:
     """The lines of an answer. Raises Refused where there is none."""
-    answer = git.says("-C", str(ROOT), *words)
+    answer = git.output("-C", str(ROOT), *words)
     if answer is None:
         raise Refused(f"`git {words[0]}` fails in {ROOT}. A new family is written into a git repository: clone the project.")
     return answer.decode().splitlines()

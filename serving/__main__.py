@@ -29,7 +29,7 @@ def main() -> None:
         os.environ[handover.PLACE] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
             os.environ["JOBS_WORKERS"] = str(supervisor.number("--jobs (make serve jobs=...)", asked.jobs))
-        _serve(discovery.known(asked.family), asked.host, asked.port, asked.workers)
+        _serve(discovery.validate(asked.family), asked.host, asked.port, asked.workers)
 
 
 def memory() -> str | None:

@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--image", required=True, type=Path)
     asked = parser.parse_args()
     with errors.printed_once():
-        family = discovery.known(asked.family)
+        family = discovery.validate(asked.family)
         recorder = Recorder(family, configs.serving(family).predictions)
         try:
             answer = ask(family, asked.image, recorder)

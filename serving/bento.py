@@ -34,7 +34,7 @@ class Unclean(ValueError):
 
 def pack(family: str) -> Path:
     """Build the bento of the version that stands; one of the same tag is replaced. Raises NoChampion, NotLocked or NotPacked."""
-    pointer = store.pointed(family)
+    pointer = store.read_pointer(family)
     name, _, version = pointer["tag"].partition(":")
     with TemporaryDirectory() as context, TemporaryDirectory(dir=paths.ROOT, prefix="packing-") as home:
         fill(Path(context), family, pointer)

@@ -76,7 +76,7 @@ def embedded_data(family: str = "digits") -> None:
 
 def tiny_model(candidate: str, seed: int) -> Path:
     """A complete model folder models/<candidate>/ whose network is one random layer."""
-    family = discovery.of(candidate)
+    family = discovery.family_of(candidate)
     cfg = configs.compose([f"family={family}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
     digest = cards.read(cfg.data_folder)["hash"]
     begun, training = records.begun(family), session.under_way(cfg, digest, "this code")
@@ -110,10 +110,12 @@ def decided(family: str) -> str:
 
 def evaluate(candidate: str, headline: float) -> None:
     """The real evaluate stage, then the figure on validation that the test needs: a random layer has none to speak of."""
-    stage.main(configs.compose([f"family={discovery.of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"]))
-    page = Path("reports", discovery.of(candidate), "candidates", f"{candidate}.json")
+    stage.main(
+        configs.compose([f"family={discovery.family_of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
+    )
+    page = Path("reports", discovery.family_of(candidate), "candidates", f"{candidate}.json")
     report = json.loads(page.read_text())
-    report["valid"][discovery.part(discovery.of(candidate), "score").HEADLINE] = headline
+    report["valid"][discovery.part(discovery.family_of(candidate), "score").HEADLINE] = headline
     folders.write_json(page, report)
 
 

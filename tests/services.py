@@ -53,7 +53,7 @@ class Service(NamedTuple):
 
     def point(self, pointer: model_store.Pointer) -> None:
         with chdir(self.folder):
-            model_store.point(self.family, pointer)
+            model_store.write_pointer(self.family, pointer)
 
     def recorded(self, id: str) -> predictions.Row:
         """The row of an answer, once it is in the service's store; it is as it was written."""
@@ -126,7 +126,7 @@ def running(folder: Path, pointers: dict[int, model_store.Pointer], words: Seque
     port, family = str(free_port()), pointers[1]["model"]["family"]
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
         with chdir(folder):
-            model_store.point(family, pointers[1])
+            model_store.write_pointer(family, pointers[1])
         command = [sys.executable, *(words or bento_serve(family)), "--port", port]
         process = subprocess.Popen(command, cwd=folder, env=environment(folder) | more, stdout=log, stderr=log, start_new_session=True)
         service = Service(client, folder, pointers, process)

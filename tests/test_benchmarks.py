@@ -179,7 +179,7 @@ def engraved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose store holds a tiny encoder of engravings."""
     folder = tmp_path_factory.mktemp("engraved")
     with chdir(folder):
-        store.point("gravures", stored(folder, 1, "gravures"))
+        store.write_pointer("gravures", stored(folder, 1, "gravures"))
     return folder
 
 
@@ -275,7 +275,7 @@ def test_users_of_objects_are_sent_their_picture(tiny: Tiny, tmp_path: Path) -> 
     manifest = manifests.read(tiny.model)
     origin = {"version": 1, **{key: manifest[key] for key in ("family", "digest", "data")}, "commit": None, "run_id": "run-1"}
     with chdir(tmp_path):
-        store.point("objects", {"tag": run(tmp_path, "-c", PUT, str(tiny.model), "1"), "model": origin, "released": False})
+        store.write_pointer("objects", {"tag": run(tmp_path, "-c", PUT, str(tiny.model), "1"), "model": origin, "released": False})
     done = load(tmp_path, "objects")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^[1-9]\d* requests, 0 failures, ", done.stdout, re.MULTILINE)
@@ -284,7 +284,7 @@ def test_users_of_objects_are_sent_their_picture(tiny: Tiny, tmp_path: Path) -> 
 def test_a_wrong_answer_is_a_failure(tmp_path: Path) -> None:
     pointer = stored(tmp_path, 1)
     with chdir(tmp_path):
-        store.point("digits", pointer)
+        store.write_pointer("digits", pointer)
     done = load(tmp_path)
     assert done.returncode == 1, done.stdout
     assert re.search(r"^\d+ of \d+ requests failed", done.stderr, re.MULTILINE)

@@ -59,7 +59,7 @@ def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         words = [sys.executable, "-m", "serving.bento", "--family", family]
         done = subprocess.run(words, env=environment(HOME=str(home)), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        tag = store.pointed(family)["tag"]
+        tag = store.read_pointer(family)["tag"]
         yield Packed(family, project, project / ".store/bentos" / tag.replace(":", "/"), done.stdout, home)
 
 
@@ -71,7 +71,7 @@ def files(folder: Path) -> set[str]:
 
 
 def test_a_bento_holds_what_answers_and_nothing_else(packed: Packed) -> None:
-    tag = store.pointed(packed.family)["tag"].replace(":", "/")
+    tag = store.read_pointer(packed.family)["tag"].replace(":", "/")
     assert {path.name for path in packed.bento.iterdir()} == {"README.md", "apis", "bento.yaml", "env", "models", "src"}
     assert {path.name for path in (packed.bento / "src").iterdir()} == {".store", "bentofile.yaml", "conf", "pipelines", "serving"}
     assert files(packed.bento / "models") == {f"{tag}/{name}" for name in (*BESIDE, *expected(packed.family).SERVED)}
@@ -84,11 +84,11 @@ def test_a_bento_has_the_endpoint_with_its_pages_and_the_pointer(packed: Packed)
     others = {*discovery.names()} - {packed.family}
     wanted = {name for name in files(ROOT / "serving") if not set(others) & {*Path(name).parts} and not Path(name).name.startswith(".")}
     assert files(packed.bento / "src/serving") == wanted
-    assert json.loads((packed.bento / f"src/.store/champions/{packed.family}.json").read_text()) == store.pointed(packed.family)
+    assert json.loads((packed.bento / f"src/.store/champions/{packed.family}.json").read_text()) == store.read_pointer(packed.family)
 
 
 def test_the_command_says_what_was_built_and_how_to_run_it(packed: Packed) -> None:
-    tag = store.pointed(packed.family)["tag"]
+    tag = store.read_pointer(packed.family)["tag"]
     for words in (tag, "MB", "clean (hadolint)", f"bentoml serve {packed.bento}", "docker build", f"bentoml containerize {tag}"):
         assert words in packed.printed
 
@@ -215,7 +215,7 @@ def test_the_bento_answers_in_an_empty_environment_and_records_that(packed: Pack
     for content in sent:
         response = client.post("/predict", files={"image": ("seven", content)})
         assert response.status_code == 200, response.text
-        assert response.json()["model"] == store.pointed(packed.family)["model"]
+        assert response.json()["model"] == store.read_pointer(packed.family)["model"]
         kept = predictions.Store(f"sqlite:///{away}/bento/src/.store/predictions.db")
         assert until(lambda: kept.find(response.json()["prediction_id"]) is not None)  # noqa: B023 (asked at once)
         kept.close()

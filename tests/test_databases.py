@@ -230,11 +230,11 @@ def test_a_second_connection_leaves_the_first_ones_lock_in_place(tmp_path: Path)
 
 def test_a_file_that_another_holds_is_named_whatever_is_asked_of_it(tmp_path: Path) -> None:
     made = databases.engine(f"sqlite:///{tmp_path}/books.db")
-    databases.each(made, lambda connection: connection.execute("PRAGMA busy_timeout = 20"))
+    databases.on_connect(made, lambda connection: connection.execute("PRAGMA busy_timeout = 20"))
     with closing(sqlite3.connect(tmp_path / "books.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(databases.NoDatabase) as caught:
-            databases.read_beside_writing(made)
+            databases.enable_wal(made)
     assert caught.value.reason == "locked"
 
 

@@ -21,18 +21,18 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_family_named_like_a_package_is_refused(conf: Path, name: str) -> None:
     (conf / f"family/{name}.yaml").touch()
     with pytest.raises(discovery.ReservedName, match=rf"family='{name}' has the name of a package .* Rename conf/family/{name}.yaml"):
-        discovery.known(name)
+        discovery.validate(name)
 
 
 def test_a_family_has_its_own_folder_in_serving(conf: Path) -> None:
     (conf / "family/leaves.yaml").touch()
     (conf / "candidate/leaves-small.yaml").touch()
-    assert discovery.known("leaves") == "leaves"
-    assert discovery.of("leaves-small") == "leaves"
+    assert discovery.validate("leaves") == "leaves"
+    assert discovery.family_of("leaves-small") == "leaves"
 
 
 def test_an_unknown_candidate_is_refused_with_the_choices(conf: Path) -> None:
     (conf / "family/leaves.yaml").touch()
     (conf / "candidate/leaves-small.yaml").touch()
     with pytest.raises(discovery.UnknownFamily, match="Choose one of: leaves-small"):
-        discovery.of("leaves-big")
+        discovery.family_of("leaves-big")

@@ -232,7 +232,7 @@ def test_a_moved_pointer_is_followed_while_requests_are_answered(service: Servic
 
 def test_a_pointer_to_a_model_that_is_not_stored_leaves_the_old_one_serving(service: Service) -> None:
     model = {**service.pointers[1]["model"], "version": 3}
-    missing = {"tag": store.tagged("digits", 3, model["digest"]), "model": model}
+    missing = {"tag": store.tag_of("digits", 3, model["digest"]), "model": model}
     service.point(missing)
     try:
         assert until(lambda: "digits keeps serving version 1" in service.log()), service.log()

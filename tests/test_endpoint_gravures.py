@@ -160,7 +160,7 @@ def test_an_embedding_is_256_numbers_of_length_one_and_the_same_however_it_is_se
         np.testing.assert_allclose(vector, vectors[0], atol=1e-6)
     with chdir(service.folder):
         model = Path(
-            run(service.folder, "-c", "from pipelines.registry import store; print(store.location(store.pointed('gravures')['tag']))")
+            run(service.folder, "-c", "from pipelines.registry import store; print(store.location(store.read_pointer('gravures')['tag']))")
         )
     brought = Convention(**json.loads((model / "model.json").read_text())["preprocessing"]).from_grey(np.asarray(drawn("triangle")))
     np.testing.assert_allclose(vectors[0], engravers.embedded(model / "model.onnx", brought[None])[0], atol=1e-6)

@@ -419,7 +419,7 @@ def served(project: Path) -> Predictor:
     embedded_data("gravures")
     folder = tiny_model(CANDIDATE, 1)
     tag = store.put(folder, 1)
-    store.point("gravures", {"tag": tag, "model": {"version": 1, "digest": manifests.read(folder)["digest"]}, "released": False})
+    store.write_pointer("gravures", {"tag": tag, "model": {"version": 1, "digest": manifests.read(folder)["digest"]}, "released": False})
     return Predictor(store.location(tag))
 
 

@@ -158,16 +158,16 @@ def test_a_last_line_that_is_gone_is_told_by_who_saw_it_and_comes_back(story: li
     """The chain alone holds; the repair is run as it stands there, where the witness has the whole line."""
     witness(story[-1])
     whole = ledger.path("digits").read_bytes()
-    assert cross_checks.witnesses("digits") == []
+    assert cross_checks.contradictions("digits") == []
     kept(story[:-1])
     assert len(ledger.read("digits")) == 7
-    (found,) = cross_checks.witnesses("digits")
+    (found,) = cross_checks.contradictions("digits")
     assert story[-1]["hash"][:12] in found.words
     if witness in (pointed, challenged, committed):
         for _ in range(2):  # a repair that is run again changes nothing more
             subprocess.run(["bash", "-c", found.repair], check=True, capture_output=True, env=environment())
         assert ledger.path("digits").read_bytes() == whole
-        assert cross_checks.witnesses("digits") == []
+        assert cross_checks.contradictions("digits") == []
     else:
         assert f"git log --all --oneline -S{story[-1]['hash']}" in found.repair
 
@@ -180,17 +180,17 @@ def test_what_is_lost_is_kept_till_it_is_back_or_let_go(story: list[ledger.Line]
     whole = ledger.path("digits").read_bytes()
     kept(story[:-1])
     for _ in range(2):  # the second time nobody but the place itself names it
-        cross_checks.keep_lost("digits")
+        cross_checks.save_lost("digits")
         for pattern in cross_checks.FOLLOWERS:
             Path(pattern.format(family="digits")).unlink(missing_ok=True)
-    (found,) = cross_checks.witnesses("digits")
+    (found,) = cross_checks.contradictions("digits")
     assert (found.path, f"rm -f {place}" in found.words, asked().returncode) == (place, True, 1)
     subprocess.run(["bash", "-c", found.repair], check=True, capture_output=True, env=environment())
-    assert (ledger.path("digits").read_bytes(), cross_checks.witnesses("digits")) == (whole, [])
+    assert (ledger.path("digits").read_bytes(), cross_checks.contradictions("digits")) == (whole, [])
     committed(story[-1])
     kept(story[:-1])
     pointed(story[-1])
-    cross_checks.keep_lost("digits")
+    cross_checks.save_lost("digits")
     assert not place.exists()
 
 
@@ -199,12 +199,12 @@ def test_a_lost_line_that_no_longer_fits_is_told_and_not_appended(story: list[le
     kept(story[:-1])
     ledger.append("digits", "refuse", "later", {"reasons": []}, after=ledger.head("digits"))
     assert cross_checks.restore("digits") == []
-    assert [found.repair.split()[:2] for found in cross_checks.witnesses("digits")] == [["git", "log"]]
+    assert [found.repair.split()[:2] for found in cross_checks.contradictions("digits")] == [["git", "log"]]
 
 
 def test_what_another_file_names_is_never_a_command(story: list[ledger.Line]) -> None:
     released({**story[-1], "hash": "x; touch pasted #"})
-    (found,) = cross_checks.witnesses("digits")
+    (found,) = cross_checks.contradictions("digits")
     subprocess.run(["bash", "-c", found.repair], check=False, capture_output=True)
     assert not Path("pasted").exists()
 
@@ -213,8 +213,8 @@ def test_without_git_the_others_are_still_asked(story: list[ledger.Line], monkey
     monkeypatch.setenv("PATH", "")
     pointed(story[-1])
     kept(story[:-1])
-    assert len(cross_checks.witnesses("digits")) == 1
-    cross_checks.keep_lost("digits")
+    assert len(cross_checks.contradictions("digits")) == 1
+    cross_checks.save_lost("digits")
     assert (cross_checks.LOST / "digits.json").exists()
 
 
@@ -232,7 +232,7 @@ def test_what_was_decided_since_contradicts_nothing(story: list[ledger.Line]) ->
     for witness in WITNESSES:
         witness(story[-1])
     ledger.append("digits", "refuse", "later", {"reasons": []}, after=ledger.head("digits"))
-    assert cross_checks.witnesses("digits") == []
+    assert cross_checks.contradictions("digits") == []
     assert asked("--json").returncode == 0
 
 

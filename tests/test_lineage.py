@@ -69,7 +69,7 @@ def _kept_by_dvc(*outs: str) -> None:
 
 
 def _recorded() -> None:
-    model, sha256 = model_store.pointed("digits")["model"], hashlib.sha256(SENT).hexdigest()
+    model, sha256 = model_store.read_pointer("digits")["model"], hashlib.sha256(SENT).hexdigest()
     answer = {"prediction_id": PREDICTION, "prediction": 7, "model": model}
     named = {"id": PREDICTION, "family": "digits", "version": 1, "digest": model["digest"]}
     facts = {"time": "2026-11-20T22:49:53Z", "input": sha256, "output": json.dumps(answer), "milliseconds": 1.5}
@@ -85,7 +85,7 @@ def champion(origin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
     monkeypatch.chdir(tmp_path)
     for name in ("DVC_EXP_NAME", "DATA_MIRROR", "PREDICTIONS_URL"):
         monkeypatch.delenv(name, raising=False)
-    model: dict[str, Any] = model_store.pointed("digits")["model"]
+    model: dict[str, Any] = model_store.read_pointer("digits")["model"]
     return model
 
 
@@ -113,7 +113,7 @@ STARTS: dict[str, Callable[[dict[str, Any]], str]] = {
     "prediction": lambda model: PREDICTION,
     "DVC hash": lambda model: str(ledger.read("digits")[0]["dvc"]),
     "model folder": lambda model: "models/digits-adam",
-    "stored model": lambda model: str(model_store.location(model_store.pointed("digits")["tag"])),
+    "stored model": lambda model: str(model_store.location(model_store.read_pointer("digits")["tag"])),
 }
 
 
@@ -185,7 +185,7 @@ def _renamed(table: str, column: str) -> None:
 
 
 def _stored_file() -> Path:
-    return model_store.location(model_store.pointed("digits")["tag"]) / "model.onnx"
+    return model_store.location(model_store.read_pointer("digits")["tag"]) / "model.onnx"
 
 
 def _licence() -> None:
@@ -197,7 +197,7 @@ CUTS: dict[str, tuple[str, str, Callable[[], object]]] = {
     "forged answer": (
         "answer",
         "digest",
-        lambda: _edited("answer.json", model={**model_store.pointed("digits")["model"], "digest": "0" * 64}),
+        lambda: _edited("answer.json", model={**model_store.read_pointer("digits")["model"], "digest": "0" * 64}),
     ),
     "another answer than was given": ("prediction", "another answer", lambda: _edited("answer.json", prediction=8)),
     "altered row": ("prediction", "its hash", lambda: _sql(".store/predictions.db", "UPDATE predictions SET milliseconds = 9")),
@@ -289,7 +289,7 @@ def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
     champion: dict[str, Any], place: str, damage: str, status: str
 ) -> None:
     releases.release("digits")
-    stored = model_store.location(model_store.pointed("digits")["tag"])
+    stored = model_store.location(model_store.read_pointer("digits")["tag"])
     for name in ("models", "data", ".dvc/cache"):
         shutil.rmtree(name)
     if place == "release":
@@ -347,7 +347,7 @@ def test_what_was_deleted_is_made_to_follow_again(champion: dict[str, Any], caps
     Path(".store/champions/digits.json").unlink()
     assert set(statuses("digits@champion").values()) == {steps.OK}
     assert store.get_model_version_by_alias("digits", "champion").version == 1
-    assert model_store.pointed("digits")["model"] == champion
+    assert model_store.read_pointer("digits")["model"] == champion
     assert capsys.readouterr().out == ""
 
 

@@ -53,7 +53,7 @@ def told(figures: dict[str, float]) -> dict[str, tuple[float, Any]]:
 
 @EVERY
 def test_hugging_face_reads_the_card_and_finds_every_figure_with_its_interval(family: str) -> None:
-    card = ModelCard(modelcards.text(line(family), cards.read(released(family))))
+    card = ModelCard(modelcards.render(line(family), cards.read(released(family))))
     assert list(modelcards.sections(card.content)) == HEADINGS
     assert (card.data.license, card.data.library_name, card.data.tags[0]) == ("other", "onnx", family)
     for split in modelcards.SPLITS:
@@ -66,13 +66,13 @@ def test_hugging_face_reads_the_card_and_finds_every_figure_with_its_interval(fa
 @EVERY
 def test_the_card_names_what_the_version_rests_on(family: str) -> None:
     promoted, card = line(family), cards.read(released(family))
-    text = modelcards.text(promoted, card)
+    text = modelcards.render(promoted, card)
     for key in ("digest", "dvc", "data", "data_dvc", "commit", "run", "hash"):
         assert f"`{promoted[key]}`" in text
     for source in card["sources"]:
         assert source["sha256"] in text
-        assert modelcards.literal(source["licence"]) in text
-        assert modelcards.literal(source["citation"]) in text
+        assert modelcards.escape(source["licence"]) in text
+        assert modelcards.escape(source["citation"]) in text
     for figure in phrases.figures(promoted["figures"]["test"]).values():
         assert modelcards.share(figure) in text
     assert f"make lineage of={family}@v{promoted['version']}" in text
@@ -84,7 +84,7 @@ def test_the_embedded_data_have_a_card_and_a_croissant_file_that_validates(famil
     monkeypatch.chdir(tmp_path)
     embedded_data(family)
     card = cards.read(Path("data", family))
-    assert modelcards.literal(card["description"]) in modelcards.text(line(family), card)
+    assert modelcards.escape(card["description"]) in modelcards.render(line(family), card)
     assert croissant(Path("data", family)) == card["files"]
 
 
@@ -105,14 +105,14 @@ def croissant(folder: Path) -> dict[str, str]:
 
 
 def test_without_its_data_card_a_card_says_so() -> None:
-    text = modelcards.text(line("digits"), None)
+    text = modelcards.render(line("digits"), None)
     assert "The data card is not on the machine that wrote this." in text
     assert ModelCard(text).data.eval_results[0].dataset_name == "digits"
 
 
 @given(st.text(max_size=60))
 def test_whatever_a_data_card_says_is_read_as_it_is(text: str) -> None:
-    shown, line = served.rendered(f"x {modelcards.literal(text)}."), " ".join(text.replace("\0", "\ufffd").split())
+    shown, line = served.rendered(f"x {modelcards.escape(text)}."), " ".join(text.replace("\0", "\ufffd").split())
     assert re.search("<(?!/?p>)", shown) is None
     assert html.unescape(shown.removeprefix("<p>").removesuffix("</p>\n")).split() == f"x {line}.".split()
 
@@ -121,10 +121,10 @@ def test_a_hostile_data_card_stays_text() -> None:
     card = cards.read(released("digits"))
     sources = [{**card["sources"][0], "citation": HOSTILE, key: HOSTILE} for key in ("path", "url")]
     hostile = {**card, "name": HOSTILE, "description": HOSTILE, "split": HOSTILE, "sources": sources}
-    text = modelcards.text({**line("digits"), "reasons": [HOSTILE], "candidate": HOSTILE}, hostile)
+    text = modelcards.render({**line("digits"), "reasons": [HOSTILE], "candidate": HOSTILE}, hostile)
     assert ModelCard(text).data.eval_results[0].dataset_name == HOSTILE
     assert list(modelcards.sections(text)) == HEADINGS
-    shown = served.rendered(modelcards.parted(text)[1])
+    shown = served.rendered(modelcards.split_front_matter(text)[1])
     assert not re.search(r"<(script|img|a)\b", shown)
     html5lib.HTMLParser(strict=True).parseFragment(shown)
 
@@ -141,16 +141,16 @@ def test_the_page_has_the_card_and_the_card_is_a_page(family: str, tmp_path: Pat
     model = {key: line(family)[key] for key in ("family", "version", "digest", "data", "commit")} | {"run_id": "run-1"}
     pointer = {"tag": f"{family}:v1-aaaaaaaaaaaa", "model": model, "promotion": line(family), "card": cards.read(released(family))}
     model_store.folder_of(pointer["tag"]).mkdir(parents=True)
-    modelcards.keep(model_store.folder_of(pointer["tag"]), line(family), released(family))
+    modelcards.write(model_store.folder_of(pointer["tag"]), line(family), released(family))
     for path in ("/", "/card"):
         answer = got(family, pointer, path)
         html5lib.HTMLParser(strict=True).parse(answer.text)
         assert answer.headers["content-security-policy"] == page_routes.HEADERS["Content-Security-Policy"]
         assert not re.search(r"<style|style=|\son\w+=|<script(?! type=\"module\" src=)", answer.text)
         assert len(re.findall("<h1>", answer.text)) == 1
-        for words in modelcards.sections(modelcards.text(line(family), None))["Limits"].replace("`", "").split("- ")[1:]:
+        for words in modelcards.sections(modelcards.render(line(family), None))["Limits"].replace("`", "").split("- ")[1:]:
             assert words.split(":")[0].strip()[:40] in html.unescape(re.sub("<[^>]+>", "", answer.text))
-    assert got(family, pointer, "/card.md").text == modelcards.text(line(family), pointer["card"])
+    assert got(family, pointer, "/card.md").text == modelcards.render(line(family), pointer["card"])
     assert got(family, pointer, "/data/croissant.json").json() == json.loads((released(family) / cards.CROISSANT).read_text())
 
 
@@ -159,7 +159,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
     pointers = {1: stored(folder, 1)}
     with chdir(folder):
-        modelcards.keep(model_store.folder_of(pointers[1]["tag"]), line("digits"), released("digits"))
+        modelcards.write(model_store.folder_of(pointers[1]["tag"]), line("digits"), released("digits"))
     with running(folder, pointers) as service:
         yield service
 
@@ -201,7 +201,7 @@ def test_a_card_that_cannot_be_read_does_not_take_the_page_down(
         assert ("It errs." in got("digits", pointer, "/").text) is told
     assert not told or "It errs." in got("digits", pointer, "/card").text
     assert caplog.text.count("cannot be read") == (not told)
-    modelcards.keep(model_store.folder_of(pointer["tag"]), line("digits"), released("digits"))
+    modelcards.write(model_store.folder_of(pointer["tag"]), line("digits"), released("digits"))
     assert "It errs." not in got("digits", pointer, "/").text
     assert "Limits" in got("digits", pointer, "/").text
 
@@ -210,11 +210,11 @@ def test_the_card_is_in_mlflow_the_store_and_a_release_is_put_back_and_outlives_
     tiny_model("digits-adam", 1)
     evaluate("digits-adam", 0.5)
     promotion.promote(configs.compose(["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]))
-    text = modelcards.text(ledger.version("digits", 1), cards.read(Path("data/digits")))
-    store, beside = tracking.client(), model_store.folder_of(model_store.pointed("digits")["tag"])
+    text = modelcards.render(ledger.version("digits", 1), cards.read(Path("data/digits")))
+    store, beside = tracking.client(), model_store.folder_of(model_store.read_pointer("digits")["tag"])
     version = store.get_model_version("digits", "1")
     run = Path(store.get_run(version.run_id).info.artifact_uri.removeprefix("file://"))
-    assert (version.description, (run / modelcards.README).read_text()) == (modelcards.parted(text)[1], text)
+    assert (version.description, (run / modelcards.README).read_text()) == (modelcards.split_front_matter(text)[1], text)
     assert croissant(run / "data") == cards.read(Path("data/digits"))["files"]
     releases.release("digits")
     for folder in (beside, Path("released/digits")):
@@ -226,5 +226,5 @@ def test_the_card_is_in_mlflow_the_store_and_a_release_is_put_back_and_outlives_
     for gone in ("nothing", "data", "released"):
         shutil.rmtree(gone, ignore_errors=True)
         reconcile.reconcile("digits")
-        assert store.get_model_version("digits", "1").description == modelcards.parted(text)[1]
+        assert store.get_model_version("digits", "1").description == modelcards.split_front_matter(text)[1]
         assert (beside / modelcards.README).read_text() == text

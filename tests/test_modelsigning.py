@@ -49,7 +49,7 @@ def signed(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def stored() -> Path:
-    return store.kept("digits")[0]
+    return store.models("digits")[0]
 
 
 PLACES: dict[str, Callable[[], Path]] = {
@@ -140,7 +140,7 @@ def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, m
     assert promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))["open"]
     champion.look()
     assert champion.served.pointer["model"]["version"] == 1
-    assert [store.exampled(f"digits:{folder.name}") for folder in store.kept("digits")] == [True, False], "what is unsigned was loaded"
+    assert [store.has_example(f"digits:{folder.name}") for folder in store.models("digits")] == [True, False], "what is unsigned was loaded"
     refused = champion.refused
     assert refused and refused["version"] == 2 and "is not signed" in refused["why"] and "make sign family=digits" in refused["why"]
     with pytest.raises(models_signing.Unsigned, match="make sign family=digits"):
@@ -231,7 +231,7 @@ def test_a_damaged_signature_is_not_laid_over_a_good_one(
     with pytest.raises(models_signing.BadSignature, match="make verify family=digits"):
         releases.release("digits")
     assert Path("released/digits", models_signing.SIGNATURE).read_bytes() == good
-    signatures.lay(stored())
+    signatures.install(stored())
     assert (stored() / models_signing.SIGNATURE).read_bytes() == kept().read_bytes() == good
     assert "is not a signature of this model" in capsys.readouterr().err
     models_signing.verified(stored(), Path("keys", models_signing.KEYS[1]))

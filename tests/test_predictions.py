@@ -41,12 +41,12 @@ SENT = b"what was sent"
 
 def row(number: int, **other: Any) -> Row:
     hashed = hashlib.sha256(SENT).hexdigest()
-    named = {"id": f"{number:032x}", "family": "digits", "time": predictions.moment(NOW), "version": 3, "digest": "b" * 64}
+    named = {"id": f"{number:032x}", "family": "digits", "time": predictions.timestamp(NOW), "version": 3, "digest": "b" * 64}
     return {**named, "input": hashed, "output": NASTY, "milliseconds": 1.2345678, **other}
 
 
 def compared(number: int, **other: Any) -> Row:
-    named = {"id": f"{number:032x}", "family": "digits", "time": predictions.moment(NOW), "champion": "b" * 64, "challenger": "e" * 64}
+    named = {"id": f"{number:032x}", "family": "digits", "time": predictions.timestamp(NOW), "champion": "b" * 64, "challenger": "e" * 64}
     return {**named, "agrees": number % 4 > 0, "confidence": None, "milliseconds": 2.0, "champion_milliseconds": 1.0, **other}
 
 
@@ -89,7 +89,7 @@ def test_what_is_there_already_stays_and_what_does_not_fit_takes_nothing_with_it
 
 
 def test_rows_come_in_the_order_in_which_they_were_recorded_whatever_their_times(store: Store) -> None:
-    times = [predictions.moment(NOW + shift) for shift in (0, -500, 300)]
+    times = [predictions.timestamp(NOW + shift) for shift in (0, -500, 300)]
     store.add([row(9 - place, time=time) for place, time in enumerate(times)])
     assert [found["time"] for found in store.rows("digits")] == times
 
@@ -185,7 +185,7 @@ def _told(store: Store) -> list[object]:
 
 
 def test_what_is_old_is_forgotten_with_what_was_sent_for_it(store: Store) -> None:
-    old, young = predictions.moment(NOW - 31 * DAY), predictions.moment(NOW - 29 * DAY)
+    old, young = predictions.timestamp(NOW - 31 * DAY), predictions.timestamp(NOW - 29 * DAY)
     store.add([row(1, time=old, input="a" * 64), row(2, time=old), row(3, time=old, family="objects"), row(4, time=young)])
     store.add([], {"a" * 64: b"of the old one alone", row(2)["input"]: SENT})
     store.compare([compared(1, time=old), compared(4, time=young)])
@@ -198,7 +198,7 @@ def test_what_is_old_is_forgotten_with_what_was_sent_for_it(store: Store) -> Non
 
 def test_more_than_goes_at_once_is_forgotten(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/predictions.db", clock=lambda: NOW)
-    old = predictions.moment(NOW - 31 * DAY)
+    old = predictions.timestamp(NOW - 31 * DAY)
     store.add([row(number, time=old) for number in range(predictions.AT_ONCE + 1)] + [row(predictions.AT_ONCE + 1)])
     assert store.prune("digits", days=30) == predictions.AT_ONCE + 1
     assert len(list(store.rows())) == 1
@@ -207,7 +207,7 @@ def test_more_than_goes_at_once_is_forgotten(tmp_path: Path) -> None:
 def test_a_clock_that_jumps_back_makes_nothing_old(store: Store) -> None:
     """Rows that came while the clock was a year behind are no older than those before them; nor are these, while it is behind."""
     times = [NOW - 40 * DAY, NOW - 20 * DAY, NOW - 365 * DAY, NOW - 10 * DAY, NOW + 365 * DAY]
-    store.add([row(number, time=predictions.moment(time)) for number, time in enumerate(times)])
+    store.add([row(number, time=predictions.timestamp(time)) for number, time in enumerate(times)])
     Store(store.address, clock=lambda: NOW - 365 * DAY).prune("digits", days=30)
     assert len(list(store.rows())) == 5
     store.prune("digits", days=30)
@@ -256,7 +256,7 @@ def test_writers_of_the_same_inputs_do_not_wait_for_one_another(postgres: str) -
 
 def test_neither_what_is_old_nor_how_a_challenger_compares_is_looked_for_in_every_row(tmp_path: Path) -> None:
     store, asked = Store(f"sqlite:///{tmp_path}/predictions.db", clock=lambda: NOW), list[tuple[str, Any]]()
-    old, pair = predictions.moment(NOW - 31 * DAY), ("digits", "b" * 64, "e" * 64)
+    old, pair = predictions.timestamp(NOW - 31 * DAY), ("digits", "b" * 64, "e" * 64)
     store.add([row(1, time=old), row(2)], {"a" * 64: b"of nobody", row(1)["input"]: SENT})
     store.compare([compared(1, time=old), compared(2)])
     event.listen(store._engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
@@ -387,7 +387,7 @@ def test_a_share_of_the_answers_is_recorded(tmp_path: Path, share: float, least:
 def test_the_writer_writes_by_itself_and_forgets_what_is_old(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/predictions.db")
     kept = Counted(store, days=30)
-    store.add([row(1, family=kept.family, time=predictions.moment(0)), row(2, time=predictions.moment(0))])
+    store.add([row(1, family=kept.family, time=predictions.timestamp(0)), row(2, time=predictions.timestamp(0))])
     kept.recorder.follow()
     ids = {*kept.note(3)}
     assert until(lambda: {found["id"] for found in store.rows()} == {*ids, row(2)["id"]})
@@ -470,7 +470,7 @@ def test_a_disk_that_is_full_costs_the_rows_and_is_told_once(tmp_path: Path, log
     store.add([row(1)])
     store.close()
     room = [30]
-    databases.each(store._engine, lambda connection: connection.execute(f"PRAGMA max_page_count = {room[0]}"))
+    databases.on_connect(store._engine, lambda connection: connection.execute(f"PRAGMA max_page_count = {room[0]}"))
     kept = Counted(store)
     kept.recorder.follow()
     while not kept.lost("disk full"):
@@ -493,10 +493,10 @@ def test_a_disk_that_is_full_is_made_room_on(tmp_path: Path) -> None:
     """SQLite uses the pages again of what was forgotten, also while more comes than can be written."""
     store = Store(f"sqlite:///{tmp_path}/predictions.db")
     kept = Counted(store, days=30)
-    store.add([row(number, family=kept.family, time=predictions.moment(0), output=NASTY * 9) for number in range(100)])
+    store.add([row(number, family=kept.family, time=predictions.timestamp(0), output=NASTY * 9) for number in range(100)])
     store.close()
     pages = (tmp_path / "predictions.db").stat().st_size // 4096
-    databases.each(store._opened, lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}"))
+    databases.on_connect(store._opened, lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}"))
     kept.recorder._pruned = time.monotonic()  # it has looked for what is old not long ago
     kept.recorder.follow()
     assert until(lambda: bool(kept.note(5)) and kept.recorded > 0)

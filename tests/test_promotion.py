@@ -160,7 +160,7 @@ def test_a_refusal_is_not_decided_again_and_a_line_that_came_with_git_is_followe
     assert not stage.unchanged("digits", "smoke")
     forked(place, reconcile.reconcile, "digits")
     assert stage.unchanged("digits", "smoke")
-    assert store.pointed("digits")["model"]["version"] == 1
+    assert store.read_pointer("digits")["model"]["version"] == 1
 
 
 def test_without_the_champion_to_beat_nothing_is_decided_for_good(place: Path) -> None:
@@ -195,21 +195,21 @@ STEPS = [
     "tracking.client.log_history",
     "tracking.client._log_scores",
     "tracking.client._log_files",
-    "artifacts.retention.keep",
+    "artifacts.retention.retain",
     "registry.reconcile._register",
     "registry.reconcile._create",
     "registry.reconcile._point_alias",
     "registry.reconcile._serve",
     "registry.store.put",
     "registry.store._copy",
-    "registry.modelcards.keep",
-    "registry.store.point",
+    "registry.modelcards.write",
+    "registry.store.write_pointer",
     "registry.challengers.follow",
     "stages.promote.written",
 ]
 MOMENTS = [
     *((step, "before") for step in STEPS),
-    *((step, "after") for step in ("ledger.lines.write", "registry.store.point", "stages.promote.written")),
+    *((step, "after") for step in ("ledger.lines.write", "registry.store.write_pointer", "stages.promote.written")),
 ]
 
 
@@ -236,14 +236,14 @@ def test_a_promotion_killed_at_any_step_leaves_the_old_state_or_the_new_one(plac
     assert process.exitcode == -9
     committed = (step, moment) != ("ledger.lines.write", "before")
     assert events() == ([*TWO, ("promote", 3)] if committed else TWO)
-    pointer = store.pointed("digits")
+    pointer = store.read_pointer("digits")
     standing = ledger.version("digits", pointer["model"]["version"])
     assert standing["version"] in {2, len(events())}
     assert pointer["promotion"] == pointer["decision"] == standing
     assert manifests.verified(store.location(pointer["tag"]))["digest"] == standing["digest"] == pointer["model"]["digest"]
     for name in ("champion", "promotion"):
         assert json.loads(Path(f"reports/digits/{name}.json").read_text())["version"] in {2, 3}
-    assert not cross_checks.witnesses("digits")
+    assert not cross_checks.contradictions("digits")
     report, after = forked(place, recovered)
     assert events() == [*TWO, ("promote", 3)]
     assert report["version"] == 3
@@ -336,4 +336,4 @@ def test_two_at_once_make_one_order(
     assert events() == [*TWO, *made]
     after = forked(place, state)
     assert {after["champion"], after["pointer"]["version"], after["report"]["version"]} == {made[-1][1]}
-    assert not cross_checks.witnesses("digits")
+    assert not cross_checks.contradictions("digits")

@@ -111,7 +111,7 @@ def clone(pushed: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pyte
 def fetched(clone: Path) -> ledger.Line:
     """A clone whose cache has all that the ledger names, and holds it; its older version."""
     remotes.fetch(retention.names(ledger.read("digits")))
-    retention.keep(ledger.read("digits"))
+    retention.retain(ledger.read("digits"))
     return older()
 
 
@@ -130,8 +130,8 @@ def on_remote(name: str) -> Path:
 
 def truncated_anew(name: str) -> None:
     """On an inode of its own, as a program leaves it that writes a file again and is killed."""
-    cache.place(name).unlink()
-    cache.place(name).write_bytes(b"")
+    cache.path_of(name).unlink()
+    cache.path_of(name).write_bytes(b"")
 
 
 @pytest.mark.slow
@@ -140,7 +140,7 @@ def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pus
     printed = done(clone, sys.executable, "-m", "pipelines.audit.rebuild")
     assert "2 versions and their runs follow the ledgers again; 2 are held whole." in printed
     assert seen() == pushed[1]
-    assert versions.whole(older()).parent.name == "restored"
+    assert versions.model_folder(older()).parent.name == "restored"
     assert not Path(".checkpoints").exists()
     assert done(clone, "git", "status", "--porcelain") == " M .dvc/config\n"  # this test's own
 
@@ -201,56 +201,56 @@ def test_the_command_ends_with_1_where_a_version_is_not_held(clone: Path, monkey
 
 def test_garbage_collection_takes_no_version_of_the_ledger(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
-    assert cache.place(mine).stat().st_nlink == 2  # no room is taken
+    assert cache.path_of(mine).stat().st_nlink == 2  # no room is taken
     done(Path(), "dvc", "gc", "-w", "-f")
-    assert not cache.place(mine).exists()
+    assert not cache.path_of(mine).exists()
     shutil.rmtree(".store", ignore_errors=True)
-    assert (versions.whole(fetched) / "model.onnx").is_file()
-    assert cache.place(mine).stat().st_nlink == 2
+    assert (versions.model_folder(fetched) / "model.onnx").is_file()
+    assert cache.path_of(mine).stat().st_nlink == 2
     assert retention.lacking(retention.names(ledger.read("digits"))) == []
 
 
 def test_what_is_held_and_damaged_is_not_put_back(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
-    cache.place(mine).chmod(0o644)
-    cache.place(mine).write_bytes(b"damaged")
+    cache.path_of(mine).chmod(0o644)
+    cache.path_of(mine).write_bytes(b"damaged")
     with pytest.raises(cache.BrokenCache, match="make rebuild"):
-        versions.whole(fetched)
-    cache.place(mine).unlink()
+        versions.model_folder(fetched)
+    cache.path_of(mine).unlink()
     with pytest.raises(cache.NotHere, match="make rebuild"):
-        versions.whole(fetched)
-    assert not cache.held_place(mine).exists()
+        versions.model_folder(fetched)
+    assert not cache.retained_path(mine).exists()
 
 
 def test_a_damaged_file_of_the_cache_gives_way_to_the_one_that_is_held(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
     truncated_anew(mine)
-    retention.keep([fetched])
-    assert cache.sound(cache.place(mine), mine)
-    assert cache.place(mine).samefile(cache.held_place(mine))
+    retention.retain([fetched])
+    assert cache.intact(cache.path_of(mine), mine)
+    assert cache.path_of(mine).samefile(cache.retained_path(mine))
 
 
 def test_a_file_system_that_refuses_a_link_loses_nothing(fetched: ledger.Line, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = onnx(fetched)
-    sound = cache.place(mine).read_bytes()
-    cache.place(mine).unlink()
-    cache.place(mine).write_bytes(sound)
+    sound = cache.path_of(mine).read_bytes()
+    cache.path_of(mine).unlink()
+    cache.path_of(mine).write_bytes(sound)
 
     def refused(*_: Any) -> None:
         raise OSError(errno.EMLINK, "Too many links")
 
     monkeypatch.setattr(os, "link", refused)
-    retention.keep([fetched])
-    assert cache.held_place(mine).read_bytes() == sound
+    retention.retain([fetched])
+    assert cache.retained_path(mine).read_bytes() == sound
 
 
 def test_a_damaged_file_of_the_cache_is_fetched_again(fetched: ledger.Line) -> None:
     mine = onnx(fetched)
-    cache.place(mine).chmod(0o644)
-    cache.place(mine).write_bytes(b"damaged")
+    cache.path_of(mine).chmod(0o644)
+    cache.path_of(mine).write_bytes(b"damaged")
     assert [back.model for back in rebuild.rebuild(["digits"])] == [rebuild.WHOLE] * 2
-    assert cache.place(mine).samefile(cache.held_place(mine))
-    assert cache.sound(cache.held_place(mine), mine)
+    assert cache.path_of(mine).samefile(cache.retained_path(mine))
+    assert cache.intact(cache.retained_path(mine), mine)
 
 
 def test_what_is_pushed_again_is_what_the_remote_has_lost(fetched: ledger.Line) -> None:
@@ -265,11 +265,11 @@ def test_what_a_remote_holds_in_another_size_is_sent_again(fetched: ledger.Line)
     mine = onnx(fetched)
     damaged(mine)
     assert remotes.push([fetched["dvc"]]) == {fetched["dvc"]: remotes.SENT}
-    assert cache.sound(on_remote(mine), mine)
-    cache.place(mine).unlink()
-    cache.place(mine).write_bytes(b"damaged")
+    assert cache.intact(on_remote(mine), mine)
+    cache.path_of(mine).unlink()
+    cache.path_of(mine).write_bytes(b"damaged")
     assert remotes.push([fetched["dvc"]]) == {fetched["dvc"]: remotes.THERE}  # a damaged file takes no sound one's place
-    assert cache.sound(on_remote(mine), mine)
+    assert cache.intact(on_remote(mine), mine)
 
 
 def test_a_remote_that_takes_nothing_is_no_missing_one(fetched: ledger.Line) -> None:
@@ -292,8 +292,8 @@ def test_what_is_altered_in_its_place_is_not_whole(clone: Path, name: str) -> No
 def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.Line, capsys: pytest.CaptureFixture[str]) -> None:
     mine = onnx(fetched)
     shutil.rmtree("../remote")
-    cache.place(mine).unlink()
-    cache.held_place(mine).unlink()
+    cache.path_of(mine).unlink()
+    cache.retained_path(mine).unlink()
     with pytest.raises(SystemExit, match="1 of 3 folders are not on the remote"):
         remotes.pushed([ledger.read("digits")], None)
     assert "not sent: 1 of" in capsys.readouterr().out
@@ -303,7 +303,7 @@ def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.L
 
 def held_by_an_experiment() -> Path:
     """A file of the cache that dvc.lock of an experiment names, and nothing else."""
-    path, lock = cache.place("a3" * 16), dvc_lock.LOCK.read_text()
+    path, lock = cache.path_of("a3" * 16), dvc_lock.LOCK.read_text()
     path.parent.mkdir(exist_ok=True)
     path.write_text("tried")
     dvc_lock.LOCK.write_text(lock.replace(str(dvc_lock.hash_of(Path("models/digits-adam"))), "a3" * 16))
@@ -316,17 +316,17 @@ def held_by_an_experiment() -> Path:
 
 def test_collecting_takes_what_nothing_names_and_leaves_every_version(fetched: ledger.Line) -> None:
     tried = held_by_an_experiment()
-    for path in (cache.place("0" * 32), on_remote("0" * 32)):
+    for path in (cache.path_of("0" * 32), on_remote("0" * 32)):
         path.parent.mkdir(exist_ok=True)
         path.write_text("of an experiment")
         os.utime(path, (0, 0))
-    past = cache.held_place("0" * 32)
-    past.hardlink_to(cache.place("0" * 32))
+    past = cache.retained_path("0" * 32)
+    past.hardlink_to(cache.path_of("0" * 32))
     young = on_remote("1" * 32)
     young.parent.mkdir(exist_ok=True)
     young.write_text("of somebody who has not told git yet")
     assert remotes.collect(retention.names(ledger.read("digits")), "store") == {"cache": 1, "store": 1}
-    assert on_remote(onnx(fetched)).is_file() and cache.held_place(onnx(fetched)).is_file()
+    assert on_remote(onnx(fetched)).is_file() and cache.retained_path(onnx(fetched)).is_file()
     assert young.is_file() and tried.is_file() and not past.exists()
     assert set(remotes.push(retention.names(ledger.read("digits"))).values()) == {remotes.THERE}
 
@@ -361,15 +361,15 @@ def test_nothing_is_collected_on_a_remote_where_git_cannot_fetch(fetched: ledger
 def test_a_local_collection_needs_every_list(fetched: ledger.Line, held_too: bool, fault: Any) -> None:
     """Without what is held, as on a file system without hard links, nothing is removed; with it the list comes back."""
     mine = onnx(fetched)
-    fault(cache.place(str(fetched["dvc"])) if fault is os.unlink else str(fetched["dvc"]))
+    fault(cache.path_of(str(fetched["dvc"])) if fault is os.unlink else str(fetched["dvc"]))
     if held_too:
-        retention.keep([fetched])
+        retention.retain([fetched])
         assert remotes.collect(retention.names(ledger.read("digits"))) == {"cache": 0}
     else:
-        shutil.rmtree(cache.held_place(""))
+        shutil.rmtree(cache.retained_path(""))
         with pytest.raises(remotes.UnknownFiles, match="Nothing was removed"):
             remotes.collect(retention.names(ledger.read("digits")))
-    assert cache.place(mine).is_file()
+    assert cache.path_of(mine).is_file()
 
 
 def test_nothing_is_collected_where_a_versions_files_are_unknown(clone: Path) -> None:
@@ -400,6 +400,6 @@ def test_a_lock_that_dvc_did_not_write_names_the_remedy(tmp_path: Path, monkeypa
 def test_a_cache_elsewhere_holds_its_own(fetched: ledger.Line, tmp_path: Path) -> None:
     Path(".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/shared\n")
     remotes.fetch([str(fetched["dvc"])])
-    retention.keep([fetched])
-    retention.forget(set())
-    assert cache.place(onnx(fetched)).samefile(tmp_path / "shared/held" / onnx(fetched))
+    retention.retain([fetched])
+    retention.discard_unused(set())
+    assert cache.path_of(onnx(fetched)).samefile(tmp_path / "shared/held" / onnx(fetched))

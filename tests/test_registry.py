@@ -44,8 +44,8 @@ def state(family: str = "digits") -> dict[str, Any]:
         "champion": int(store.get_model_version_by_alias(family, "champion").version),
         "runs": sorted((run.data.tags[tags.KEY], run.data.tags["candidate"], run.info.status) for run in runs),
         "scores": sorted(run.data.metrics["final_test_accuracy"] for run in runs if "final_test_accuracy" in run.data.metrics),
-        "pointer": {key: value for key, value in model_store.pointed(family)["model"].items() if key != "run_id"},
-        "served": manifests.verified(model_store.location(model_store.pointed(family)["tag"]))["digest"],
+        "pointer": {key: value for key, value in model_store.read_pointer(family)["model"].items() if key != "run_id"},
+        "served": manifests.verified(model_store.location(model_store.read_pointer(family)["tag"]))["digest"],
         "report": json.loads(Path("reports", family, "champion.json").read_text()),
     }
 
@@ -77,7 +77,7 @@ def test_promotion_shows_everywhere(two_versions: dict[str, Any]) -> None:
     assert two_versions["champion"] == two_versions["pointer"]["version"] == two_versions["report"]["version"] == 2
     assert two_versions["served"] == lines[1]["digest"]
     assert len(two_versions["runs"]) == len(two_versions["scores"]) == 2
-    pointer = model_store.pointed("digits")
+    pointer = model_store.read_pointer("digits")
     run = tracking.client().get_run(pointer["model"]["run_id"])
     assert run.data.tags[tags.KEY] == lines[1]["run"]
     assert {"epoch", "valid_accuracy", "final_test_accuracy", "final_valid_accuracy"} <= set(run.data.metrics)
@@ -105,7 +105,7 @@ def test_what_is_deleted_comes_back(two_versions: dict[str, Any], lost: list[str
 
 
 def test_a_damaged_model_in_the_store_is_replaced(two_versions: dict[str, Any]) -> None:
-    served = model_store.location(model_store.pointed("digits")["tag"]) / "model.onnx"
+    served = model_store.location(model_store.read_pointer("digits")["tag"]) / "model.onnx"
     served.write_bytes(b"damaged")
     reconcile.reconcile("digits")
     assert state() == two_versions
@@ -121,11 +121,11 @@ AROUND: list[tuple[str, Callable[[bytes], bytes]]] = [
 
 
 def test_what_is_damaged_around_a_stored_model_is_mended_and_the_model_never_deleted(two_versions: dict[str, Any]) -> None:
-    folder = model_store.location(model_store.pointed("digits")["tag"])
+    folder = model_store.location(model_store.read_pointer("digits")["tag"])
     before = (folder / "model.onnx").read_bytes()
     for name, damaged in AROUND:
         (folder / name).write_bytes(damaged((folder / name).read_bytes()))
-        assert registry_versions.served(ledger.read("digits")[1]) == Path("models/digits-sgd")
+        assert registry_versions.served_folder(ledger.read("digits")[1]) == Path("models/digits-sgd")
         reconcile.reconcile("digits")
     assert state() == two_versions
     assert [path.read_bytes() for path in model_store.ASIDE.glob("*/model.onnx")] == [before] * len(AROUND)
@@ -139,7 +139,7 @@ def test_a_manifest_that_lost_a_key_is_passed_over(two_versions: dict[str, Any])
         for folder in ("models/digits-sgd", "released/digits"):
             Path(folder, manifests.MANIFEST).write_bytes(manifest.replace(key, b'"lost"'))
         with pytest.raises(manifests.BrokenModel, match=r"model\.json was altered"):
-            registry_versions.served(ledger.read("digits")[1])
+            registry_versions.served_folder(ledger.read("digits")[1])
         with pytest.raises(manifests.BrokenModel, match=r"model\.json was altered \(KeyError"):
             manifests.verified(Path("models/digits-sgd"))
 
@@ -204,7 +204,7 @@ def test_a_version_deleted_by_hand_comes_back(two_versions: dict[str, Any]) -> N
 
 def test_an_experiment_or_run_deleted_by_hand_comes_back(two_versions: dict[str, Any]) -> None:
     store = tracking.client()
-    store.delete_run(model_store.pointed("digits")["model"]["run_id"])
+    store.delete_run(model_store.read_pointer("digits")["model"]["run_id"])
     reconcile.reconcile("digits")
     assert state() == two_versions
     store.delete_experiment(tracking.experiment(store, "digits"))
@@ -213,7 +213,7 @@ def test_an_experiment_or_run_deleted_by_hand_comes_back(two_versions: dict[str,
 
 
 def test_a_half_copied_model_or_pointer_is_mended(two_versions: dict[str, Any]) -> None:
-    (model_store.location(model_store.pointed("digits")["tag"]) / "model.yaml").unlink()
+    (model_store.location(model_store.read_pointer("digits")["tag"]) / "model.yaml").unlink()
     model_store.pointer_path("digits").write_text("{")
     reconcile.reconcile("digits")
     assert state() == two_versions
@@ -259,7 +259,7 @@ def test_the_last_line_lost_before_a_commit_comes_back_after_reconciling(two_ver
     for _ in range(2):
         reconcile.reconcile("digits")
         assert state()["champion"] == 1
-        (found,) = cross_checks.witnesses("digits")
+        (found,) = cross_checks.contradictions("digits")
         assert found.path == cross_checks.LOST / "digits.json"
     subprocess.run(["bash", "-c", found.repair], check=True, env=environment())
     assert ledger.path("digits").read_bytes() == whole

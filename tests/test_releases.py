@@ -47,7 +47,7 @@ def test_a_fresh_clone_serves_the_release_and_says_so(released: Path, capsys: py
         shutil.rmtree(name)
     reconcile.reconcile(family)
     assert "this machine has not trained it" in capsys.readouterr().out
-    assert manifests.verified(store.location(store.pointed(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
+    assert manifests.verified(store.location(store.read_pointer(family)["tag"]))["digest"] == ledger.version(family, 1)["digest"]
     found = {link.name: link.status for link in steps.flat(starts.walk(f"{family}@champion"))}
     assert steps.BROKEN not in {status for name, status in found.items() if name not in {"commit", "code"}}
     assert (found["served files"], found["run"], found["model folder"], found["data"]) == ("ok", "ok", "not here", "not here")
@@ -69,14 +69,14 @@ def test_a_damaged_release_is_not_served(released: Path, capsys: pytest.CaptureF
     reconcile.reconcile("digits")
     assert "model.onnx is missing or altered" in capsys.readouterr().err
     with pytest.raises(store.NoChampion):
-        store.pointed("digits")
+        store.read_pointer("digits")
 
 
 def test_what_is_damaged_is_not_released(released: Path) -> None:
     data = Path("data/digits")
     out = {"path": data.as_posix(), "md5": copies.dvc_hash(data)}
     Path("dvc.lock").write_text(json.dumps({"stages": {"ingest@digits": {"outs": [out]}}}))
-    stored = store.location(store.pointed("digits")["tag"])
+    stored = store.location(store.read_pointer("digits")["tag"])
     before = folders.sha256(released / "release.json")
     for path in (stored / "example.npz", stored / "model.json", data / "card.json", data / "croissant.json"):
         content = path.read_bytes()

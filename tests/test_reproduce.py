@@ -164,7 +164,7 @@ def test_other_data_is_refused(at: ledger.Line, tmp_path: Path, monkeypatch: pyt
     shutil.copytree("data/digits", tmp_path / "given")
     packed = next(path for path in (tmp_path / "given").iterdir() if path.suffix not in {".json"})
     packed.write_bytes(packed.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(registry_versions, "data", lambda line: tmp_path / "given")
+    monkeypatch.setattr(registry_versions, "data_folder", lambda line: tmp_path / "given")
     with pytest.raises(reproduce.NotReproducible, match=packed.name):
         reproduce._data(at, tmp_path / "data")
     assert not (tmp_path / "data").exists()
@@ -228,4 +228,4 @@ def test_a_model_that_is_not_here_names_the_remedy(at: ledger.Line, tmp_path: Pa
     shutil.copytree("registry", tmp_path / "registry")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(cache.NotHere, match="make rebuild"):
-        reproduce.reproduce(f"{discovery.known('digits')}@v1")
+        reproduce.reproduce(f"{discovery.validate('digits')}@v1")

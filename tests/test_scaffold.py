@@ -145,7 +145,11 @@ def test_every_family_can_be_copied(clean: Path, like: str) -> None:
         gone = [line for line in lines if line not in (clean / name).read_text().splitlines()]
         assert [line for line in gone if "&families" not in line and not line.startswith("serve =")] == []
     ran(clean, "-m", "pipelines.stages.code", "family=leaves")
-    ran(clean, "-c", "from pipelines import discovery; assert discovery.of('leaves-' + discovery.candidates('leaves')[0][7:]) == 'leaves'")
+    ran(
+        clean,
+        "-c",
+        "from pipelines import discovery; assert discovery.family_of('leaves-' + discovery.candidates('leaves')[0][7:]) == 'leaves'",
+    )
     for path in git(clean, "ls-files", "-o", "--exclude-standard").splitlines():
         assert f"families.{like}" not in (clean / path).read_text()
         assert f"serving.{like}" not in (clean / path).read_text()

@@ -121,7 +121,7 @@ def a_line_and_what_follows_it() -> None:
     assert (line["event"], line["version"], line["share"]) == ("challenge", 1, 0.25)
     assert pointer["tag"] == f"digits:c-{line['digest'][:12]}"
     assert manifests.verified(model_store.location(pointer["tag"]))["digest"] == line["digest"]
-    assert model_store.pointed("digits")["model"]["version"] == 1
+    assert model_store.read_pointer("digits")["model"]["version"] == 1
 
     model_store.pointer_path("digits", model_store.CHALLENGERS).unlink()
     assert challenge.challenge("digits", "digits-sgd", 0.25) == line  # asked again: no second line, and what was lost is back
@@ -130,7 +130,7 @@ def a_line_and_what_follows_it() -> None:
     ended = challenge.challenge("digits", challenge.NONE)
     assert ended and ended["share"] == 0
     assert model_store.challenger("digits") is None is ledger.challenger(ledger.read("digits"))
-    assert [folder.name[:2] for folder in model_store.kept("digits")] == ["v1"]
+    assert [folder.name[:2] for folder in model_store.models("digits")] == ["v1"]
     assert challenge.challenge("digits", challenge.NONE) is None
     assert [line["event"] for line in ledger.read("digits")] == ["promote", "challenge", "challenge"]
 
@@ -183,18 +183,18 @@ def cached(folder: Path) -> Path:
         listing.append({"md5": kept(path.read_bytes()), "relpath": path.relative_to(folder).as_posix()})
     name = kept(json.dumps(listing).encode(), ".dir")
     lock.LOCK.write_text(json.dumps({"stages": {"train": {"outs": [{"path": folder.as_posix(), "md5": name}]}}}))
-    return next(cache.place(entry["md5"]) for entry in listing if entry["relpath"] == "model.onnx")
+    return next(cache.path_of(entry["md5"]) for entry in listing if entry["relpath"] == "model.onnx")
 
 
 def kept(content: bytes, kind: str = "") -> str:
     name = hashlib.md5(content, usedforsecurity=False).hexdigest() + kind
-    cache.place(name).parent.mkdir(parents=True, exist_ok=True)
-    cache.place(name).write_bytes(content)
+    cache.path_of(name).parent.mkdir(parents=True, exist_ok=True)
+    cache.path_of(name).write_bytes(content)
     return name
 
 
 def compared(number: int, champion: str, challenger: str) -> predictions.Row:
-    times = {"milliseconds": 2.0, "champion_milliseconds": 1.0, "time": predictions.moment(1.7e9)}
+    times = {"milliseconds": 2.0, "champion_milliseconds": 1.0, "time": predictions.timestamp(1.7e9)}
     pair = {"champion": champion, "challenger": challenger, "agrees": number > 0, "confidence": 0.5}
     return {"id": f"{number:032x}", "family": "digits", **pair, **times}
 
@@ -268,7 +268,9 @@ def test_one_that_loads_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(challenger, "START", HANGS)
     model, beside = {"version": None, "digest": "b" * 64}, shadow.Shadow(Followed("digits", STANDS))
-    model_store.point("digits", {"tag": "digits:c-bbbbbbbbbbbb", "model": model, "challenge": {"share": 1.0}}, model_store.CHALLENGERS)
+    model_store.write_pointer(
+        "digits", {"tag": "digits:c-bbbbbbbbbbbb", "model": model, "challenge": {"share": 1.0}}, model_store.CHALLENGERS
+    )
     beside._follow()
     loading, told = beside._challenger, beside.standing()
     assert loading and told and (told["asked"], told["refused"]) == (False, "")
@@ -375,7 +377,9 @@ def challenged(service: Service, version: int, share: float = 1.0) -> None:
     pointer = service.pointers[version]
     line = {"candidate": f"digits-{version}", "share": share, "time": "2026-11-22T01:00:00Z", "digest": pointer["model"]["digest"]}
     with chdir(service.folder):
-        model_store.point("digits", {**pointer, "model": {**pointer["model"], "version": None}, "challenge": line}, model_store.CHALLENGERS)
+        model_store.write_pointer(
+            "digits", {**pointer, "model": {**pointer["model"], "version": None}, "challenge": line}, model_store.CHALLENGERS
+        )
 
 
 def ready(service: Service, version: int) -> bool:

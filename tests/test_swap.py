@@ -58,7 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pointers(place: Path) -> dict[int, store.Pointer]:
     """Two versions of digits in the store; the first one stands."""
     found = {version: put(version) for version in (1, 2)}
-    store.point("digits", found[1])
+    store.write_pointer("digits", found[1])
     return found
 
 
@@ -80,7 +80,7 @@ def test_the_same_model_has_the_same_example_wherever_it_is_made(place: Path, fa
     folder = store.location(put(1, family)["tag"])
     made = (folder / selfcheck.EXAMPLE).read_bytes()
     (folder / selfcheck.EXAMPLE).unlink()
-    assert store.exampled(put(1, family)["tag"])
+    assert store.has_example(put(1, family)["tag"])
     assert (folder / selfcheck.EXAMPLE).read_bytes() == made
 
 
@@ -174,7 +174,7 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
     followed = Champion("digits")
     folder = store.location(pointers[2]["tag"])
     fault(folder)
-    store.point("digits", pointers[2])
+    store.write_pointer("digits", pointers[2])
     for _ in range(3):
         followed.look()
     assert followed.served.pointer == pointers[1]
@@ -210,7 +210,7 @@ def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers:
     store.pointer_path("digits").unlink()
     followed.look()
     assert followed.refused and "has no champion" in followed.refused["why"]
-    store.point("digits", pointers[1])
+    store.write_pointer("digits", pointers[1])
     followed.look()
     assert followed.refused is None
 
@@ -218,7 +218,7 @@ def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers:
 @pytest.mark.parametrize("key", ["version", "digest", "data"])
 def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers: dict[int, store.Pointer], key: str) -> None:
     followed, path = Champion("digits"), store.pointer_path("digits")
-    store.point("digits", pointers[2])
+    store.write_pointer("digits", pointers[2])
     written = json.loads(path.read_text())
     altered = {**written, "model": {**written["model"], key: 7 if key == "version" else "e" * 64}}
     path.write_text(json.dumps(altered))
@@ -228,7 +228,7 @@ def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers:
     if key != "data":  # which the tag does not hold
         path.write_text(json.dumps({name: value for name, value in altered.items() if name != checksums.SUM}))
         with pytest.raises(store.NoChampion, match="its sum, or the version and digest in its tag"):
-            store.pointed("digits")
+            store.read_pointer("digits")
 
 
 def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
@@ -240,7 +240,7 @@ def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
     followed.look()
     assert followed.refused and "Is a directory" in followed.refused["why"]
     path.rmdir()
-    store.point("digits", pointers[2])
+    store.write_pointer("digits", pointers[2])
     _stamp = champion._stamp
 
     def stamp(asked: Path) -> champion.Stamp:
@@ -262,7 +262,7 @@ def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
 def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int, store.Pointer]) -> None:
     followed = Champion("digits")
     before = followed.served
-    store.point("digits", {**pointers[1], "released": True})
+    store.write_pointer("digits", {**pointers[1], "released": True})
     followed.look()
     assert followed.served.pointer["released"] is True
     assert followed.served.predictor is before.predictor
@@ -284,7 +284,7 @@ def test_everybody_is_told_a_word_and_the_log_the_whole(
 
     app = FastAPI()
     app.state.champion = Champion("digits", beside)
-    store.point("digits", pointers[2])
+    store.write_pointer("digits", pointers[2])
     app.state.champion.look()
     health.mount(app)
     for asked in (app, health.Ready(app, app)):
@@ -305,7 +305,7 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
 
     followed = Champion("digits", beside)
     away.append("yes")
-    store.point("digits", pointers[2])
+    store.write_pointer("digits", pointers[2])
     followed.look()
     assert followed.refused == {"version": 2, "reason": "does not load", "why": "ConnectionError: the database is away"}
     pauses = [_pause(followed)]
@@ -341,7 +341,7 @@ def test_a_version_that_ends_the_process_is_tried_once(
 ) -> None:
     monkeypatch.setenv(handover.PLACE, str(place / "stands.json"))
     Champion("digits")
-    store.point("digits", pointers[2])
+    store.write_pointer("digits", pointers[2])
     told = [sys.executable, "-c", CRASHES, pointers[2]["model"]["digest"]]
     done = subprocess.run(told, env=environment(place), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (9, ""), done.stderr
@@ -377,14 +377,14 @@ def test_another_process_with_the_number_of_one_that_crashed_hides_no_crash(
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_old_model_is_freed_once_the_last_request_has_its_answer(place: Path, family: str) -> None:
     both = {version: put(version, family) for version in (1, 2)}
-    store.point(family, both[1])
+    store.write_pointer(family, both[1])
     followed = Champion(family)
     request, old = followed.served, weakref.ref(followed.served.predictor)
     gc.collect()
     gc.freeze()
     gc.disable()  # nobody comes to pick up what holds itself
     try:
-        store.point(family, both[2])
+        store.write_pointer(family, both[2])
         followed.look()
         assert followed.served.pointer == both[2]
         assert old() is request.predictor
@@ -397,7 +397,7 @@ def test_the_old_model_is_freed_once_the_last_request_has_its_answer(place: Path
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str) -> None:
-    store.point(family, put(1, family))
+    store.write_pointer(family, put(1, family))
     followed = Champion(family)
     folder = store.location(followed.served.pointer["tag"])
     batch, _ = selfcheck.read(folder)

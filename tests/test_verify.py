@@ -134,15 +134,15 @@ def test_a_flipped_byte_in_any_file_is_found_and_named(kept: Path) -> None:
 
 
 REPAIRED = {
-    "the cache": lambda: cache.place(outputs_of("models/digits-adam")["record.json"]),
-    "its list of a folder": lambda: cache.place(str(dvc_lock.hash_of(Path("data/digits")))),
-    "what is held": lambda: cache.held_place(outputs_of("data/digits")["card.json"]),
+    "the cache": lambda: cache.path_of(outputs_of("models/digits-adam")["record.json"]),
+    "its list of a folder": lambda: cache.path_of(str(dvc_lock.hash_of(Path("data/digits")))),
+    "what is held": lambda: cache.retained_path(outputs_of("data/digits")["card.json"]),
     "a record of a run": lambda: next(Path(".dvc/cache/runs").glob("*/*/*")),
     "data": lambda: next(Path("data/digits").glob("*.npy")),
     "a model folder": lambda: Path("models/digits-adam/history.jsonl"),
     "a copy of the cache": lambda: next(Path(".store/restored").glob("*/record.json")),
-    "the store": lambda: store.kept("digits")[0] / "model.onnx",
-    "the store's own file": lambda: store.kept("digits")[0] / "model.yaml",
+    "the store": lambda: store.models("digits")[0] / "model.onnx",
+    "the store's own file": lambda: store.models("digits")[0] / "model.yaml",
     "a release": lambda: Path("released/digits/model.onnx"),
     "a release's list": lambda: Path("released/digits/release.json"),
     "a ledger": lambda: ledger.path("digits"),
@@ -193,7 +193,7 @@ def test_what_is_missing_comes_back(kept: Path, place: str) -> None:
 def test_without_another_copy_dvc_brings_it_back(kept: Path) -> None:
     """The list of data/ is lost beside its files: they are all as they were, so that DVC can write it again."""
     shutil.rmtree(".store/restored")
-    shutil.rmtree(cache.held_place(""))
+    shutil.rmtree(cache.retained_path(""))
     path = REPAIRED["its list of a folder"]()
     before = path.read_bytes()
     flip(path)
@@ -207,7 +207,7 @@ def linked(kind: str) -> None:
     Path(".dvc/config").write_text(f"[cache]\n    type = {kind}\n")
     for folder in ("data/digits", "models/digits-adam"):
         for name, md5 in outputs_of(folder).items():
-            path, place = Path(folder, name), cache.place(md5).absolute()
+            path, place = Path(folder, name), cache.path_of(md5).absolute()
             if kind != "copy":
                 path.unlink()
                 path.hardlink_to(place) if kind == "hardlink" else path.symlink_to(place)
@@ -221,7 +221,7 @@ def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path,
     before = path.read_bytes()
     flip(path)
     if kind == "copy":
-        shutil.copyfile(path, cache.place(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
+        shutil.copyfile(path, cache.path_of(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
     shutil.move(".store/restored", "elsewhere")
     damaged = path.read_bytes()
     assert (faults := verify().faults) and all(findings.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in faults)
@@ -265,7 +265,7 @@ def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:
 def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> None:
     for place in ("models", "data", ".store/restored", ".dvc/cache", ".dvc/held", "released"):
         shutil.rmtree(place, ignore_errors=True)
-    (folder,) = store.kept("digits")
+    (folder,) = store.models("digits")
     model = (folder / "model.onnx").read_bytes()
     flip(folder / name)
     damaged = (folder / "model.onnx").read_bytes()
@@ -277,7 +277,7 @@ def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> Non
 
 
 def test_a_list_that_is_gone_vouches_for_nothing_anew(kept: Path) -> None:
-    (folder,) = store.kept("digits")
+    (folder,) = store.models("digits")
     (folder / checksums.SUMS).unlink()
     flip(folder / "example.npz")
     (folder / "stray").write_text("stray")
@@ -347,7 +347,7 @@ def test_what_is_not_here_is_not_broken(kept: Path) -> None:
 
 
 def test_a_file_that_nobody_names_is_told(kept: Path) -> None:
-    strays = [Path("models/digits-adam/stray"), Path("released/digits/stray"), store.kept("digits")[0] / "stray"]
+    strays = [Path("models/digits-adam/stray"), Path("released/digits/stray"), store.models("digits")[0] / "stray"]
     for stray in strays:
         stray.write_text("stray")
     faults = {fault.path: fault for fault in verify().faults}
@@ -435,7 +435,7 @@ def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(kept: Path) ->
     (first,) = ledger.read("digits")
     facts = {key: first[key] for key in ("candidate", "digest", "data", "commit", "version")}
     line = ledger.append("digits", "rollback", "back", facts, after=first["hash"])
-    store.point("digits", {**store.pointed("digits"), "decision": line})
+    store.write_pointer("digits", {**store.read_pointer("digits"), "decision": line})
     folders.write_json(ledger.STAMPS / "digits.json", {"head": line["hash"]})
     named = json.loads((RELEASED / releases.RELEASE).read_text()) | {"hash": line["hash"], "time": line["time"]}
     named[checksums.SUM] = folders.hash_of({key: value for key, value in named.items() if key != checksums.SUM})

@@ -18,13 +18,13 @@ class Unfetched(ConnectionError):
 
 def fetch() -> float:
     """Learn every branch of every git remote; the time of the newest commit that is known then (seconds since 1970). Raises Unfetched."""
-    for name in (git.says("remote") or b"").decode().split():
-        if git.says("fetch", "--quiet", name, f"+refs/heads/*:refs/remotes/{name}/*") is None:
+    for name in (git.output("remote") or b"").decode().split():
+        if git.output("fetch", "--quiet", name, f"+refs/heads/*:refs/remotes/{name}/*") is None:
             raise Unfetched(
                 f"git cannot fetch from {name!r}, so that nobody can say what the others need. Nothing was removed. "
                 f"`git fetch {name}` tells why; a remote that is no more is forgotten with `git remote remove {name}`."
             )
-    newest = git.says("for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", *REFS[:2])
+    newest = git.output("for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", *REFS[:2])
     if not newest:
         raise Unfetched("There is no git history here to say what the others need. Nothing was removed. Collect in a clone of the project.")
     return float(newest)
@@ -42,8 +42,8 @@ def locked() -> list[str]:
 
 def _contents(place: Path, ending: str) -> Iterator[bytes]:
     """Each content that the files there have in any of the refs, once."""
-    refs = (git.says("for-each-ref", "--format=%(objectname)", *REFS) or b"").decode().split()
-    trees = [git.says("ls-tree", "-r", ref, "--", place.as_posix()) or b"" for ref in dict.fromkeys(["HEAD", *refs])]
+    refs = (git.output("for-each-ref", "--format=%(objectname)", *REFS) or b"").decode().split()
+    trees = [git.output("ls-tree", "-r", ref, "--", place.as_posix()) or b"" for ref in dict.fromkeys(["HEAD", *refs])]
     rows = [row.split("\t") for tree in trees for row in tree.decode().splitlines()]
     for blob in dict.fromkeys(facts.split()[2] for facts, path in rows if path.endswith(ending)):
-        yield git.says("cat-file", "blob", blob) or b""
+        yield git.output("cat-file", "blob", blob) or b""

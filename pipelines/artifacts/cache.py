@@ -38,9 +38,9 @@ def listing(name: str) -> dict[str, str]:
 
 def intact_listing(name: str) -> dict[str, str]:
     """The same for an audit, which puts nothing back; empty where the list is not in the cache, or damaged."""
-    path = place(name)
+    path = path_of(name)
     with suppress(OSError):
-        return _listed(path) if sound(path, name) else {}
+        return _listed(path) if intact(path, name) else {}
     return {}
 
 
@@ -50,15 +50,15 @@ def _listed(path: Path) -> dict[str, str]:
 
 def cached(name: str) -> Path:
     """The file that the cache holds under this MD5, checked; what a garbage collection took of it is put back. Raises as restore()."""
-    path = place(name)
+    path = path_of(name)
     if not path.is_file() and not put_back(name):
         raise NotHere(f"{name} is not in DVC's cache. Fetch it from a DVC remote with `make rebuild`, or train again.")
-    if not sound(path, name):
+    if not intact(path, name):
         raise BrokenCache(f"{path} is damaged: its MD5 is not its name. Delete it and fetch it again with `make rebuild`.")
     return path
 
 
-def sound(path: Path, name: str) -> bool:
+def intact(path: Path, name: str) -> bool:
     """Has this file the MD5 that DVC names it by?"""
     with path.open("rb") as handle:
         found = hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -67,10 +67,10 @@ def sound(path: Path, name: str) -> bool:
 
 def put_back(name: str) -> bool:
     """Link what is held under this MD5 into the cache again. A held file that is damaged is forgotten."""
-    path, held = place(name), held_place(name)
+    path, held = path_of(name), retained_path(name)
     if not held.is_file():
         return False
-    if not sound(held, name):
+    if not intact(held, name):
         held.unlink(missing_ok=True)
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,15 +78,15 @@ def put_back(name: str) -> bool:
     return True
 
 
-def hold(name: str) -> None:
+def retain(name: str) -> None:
     """Give what the cache holds under this MD5 a second name, where no garbage collection looks. It takes no room. Raises OSError.
 
     Where the two are not one file any more, the cache's is read: a damaged one gives way to a sound one that is held.
     """
-    path, held = place(name), held_place(name)
+    path, held = path_of(name), retained_path(name)
     if held.exists() and held.samefile(path):
         return
-    if held.exists() and not sound(path, name) and sound(held, name):
+    if held.exists() and not intact(path, name) and intact(held, name):
         _link(held, path)
         return
     held.parent.mkdir(parents=True, exist_ok=True)
@@ -103,12 +103,12 @@ def _link(source: Path, target: Path) -> None:
         draft.unlink(missing_ok=True)  # it is left where both were one file already
 
 
-def place(name: str) -> Path:
+def path_of(name: str) -> Path:
     """Where the cache keeps the file of this MD5."""
     return cache() / name[:2] / name[2:]
 
 
-def held_place(name: str) -> Path:
+def retained_path(name: str) -> Path:
     """Its second name: beside the cache's files, so that both are on one disk, and flat, so that DVC takes it for none of its own."""
     return cache().parents[1] / "held" / name
 

@@ -38,11 +38,11 @@ def of_folder(folder: Path) -> Copy:
 def of_cache(name: str) -> Copy:
     """The folder that DVC's cache holds under a hash such as "1f…c2.dir". Raises cache.NotHere or cache.BrokenCache."""
     names = cache.listing(name)
-    missing = [file for file, md5 in names.items() if not cache.place(md5).is_file() and not cache.put_back(md5)]
+    missing = [file for file, md5 in names.items() if not cache.path_of(md5).is_file() and not cache.put_back(md5)]
     if missing:
         some = ", ".join(missing[:3])
         raise cache.NotHere(f"{len(missing)} of {len(names)} files of {name} ({some}) are not in DVC's cache. `make rebuild` fetches them.")
-    return Copy(f"DVC's cache, {name}", {file: cache.place(md5) for file, md5 in names.items()})
+    return Copy(f"DVC's cache, {name}", {file: cache.path_of(md5) for file, md5 in names.items()})
 
 
 def dvc_hash(folder: Path) -> str:
@@ -67,7 +67,7 @@ def listed(copy: Copy, name: str, dvc: str) -> bool:
         md5 = cache.listing(dvc)
     except cache.NotHere:
         return not wrong(copy, {}, dvc)
-    return name in copy.files and cache.sound(copy.files[name], md5.get(name, ""))
+    return name in copy.files and cache.intact(copy.files[name], md5.get(name, ""))
 
 
 def _unlisted(copy: Copy, known: set[str], dvc: str) -> list[str]:

@@ -81,7 +81,7 @@ def push(names: list[str], remote: str | None = None) -> dict[str, str]:
         there = repo.cloud.get_remote_odb(remote, "push")
         wanted = {name: list(retention.files(name)) for name in names}
         known = _sound(there, set(there.oids_exist(_flat(wanted))))
-        gaps = {name: [each for each in files if each not in known and not retention.whole(each)] for name, files in wanted.items()}
+        gaps = {name: [each for each in files if each not in known and not retention.intact(each)] for name, files in wanted.items()}
         ready = _flat({name: wanted[name] for name in names if not gaps[name]})
         with repo.lock:
             _copied(repo.cache.local, there, [each for each in ready if each not in known], verify=False)
@@ -95,8 +95,8 @@ def _sound(there: Any, known: set[str]) -> set[str]:
     a question for each file, which is not asked."""
     if there.fs.protocol != "local":
         return known
-    sizes = {name: Path(there.oid_to_path(name)).stat().st_size for name in known if cache.place(name).is_file()}
-    damaged = {name for name, size in sizes.items() if cache.place(name).stat().st_size != size and retention.whole(name)}
+    sizes = {name: Path(there.oid_to_path(name)).stat().st_size for name in known if cache.path_of(name).is_file()}
+    damaged = {name for name, size in sizes.items() if cache.path_of(name).stat().st_size != size and retention.intact(name)}
     for name in damaged:
         Path(there.oid_to_path(name)).unlink()
     return known - damaged
@@ -132,7 +132,7 @@ def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
     found = list(there.oids_exist(lacking))
     with repo.lock:
         for name in found:
-            cache.place(name).unlink(missing_ok=True)
+            cache.path_of(name).unlink(missing_ok=True)
         _copied(there, repo.cache.local, found, verify=True)
 
 
@@ -150,7 +150,7 @@ def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
         used = _used(repo, names, places.get(str(remote)))
         with repo.lock:
             removed = {"cache": _removed(places["cache"], used)}
-            retention.forget(used)
+            retention.discard_unused(used)
             if remote:
                 removed[remote] = _removed(places[remote], used | _young(places[remote], used, min(newest, time.time() - GRACE)))
     return removed
@@ -170,8 +170,8 @@ def _used(repo: Any, names: list[str], there: Any) -> set[str]:
     """Every file that stays. Raises UnknownFiles where a list of files is lost: what it does not tell of would be removed."""
     others, locked = branches.needed(), branches.locked()
     if there:
-        _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not retention.whole(name)])
-    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *_in_use()]) if not retention.whole(name)]
+        _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not retention.intact(name)])
+    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *_in_use()]) if not retention.intact(name)]
     if unknown:
         raise UnknownFiles(
             f"{', '.join(unknown)}: the list of its files is damaged or not here{' and not on the remote' if there else ''}. "
@@ -185,7 +185,7 @@ def _used(repo: Any, names: list[str], there: Any) -> set[str]:
 def _in_use() -> list[str]:
     """The lists of this dvc.lock's folders that are, or should be, in the cache; not those that were never brought here."""
     found = lock.outs(lock.content()).values()
-    return [out.md5 for out in found if _is_list(out.md5) and (out.path.exists() or cache.place(out.md5).exists())]
+    return [out.md5 for out in found if _is_list(out.md5) and (out.path.exists() or cache.path_of(out.md5).exists())]
 
 
 def _young(there: Any, used: set[str], before: float) -> set[str]:
@@ -235,7 +235,7 @@ def main() -> None:
     with errors.printed_once():
         ledgers = [ledger.read(family) for family in discovery.names()]
         for lines in ledgers:
-            retention.keep(lines)
+            retention.retain(lines)
         verbs[asked.verb](ledgers, asked.remote)
 
 

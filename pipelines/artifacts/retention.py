@@ -21,25 +21,25 @@ def names(lines: list[Line]) -> list[str]:
     return list(dict.fromkeys(name for name in found if name))
 
 
-def keep(lines: list[Line]) -> None:
+def retain(lines: list[Line]) -> None:
     """Hold every cached file that these lines name, and put back what a garbage collection has taken."""
     for name in names(lines):
         try:
             for each in files(name):
-                if cache.place(each).is_file() or cache.put_back(each):
-                    cache.hold(each)
+                if cache.path_of(each).is_file() or cache.put_back(each):
+                    cache.retain(each)
         except OSError as fault:
             words = "`dvc gc` may take it: use `make gc`, or keep it on a DVC remote with `make push`."
             print(f"WARNING: {name} cannot be held beside DVC's cache ({fault}). {words}", file=sys.stderr)
 
 
-def forget(used: set[str]) -> None:
+def discard_unused(used: set[str]) -> None:
     """Hold no more what a collection has not kept, such as a challenger that stands no more: its second name would keep its room.
 
     Beside a cache that is not in this project, which others may share, all stays: they hold theirs there.
     """
     if cache.cache().absolute().is_relative_to(Path.cwd()):
-        for path in cache.held_place("").glob("*"):
+        for path in cache.retained_path("").glob("*"):
             if path.name not in used:
                 path.unlink()
 
@@ -55,7 +55,7 @@ def files(name: str) -> Iterator[str]:
 
 def lacking(names: Iterable[str]) -> list[str]:
     """What the cache does not hold of these folders, or holds damaged: their lists and files, each read once, on every core."""
-    wanted = {each: Wanted(cache.place(each), "md5") for name in names for each in files(name)}
+    wanted = {each: Wanted(cache.path_of(each), "md5") for name in names for each in files(name)}
     for each, file in wanted.items():
         if not file.path.is_file():
             cache.put_back(each)
@@ -63,7 +63,7 @@ def lacking(names: Iterable[str]) -> list[str]:
     return [each for each, file in wanted.items() if found[file] != each.removesuffix(cache.LIST)]
 
 
-def whole(name: str) -> bool:
+def intact(name: str) -> bool:
     """Is this one file in the cache, undamaged?"""
     try:
         return cache.cached(name).is_file()

@@ -92,7 +92,7 @@ def _unedited(stale: list[Stale]) -> None:
 
 def changed(candidate: str) -> Iterator[Stale]:
     """The stages of a candidate whose code is another than the one that dvc.lock names. Raises NothingToAccept."""
-    family = discovery.of(candidate)
+    family = discovery.family_of(candidate)
     code, locked = Code(family), lock.dependencies()
     for stage in STAGES:
         known = locked.get(f"{stage}@{candidate}", {}).get(fingerprint.report(family, stage).as_posix())
@@ -108,9 +108,9 @@ def recorded(stale: list[Stale]) -> str:
 
     A fingerprint may have been committed before or after its code: every commit that touched either is asked.
     """
-    history = git.says("log", "--format=%H", "HEAD", "--", "pipelines", *(each.path.as_posix() for each in stale)) or b""
+    history = git.output("log", "--format=%H", "HEAD", "--", "pipelines", *(each.path.as_posix() for each in stale)) or b""
     for commit in history.decode().split():
-        shown = [git.says("show", f"{commit}:./{each.path.as_posix()}") or b"" for each in stale]
+        shown = [git.output("show", f"{commit}:./{each.path.as_posix()}") or b"" for each in stale]
         if [_md5(content) for content in shown] == [each.locked for each in stale] and _holds(commit, stale):
             return commit
     first = stale[0]
@@ -132,7 +132,7 @@ def _holds(commit: str, stale: list[Stale]) -> bool:
 
 def compare(candidate: str, commit: str, stages: list[str]) -> dict[str, dict[str, str]]:
     """{stage: {what it wrote: SHA-256}}, the same with the commit's code, twice, and with the present one. Raises NotAccepted."""
-    family = discovery.of(candidate)
+    family = discovery.family_of(candidate)
     place = PLACE / family
     _embedded(family, place)
     ways = tqdm((commit, commit, None), f"{candidate}: code of then, twice, and of now", unit="training")
@@ -150,7 +150,7 @@ def _embedded(family: str, place: Path) -> None:
 
 def _written(candidate: str, commit: str | None, place: Path, stages: list[str]) -> dict[str, dict[str, str]]:
     """Train, and evaluate where that is asked for, with the code of a commit or the present one."""
-    family, model = discovery.of(candidate), place / "models" / candidate
+    family, model = discovery.family_of(candidate), place / "models" / candidate
     if replay.lay(commit, place) is (commit is None):
         raise NotAccepted(f"Commit {commit} is not in this clone: `git fetch --unshallow`.")
     for left in (model, place / "reports", place / ".checkpoints"):

@@ -33,7 +33,7 @@ def decisions(family: str) -> Iterator[Fault]:
     if intact(content) < len(content):
         yield Fault(file, "is altered: a line of it is not what was written, or is not whole", _mending(file, content))
         return
-    for found in cross_checks.witnesses(family):
+    for found in cross_checks.contradictions(family):
         yield Fault(found.path, found.words, found.repair)
 
 
@@ -41,7 +41,7 @@ def intact(content: bytes) -> int:
     """How many bytes of a ledger are lines just as they were written, each linked to the one before."""
     previous, size = None, 0
     for number, text in enumerate(content.splitlines(keepends=True), 1):
-        line = ledger.parsed(text)
+        line = ledger.parse(text)
         own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
         linked = (line.get("hash"), line.get("previous"), line.get("seq")) == (own, previous, number)
         if not linked or (folders.canonical(line) + "\n").encode() != text:
@@ -55,7 +55,7 @@ def _mending(file: Path, content: bytes) -> str:
     name = shlex.quote(str(file))
     if intact(content + b"\n") == len(content) + 1:
         return f"echo >> {name}"
-    shown = git.shown(file)
+    shown = git.committed(file)
     spliced = shown + content[len(shown) :]
     if shown and intact(spliced) == len(spliced):
         return f"{{ git show HEAD:./{name}; tail -c +{len(shown) + 1} {name}; }} > {name}.mended && mv {name}.mended {name}"
@@ -83,17 +83,17 @@ def _lines(family: str) -> list[ledger.Line] | None:
 
 def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
     content = path.read_bytes()
-    pointer = ledger.parsed(content)
+    pointer = ledger.parse(content)
     if not _as_written(content) or not summed(pointer):
         return "is altered: it is not what was written"
     named = [pointer[key] for key in ("promotion", "decision", "challenge") if key in pointer]
     if any(line.get("hash") not in {None, *(line["hash"] for line in lines)} for line in named):
-        return None  # cross_checks.witnesses tells it, and how the line comes back: this file may hold the only whole copy of it
+        return None  # cross_checks.contradictions tells it, and how the line comes back: this file may hold the only whole copy of it
     if not named or any(line not in lines for line in named):
         return "is altered: a line that it names is another one in the ledger"
     model, version = pointer.get("model", {}), named[0]["version"] if "promotion" in pointer else None
     wanted = {key: named[0].get(key) for key in ("family", "digest", "data", "commit")} | {"version": version}
-    if any(model.get(key) != value for key, value in wanted.items()) or pointer.get("tag") != model_store.tagged(
+    if any(model.get(key) != value for key, value in wanted.items()) or pointer.get("tag") != model_store.tag_of(
         wanted["family"], version, wanted["digest"]
     ):
         return "is altered: it names another model than its line of the ledger"
@@ -102,7 +102,7 @@ def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
 
 def _as_written(content: bytes) -> bool:
     """Is this JSON just as folders.write_json writes it?"""
-    return (json.dumps(ledger.parsed(content), indent=2, ensure_ascii=False) + "\n").encode() == content
+    return (json.dumps(ledger.parse(content), indent=2, ensure_ascii=False) + "\n").encode() == content
 
 
 def release(family: str) -> Iterator[Fault]:
@@ -113,17 +113,17 @@ def release(family: str) -> Iterator[Fault]:
         return
     lines = _lines(family) or []
     if words := _mistaken(folder, path.read_bytes(), lines):
-        again = f"make release family={family}" if _mistaken(folder, git.shown(path), lines) else f"git checkout HEAD -- {path}"
+        again = f"make release family={family}" if _mistaken(folder, git.committed(path), lines) else f"git checkout HEAD -- {path}"
         yield Fault(path, words, f"rm -f {path} && {again}")
 
 
 def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | None:
     """What is wrong with a release.json; None where it is as it should be."""
-    facts = ledger.parsed(content)
+    facts = ledger.parse(content)
     if not facts or not _as_written(content) or not summed(facts):
         return "is altered: it is not what was written"
     line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
-    if line is None:  # where it names one cross_checks.witnesses tells it, and how that comes back
+    if line is None:  # where it names one cross_checks.contradictions tells it, and how that comes back
         return None if facts.get("hash") else "names no line of the ledger"
     wrong = [key for key, value in facts.items() if key not in {"files", checksums.SUM} and line.get(key) != value]
     if wrong:
@@ -135,7 +135,7 @@ def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | N
 def _as_released(manifest: Path, named: dict[str, str]) -> bool:
     """Is this manifest what the release names, or where an earlier one names no files, what git has? What is not is told by itself."""
     content = manifest.read_bytes() if manifest.exists() else b""
-    return hashlib.sha256(content).hexdigest() == named.get(manifest.name) if named else content == (git.shown(manifest) or content)
+    return hashlib.sha256(content).hexdigest() == named.get(manifest.name) if named else content == (git.committed(manifest) or content)
 
 
 def _digest(folder: Path) -> str | None:
@@ -180,7 +180,7 @@ def signatures(family: str) -> Iterator[Fault]:
     for path in sorted((signing.ROOT / family).glob("*.sig")):
         name = shlex.quote(str(path))
         known = {copy.read_bytes(): f"cp -f {copy} {name}" for copy in copies.get(path.stem, [])}
-        if shown := git.shown(path):
+        if shown := git.committed(path):
             known[shown] = f"rm -f {name} && git checkout HEAD -- {name}"
         if known and path.read_bytes() not in known:
             yield Fault(path, "is altered: neither git nor the model beside which it lies has it so", next(iter(known.values())))
@@ -197,7 +197,7 @@ def _signature_copies(family: str) -> dict[str, list[Path]]:
 
 def _served_here(family: str) -> list[Path]:
     """The folders that a service could serve."""
-    return [*model_store.kept(family), *([paths.RELEASED / family] if (paths.RELEASED / family).is_dir() else [])]
+    return [*model_store.models(family), *([paths.RELEASED / family] if (paths.RELEASED / family).is_dir() else [])]
 
 
 def trusted(family: str) -> Iterator[Fault]:

@@ -25,7 +25,7 @@ OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 
 def locked_outs(names: list[str]) -> Iterator[Out | Fault]:
     """What DVC keeps of these families, by dvc.lock; where that is altered, by git's last commit, or without one by the ledger."""
-    shown = git.shown(dvc_lock.LOCK)
+    shown = git.committed(dvc_lock.LOCK)
     again = f"cp {dvc_lock.LOCK} {dvc_lock.LOCK}.broken && git checkout HEAD -- {dvc_lock.LOCK}"
     try:
         now = dvc_lock.outs(dvc_lock.content())
@@ -51,7 +51,7 @@ def _committing(was: Out) -> str:
 
 def _astray(now: Out, was: Out) -> bool:
     """Does dvc.lock name what is nowhere, where another witness names what is here?"""
-    return now.path.exists() and now.md5 != was.md5 and not dvc_cache.place(now.md5).exists() and bool(intact_listing(was.md5))
+    return now.path.exists() and now.md5 != was.md5 and not dvc_cache.path_of(now.md5).exists() and bool(intact_listing(was.md5))
 
 
 def _promoted(out: Out) -> Out | None:
@@ -80,7 +80,7 @@ def cached(names: list[str], outs: list[Out], whole: bool) -> Found:
         md5 = path.parent.name + path.name
         if OBJECT.fullmatch(path.relative_to(root).as_posix()) and (whole or md5 in repairs):
             yield Item(path, "md5", md5.removesuffix(".dir"), "DVC's name for it", findings.removed(path, repairs.get(md5)))
-    for path in sorted(dvc_cache.held_place("").glob("*")):
+    for path in sorted(dvc_cache.retained_path("").glob("*")):
         if whole or path.name in repairs:
             yield Item(path, "md5", path.name.removesuffix(".dir"), "its name", findings.removed(path, repairs.get(path.name)))
     if whole:
@@ -151,7 +151,7 @@ def output(out: Out) -> Found:
         expected = listed.get(path.relative_to(out.path).as_posix(), findings.UNLISTED)
         yield Item(path, "md5", expected, dvc_lock.LOCK.name, findings.removed(path, again if expected else None))
     if (
-        own.name in listed and own.is_file() and dvc_cache.sound(own, listed[own.name])
+        own.name in listed and own.is_file() and dvc_cache.intact(own, listed[own.name])
     ):  # so that nothing becomes right by being listed anew
         yield from (found for found in findings.described(out.path, again) if isinstance(found, Fault) or found.expected)
 
@@ -161,10 +161,10 @@ def _made_since(own: Path, md5: str) -> bool:
 
     No damage makes a digest that is another one and still follows from the rest.
     """
-    now, was = _identity(own), _identity(dvc_cache.place(md5))
+    now, was = _identity(own), _identity(dvc_cache.path_of(md5))
     if not now or not was or now == was:
         return False
-    return not dvc_cache.place(hashlib.md5(own.read_bytes(), usedforsecurity=False).hexdigest()).exists()
+    return not dvc_cache.path_of(hashlib.md5(own.read_bytes(), usedforsecurity=False).hexdigest()).exists()
 
 
 def _identity(file: Path) -> str | None:

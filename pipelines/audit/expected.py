@@ -52,11 +52,11 @@ def without_dvc(family: str, known: set[Path]) -> Found:
 def stored(family: str) -> Found:
     """The models that are served here, by the SHA256SUMS beside each; and BentoML's word of which came last, which nobody asks for."""
     latest = Path(paths.ROOT, "models", family, "latest")
-    names = {folder.name for folder in store.kept(family)}
+    names = {folder.name for folder in store.models(family)}
     if names and latest.is_file() and latest.read_bytes().decode(errors="replace") not in names:
         yield Fault(latest, "names no model that is in the store", findings.removed(latest, None))
-    lines = {store.tagged(family, line["version"], line["digest"]): line for line in findings.promotions(family)}
-    for folder in store.kept(family):
+    lines = {store.tag_of(family, line["version"], line["digest"]): line for line in findings.promotions(family)}
+    for folder in store.models(family):
         for found in _stored(folder, lines.get(f"{family}:{folder.name}", {}).get("dvc")):
             yield found if found.repair else found._replace(repair=_stored_again(family, folder, found.path))
 
@@ -110,7 +110,7 @@ def released(family: str) -> Found:
     if not folder.is_dir() or not checksums.files(folder):
         return
     repair = f"make release family={family}"
-    if not (folder / releases.RELEASE).exists() and not git.shown(folder / releases.RELEASE):
+    if not (folder / releases.RELEASE).exists() and not git.committed(folder / releases.RELEASE):
         yield Fault(folder / releases.RELEASE, "is missing: nothing says what was released", repair)
     named = _released_files(folder / releases.RELEASE)
     if not named:
@@ -142,6 +142,6 @@ def _committed(folder: Path, committed: dict[Path, str], repair: str) -> Found:
 
 def in_git(place: Path) -> dict[Path, str]:
     """{file: git's name of its content} in the last commit, below this place; empty where there is no git."""
-    listed = git.says("ls-tree", "-r", "-z", "HEAD", "--", str(place)) or b""
+    listed = git.output("ls-tree", "-r", "-z", "HEAD", "--", str(place)) or b""
     rows = (row.partition("\t") for row in listed.decode().split("\0") if row)
     return {Path(name): facts.split()[2] for facts, _, name in rows}

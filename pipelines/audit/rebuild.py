@@ -77,7 +77,7 @@ def _back(store: "MlflowClient", line: Line, lacking: set[str]) -> Back:
 def _model(line: Line, digest: str) -> str:
     """ "whole" where every served file of the folder gives this digest, and every other one is as it was trained."""
     try:
-        folder = versions.whole(line)
+        folder = versions.model_folder(line)
         manifest = manifests.verified(folder)
         wrong = _wrong(folder, {name: entry["sha256"] for name, entry in manifest["files"].items()}, line["dvc"])
     except cache.NotHere:
@@ -99,7 +99,7 @@ def _wrong(folder: Path, sha256: dict[str, str], dvc: str | None) -> str:
 
 def _released(line: Line) -> bool:
     try:
-        return versions.served(line).exists()
+        return versions.served_folder(line).exists()
     except versions.ABSENT:
         return False
 

@@ -17,7 +17,7 @@ CODE = ("pipelines", "conf")
 
 def lay(commit: str | None, place: Path) -> bool:
     """Put the code of a commit into `place`, or the present one where the commit is None or not in this clone. Was it the commit's?"""
-    archive = git.says("archive", commit, "--", *CODE) if commit else None
+    archive = git.output("archive", commit, "--", *CODE) if commit else None
     for name in CODE:
         shutil.rmtree(place / name, ignore_errors=True)
         if archive is None:

@@ -76,7 +76,7 @@ def reproduce(of: str) -> Finding:
     Raises ledger.UnknownVersion, starts.UnknownPlace, NotReproducible, or cache.NotHere with the remedy.
     """
     line = version(of)
-    model = versions.whole(line)
+    model = versions.model_folder(line)
     manifest, record = manifests.verified(model), records.read(model)
     _trained_here(line, manifest["config"])
     place = paths.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
@@ -124,7 +124,7 @@ def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
 def _data(line: Line, folder: Path) -> None:
     """A copy of the data that the version was trained on, each file checked."""
     with folders.replacing(folder) as out:
-        shutil.copytree(versions.data(line), out, dirs_exist_ok=True)
+        shutil.copytree(versions.data_folder(line), out, dirs_exist_ok=True)
         card = cards.read(out)
         wrong = [name for name, sha256 in card["files"].items() if not (out / name).is_file() or folders.sha256(out / name) != sha256]
         if wrong or folders.hash_of(card["files"]) != line["data"]:
@@ -214,7 +214,7 @@ def _farthest(found: Finding) -> str:
 
 def _ingested(line: Line, now: dict[str, str]) -> str:
     """How the packages that packed the data differ from those of now, where that is recorded."""
-    report = json.loads(git.shown(Path("reports", line["family"], "ingest.json")) or "{}")
+    report = json.loads(git.committed(Path("reports", line["family"], "ingest.json")) or "{}")
     if report.get("data") != line["data"]:
         return "what packed the data is not recorded"
     return records.differing(report["versions"], now)

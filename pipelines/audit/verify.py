@@ -30,7 +30,7 @@ class Verified(NamedTuple):
 
 def verify(family: str | None = None) -> Verified:
     """Read everything, or everything of one family. Raises UnknownFamily."""
-    names = [discovery.known(family)] if family else discovery.names()
+    names = [discovery.validate(family)] if family else discovery.names()
     begun = time.monotonic()
     with ThreadPoolExecutor(1) as aside:
         others = aside.submit(lambda: [*consistency.predictions(), *(fault for name in names for fault in consistency.faults(name))])
@@ -87,7 +87,7 @@ def _repair(item: Item, digest: str | None, copies: dict[tuple[str, str], Path])
 
 def _committed(item: Item) -> bool:
     """Does git's last commit hold just what is expected?"""
-    content = git.shown(item.path)
+    content = git.committed(item.path)
     return item.algorithm != hashing.GIT and bool(content) and hashlib.new(item.algorithm, content).hexdigest() == item.expected
 
 

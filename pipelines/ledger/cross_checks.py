@@ -28,7 +28,7 @@ class Contradiction(NamedTuple):
     repair: str
 
 
-def witnesses(family: str) -> list[Contradiction]:
+def contradictions(family: str) -> list[Contradiction]:
     """What the rest of the project says against this ledger: git's last commit, pointers, stamp and release. Empty where all agree.
 
     The chain finds any line that was altered, dropped or moved, but not that the last ones are gone: whoever saw them does.
@@ -41,7 +41,7 @@ def witnesses(family: str) -> list[Contradiction]:
 
 def _committed(family: str) -> list[Line]:
     """The ledger's lines in git's last commit."""
-    return [ledger.parsed(text) for text in git.shown(ledger.path(family)).splitlines()]
+    return [ledger.parse(text) for text in git.committed(ledger.path(family)).splitlines()]
 
 
 def _named(family: str, places: dict[str, tuple[str, ...]] = WITNESSES) -> Iterator[tuple[Path, Line]]:
@@ -57,7 +57,7 @@ def _named(family: str, places: dict[str, tuple[str, ...]] = WITNESSES) -> Itera
 
 def _read(place: Path) -> Line:
     """A JSON object; an empty one where there is none."""
-    return ledger.parsed(place.read_bytes()) if place.is_file() else {}
+    return ledger.parse(place.read_bytes()) if place.is_file() else {}
 
 
 def _kept(family: str) -> dict[str, Line]:
@@ -109,7 +109,7 @@ def _fits(line: Line, lines: list[Line]) -> bool:
     return (line.get("hash"), line.get("previous"), line.get("seq")) == (own, before, len(lines) + 1)
 
 
-def keep_lost(family: str) -> None:
+def save_lost(family: str) -> None:
     """Keep what the pointers and the stamp name and neither the ledger nor any commit holds, before they are made to follow the ledger."""
     named = [line for _, line in _named(family, FOLLOWERS)]
     known = {None, *(line["hash"] for line in ledger.read(family))}
@@ -120,7 +120,7 @@ def keep_lost(family: str) -> None:
     lost = {
         name: line
         for name, line in lost.items()
-        if not git.says("log", "--all", "--format=%h", f"-S{name}", "--", str(ledger.path(family)))
+        if not git.output("log", "--all", "--format=%h", f"-S{name}", "--", str(ledger.path(family)))
     }
     if lost:
         folders.write_json(LOST / f"{family}.json", lost)
@@ -149,7 +149,7 @@ def main() -> None:
             print(
                 f"{ledger.path(family)}: line {line['seq']}, {_told(line)}, is back. `make ui` or `make serve family={family}` follows it."
             )
-        left = witnesses(family)
+        left = contradictions(family)
     for found in left:
         print(f"{found.path}: {found.words}.\n  {found.repair}", file=sys.stderr)
     sys.exit(bool(left))

@@ -187,8 +187,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     with errors.printed_once():
-        lines = ledger.read(discovery.known(asked.family))
-        against = cross_checks.witnesses(asked.family)
+        lines = ledger.read(discovery.validate(asked.family))
+        against = cross_checks.contradictions(asked.family)
         if asked.json:
             print(json.dumps(as_json(asked.family, asked.at, lines, against), indent=2, ensure_ascii=False))
         else:

@@ -52,13 +52,13 @@ def read(family: str) -> list[Line]:
 def _whole(content: bytes) -> bytes:
     """Without the part of a line that a killed writer left; a last line that lost only its newline to an editor stays."""
     lines, newline, tail = content.rpartition(b"\n")
-    return content + b"\n" if tail and parsed(tail).get("hash") else lines + newline
+    return content + b"\n" if tail and parse(tail).get("hash") else lines + newline
 
 
 def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
     previous = None
     for number, text in enumerate(raw, 1):
-        line = parsed(text)
+        line = parse(text)
         own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
         fault = None if line.get("hash") == own else "is not what was written: its hash does not fit"
         if line.get("previous") != previous or line.get("seq") != number:
@@ -73,7 +73,7 @@ def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
         yield line
 
 
-def parsed(text: bytes) -> Line:
+def parse(text: bytes) -> Line:
     """A JSON object; an empty one where it is none."""
     try:
         line = json.loads(text)

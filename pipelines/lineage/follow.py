@@ -34,7 +34,7 @@ def _follows(family: str) -> bool:
 
 def _pointed(family: str) -> list[Any] | None:
     try:
-        model = store.pointed(family)["model"]
+        model = store.read_pointer(family)["model"]
     except store.NoChampion:
         return None
     return [model["version"], model["digest"]]

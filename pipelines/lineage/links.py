@@ -94,7 +94,7 @@ def _same_digest(copy: Copy, manifest: manifests.Manifest, line: Line) -> None:
 
 def _serving(line: Line) -> Copy:
     """Where the files lie that this model serves: in the model store, the whole model folder, or released/."""
-    stored = project_paths.ROOT / "models" / store.tagged(line["family"], line.get("version"), line["digest"]).replace(":", "/")
+    stored = project_paths.ROOT / "models" / store.tag_of(line["family"], line.get("version"), line["digest"]).replace(":", "/")
     if stored.is_dir():
         return copies.of_folder(stored)
     try:
@@ -199,7 +199,7 @@ def _listed(copy: Copy, name: str, **facts: str | None) -> None:
 def _commit(line: Line) -> tuple[str, Facts]:
     if not line["commit"]:
         raise cache.NotHere("trained outside git: no commit is known. Commit before you train.")
-    subject = git.says("show", "-s", "--format=%h %cs %s", line["commit"])
+    subject = git.output("show", "-s", "--format=%h %cs %s", line["commit"])
     if subject is None:
         raise cache.NotHere(f"{line['commit']} is not in this clone. `git fetch --unshallow`, or fetch the branch it is on.")
     return subject.decode().strip() + (" (with uncommitted changes: see code)" if line.get("dirty") else ""), {"commit": line["commit"]}
@@ -208,7 +208,7 @@ def _commit(line: Line) -> tuple[str, Facts]:
 def _code(line: Line) -> tuple[str, Facts]:
     """Every module that the training imported, held against the commit."""
     code, commit = _model(line).read(records.RECORD)["code"], line["commit"]
-    if git.says("cat-file", "-e", f"{commit}^{{commit}}") is None:
+    if git.output("cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise cache.NotHere(f"commit {commit} is not in this clone")
     changed = [path for path, sha256 in _committed(commit, list(code)).items() if sha256 != code[path]]
     if changed:
@@ -220,7 +220,7 @@ def _code(line: Line) -> tuple[str, Facts]:
 
 def _committed(commit: str, paths: list[str]) -> dict[str, str | None]:
     """{path: SHA-256 of the file in a commit, or None}, asked of git at once."""
-    answers = git.says("cat-file", "--batch", given="".join(f"{commit}:{path}\n" for path in paths).encode()) or b""
+    answers = git.output("cat-file", "--batch", given="".join(f"{commit}:{path}\n" for path in paths).encode()) or b""
     found: dict[str, str | None] = {}
     for path in paths:
         head, _, answers = answers.partition(b"\n")

@@ -53,7 +53,7 @@ def _from_answer(of: str, files: bool) -> Link | None:
         raise UnknownPlace(f"{of} does not hold an answer's JSON ({error}). Start from {FORMS}.") from error
     if not isinstance(model.get("version"), int):
         raise UnknownPlace(f"{of} names no version: {model.get('version')!r} is not a number. Start from {FORMS}.")
-    line = ledger.version(discovery.known(str(model.get("family"))), model["version"])
+    line = ledger.version(discovery.validate(str(model.get("family"))), model["version"])
     recorded = answers.recorded(found) if isinstance(found.get("prediction_id"), str) else []
     return steps.link("answer", lambda: answers.answered(model, line), [*recorded, _training(line, files)])
 
@@ -63,7 +63,7 @@ def _from_prediction(of: str, files: bool) -> Link | None:
     row = predictions.Store().find(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
     if row is None:
         return None
-    line = ledger.version(discovery.known(row["family"]), row["version"])
+    line = ledger.version(discovery.validate(row["family"]), row["version"])
     return steps.link(
         "prediction", lambda: answers.predicted(row, line), [steps.link("input", lambda: answers.sent(row)), _training(line, files)]
     )
@@ -79,7 +79,7 @@ def version(of: str) -> Line | None:
     found = re.fullmatch(r"(\w+)@(champion|challenger|v?(\d+))", of)
     if not found:
         return None
-    family = discovery.known(found[1])
+    family = discovery.validate(found[1])
     return ledger.version(family, int(found[3])) if found[3] else ALIASES[found[2]](family)
 
 
@@ -167,7 +167,7 @@ def _told(folder: Path, read: Callable[[Path], Line]) -> Line:
 def _of_model(folder: Path) -> Line:
     """The promotion of the model in a folder, else what its manifest and record say of the training."""
     manifest = manifests.read(folder)
-    family, data = discovery.known(manifest["family"]), Path("data", manifest["family"])
+    family, data = discovery.validate(manifest["family"]), Path("data", manifest["family"])
     promoted = ledger.versions(ledger.read(family)).values()
     if not (folder / records.RECORD).is_file():
         return next((line for line in promoted if line["digest"] == manifest["digest"]), None) or _nowhere(folder)
@@ -196,7 +196,7 @@ def _nowhere(folder: Path) -> Line:
 def _of_data(folder: Path) -> Line:
     """What a data folder is to a training: the ledger knows its DVC hash where a version rests on it, dvc.lock where none does yet."""
     card = cards.read(folder)
-    found = [line["data_dvc"] for line in _resting(discovery.known(card["name"]), card["hash"])]
+    found = [line["data_dvc"] for line in _resting(discovery.validate(card["name"]), card["hash"])]
     return {
         "family": card["name"],
         "data": card["hash"],

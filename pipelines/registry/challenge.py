@@ -29,7 +29,7 @@ def challenge(family: str, candidate: str, share: float | None = None) -> Line |
 
     `share` of the requests is given to it too; without one, as much as the family's page says. Raises BadChallenge or BrokenModel.
     """
-    lines = ledger.read(discovery.known(family))
+    lines = ledger.read(discovery.validate(family))
     if candidate == NONE:
         return _ended(family, lines)
     facts = _facts(family, candidate, _share(family, share), lines)
@@ -94,7 +94,7 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
 def _fits(candidate: str, manifest: manifests.Manifest, champion: Line) -> None:
     """Raises BadChallenge where the two do not take and answer the same."""
     try:
-        served = manifests.read(versions.served(champion))
+        served = manifests.read(versions.served_folder(champion))
     except versions.ABSENT:
         return  # the service looks again, with the champion that it serves
     fits = gate.schema(manifest, {**served, "version": champion["version"]})

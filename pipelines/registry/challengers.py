@@ -21,20 +21,20 @@ def follow(family: str, lines: list[Line], whole: Callable[[Line], Path]) -> Non
         store.pointer_path(family, store.CHALLENGERS).unlink(missing_ok=True)
         return _clear(family, None)
     model = {**{key: line[key] for key in ("family", "digest", "data", "commit")}, "version": None, "run_id": line["run"]}
-    tag = store.tagged(family, None, line["digest"])
+    tag = store.tag_of(family, None, line["digest"])
     pointer: store.Pointer = {"tag": tag, "model": model, "challenge": line}
     try:
         _bring(tag, line, whole)
     except Exception as fault:
-        pointer["absent"] = f"it cannot answer on this machine: {phrases.fault(fault)}"
+        pointer["absent"] = f"it cannot answer on this machine: {phrases.one_line(fault)}"
         print(f"WARNING: the challenger of {family} is {line['candidate']}; {pointer['absent']}", file=sys.stderr)
-    store.point(family, pointer, store.CHALLENGERS)
+    store.write_pointer(family, pointer, store.CHALLENGERS)
     _clear(family, tag)
 
 
 def _clear(family: str, tag: str | None) -> None:
     """Take away the stored copies of challengers that challenge no more; DVC has them."""
-    for folder in store.kept(family):
+    for folder in store.models(family):
         if folder.name.startswith("c-") and f"{family}:{folder.name}" != tag:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -42,4 +42,4 @@ def _clear(family: str, tag: str | None) -> None:
 def _bring(tag: str, line: Line, whole: Callable[[Line], Path]) -> None:
     if not store.holds(tag, line["digest"]):
         store.put(whole(line), None)
-    signatures.lay(store.location(tag))
+    signatures.install(store.location(tag))

@@ -29,9 +29,9 @@ SPLITS = ("test", "valid")
 Card = dict[str, Any]
 
 
-def text(line: Line, card: Card | None) -> str:
+def render(line: Line, card: Card | None) -> str:
     """The card of the promotion in this ledger line; `card` is that of its data, where it is at hand."""
-    own, prose = parted((HERE.parent / "families" / discovery.known(line["family"]) / PROSE).read_text())
+    own, prose = split_front_matter((HERE.parent / "families" / discovery.validate(line["family"]) / PROSE).read_text())
     test, valid = (phrases.figures(line["figures"][split]) for split in SPLITS)
     facts = {"line": line, "card": card, "test": test, "valid": valid, "names": [*(test | valid)], "prose": prose.strip()}
     return f"---\n{_yaml(front(line, card, own))}---\n\n{_template().render(facts)}"
@@ -59,7 +59,7 @@ def _result(line: Line, card: Card | None, own: Mapping[str, Any], split: str) -
     return {
         "task": {"type": own["pipeline_tag"]},
         "dataset": {"type": data, "name": data, "split": split, "revision": line["data"]},
-        "metrics": [{"type": name, "value": figure.value, "name": phrases.called(name), **_bounds(figure)} for name, figure in found],
+        "metrics": [{"type": name, "value": figure.value, "name": phrases.metric_name(name), **_bounds(figure)} for name, figure in found],
     }
 
 
@@ -76,13 +76,13 @@ def _template() -> Any:
     environment = Environment(  # noqa: S701  (Markdown: what is not ours passes through `literal`)
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"literal": literal, "share": share, "hash": named}
-    environment.filters |= {"called": phrases.called, "duration": phrases.duration}
+    environment.filters |= {"literal": escape, "share": share, "hash": named}
+    environment.filters |= {"metric_name": phrases.metric_name, "duration": phrases.duration}
     environment.globals |= {"sources": phrases.sources, "hardware": phrases.hardware}
     return environment.get_template(TEMPLATE)
 
 
-def literal(value: object) -> str:
+def escape(value: object) -> str:
     """Text on one line in which Markdown finds nothing to do."""
     return re.sub(r"([\\`*_\[\]<>|~&#!])", r"\\\1", " ".join(str(value).split()))
 
@@ -99,7 +99,7 @@ def named(value: str | None) -> str:
     return f"`{value}`" if value else "not recorded"
 
 
-def parted(markdown: str) -> tuple[dict[str, Any], str]:
+def split_front_matter(markdown: str) -> tuple[dict[str, Any], str]:
     """A card's front matter and what follows it."""
     fenced = FENCE.match(markdown)
     return (yaml.safe_load(fenced[1]), markdown[fenced.end() :]) if fenced else ({}, markdown)
@@ -116,11 +116,11 @@ def sections(markdown: str) -> dict[str, str]:
     return {title: below.strip() for title, below in zip(found[1::2], found[2::2], strict=True)}
 
 
-def keep(folder: Path, line: Line, data: Path | None) -> None:
+def write(folder: Path, line: Line, data: Path | None) -> None:
     """README.md and croissant.json beside the served files. Without `data`, the packed folder or a release, what is there already stays."""
     if data is None and (folder / README).exists():
         return
-    _write(folder / README, text(line, cards.read(data) if data else None))
+    _write(folder / README, render(line, cards.read(data) if data else None))
     if data and (data / cards.CROISSANT).exists() and data != folder:
         _write(folder / cards.CROISSANT, (data / cards.CROISSANT).read_text())
 
@@ -130,10 +130,10 @@ def _write(path: Path, words: str) -> None:
         folders.write(path, words)
 
 
-def show(store: "MlflowClient", version: "ModelVersion", line: Line, data: Path | None) -> None:
+def publish(store: "MlflowClient", version: "ModelVersion", line: Line, data: Path | None) -> None:
     """The card in MLflow: README.md and croissant.json with the run, then as the version's description."""
-    whole = text(line, cards.read(data) if data else None)
-    words = parted(whole)[1]
+    whole = render(line, cards.read(data) if data else None)
+    words = split_front_matter(whole)[1]
     if version.description == words or (data is None and (version.description or "").startswith("# ")):
         return
     store.log_text(version.run_id, whole, README)

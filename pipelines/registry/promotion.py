@@ -127,7 +127,7 @@ def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]
     if standing["digest"] == challenger["digest"]:
         return []
     try:
-        champion = versions.served(standing)
+        champion = versions.served_folder(standing)
     except versions.ABSENT as absence:
         return [Condition(CHAMPION, False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
     examples, predict, scoring = (discovery.part(cfg.family, name) for name in ("examples", "predict", "score"))

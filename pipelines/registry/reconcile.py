@@ -35,13 +35,13 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, Undefined
 
 def reconcile(family: str) -> None:
     """Make everything that shows or serves this family follow its ledger, as it stands once nobody else is at it."""
-    for found in cross_checks.witnesses(discovery.known(family)):
+    for found in cross_checks.contradictions(discovery.validate(family)):
         warn(f"{found.path}: {found.words}. To put it right: `{found.repair}`. Till then everything follows the ledger as it is.")
     store = tracking.client()
     with folders.locked(tracking.ROOT / f".{family}.lock"):
-        cross_checks.keep_lost(family)
+        cross_checks.save_lost(family)
         lines = ledger.read(family)
-        retention.keep(lines)
+        retention.retain(lines)
         candidate_runs(store, family)
         runs = {
             number: tracking.linked(store, _run(store, line), line["dvc"], line["data_dvc"])
@@ -50,7 +50,7 @@ def reconcile(family: str) -> None:
         if ledger.decisions(lines):
             _register(store, family, lines, runs)
             _serve(family, lines, runs)
-        challengers.follow(family, lines, versions.whole)
+        challengers.follow(family, lines, versions.model_folder)
         folders.write_json(ledger.STAMPS / f"{family}.json", {"head": lines[-1]["hash"] if lines else None})
 
 
@@ -104,7 +104,7 @@ def _run(store: "MlflowClient", line: Line) -> "Run":
     if known and known.data.tags.get(tags.DONE):
         return known
     try:
-        return tracking.project(store, versions.whole(line), line["figures"], _card(line["family"], line["data"]))
+        return tracking.project(store, versions.model_folder(line), line["figures"], _card(line["family"], line["data"]))
     except cache.NotHere:
         return tracking.remembered(store, line)
     except DAMAGE as damage:
@@ -122,7 +122,7 @@ def _register(store: "MlflowClient", family: str, lines: list[Line], runs: "dict
     for version in _versions(store, family):
         line = promoted[int(version.version)]
         with _in_nobodys_way(f"Version {line['version']} of {family} has no new card in MLflow"):
-            modelcards.show(store, version, line, _described(line))
+            modelcards.publish(store, version, line, _described(line))
     _point_alias(store, family, ledger.champion(lines))
 
 
@@ -167,19 +167,19 @@ def _serve(family: str, lines: list[Line], runs: "dict[int, Run]") -> None:
     assert line is not None
     folders.write_json(Path("reports", family, "champion.json"), champion_report(line))
     try:
-        tag = model_store.put(versions.served(line), line["version"])
+        tag = model_store.put(versions.served_folder(line), line["version"])
     except versions.ABSENT as absence:
         warn(f"Version {line['version']} of {family} cannot be served on this machine yet: {absence}")
         return
     folder, described = model_store.location(tag), _described(line)
     with _in_nobodys_way(f"Version {line['version']} of {family} has no new card beside it"):
-        modelcards.keep(folder, line, described)
+        modelcards.write(folder, line, described)
     checksums.complete(folder, *((modelcards.README, cards.CROISSANT) if described else ()))
-    signatures.lay(folder)
+    signatures.install(folder)
     card = cards.read(described) if described else None
     about = {"promotion": line, "decision": ledger.decision(lines), "card": card, "released": not _trained_here(line)}
-    model_store.point(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
-    model_store.say_released(family)
+    model_store.write_pointer(family, {"tag": tag, "model": identity(line, runs[line["version"]].info.run_id), **about})
+    model_store.print_if_released(family)
 
 
 def _described(line: Line) -> Path | None:
@@ -191,7 +191,7 @@ def _described(line: Line) -> Path | None:
 def _trained_here(line: Line) -> bool:
     """Is the whole model folder on this machine, and not only what it serves?"""
     try:
-        return versions.whole(line).exists()
+        return versions.model_folder(line).exists()
     except versions.ABSENT:
         return False
 

@@ -36,14 +36,14 @@ def release(family: str) -> dict[str, Any]:
 
     Raises TooLarge, NothingToRelease, Damaged or BadSignature.
     """
-    line = ledger.champion(ledger.read(discovery.known(family)))
+    line = ledger.champion(ledger.read(discovery.validate(family)))
     if line is None:
         raise NothingToRelease(f"{family} has no champion to release. Train one with `make train family={family}`.")
-    source = versions.served(line)
+    source = versions.served_folder(line)
     manifest = manifests.verified(source)
     if manifests.served_bytes(manifest) > LIMIT_MB * 1e6:
         raise TooLarge(f"{family} serves {manifests.served_bytes(manifest) / 1e6:.1f} MB; a release holds at most {LIMIT_MB} MB.")
-    data = versions.data(line)
+    data = versions.data_folder(line)
     if wrong := [*_wrong_in_model(source, line), *_wrong_in_data(data, line)]:
         words = f"Missing, or not as it was written: {', '.join(map(str, wrong))}. Nothing was released."
         raise Damaged(f"{words} `make verify family={family}` names the repair.")
@@ -52,7 +52,7 @@ def release(family: str) -> dict[str, Any]:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, out / name)
         folders.write_json(out / cards.CARD, cards.read(data))
-        modelcards.keep(out, line, data)
+        modelcards.write(out, line, data)
         selfcheck.bring(source, out)
         signatures.copy(source, out)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}

@@ -15,14 +15,14 @@ def rollback(family: str, to: int | None, why: str | None = None) -> Line:
 
     Raises UnknownVersion, or as ABSENT when its files cannot be had on this machine: then nothing is changed.
     """
-    lines = ledger.read(discovery.known(family))
+    lines = ledger.read(discovery.validate(family))
     standing = ledger.champion(lines)
     target = ledger.version(family, _before(family, lines) if to is None else to)
     if target == standing:
         raise ledger.UnknownVersion(
             f"version {target['version']} of {family} stands already. There are: {', '.join(map(str, ledger.versions(lines)))}."
         )
-    model_store.put(versions.served(target), target["version"])
+    model_store.put(versions.served_folder(target), target["version"])
     facts = {key: target[key] for key in ("version", "candidate", "digest", "data")}
     reasons = [f"rolled back from version {standing['version'] if standing else None} by {getpass.getuser()}", *([why] if why else [])]
     key = folders.hash_of(["rollback", lines[-1]["hash"], target["version"]])

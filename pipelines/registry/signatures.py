@@ -15,7 +15,7 @@ from pipelines.registry import store, versions
 UNKNOWN = "is not a signature of this model that git or a key on this machine knows"
 
 
-def lay(folder: Path) -> None:
+def install(folder: Path) -> None:
     """Put the signature beside a model in the store; sign the model first where this machine signs and nobody has. Raises BadKey.
 
     The caller has taken the model from a line of the ledger: whatever else lies in the store is brought its signature, and never signed.
@@ -25,7 +25,7 @@ def lay(folder: Path) -> None:
     if key and not signing.path(manifest["family"], manifest["digest"]).exists():
         signing.sign(folder, key)
     _bring(folder, manifest)
-    store.example(folder, folder)
+    store.add_example(folder, folder)
 
 
 def _bring(folder: Path, manifest: manifests.Manifest) -> None:
@@ -38,7 +38,7 @@ def _bring(folder: Path, manifest: manifests.Manifest) -> None:
         checksums.complete(folder, signing.SIGNATURE)
         return
     words = f"WARNING: {kept} {UNKNOWN}"
-    if beside.exists() and kept.read_bytes() != git.shown(kept) and _sound(beside, folder, manifest):
+    if beside.exists() and kept.read_bytes() != git.committed(kept) and _sound(beside, folder, manifest):
         folders.write(kept, beside.read_text())
         words += f"; it is now what lies at {beside}, which is"
     print(f"{words}. See `make verify family={manifest['family']}`.", file=sys.stderr)
@@ -56,7 +56,7 @@ def _sound(signature: Path, folder: Path, manifest: manifests.Manifest) -> bool:
         ]
         if keys:
             return any(not signing.fault_of(folder, manifest, signature, key) for key in keys)
-    shown = git.shown(kept)
+    shown = git.committed(kept)
     return signature.read_bytes() == shown if shown else not (folder / signing.SIGNATURE).exists()
 
 
@@ -86,17 +86,17 @@ def sign_all(family: str) -> Iterator[str]:
             f"{signing.SIGNING} is not set, so nothing can be signed. `make keys` makes a pair; "
             f"then {signing.SIGNING}=<the private one> make sign."
         )
-    for number, line in ledger.versions(ledger.read(discovery.known(family))).items():
+    for number, line in ledger.versions(ledger.read(discovery.validate(family))).items():
         try:
-            yield f"{family} version {number}: {_signed_once(versions.served(line), key)}"
+            yield f"{family} version {number}: {_signed_once(versions.served_folder(line), key)}"
         except versions.ABSENT as absence:
             yield f"{family} version {number}: not signed. {absence}"
     if (challenger := store.challenger(family)) and "absent" not in challenger:
         yield f"{family}, its challenger: {_signed_once(store.location(challenger['tag']), key)}"
-    for folder in store.kept(family):
+    for folder in store.models(family):
         with suppress(manifests.BrokenModel):  # which `make verify` tells
             _bring(folder, manifests.verified(folder))
-            store.example(folder, folder)
+            store.add_example(folder, folder)
 
 
 def _signed_once(folder: Path, key: Path) -> str:

@@ -36,23 +36,23 @@ def put(folder: Path, version: int | None) -> str:
     """
     manifest = manifests.verified(folder)
     bentoml = _bentoml()
-    tag = tagged(manifest["family"], version, manifest["digest"])
+    tag = tag_of(manifest["family"], version, manifest["digest"])
     if not holds(tag, manifest["digest"]):
         with bentoml.models.create(tag, labels={"digest": manifest["digest"]}, _model_store=_models()) as model:
             _copy(folder, Path(model.path), manifest)
         checksums.complete(folder_of(tag), *(path.relative_to(folder_of(tag)).as_posix() for path in checksums.files(folder_of(tag))))
-    example(folder, folder_of(tag))
+    add_example(folder, folder_of(tag))
     return tag
 
 
-def example(source: Path, folder: Path) -> None:
+def add_example(source: Path, folder: Path) -> None:
     """Bring a stored model its example where it has none. One that is not signed as this machine asks is not even loaded for that."""
     if not (folder / selfcheck.EXAMPLE).is_file() and signing.trusted(folder):
         selfcheck.bring(source, folder)
         checksums.complete(folder, selfcheck.EXAMPLE)
 
 
-def tagged(family: str, version: int | None, digest: str) -> str:
+def tag_of(family: str, version: int | None, digest: str) -> str:
     """The name of a model in the store: digits:v3-0123456789ab, or digits:c-0123456789ab of a challenger."""
     return f"{family}:{'c' if version is None else f'v{version}'}-{digest[:12]}"
 
@@ -84,7 +84,7 @@ def _set_aside(folder: Path) -> None:
     print(f"WARNING: {folder} was damaged, and lies at {aside} now, for it may be the only copy of what it serves.", file=sys.stderr)
 
 
-def exampled(tag: str) -> bool:
+def has_example(tag: str) -> bool:
     """Has a stored model its example beside it?"""
     return (folder_of(tag) / selfcheck.EXAMPLE).is_file()
 
@@ -94,7 +94,7 @@ def folder_of(tag: str) -> Path:
     return _models_folder() / tag.replace(":", "/")
 
 
-def kept(family: str) -> list[Path]:
+def models(family: str) -> list[Path]:
     """The folders of every model of a family that is in the store."""
     return sorted(path for path in Path(paths.ROOT, "models", family).glob("*") if path.is_dir())
 
@@ -136,21 +136,21 @@ def pointer_path(family: str, role: str = CHAMPIONS) -> Path:
     return paths.ROOT / role / f"{family}.json"
 
 
-def point(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
+def write_pointer(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
     """Move what services follow, atomically.
 
     {"tag", "model": what every answer carries, "promotion" and "decision": the ledger's lines that made this version and
     that it stands by, "card": the data card or None, "released": whether this machine has only the released files}
     """
     try:
-        moved = pointed(family, role) != pointer
+        moved = read_pointer(family, role) != pointer
     except NoChampion:
         moved = True
     if moved:
         folders.write_json(pointer_path(family, role), {**pointer, checksums.SUM: folders.hash_of(pointer)})
 
 
-def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
+def read_pointer(family: str, role: str = CHAMPIONS) -> Pointer:
     """The pointer. Raises NoChampion with the remedy, also where its file cannot be read, or is not what was written."""
     path = pointer_path(family, role)
     try:
@@ -168,7 +168,7 @@ def pointed(family: str, role: str = CHAMPIONS) -> Pointer:
 def _agrees(family: str, pointer: Pointer) -> bool:
     """Does the tag name the version and the digest that answers would name? A challenger has no version."""
     model = pointer["model"]
-    named = tagged(family, model["version"], model["digest"])
+    named = tag_of(family, model["version"], model["digest"])
     return pointer["tag"] == named or (model["version"] is None and isinstance(pointer["tag"], str))
 
 
@@ -182,15 +182,15 @@ def challenger(family: str) -> Pointer | None:
     Where its model could not be brought into the store, `absent` says why. Raises NoChampion where its file cannot be read.
     """
     try:
-        return pointed(family, CHALLENGERS)
+        return read_pointer(family, CHALLENGERS)
     except NoChampion:
         if pointer_path(family, CHALLENGERS).exists():
             raise
         return None
 
 
-def say_released(family: str) -> None:
+def print_if_released(family: str) -> None:
     """Say so where the champion was not trained on this machine."""
-    pointer = pointed(family)
+    pointer = read_pointer(family)
     if pointer["released"]:
         print(f"{family}: version {pointer['model']['version']} comes from released/{family}/; this machine has not trained it.")

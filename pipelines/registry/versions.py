@@ -21,7 +21,7 @@ def holds(folder: Path, data_hash: str) -> bool:
         return False
 
 
-def whole(line: Line) -> Path:
+def model_folder(line: Line) -> Path:
     """The whole model folder of a promotion: as it stands in models/, or out of DVC's cache. Raises cache.NotHere or BrokenCache."""
     folder, kept = Path("models", line["candidate"]), paths.ROOT / "restored" / str(line["dvc"])
     if lock.hash_of(folder) == line["dvc"] and _is(folder, line):
@@ -39,13 +39,13 @@ def _is(folder: Path, line: Line) -> bool:
         return False
 
 
-def served(line: Line) -> Path:
+def served_folder(line: Line) -> Path:
     """A folder with the files that this promotion serves, undamaged: the store's, the whole one, or the released. Raises as ABSENT."""
-    tag, released = model_store.tagged(line["family"], line["version"], line["digest"]), paths.RELEASED / line["family"]
+    tag, released = model_store.tag_of(line["family"], line["version"], line["digest"]), paths.RELEASED / line["family"]
     if model_store.holds(tag, line["digest"]):
         return model_store.location(tag)
     try:
-        return whole(line)
+        return model_folder(line)
     except (cache.NotHere, cache.BrokenCache, lock.BrokenLock):
         if not _names(released, line):
             raise
@@ -59,7 +59,7 @@ def _names(folder: Path, line: Line) -> bool:
         return (folder / manifests.MANIFEST).exists() and bool(manifests.digest(manifests.read(folder)) == line["digest"])
 
 
-def data(line: Line) -> Path:
+def data_folder(line: Line) -> Path:
     """The packed data of a promotion: data/<family> where it still is that data, else out of DVC's cache. Raises cache.NotHere."""
     folder = Path("data", line["family"])
     if holds(folder, line["data"]):

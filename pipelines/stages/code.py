@@ -15,7 +15,7 @@ from pipelines.fingerprints.fingerprint import STAGES, Code
 
 def main(family: str) -> None:
     """Write the fingerprints, and say which modules have changed."""
-    memo = Path(".store", "code", f"{discovery.known(family)}.json")
+    memo = Path(".store", "code", f"{discovery.validate(family)}.json")
     known = _known(memo)
     if not known or _glance(family, known["files"]) != known:
         code = Code(family)

@@ -18,7 +18,7 @@ def main(cfg: configs.Config) -> None:
         card = data.prepare(cfg, out)
     print(f"{cfg.data_folder}: {card['counts']}, duplicates between splits {card['duplicates']}")
     report = Path("reports", cfg.family, "ingest.json")
-    _warn(json.loads(git.shown(report) or "{}"), {"data": card["hash"], **begun})
+    _warn(json.loads(git.committed(report) or "{}"), {"data": card["hash"], **begun})
     folders.write_json(report, {"data": card["hash"], **begun})
 
 

@@ -143,7 +143,7 @@ def manned() -> Authority:
     """The same, where somebody could sign in. Raises NoUser with the remedy."""
     authority = standing()
     if all(user.disabled for user in authority.users.listed()):
-        place = databases.shown(authority.engine.url)
+        place = databases.without_password(authority.engine.url)
         raise NoUser(
             f"AUTH=required, and there is no user in {place}: nobody could sign in. Add one with `make user-add name=...`, "
             "or set ADMIN_USER and ADMIN_PASSWORD; AUTH=off lets everybody in."

@@ -61,10 +61,10 @@ def decoded(image: Path) -> NDArray[np.uint8]:
 def champion() -> Path:
     """The folder that services answer from; brought in where this machine has not served yet. Raises NoChampion."""
     try:
-        return store.location(store.pointed(FAMILY)["tag"])
+        return store.location(store.read_pointer(FAMILY)["tag"])
     except (store.NoChampion, store.NotStored):
         reconcile.reconcile(FAMILY)
-    return store.location(store.pointed(FAMILY)["tag"])
+    return store.location(store.read_pointer(FAMILY)["tag"])
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ class Backlog:
         self._weighed, self._results = -WEIGHED, 0
         if self.engine.dialect.name == "sqlite":
             self.clock = clock or time.time
-            databases.read_beside_writing(self.engine)
+            databases.enable_wal(self.engine)
         with databases.reading(self.engine) as connection:
             self.name = str(connection.execute(sa.select(BACKLOGS.c.name)).scalar_one())
 

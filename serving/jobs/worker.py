@@ -227,7 +227,7 @@ def _leave_when_told(bench: Bench) -> None:
 
 def queued(family: str) -> str:
     """The name itself, of a family that has a queue. Raises UnknownFamily or NoTasks."""
-    if not tasks.known(discovery.known(family)):
+    if not tasks.known(discovery.validate(family)):
         having = ", ".join(name for name in discovery.names() if tasks.known(name))
         raise NoTasks(f"family={family!r} has no queue of jobs: there is no serving/{family}/tasks.py. Those that have one: {having}.")
     return family

@@ -134,7 +134,7 @@ def main() -> None:
     try:
         served = loaded(told["family"], told["pointer"], told["champion"])
     except Exception as error:
-        return _reply(replies, {"refused": phrases.fault(error)})
+        return _reply(replies, {"refused": phrases.one_line(error)})
     _reply(replies, {"ready": True})
     answers, limits = import_module(f"serving.{told['family']}.answers"), configs.serving(told["family"])
     waiting: SimpleQueue[Asked] = SimpleQueue()
@@ -194,7 +194,7 @@ async def judged(answers: ModuleType, asked: Asked, served: Served, limits: conf
     except TimeoutError:
         return {"late": True}
     except Exception as error:
-        failed = error.reason if isinstance(error, Refusal) else phrases.fault(error)
+        failed = error.reason if isinstance(error, Refusal) else phrases.one_line(error)
         return {"agrees": False, "confidence": None, "seconds": time.perf_counter() - begun, "failed": failed}
 
 

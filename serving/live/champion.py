@@ -68,10 +68,10 @@ class FailedLoad(NamedTuple):
 
 def settle(family: str) -> None:
     """Bring store and pointer up to date with the ledger. Where they are, MLflow is not loaded: it takes seconds. Raises NoChampion."""
-    if _settled(discovery.known(family)):
-        return store.say_released(family)
+    if _settled(discovery.validate(family)):
+        return store.print_if_released(family)
     reconcile.reconcile(family)
-    store.pointed(family)
+    store.read_pointer(family)
 
 
 def _settled(family: str) -> bool:
@@ -79,12 +79,12 @@ def _settled(family: str) -> bool:
     lines = ledger.read(family)
     stands = ledger.decision(lines)
     try:
-        pointer, challenger = store.pointed(family), store.challenger(family) or {}
+        pointer, challenger = store.read_pointer(family), store.challenger(family) or {}
     except store.NoChampion:
         return False
     challenged = challenger.get("challenge") == ledger.challenger(lines)
     follows = challenged and pointer.get("decision", {}).get("hash") == (stands and stands["hash"])
-    return follows and store.holds(pointer["tag"], pointer["model"]["digest"]) and store.exampled(pointer["tag"])
+    return follows and store.holds(pointer["tag"], pointer["model"]["digest"]) and store.has_example(pointer["tag"])
 
 
 class Champion:
@@ -180,7 +180,7 @@ class Champion:
 
     def _refuse(self, pointer: store.Pointer, fault: Exception) -> None:
         """Keep why for whoever asks; the log has it once, however often it is tried."""
-        known, why = self._refused, phrases.fault(fault)
+        known, why = self._refused, phrases.one_line(fault)
         again = known is not None and known.pointer == pointer
         pause = min(2 * known.pause, LATER) if known and again else SOON
         self._refused = FailedLoad(pointer, _reason(fault), why, _files(pointer), time.monotonic(), pause)
@@ -199,7 +199,7 @@ class Champion:
         """The pointer, read again when its file is another one. Raises NoChampion."""
         stamp = _stamp(store.pointer_path(self.family))
         if stamp is None or stamp != self._read[0]:
-            self._read = stamp, store.pointed(self.family)
+            self._read = stamp, store.read_pointer(self.family)
         return self._read[1]
 
 

@@ -198,7 +198,7 @@ def _row(family: str, noted: Noted) -> Row:
     return {
         "id": noted.id,
         "family": family,
-        "time": predictions.moment(noted.time),
+        "time": predictions.timestamp(noted.time),
         "version": noted.version,
         "digest": noted.digest,
         "input": noted.input or hashlib.sha256(noted.content).hexdigest(),

@@ -256,7 +256,7 @@ class _Comparisons:
         LATENCY.labels(*labels).observe(verdict["seconds"])
         if verdict["confidence"] is not None:
             CONFIDENCE.labels(*labels).observe(verdict["confidence"])
-        row = {"id": sample.asked.answer["prediction_id"], "family": self.family, "time": predictions.moment(time.time())}
+        row = {"id": sample.asked.answer["prediction_id"], "family": self.family, "time": predictions.timestamp(time.time())}
         pair = {"champion": sample.champion, "challenger": challenger, "champion_milliseconds": sample.seconds * 1000}
         told = {"agrees": verdict["agrees"], "confidence": verdict["confidence"], "milliseconds": verdict["seconds"] * 1000}
         self._rows.append({**row, **pair, **told})

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.configs import Page
+from pipelines.configs import Section
 
 
-class Data(Page):
+class Data(Section):
     """Where the pictures come from, the share kept for validation, and at most how many a split."""
 
     sources: list[Literal["mnist", "embedded"]] = Field(min_length=1)
@@ -15,7 +15,7 @@ class Data(Page):
     limit: int | None = Field(default=None, ge=50)
 
 
-class Model(Page):
+class Model(Section):
     """Channels of the stages, convolutions in each stage after the first, dropout before the last layer."""
 
     widths: list[int] = Field(min_length=2, max_length=4)
@@ -23,7 +23,7 @@ class Model(Page):
     dropout: float = Field(ge=0, lt=1)
 
 
-class Augment(Page):
+class Augment(Section):
     """Random affine distortion: degrees, shear, relative scale and pixels, each at most so much either way."""
 
     rotation: float = Field(ge=0, le=45)
@@ -32,7 +32,7 @@ class Augment(Page):
     shift: float = Field(ge=0, le=14)
 
 
-class Fit(Page):
+class Fit(Section):
     """One recipe of training."""
 
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"]

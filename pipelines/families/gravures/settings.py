@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.configs import Page
+from pipelines.configs import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 FEW_STEPS = ("fit.batch=32", "fit.symbols=6", "fit.oversample=1", "fit.folds=2")  # what shortens an epoch for `make accept`
 
 
-class Source(Page):
+class Source(Section):
     """Pictures that a person keeps: a folder or a tar of them, and what is said of them."""
 
     path: str
@@ -19,7 +19,7 @@ class Source(Page):
     citation: str
 
 
-class Data(Page):
+class Data(Section):
     """Where the pictures come from: `folder` reads `folders`, each under its own name; `omniglot` reads characters; `embedded` draws both.
 
     Of each class's drawings, in the order of their numbers, the last share `test` is for test, the share `valid` before it for choosing.
@@ -44,7 +44,7 @@ class Data(Page):
         return self
 
 
-class Model(Page):
+class Model(Section):
     """EfficientNet-B0 and its head: `hidden` units, then `dimensions` of the embedding; blocks are skipped by `stochastic_depth`.
 
     `weights` is "none", "hub" (torchvision's) or a .safetensors file with its `weights_sha256`.
@@ -63,7 +63,7 @@ class Model(Page):
         return self
 
 
-class Distortion(Page):
+class Distortion(Section):
     """What another hand does to an engraving, drawn anew for each picture: `rotation` and `shear` in degrees, `shift`, `scale` and
 
     `perspective` as fractions, `elastic` in pixels, `width` the share of pictures whose lines become wider or thinner, `ink` by how much
@@ -80,7 +80,7 @@ class Distortion(Page):
     ink: Share
 
 
-class Fit(Page):
+class Fit(Section):
     """One recipe: `epochs` on characters of many hands and on made-up symbols, then `tuning` epochs on the engravings.
 
     A batch holds `batch / each` classes with `each` pictures. While it is tuned, the share `engravings` of a batch's classes are

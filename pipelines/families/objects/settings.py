@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.configs import Page
+from pipelines.configs import Section
 
 
-class Data(Page):
+class Data(Section):
     """Where the pictures come from and what is said of them, the share kept for validation, at most how many a split.
 
     `folder` is class folders or a tar of them, `skip_broken` passes over files in it that are no whole pictures.
@@ -29,7 +29,7 @@ class Data(Page):
         return self
 
 
-class Model(Page):
+class Model(Section):
     """Which network, and its width: channels of the blocks; hidden units and dropout where it has them.
 
     `weights` is "none", "hub" (torchvision's, for resnet18) or a .safetensors file with its `weights_sha256`.
@@ -61,7 +61,7 @@ class Model(Page):
         return self
 
 
-class Fit(Page):
+class Fit(Section):
     """One recipe of training. `flips` of one picture are drawn each time, or alternate from epoch to epoch; beyond the `border` it is
     black, or the picture again, mirrored.
 

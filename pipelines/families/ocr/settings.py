@@ -4,16 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.configs import Page
+from pipelines.configs import Section
 
 
-class Flagged(Page):
+class Flagged(Section):
     """Where the service keeps what was flagged on its page."""
 
     path: str
 
 
-class Data(Page):
+class Data(Section):
     """Where the lines come from and what is said of them, the shares kept for validation and test, at most how many a split.
 
     `folder` is labels.tsv and its pictures, or a tar of them, and `feedback` such a folder that the service fills; `skip_broken` passes
@@ -40,7 +40,7 @@ class Data(Page):
         return self
 
 
-class Model(Page):
+class Model(Section):
     """Which network, and its size. reader: channels of the convolutions, units of each direction of its LSTM layers, dropout between them.
 
     trocr: `weights` is "none", "hub" (`hub` at `revision`), or a folder or its model.safetensors with `weights_sha256`. Where it is "none"
@@ -86,7 +86,7 @@ class Model(Page):
         return self
 
 
-class Fit(Page):
+class Fit(Section):
     """One recipe of training: first on `drawn` lines an epoch that the generator makes, then on the real ones mixed with them.
 
     `pretraining` and `epochs` count epochs of the two parts, `made` is the share of generated lines in the second, `nothing` that of

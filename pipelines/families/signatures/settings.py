@@ -4,12 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.configs import Page
+from pipelines.configs import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Source(Page):
+class Source(Section):
     """Labelled pages that a person keeps: a folder or a tar of them, and what is said of them."""
 
     path: str
@@ -18,7 +18,7 @@ class Source(Page):
     citation: str
 
 
-class Stored(Page):
+class Stored(Section):
     """A data set in the image store (MONGO_URL), and what is said of it."""
 
     dataset: str
@@ -27,7 +27,7 @@ class Stored(Page):
     citation: str
 
 
-class Data(Page):
+class Data(Section):
     """Where the pages come from: `folder` reads `folders`, `mongo` reads `stores`, each under its own name; `embedded` draws letters.
 
     Documents are split by `train` and `valid`, shares of them all, the rest being test; `pinned` names the split of a document.
@@ -52,7 +52,7 @@ class Data(Page):
         return self
 
 
-class Model(Page):
+class Model(Section):
     """A network as Darknet describes it: `network` generates a cfg for pages of `side` pixels, or `cfg` names a file.
 
     `anchors` are those of the published cfg, or found in the data by k-means. `weights` is "none" or a .weights file, whole or of a
@@ -75,7 +75,7 @@ class Model(Page):
         return self
 
 
-class Distortion(Page):
+class Distortion(Section):
     """What a scanner may do to a page, drawn anew for each: `rotation` in degrees, `scale` and `shift` as fractions, either way;
 
     `ink` and `light` as fractions; `blur`, `noise` and `jpeg` as the share of pages that have it; `pasted` the share of pages that
@@ -94,7 +94,7 @@ class Distortion(Page):
     mosaic: Share = 0.0
 
 
-class Fit(Page):
+class Fit(Section):
     """One recipe of training. `sources` is the share of each source's documents that it trains on; burn_in is epochs of rising steps.
 
     `ema` is the decay of the averaged weights, which are the ones that are kept; `iou` the overlap from which on an anchor is given a
