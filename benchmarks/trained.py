@@ -31,7 +31,7 @@ def main() -> None:
     data, room = Path(sys.argv[1]), Path(sys.argv[2])
     figures = trained(configs.compose(["family=objects", *sys.argv[3:]]), data, room)
     peak = round(devices.peak_memory_mb())
-    test = score.score(Predictor(room / "model"), examples.load(data, "test"))["accuracy"]
+    test = score.headline(score.outcomes(Predictor(room / "model"), examples.load(data, "test")))
     print(json.dumps({**figures, "test": test, "peak_mb": peak}))
 
 

@@ -68,7 +68,7 @@ OTHER: dict[str, Callable[[Path], None]] = {
     "a network": lambda copy: edited(copy, "pipelines/families/digits/model.py", "momentum=0.9", "momentum=0.99"),
     "a module that is imported": lambda copy: edited(copy, file_of("pipelines.training.calibration"), "def ", "BOUND = 9\n\n\ndef "),
     "a name of another module": lambda copy: edited(
-        copy, FIT, "from pipelines.families.digits.predict import session\n", "from pipelines.families.objects.predict import session\n"
+        copy, FIT, "from pipelines.models.inference import session\n", "from pipelines.training.records import session\n"
     ),
     "another function of a library": lambda copy: edited(copy, FIT, "from tqdm import tqdm", "from tqdm.auto import tqdm"),
 }

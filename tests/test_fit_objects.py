@@ -31,7 +31,7 @@ cfg = configs.compose([*{PAGES}, "candidate=objects-simple", *recipe.split()])
 build = fit.models.build
 
 def kept(name, network):
-    save_file(checkpoints.packed(network.state_dict()), f"{{name}}.safetensors")
+    save_file(checkpoints.contiguous(network.state_dict()), f"{{name}}.safetensors")
     return network
 
 def trained(name, device):
@@ -96,7 +96,7 @@ network = fit.models.build(configs.compose([*{PAGES}, "candidate=objects-fast"])
 network.whiten = lambda pictures: whitened.extend(pictures[:, 0, 0, 0].tolist())
 fit.WHITENED, fit._epoch = 50, None
 sorted_by_class = fit.Pictures(torch.arange(200, dtype=torch.uint8)[:, None, None, None].expand(200, 3, 32, 32), torch.arange(200) // 20)
-training = type("None", (), {{"checkpoint": None, "history": [0] * 99}})
+training = type("None", (), {{"checkpoint": None, "remaining": lambda self, epochs: []}})
 fit._train(configs.compose([*{PAGES}, "candidate=objects-fast"]), network, sorted_by_class, sorted_by_class, training)
 assert whitened == list(range(0, 200, 4)), whitened
 """

@@ -137,7 +137,6 @@ def test_a_killed_training_ends_where_an_undisturbed_one_does(trained: dict) -> 
 @pytest.mark.slow
 def test_what_is_served_reads_as_the_native_network_does(project: Path, trained: dict) -> None:
     predictor, valid = Predictor(project / "models/ocr-trocr"), load(project / "data/ocr", "valid")
-    predictor.warm()
     lines = np.stack([predictor.convention.from_grey(picture) for picture in valid.pictures])
     assert lines.shape[1:] == (64, 64)
     readings = predictor.predict(lines)

@@ -15,18 +15,17 @@ from PIL import Image, ImageDraw
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pipelines.metrics import sheets
+from pipelines.metrics import sheets, statistics
+from pipelines.metrics.statistics import Rows
 
 HEADLINE = "map50"  # what the gate compares
 Outcomes = dict[str, NDArray[Any]]
-Rows = list[dict[str, Any]]
 Boxes = NDArray[np.floating[Any]]
 MOST = 100  # answered boxes of a page that count, as in COCO
 HALF, LOOSE = 0.5, 0.3  # intersection over union from which on a box is found; loose annotators agree at the latter
 OVERLAPS = (HALF, *np.arange(0.55, 0.96, 0.05).round(2).tolist(), LOOSE)
 RECALLS = np.linspace(0, 1, 101)
 RESAMPLES, SEED = 1000, 0  # of the documents, for the interval
-BINS = 15  # of confidence, Guo et al. 2017
 SHOWN, TILE = 24, 360  # pages on a sheet, and the side of each in pixels
 TRUE, SAID = (0, 140, 0), (210, 0, 0)
 
@@ -230,10 +229,7 @@ def _class_row(name: str, outcomes: Outcomes, threshold: float) -> dict[str, Any
 def reliability(outcomes: Outcomes) -> Rows:
     """Mean score against the share that is true, in equal bins of the score; `weight` is a bin's share of the boxes."""
     scores, hits, _ = _together(outcomes)
-    bins = np.minimum((scores * BINS).astype(int), BINS - 1)
-    taken = [bins == index for index in np.unique(bins)]
-    rows = [{"confidence": float(scores[bin].mean()), "accuracy": float(hits[0, bin].mean()), "weight": float(bin.mean())} for bin in taken]
-    return rows or [{"confidence": 0.0, "accuracy": 0.0, "weight": 0.0}]
+    return statistics.reliability(scores, hits[0]) or [{"confidence": 0.0, "accuracy": 0.0, "weight": 0.0}]
 
 
 def worst(outcomes: Outcomes, threshold: float) -> list[Page]:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.metrics import sheets
-from pipelines.metrics.classification import BINS, SHOWN, Rows, wilson
+from pipelines.metrics.sheets import SHOWN, sheet
+from pipelines.metrics.statistics import Rows, reliability, wilson
 
 HEADLINE = "retrieval"  # what the gate compares: seen classes saturate, so half of it is characters of alphabets never trained on
 PLAIN, WITHIN = "one", "writers_within"
@@ -209,23 +209,12 @@ def tables(answers: Answers, names: Sequence[str]) -> dict[str, Rows]:
     return {
         "classes": [_class_row(names[label], answers.said[answers.labels == label] == label) for label in np.unique(answers.labels)],
         "confusion": [{"actual": names[true], "predicted": names[said]} for true, said in pairs],
-        "reliability": reliability(answers),
+        "reliability": reliability(answers.similarity, answers.said == answers.labels),
     }
 
 
 def _class_row(name: str, right: NDArray[np.bool_]) -> dict[str, Any]:
     return {"class": name, "examples": len(right), "recall": float(right.mean())}
-
-
-def reliability(answers: Answers) -> Rows:
-    """Mean similarity of the nearest against the share that is right, in equal bins from 0 to 1; `weight` is a bin's share."""
-    bins = np.clip((answers.similarity * BINS).astype(int), 0, BINS - 1)
-    right = answers.said == answers.labels
-    taken = [bins == index for index in np.unique(bins)]
-    return [
-        {"confidence": float(answers.similarity[bin].mean()), "accuracy": float(right[bin].mean()), "weight": float(bin.mean())}
-        for bin in taken
-    ]
 
 
 def mistakes(answers: Answers, images: NDArray[np.uint8], gallery_images: NDArray[np.uint8], names: Sequence[str]) -> Image.Image:
@@ -234,7 +223,7 @@ def mistakes(answers: Answers, images: NDArray[np.uint8], gallery_images: NDArra
     worst = wrong[np.argsort(-answers.similarity[wrong], kind="stable")][:SHOWN]
     captions = [f"{names[answers.said[row]]} {answers.similarity[row]:.2f}\nis {names[answers.labels[row]]}" for row in worst]
     title = f"{len(wrong)} of {len(images)} drawings have a nearest one of another class; the {len(worst)} most similar."
-    return sheets.sheet(title, [_pair(images[row], gallery_images[answers.rows[row]]) for row in worst], captions, tile=2 * images.shape[1])
+    return sheet(title, [_pair(images[row], gallery_images[answers.rows[row]]) for row in worst], captions, tile=2 * images.shape[1])
 
 
 def _pair(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 COLUMNS = 8
+SHOWN = 64  # images on a sheet of mistakes
 TILE, GAP, LINE = 96, 12, 12  # pixels: a picture's side, the space around it, a caption's line
 
 

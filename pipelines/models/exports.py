@@ -1,10 +1,31 @@
 """Exported ONNX files: without what their exporter tells of the machine, and what they compute, whatever their nodes are called."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import onnx
 from onnx import numpy_helper
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def write(
+    module: "nn.Module",
+    examples: tuple[Any, ...],
+    path: Path,
+    inputs: Sequence[str],
+    outputs: Sequence[str] | None = None,
+    shapes: tuple[Any, ...] = ({0: "n"},),
+) -> None:
+    """Export a PyTorch module, traced on `examples`; `shapes` names the free dimensions of each, by default the first alone."""
+    import torch
+
+    names: dict[str, Any] = {"input_names": inputs, "output_names": outputs}
+    torch.onnx.export(module, examples, path, dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False, **names)
+    bare(path)
 
 
 def bare(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a PyTorch training keeps of its modules and optimizer between two epochs: safetensors, never a pickle."""
+"""Checkpoints of PyTorch modules and optimizers between two epochs: safetensors, never a pickle."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,24 +7,24 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-Kept = Mapping[str, nn.Module | Optimizer]
+Parts = Mapping[str, nn.Module | Optimizer]
 
 
-def keep(folder: Path, parts: Kept) -> None:
+def save(folder: Path, parts: Parts) -> None:
     """Write <name>.safetensors for each part: a module's tensors, or an optimizer's as <parameter>.<name>."""
     for name, part in parts.items():
-        save_file(packed(_moments(part) if isinstance(part, Optimizer) else part.state_dict()), folder / f"{name}.safetensors")
+        save_file(contiguous(_moments(part) if isinstance(part, Optimizer) else part.state_dict()), folder / f"{name}.safetensors")
 
 
-def resume(folder: Path, parts: Kept) -> None:
-    """Put back what keep() wrote. An optimizer's rates are its page's, not the file's."""
+def load(folder: Path, parts: Parts) -> None:
+    """Load what save() wrote. The learning rates of an optimizer stay those of the config."""
     for name, part in parts.items():
         tensors = load_file(folder / f"{name}.safetensors")
         part.load_state_dict(_state(part, tensors) if isinstance(part, Optimizer) else tensors)
 
 
-def packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As the file format wants them: in the plain order of dimensions, whatever the order on the device."""
+def contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous, as the file format demands."""
     return {name: value.contiguous() for name, value in tensors.items()}
 
 

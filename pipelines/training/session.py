@@ -30,6 +30,10 @@ class Training:
         self.listen: Callable[[Epoch], None] = lambda _: None
         self._since = time.perf_counter()
 
+    def remaining(self, epochs: int) -> range:
+        """The numbers, from 1, of the epochs of `epochs` that are still to be trained."""
+        return range(len(self.history) + 1, epochs + 1)
+
     def epoch(self, figures: dict[str, float], save: Callable[[Path], None]) -> None:
         """Close an epoch: `save` writes its weights; they and the figures become the checkpoint in one rename."""
         now = time.perf_counter()

@@ -12,8 +12,9 @@ from tqdm import tqdm
 from pipelines.configs import Config
 from pipelines.families.digits import model as models
 from pipelines.families.digits.examples import CONVENTION, LABELS, Split, load
-from pipelines.families.digits.predict import session
+from pipelines.families.digits.predict import THREADS
 from pipelines.families.digits.settings import Augment, Fit
+from pipelines.models.inference import session
 from pipelines.models.manifests import Description, Proof, prove
 from pipelines.training import calibration
 from pipelines.training.session import Training
@@ -47,7 +48,7 @@ def _train(cfg: Config, train: Split, valid: Split, log: Training) -> keras.Mode
     model = _resumed(log) or _compiled(cfg, len(train.labels) // _batch(cfg.fit, len(train.labels)))
     pixels, labels = tf.constant(train.images), tf.one_hot(train.labels, len(LABELS))
     judged = tf.data.Dataset.from_tensor_slices((_pixels(valid.images), tf.one_hot(valid.labels, len(LABELS)))).batch(1000)
-    for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
+    for epoch in log.remaining(cfg.fit.epochs):
         batches = _batches(cfg, pixels, labels, epoch)
         seen = model.fit(batches, validation_data=judged, shuffle=False, verbose=0, callbacks=[_Bar(cfg, epoch, len(batches))])
         figures = {name.replace("val_", "valid_"): values[0] for name, values in seen.history.items()}
@@ -150,5 +151,5 @@ def _export(model: keras.Model, path: Path, valid: Split) -> Proof:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of tf2onnx about NumPy
         answering.export(path, format="onnx", verbose=False)
-    served = session(path)
+    served = session(path, THREADS)
     return prove(native, served.run(None, {served.get_inputs()[0].name: pixels})[0], TOLERANCE)

@@ -3,18 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from pipelines.families.digits.picture import Convention
-from pipelines.models import manifests
+from pipelines.models import inference, manifests
 
-
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on one thread: the network is too small to share out."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+THREADS = 1  # the network is too small to share out
 
 
 class Predictor:
@@ -24,12 +18,8 @@ class Predictor:
         self.manifest = manifests.verified(folder)
         self.labels: list[int] = self.manifest["output"]["labels"]
         self.convention = Convention(**self.manifest["preprocessing"])
-        self._session = session(manifests.file(folder, self.manifest, "model"))
+        self._session = inference.session(manifests.file(folder, self.manifest, "model"), THREADS)
         self._input = self._session.get_inputs()[0].name
-
-    def warm(self) -> None:
-        """Answer once, so that the first real request finds everything loaded."""
-        self.predict(np.zeros((1, self.convention.side, self.convention.side), np.uint8))
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Pictures [n, 28, 28] of 0 to 255 in the MNIST convention -> probabilities [n, 10]."""

@@ -5,9 +5,9 @@ are found tells how well a class is found that is added later. Any epoch may be 
 """
 
 from dataclasses import dataclass, replace
-from math import ceil, cos, pi
+from math import ceil
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -27,12 +27,11 @@ from pipelines.families.gravures.parts import batches, galleries, index, unseen
 from pipelines.families.gravures.parts.batches import Pool
 from pipelines.families.gravures.parts.distortion import Hand
 from pipelines.families.gravures.parts.index import Entry
-from pipelines.families.gravures.predict import session
 from pipelines.families.gravures.settings import Fit
 from pipelines.metrics import retrieval
-from pipelines.models import exports
+from pipelines.models import exports, inference
 from pipelines.models.manifests import Description, Proof, prove
-from pipelines.training import checkpoints
+from pipelines.training import checkpoints, runtime
 from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a number of an embedding, whose length is 1
@@ -61,6 +60,11 @@ class Learner:
     def averaged(self) -> Encoder:
         return cast(Encoder, self.average.module)
 
+    @property
+    def parts(self) -> checkpoints.Parts:
+        """What a checkpoint holds."""
+        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+
 
 def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     """Train all parts, from the last checkpoint where there is one; write what is served, and what the folds answer.
@@ -68,8 +72,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     Raises MissingWeights, or NotProven when the exported network does not answer as the native one does.
     """
     train, valid = load(data, "train"), load(data, "valid")
-    device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
-    learner = _trained(cfg, data, train, valid, device, log)
+    learner = _trained(cfg, data, train, valid, runtime.device(), log)
     network = models.build(cfg.model).eval()
     network.load_state_dict(learner.done[WHOLE])
     return _written(network, train, valid, {name: values.numpy() for name, values in learner.folds.items()}, out)
@@ -87,7 +90,7 @@ def _trained(cfg: Config, data: Path, train: Split, valid: Split, device: torch.
     characters = [batches.pool(train.writers.images, train.writers.labels), batches.made_up(cfg.fit.symbols, CONVENTION, cfg.seed)]
     held, everything = unseen.folds(train.labels, cfg.fit.folds), unseen.drawings(data)
     learner, judges = _resumed(cfg, device, course, log), replace(valid, writers=_few(valid.writers))
-    for epoch in range(len(log.history) + 1, len(course) + 1):
+    for epoch in log.remaining(len(course)):
         part, begins = course[epoch - 1], epoch == 1 or course[epoch - 2] != course[epoch - 1]
         if begins and part != CHARACTERS:
             learner = _learner(cfg, device, part, learner.done, learner.folds)
@@ -106,19 +109,8 @@ def _learner(cfg: Config, device: torch.device, part: str, done: dict[str, dict[
     if part != CHARACTERS:
         network.load_state_dict(done[CHARACTERS])
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    rate = cfg.fit.learning_rate if part == CHARACTERS else cfg.fit.tuning_rate
-    optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=cfg.fit.weight_decay)
-    return Learner(network, AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True), optimizer, done, folds)
-
-
-def _averaging(fit: Fit) -> Any:
-    """An exponential average that follows closely at first."""
-
-    def averaged(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
-        decay = min(fit.ema, (1 + float(count)) / (10 + float(count)))
-        return mean + (value - mean) * (1 - decay)
-
-    return averaged
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=cfg.fit.weight_decay)
+    return Learner(network, runtime.averaged(network, cfg.fit.ema), optimizer, done, folds)
 
 
 def _engravings(train: Split, held: tuple[int, ...]) -> Pool:
@@ -151,12 +143,13 @@ class Loss:
 def _epoch(cfg: Config, learner: Learner, pools: list[Pool], loss: Loss, hand: Hand, course: list[str], epoch: int) -> dict[str, float]:
     """Batches that seed and epoch decide: a resumed training sees the same ones."""
     part = course[epoch - 1]
+    rate = cfg.fit.learning_rate if part == CHARACTERS else cfg.fit.tuning_rate
     steps, lasting, past = _steps(cfg.fit, pools), course.count(part), epoch - 1 - course.index(part)
     random, total = np.random.default_rng([cfg.seed, epoch]), 0.0
     torch.manual_seed(cfg.seed * 1000 + epoch)
     learner.network.train()
     for step in tqdm(range(steps), cfg.candidate, unit="batch", postfix=f"epoch {epoch}, {part}"):
-        _set_rate(learner.optimizer, past * steps + step, lasting * steps)
+        runtime.set_rate(learner.optimizer, rate * runtime.warmed_cosine(past * steps + step, lasting * steps, WARMING))
         total += _step(learner, loss, hand, _batch(cfg.fit, random, pools))
         learner.average.update_parameters(learner.network)
     return {"loss": total / steps}
@@ -185,28 +178,18 @@ def _batch(fit: Fit, random: np.random.Generator, pools: list[Pool]) -> batches.
 
 def _step(learner: Learner, loss: Loss, hand: Hand, batch: batches.Batch) -> float:
     """One step down the gradient; the loss before it."""
-    device = next(learner.network.parameters()).device
+    device = runtime.device_of(learner.network)
     with torch.no_grad():
         ink = hand(torch.from_numpy(batch.images).to(device))
     value = loss(learner.network(ink), torch.from_numpy(batch.labels).to(device))
-    learner.optimizer.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(learner.network.parameters(), CLIP)
-    learner.optimizer.step()
+    runtime.step(value, learner.network, learner.optimizer, CLIP)
     return float(value.detach())
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
-    """Up through WARMING steps, down along a cosine to a hundredth."""
-    share = min(1.0, (step + 1) / WARMING) * (0.01 + 0.99 * (1 + cos(pi * step / steps)) / 2)
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * share if "initial_lr" in group else group.setdefault("initial_lr", group["lr"]) * share
 
 
 def _embedded(network: Encoder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Brought pictures [n, side, side] -> [n, dimensions], undistorted."""
     network.eval()
-    device = next(network.parameters()).device
+    device = runtime.device_of(network)
     with torch.inference_mode():
         chunks = torch.split(torch.from_numpy(np.asarray(images)), JUDGED)
         return torch.cat([network(chunk.to(device)[:, None].float().div(255)).cpu() for chunk in chunks]).numpy()
@@ -227,13 +210,13 @@ def _few(writers: Writers) -> Writers:
 def _close(learner: Learner, part: str, everything: NDArray[np.uint8]) -> None:
     """A part is done: its averaged weights are kept, or what a fold makes of every drawing."""
     if part in (CHARACTERS, WHOLE):
-        learner.done[part] = checkpoints.packed({name: value.cpu().clone() for name, value in learner.averaged.state_dict().items()})
+        learner.done[part] = checkpoints.contiguous({name: value.cpu().clone() for name, value in learner.averaged.state_dict().items()})
     else:
         learner.folds[part] = torch.from_numpy(_embedded(learner.averaged, everything))
 
 
 def _keep(learner: Learner, folder: Path) -> None:
-    checkpoints.keep(folder, {"network": learner.network, "average": learner.average, "optimizer": learner.optimizer})
+    checkpoints.save(folder, learner.parts)
     for name, tensors in learner.done.items():
         save_file(tensors, folder / f"done-{name}.safetensors")
     save_file(learner.folds, folder / "folds.safetensors")
@@ -247,7 +230,7 @@ def _resumed(cfg: Config, device: torch.device, course: list[str], log: Training
     part = course[len(log.history) - 1]
     begun = part if CHARACTERS in done else CHARACTERS
     learner = _learner(cfg, device, begun, done, load_file(log.checkpoint / "folds.safetensors"))
-    checkpoints.resume(log.checkpoint, {"network": learner.network, "average": learner.average, "optimizer": learner.optimizer})
+    checkpoints.load(log.checkpoint, learner.parts)
     return learner
 
 
@@ -265,7 +248,7 @@ class Served(nn.Module):
 def _written(network: Encoder, train: Split, valid: Split, folds: dict[str, NDArray[np.float32]], out: Path) -> Description:
     """Write the network in both forms, prove them against each other, and lay out the engravings it knows."""
     (out / "native").mkdir()
-    save_file(checkpoints.packed(network.state_dict()), out / "native/encoder.safetensors")
+    save_file(checkpoints.contiguous(network.state_dict()), out / "native/encoder.safetensors")
     proof = _exported(network, np.asarray(valid.images[:PROOF]), out / "model.onnx")
     _indexed(train, out)
     folders.write_json(out / "catalogue.json", train.catalogue)
@@ -285,10 +268,8 @@ def _exported(network: Encoder, pictures: NDArray[np.uint8], path: Path) -> Proo
     served, example = Served(network).eval(), torch.from_numpy(pictures)
     with torch.inference_mode():
         native = served(example).numpy()
-    told = {"input_names": ["pictures"], "output_names": ["embeddings"], "dynamo": True, "external_data": False}
-    torch.onnx.export(served, (example[:2],), path, dynamic_shapes=({0: "n"},), **told)  # type: ignore[arg-type]
-    exports.bare(path)
-    return prove(native, session(path).run(None, {"pictures": pictures})[0], TOLERANCE)
+    exports.write(served, (example[:2],), path, ["pictures"], ["embeddings"])
+    return prove(native, inference.session(path).run(None, {"pictures": pictures})[0], TOLERANCE)
 
 
 def _indexed(train: Split, out: Path) -> None:
@@ -297,6 +278,6 @@ def _indexed(train: Split, out: Path) -> None:
     entries = [Entry(names[label], "drawn", name) for label, name in zip(train.labels, train.names, strict=True)]
     entries += [Entry(names[label], "official", name) for label, name in zip(train.official.labels, train.official.names, strict=True)]
     entries += [Entry(row["picture"], "catalogue", f"catalogue/{row['picture']}") for row in train.catalogue["pictures"]]
-    images, encoder = np.concatenate([train.images, train.official.images, train.catalogue_images]), session(out / "model.onnx")
+    images, encoder = np.concatenate([train.images, train.official.images, train.catalogue_images]), inference.session(out / "model.onnx")
     answers = [encoder.run(None, {"pictures": images[start : start + JUDGED]})[0] for start in range(0, len(images), JUDGED)]
     index.write(out, entries, np.concatenate(answers), folders.sha256(out / "model.onnx"))

@@ -7,25 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from pipelines import devices
 from pipelines.families.gravures.parts import additions, index
 from pipelines.families.gravures.parts.index import Entry, Match, Space
 from pipelines.families.gravures.picture import Convention
-from pipelines.models import manifests
+from pipelines.models import inference, manifests
 
 Embeddings = NDArray[np.float32]
 logger = logging.getLogger("atelier.gravures")
-
-
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on all cores, a batch at a time; a thread with nothing to do leaves its core to others."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = devices.cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 class Predictor:
@@ -35,7 +25,7 @@ class Predictor:
         self.folder, self.manifest = folder, manifests.verified(folder)
         self.convention = Convention(**self.manifest["preprocessing"])
         self.catalogue: dict[str, Any] = json.loads(manifests.file(folder, self.manifest, "catalogue").read_text())
-        self._session = session(manifests.file(folder, self.manifest, "model"))
+        self._session = inference.session(manifests.file(folder, self.manifest, "model"))
         self._own = index.read(folder, self.manifest)
         self._refreshing = threading.Lock()
         self._stamp, self._added, self._space = self._spread()
@@ -52,10 +42,6 @@ class Predictor:
     def added(self) -> list[str]:
         """Names of the engravings that were added on this machine."""
         return self._added
-
-    def warm(self) -> None:
-        """Answer once, so that the first real request finds everything loaded."""
-        self.predict(np.zeros((1, self.convention.side, self.convention.side), np.uint8))
 
     def predict(self, pictures: NDArray[np.uint8]) -> Embeddings:
         """Pictures [n, side, side], ink 255 on 0 -> embeddings [n, 256] of length 1."""

@@ -13,13 +13,8 @@ from pipelines.families.gravures.predict import Predictor
 from pipelines.metrics import retrieval
 from pipelines.metrics.retrieval import HEADLINE, Answers, Outcomes, Ranks, headline, metrics
 
-__all__ = ["HEADLINE", "headline", "metrics", "outcomes", "score", "sheets", "tables"]
+__all__ = ["HEADLINE", "headline", "metrics", "outcomes", "sheets", "tables"]
 PICTURES = 256  # answered at once
-
-
-def score(predictor: Predictor, examples: Split) -> dict[str, float]:
-    """Every metric of this family on a split."""
-    return metrics(outcomes(predictor, examples))
 
 
 def outcomes(predictor: Predictor, examples: Split) -> Outcomes:

@@ -3,7 +3,6 @@
 Pictures live on the device as bytes, augmentation is drawn there for a whole epoch at once: no loader, no workers.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,11 +19,10 @@ from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.objects import model as models
 from pipelines.families.objects.examples import CONVENTION, Split, classes, load
-from pipelines.families.objects.predict import session
 from pipelines.families.objects.settings import Fit
-from pipelines.models import exports
+from pipelines.models import exports, inference
 from pipelines.models.manifests import Description, Proof, prove
-from pipelines.training import calibration, checkpoints
+from pipelines.training import calibration, checkpoints, runtime
 from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a probability, between PyTorch and ONNX Runtime
@@ -49,7 +47,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     device = _joined()
     network, valid = _trained(cfg, data, device, log)
     (out / "native").mkdir()
-    save_file(checkpoints.packed(network.state_dict()), out / "native/model.safetensors")
+    save_file(checkpoints.contiguous(network.state_dict()), out / "native/model.safetensors")
     return Description(
         served={"model.onnx": "model"},
         native={"native/model.safetensors": "safetensors"},
@@ -68,18 +66,10 @@ def share(cfg: Config, data: Path, under_way: Callable[[], Training]) -> None:
 
 def _joined() -> torch.device:
     """This process's device; under torchrun, once all its processes have met."""
-    device = _device()
+    device = runtime.device()
     if devices.processes() > 1:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device
-
-
-def _device() -> torch.device:
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
-        return torch.device("cuda", torch.cuda.current_device())
-    alone = devices.processes() == 1  # gloo, which joins several without CUDA, knows no MPS
-    return torch.device("mps" if alone and torch.backends.mps.is_available() else "cpu")
 
 
 def _placed(split: Split, device: torch.device) -> Pictures:
@@ -102,17 +92,17 @@ def _trained(cfg: Config, data: Path, device: torch.device, log: Training) -> tu
 
 def _train(cfg: Config, network: models.Network, train: Pictures, valid: Pictures, log: Training) -> None:
     optimizer = _optimizer(cfg.fit, network)
-    kept: checkpoints.Kept = {"model": network, "optimizer": optimizer}
+    parts: checkpoints.Parts = {"model": network, "optimizer": optimizer}
     if log.checkpoint:
-        checkpoints.resume(log.checkpoint, kept)
+        checkpoints.load(log.checkpoint, parts)
     elif cfg.model.network == "fast":
         network.whiten(train.images[:: max(1, len(train.images) // WHITENED)])  # from all of the split: it may be sorted by class
     stepped = _shared(network)
-    for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
+    for epoch in log.remaining(cfg.fit.epochs):
         figures = _epoch(cfg, stepped, optimizer, train, epoch)
         if devices.rank() == 0:
             right = (_logits(cfg.fit, network, valid.images).argmax(1) == valid.labels).float().mean()
-            log.epoch({**figures, "valid_accuracy": float(right)}, lambda folder: checkpoints.keep(folder, kept))
+            log.epoch({**figures, "valid_accuracy": float(right)}, lambda folder: checkpoints.save(folder, parts))
 
 
 def _shared(network: nn.Module) -> nn.Module:
@@ -152,26 +142,17 @@ def _own(batch: Tensor) -> Tensor:
 
 def _step(fit: Fit, network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
     """One step down the gradient; [loss, share of right answers] before it."""
-    with _autocast(fit, images.device):
+    with runtime.autocast(fit.precision, images.device):
         logits = network(images.to(torch.float32, memory_format=torch.channels_last))
     loss = nn.CrossEntropyLoss(label_smoothing=fit.label_smoothing)(logits.float(), labels)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
+    runtime.step(loss, network, optimizer)
     return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).float().mean()])
-
-
-def _autocast(fit: Fit, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=fit.precision == "bfloat16")
 
 
 def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
     """Adam, or SGD with Nesterov momentum; biases and norms do not decay."""
-    learned = [value for value in network.parameters() if value.requires_grad]
-    groups = [
-        {"params": [value for value in learned if value.ndim > 1], "weight_decay": fit.weight_decay, "times": 1.0},
-        {"params": [value for value in learned if value.ndim <= 1], "weight_decay": 0.0, "times": fit.bias_rate},
-    ]
+    weights, biases = runtime.parameter_groups(network, fit.weight_decay)
+    groups = [{**weights, "times": 1.0}, {**biases, "times": fit.bias_rate}]
     if fit.optimizer == "adam":
         return torch.optim.AdamW(groups, fit.learning_rate)
     return torch.optim.SGD(groups, fit.learning_rate, momentum=fit.momentum, nesterov=fit.momentum > 0)
@@ -231,7 +212,7 @@ def _flipped(cfg: Config, count: int, random: torch.Generator, epoch: int) -> Te
 def _logits(fit: Fit, network: nn.Module, images: Tensor) -> Tensor:
     """[n, classes]: averaged with those of the mirrored picture where the page says so."""
     network.eval()
-    with torch.inference_mode(), _autocast(fit, images.device):
+    with torch.inference_mode(), runtime.autocast(fit.precision, images.device):
         return torch.cat([_both(fit, network, part.float()).float() for part in torch.split(images, JUDGED)])
 
 
@@ -258,8 +239,5 @@ def _export(cfg: Config, network: nn.Module, valid: Pictures, path: Path) -> Pro
     pictures = valid.images[:PROOF].cpu().permute(0, 2, 3, 1).contiguous()
     with torch.inference_mode():
         native = served(pictures).numpy()
-    shapes = ({0: "n"},)
-    torch.onnx.export(served, (pictures[:2],), path, input_names=["pictures"], dynamo=True, dynamic_shapes=shapes, external_data=False)
-    exports.bare(path)
-    answering = session(path)
-    return prove(native, answering.run(None, {"pictures": pictures.numpy()})[0], TOLERANCE)
+    exports.write(served, (pictures[:2],), path, ["pictures"])
+    return prove(native, inference.session(path).run(None, {"pictures": pictures.numpy()})[0], TOLERANCE)

@@ -5,13 +5,12 @@ Any epoch may be the last before a kill: the next start goes on from it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, cos, pi
+from math import ceil
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
@@ -23,7 +22,7 @@ from pipelines.families.ocr.parts import batches, edits
 from pipelines.families.ocr.parts.batches import Line
 from pipelines.families.ocr.settings import Fit
 from pipelines.models.manifests import Description
-from pipelines.training import checkpoints
+from pipelines.training import checkpoints, runtime
 from pipelines.training.session import Training
 
 PROOF = 32  # lines of the validation split
@@ -45,7 +44,7 @@ class Learner:
         return cast(Network, self.average.module)
 
     @property
-    def kept(self) -> checkpoints.Kept:
+    def parts(self) -> checkpoints.Parts:
         """What a checkpoint holds."""
         return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
 
@@ -56,31 +55,20 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     Raises MissingWeights, or NotProven when the exported network does not answer as the native one does.
     """
     train, valid = load(data, "train"), load(data, "valid")
-    device = torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
     torch.manual_seed(cfg.seed)
-    learner = _learner(cfg, device)
+    learner = _learner(cfg, runtime.device())
     if log.checkpoint:
-        checkpoints.resume(log.checkpoint, learner.kept)
-    for epoch in range(len(log.history) + 1, cfg.fit.pretraining + cfg.fit.epochs + 1):
+        checkpoints.load(log.checkpoint, learner.parts)
+    for epoch in log.remaining(cfg.fit.pretraining + cfg.fit.epochs):
         figures = _epoch(cfg, learner, train, epoch) | _judged(learner.averaged, valid)
-        log.epoch(figures, lambda folder: checkpoints.keep(folder, learner.kept))
+        log.epoch(figures, lambda folder: checkpoints.save(folder, learner.parts))
     return _written(learner.averaged.cpu().eval(), valid, out)
 
 
 def _learner(cfg: Config, device: torch.device) -> Learner:
     network = models.build(cfg.model).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), cfg.fit.learning_rate, weight_decay=cfg.fit.weight_decay)
-    return Learner(network, AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True), optimizer)
-
-
-def _averaging(fit: Fit) -> Any:
-    """An exponential average that follows closely at first."""
-
-    def averaged(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
-        decay = min(fit.ema, (1 + float(count)) / (10 + float(count)))
-        return mean + (value - mean) * (1 - decay)
-
-    return averaged
+    return Learner(network, runtime.averaged(network, cfg.fit.ema), optimizer)
 
 
 def _epoch(cfg: Config, learner: Learner, train: Split, epoch: int) -> dict[str, float]:
@@ -89,11 +77,12 @@ def _epoch(cfg: Config, learner: Learner, train: Split, epoch: int) -> dict[str,
     tuning = epoch > fit.pretraining
     lines, count = _tuning(learner, fit, train, random) if tuning else _pretraining(learner, cfg, random)
     steps, past = ceil(count / fit.batch), epoch - 1 - (fit.pretraining if tuning else 0)
+    lasting, rate = steps * (fit.epochs if tuning else fit.pretraining), fit.tuning_rate if tuning else fit.learning_rate
     torch.manual_seed(cfg.seed * 1000 + epoch)
     learner.network.train()
     total, shown = 0.0, tqdm(batches.batches(lines, fit.batch, random), cfg.candidate, steps, unit="batch", postfix=f"epoch {epoch}")
     for step, batch in enumerate(shown):
-        _set_rate(learner.optimizer, fit, tuning, past * steps + step, steps)
+        runtime.set_rate(learner.optimizer, rate * runtime.warmed_cosine(past * steps + step, lasting, WARMING))
         total += _step(learner, fit, batch)
         learner.average.update_parameters(learner.network)
     return {"loss": total / steps}
@@ -122,22 +111,11 @@ def _tuning(learner: Learner, fit: Fit, train: Split, random: np.random.Generato
 
 def _step(learner: Learner, fit: Fit, batch: batches.Batch) -> float:
     """One step down the gradient; the loss before it."""
-    device = next(learner.network.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=fit.precision == "bfloat16"):
+    device = runtime.device_of(learner.network)
+    with runtime.autocast(fit.precision, device):
         value = learner.network.loss(torch.from_numpy(batch.pictures).to(device), batch.texts, batch.cased)
-    learner.optimizer.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(learner.network.parameters(), CLIP)
-    learner.optimizer.step()
+    runtime.step(value, learner.network, learner.optimizer, CLIP)
     return float(value.detach())
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, fit: Fit, tuning: bool, step: int, steps: int) -> None:
-    """Up through WARMING steps of a part, down along a cosine to a hundredth; `steps` are those of an epoch."""
-    lasting = steps * (fit.epochs if tuning else fit.pretraining)
-    share = min(1.0, (step + 1) / WARMING) * (0.01 + 0.99 * (1 + cos(pi * step / lasting)) / 2)
-    for group in optimizer.param_groups:
-        group["lr"] = share * (fit.tuning_rate if tuning else fit.learning_rate)
 
 
 def _judged(network: Network, valid: Split) -> dict[str, float]:
@@ -151,7 +129,7 @@ def _read(network: Network, split: Split) -> Iterator[str]:
     """What the native network reads, in the order of the split; lines of about one width at once."""
     lines = [network.convention.from_grey(picture) for picture in tqdm(split.pictures, "judging", leave=False)]
     order, texts = np.argsort([line.shape[1] for line in lines], kind="stable"), [""] * len(lines)
-    device = next(network.parameters()).device
+    device = runtime.device_of(network)
     for start in range(0, len(order), JUDGED):
         rows = order[start : start + JUDGED]
         batch = batches.stacked([Line(lines[row], "", True) for row in rows])

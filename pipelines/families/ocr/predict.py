@@ -27,10 +27,6 @@ class Predictor:
         self.convention = Convention(**self.manifest["preprocessing"])
         self._runtime = runtime(folder, self.manifest)
 
-    def warm(self) -> None:
-        """Answer once, so that the first real request finds everything loaded."""
-        self.predict(self.convention.from_grey(np.full((self.convention.height, self.convention.step), 255, np.uint8))[None])
-
     def predict(self, batch: NDArray[np.uint8]) -> list[Reading]:
         """Lines [n, height, W] as Convention.from_grey brings them -> what each says. Lines of another size are brought first."""
         return self._runtime.read(batch if self._fits(batch) else np.stack([self.convention.from_grey(line) for line in batch]))

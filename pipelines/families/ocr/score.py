@@ -10,19 +10,14 @@ from tqdm import tqdm
 from pipelines.families.ocr.examples import LENGTH_NAMES, LENGTHS, Split
 from pipelines.families.ocr.parts import edits, lines
 from pipelines.families.ocr.predict import Predictor
+from pipelines.metrics import statistics
+from pipelines.metrics.statistics import Rows
 
 HEADLINE = "character_accuracy"  # what the gate compares: 1 - character error rate, so that more is better
 Outcomes = dict[str, NDArray[Any]]
-Rows = list[dict[str, Any]]
 TOGETHER = 16  # lines that are read at once
-BINS = 15  # of confidence, Guo et al. 2017
 RESAMPLES, SEED = 1000, 0
 WORST = 50  # lines on a sheet
-
-
-def score(predictor: Predictor, examples: Split) -> dict[str, float]:
-    """Every metric of this family on a split."""
-    return metrics(outcomes(predictor, examples))
 
 
 def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
@@ -75,7 +70,7 @@ def metrics(outcomes: Outcomes) -> dict[str, float]:
         "raw_cer": _rate(outcomes, "raw_edits", "raw_characters"),
         "raw_wer": _rate(outcomes, "raw_word_edits", "raw_words"),
         "raw_exact": float((outcomes["raw_edits"] == 0).mean()),
-        "calibration_error": sum(row["weight"] * abs(row["accuracy"] - row["confidence"]) for row in reliability(outcomes)),
+        "calibration_error": statistics.calibration_error(reliability(outcomes)),
     }
 
 
@@ -93,13 +88,8 @@ def _interval(outcomes: Outcomes) -> tuple[float, float]:
 
 
 def reliability(outcomes: Outcomes) -> Rows:
-    """Mean confidence against the share of lines without an error, in equal bins; `weight` is a bin's share of the lines."""
-    confidence, right = outcomes["confidence"], outcomes["edits"] == 0
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    taken = [bins == index for index in np.unique(bins)]
-    return [
-        {"confidence": float(confidence[bin].mean()), "accuracy": float(right[bin].mean()), "weight": float(bin.mean())} for bin in taken
-    ]
+    """Confidence against the share of lines without an error, rows of statistics.reliability()."""
+    return statistics.reliability(outcomes["confidence"], outcomes["edits"] == 0)
 
 
 def tables(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, Rows]:

@@ -3,9 +3,8 @@
 Pages are distorted by two threads while the network is at work. One path for CPU, CUDA and MPS.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from math import cos, pi
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -27,12 +26,12 @@ from pipelines.families.signatures.parts.darknet import Darknet
 from pipelines.families.signatures.parts.loss import loss
 from pipelines.families.signatures.parts.pages import Labelled
 from pipelines.families.signatures.picture import Convention, in_fractions
-from pipelines.families.signatures.predict import RUNTIMES, kept
+from pipelines.families.signatures.predict import RUNTIMES, nms
 from pipelines.families.signatures.settings import Fit
 from pipelines.metrics import detection
 from pipelines.models import exports
 from pipelines.models.manifests import Description, Proof, prove
-from pipelines.training import checkpoints
+from pipelines.training import checkpoints, runtime
 from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a score, or of a side as a fraction of the page
@@ -60,14 +59,8 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     Raises NoPages, BadNetwork, MissingFile, BadWeights, or NotProven when an exported network does not answer as the native one does.
     """
     valid = load(data, "valid")
-    text, network = _trained(cfg, data, valid, _device(), log)
+    text, network = _trained(cfg, data, valid, runtime.device(), log)
     return finished(cfg, text, network, valid, out)
-
-
-def _device() -> torch.device:
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def _pages(split: Split, sources: dict[str, float], side: int) -> list[Labelled]:
@@ -86,35 +79,21 @@ def _trained(cfg: Config, data: Path, valid: Split, device: torch.device, log: T
     train = _pages(load(data, "train"), cfg.fit.sources, cfg.model.side)
     text = models.described(cfg.model, np.concatenate([page.boxes[:, 2:] for page in train]))
     network = models.build(cfg.model, text).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = AveragedModel(network, avg_fn=_averaging(cfg.fit), use_buffers=True)
+    average = runtime.averaged(network, cfg.fit.ema)
     averaged, optimizer = cast(Darknet, average.module), _optimizer(cfg.fit, network)
-    kept: checkpoints.Kept = {"model": network, "average": average, "optimizer": optimizer}
+    parts: checkpoints.Parts = {"model": network, "average": average, "optimizer": optimizer}
     if log.checkpoint:
-        checkpoints.resume(log.checkpoint, kept)
-    for epoch in range(len(log.history) + 1, cfg.fit.epochs + 1):
+        checkpoints.load(log.checkpoint, parts)
+    for epoch in log.remaining(cfg.fit.epochs):
         figures = _epoch(cfg, network, average, optimizer, train, epoch)
         figures |= {"valid_map50": _judged(cfg, averaged, valid)}
-        log.epoch(figures, lambda folder: checkpoints.keep(folder, kept))
+        log.epoch(figures, lambda folder: checkpoints.save(folder, parts))
     return text, averaged
-
-
-def _averaging(fit: Fit) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """An exponential average that follows closely at first."""
-
-    def averaged(mean: Tensor, value: Tensor, count: Tensor | int) -> Tensor:
-        decay = min(fit.ema, (1 + float(count)) / (10 + float(count)))
-        return mean + (value - mean) * (1 - decay)
-
-    return averaged
 
 
 def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum; biases and norms do not decay."""
-    learned = list(network.parameters())
-    groups = [
-        {"params": [value for value in learned if value.ndim > 1], "weight_decay": fit.weight_decay},
-        {"params": [value for value in learned if value.ndim <= 1], "weight_decay": 0.0},
-    ]
+    groups = runtime.parameter_groups(network, fit.weight_decay)
     return torch.optim.SGD(groups, fit.learning_rate, momentum=fit.momentum, nesterov=fit.momentum > 0)
 
 
@@ -122,12 +101,12 @@ def _epoch(
     cfg: Config, network: Darknet, average: AveragedModel, optimizer: torch.optim.Optimizer, train: list[Labelled], epoch: int
 ) -> dict[str, float]:
     """One walk over all pages, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
-    device = next(network.parameters()).device
+    device = runtime.device_of(network)
     count = -(-len(train) // cfg.fit.batch)
     sums: dict[str, Tensor] = {}
     network.train()
     for index, batch in enumerate(tqdm(_batches(cfg, train, epoch), cfg.candidate, count, unit="batch", postfix=f"epoch {epoch}")):
-        _set_rate(cfg.fit, optimizer, epoch - 1 + index / count)
+        runtime.set_rate(optimizer, _rate(cfg.fit, epoch - 1 + index / count))
         parts = _step(cfg.fit, network, optimizer, Batch(*(part.to(device) for part in batch)))
         average.update_parameters(network)
         sums = {name: value + sums.get(name, torch.zeros_like(value)) for name, value in parts.items()}
@@ -166,38 +145,29 @@ def _seen(pages: Tensor) -> Tensor:
 
 def _step(fit: Fit, network: Darknet, optimizer: torch.optim.Optimizer, batch: Batch) -> dict[str, Tensor]:
     """One step down the gradient; the loss and its parts before it."""
-    with _autocast(fit, batch.pages.device):
+    with runtime.autocast(fit.precision, batch.pages.device):
         raws = network(_seen(batch.pages))
     total, parts = loss(fit, network, raws, batch.boxes)
-    optimizer.zero_grad(set_to_none=True)
-    total.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(network.parameters(), CLIP)
-    optimizer.step()
+    runtime.step(total, network, optimizer, CLIP)
     return {"loss": total.detach(), **parts}
 
 
-def _autocast(fit: Fit, device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, torch.bfloat16, enabled=fit.precision == "bfloat16")
-
-
-def _set_rate(fit: Fit, optimizer: torch.optim.Optimizer, done: float) -> None:
-    """Up through `burn_in` epochs, as Darknet's fourth power, then down along a cosine to a hundredth. `done` is in epochs."""
-    if done < fit.burn_in:
-        share = (done / fit.burn_in) ** 2
-    else:
-        share = 0.01 + 0.99 * (1 + cos(pi * (done - fit.burn_in) / max(1e-9, fit.epochs - fit.burn_in))) / 2
-    for group in optimizer.param_groups:
-        group["lr"] = fit.learning_rate * share
+def _rate(fit: Fit, done: float) -> float:
+    """The learning rate after `done` epochs: a quadratic rise over `burn_in`, then down along a cosine to a hundredth."""
+    rising = done < fit.burn_in
+    return fit.learning_rate * (
+        (done / fit.burn_in) ** 2 if rising else runtime.cosine(done - fit.burn_in, max(1e-9, fit.epochs - fit.burn_in))
+    )
 
 
 def _answered(fit: Fit, network: Darknet, split: Split, side: int) -> list[NDArray[np.float32]]:
     """The boxes of every page, as a Predictor gives them: x, y, w, h as fractions, score."""
     network.eval()
-    device, found = next(network.parameters()).device, []
-    with torch.inference_mode(), _autocast(fit, device):
+    device, found = runtime.device_of(network), []
+    with torch.inference_mode(), runtime.autocast(fit.precision, device):
         for part in torch.split(torch.from_numpy(split.brought(side)), JUDGED):
             found += list(network.decoded(network(_seen(part.to(device)))).float().cpu().numpy())
-    return [kept(boxes, Convention().overlap) for boxes in found]
+    return [nms(boxes, Convention().overlap) for boxes in found]
 
 
 class Served(nn.Module):
@@ -238,10 +208,7 @@ def _exported(network: Darknet, pages: NDArray[np.uint8], out: Path) -> Proof:
     example = torch.from_numpy(pages)
     with torch.inference_mode():
         native = torch.cat([served(part) for part in torch.split(example, JUDGED)]).numpy()
-    shapes = ({0: "n"},)
-    told = {"input_names": ["pages"], "output_names": ["boxes"], "dynamo": True, "dynamic_shapes": shapes, "external_data": False}
-    torch.onnx.export(served, (example[:2],), out / "model.onnx", **told)  # type: ignore[arg-type]
-    exports.bare(out / "model.onnx")
+    exports.write(served, (example[:2],), out / "model.onnx", ["pages"], ["boxes"])
     files = {"files": {name: {"role": role} for name, role in SERVED.items()}}
     prove(native, RUNTIMES["onnxruntime"](out, files)(pages), TOLERANCE)
     return prove(native, RUNTIMES["opencv"](out, files)(pages), TOLERANCE)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines import configs, devices
 from pipelines.families.signatures.picture import Convention
-from pipelines.models import manifests
+from pipelines.models import inference, manifests
 
 LEAST = 0.01  # score of a box that is answered at all; `convention.threshold` says which are told
 MOST = 100  # boxes of a page
@@ -22,13 +22,8 @@ Run = Callable[[Pages], Boxes]
 
 
 def onnxruntime_run(folder: Path, manifest: manifests.Manifest) -> Run:
-    """ONNX Runtime on all cores; a thread with nothing to do leaves its core to others."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = devices.cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(manifests.file(folder, manifest, "model"), options, providers=["CPUExecutionProvider"])
+    """ONNX Runtime on all cores."""
+    session = inference.session(manifests.file(folder, manifest, "model"))
     return lambda pages: session.run(None, {"pages": pages})[0]
 
 
@@ -78,18 +73,14 @@ class Predictor:
         self.runtime = runtime or str(configs.serving("signatures").runtime)
         self._run = RUNTIMES[self.runtime](folder, self.manifest)
 
-    def warm(self) -> None:
-        """Answer once, so that the first real request finds everything loaded."""
-        self.predict(np.zeros((1, self.convention.side, self.convention.side), np.uint8))
-
     def predict(self, pages: Pages) -> list[Boxes]:
         """Pages [n, side, side] of bytes -> for each its boxes [k, 5]: x, y, w, h as fractions of the page, and score, the best first."""
         brought = pages if pages.shape[1] == self.convention.side else np.stack([self.convention.from_grey(page) for page in pages])
-        return [kept(boxes, self.convention.overlap) for boxes in self._run(brought)]
+        return [nms(boxes, self.convention.overlap) for boxes in self._run(brought)]
 
 
-def kept(boxes: Boxes, overlap: float) -> Boxes:
-    """Of one page's raw boxes [m, 5] (cx, cy, w, h, score) those that no better one overlaps: x, y, w, h, score [k, 5], within the page."""
+def nms(boxes: Boxes, overlap: float) -> Boxes:
+    """Non-maximum suppression of one page's raw boxes [m, 5] (cx, cy, w, h, score) -> [k, 5] (x, y, w, h, score), within the page."""
     likely = boxes[boxes[:, 4] >= LEAST]
     low = np.clip(likely[:, :2] - likely[:, 2:4] / 2, 0, 1)
     high = np.clip(likely[:, :2] + likely[:, 2:4] / 2, 0, 1)

@@ -14,13 +14,8 @@ from pipelines.families.signatures.predict import Predictor
 from pipelines.metrics import detection
 from pipelines.metrics.detection import HEADLINE, Outcomes, headline
 
-__all__ = ["HEADLINE", "headline", "judged", "metrics", "outcomes", "score", "sheets", "tables"]
+__all__ = ["HEADLINE", "headline", "judged", "metrics", "outcomes", "sheets", "tables"]
 PAGES = 8  # answered at once
-
-
-def score(predictor: Predictor, examples: Split) -> dict[str, float]:
-    """Every metric of this family on a split."""
-    return metrics(outcomes(predictor, examples))
 
 
 def outcomes(predictor: Predictor, examples: Split) -> Outcomes:

@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from pipelines import devices
 from pipelines.families.ocr.parts.readings import Reading
-from pipelines.models import manifests
+from pipelines.models import inference, manifests
 from pipelines.models.manifests import Manifest
 
 BLANK = 0  # the step's answer where no character begins or goes on; the others are characters in order
@@ -20,19 +18,11 @@ class Ctc:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.alphabet: str = json.loads(manifests.file(folder, manifest, "alphabet").read_text())
-        self._session = session(manifests.file(folder, manifest, "model"))
+        self._session = inference.session(manifests.file(folder, manifest, "model"))
 
     def read(self, batch: NDArray[np.uint8]) -> list[Reading]:
         """Lines [n, height, W], ink 0 on paper 255 -> what each says."""
         return decoded(self._session.run(None, {"pictures": batch})[0], self.alphabet)
-
-
-def session(path: Path) -> onnxruntime.InferenceSession:
-    """An ONNX Runtime session on all cores, a batch at a time; a thread with nothing to do leaves its core to others."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = devices.cores()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def decoded(logprobs: NDArray[np.float32], alphabet: str) -> list[Reading]:

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from pipelines.families.ocr.parts.ctc import session
 from pipelines.families.ocr.parts.readings import Reading
 from pipelines.models import manifests
+from pipelines.models.inference import session
 from pipelines.models.manifests import Manifest
 
 Feed = dict[str, NDArray[np.float32]]

@@ -28,10 +28,10 @@ def write(network: EncoderDecoder, pictures: Tensor, encoder: Path, decoder: Pat
         seen = looking(pictures)
     memory = [part.clone() for part in seen]
     past, looked, present = ([f"{name}.{part}" for part in range(len(memory))] for name in ("past", "memory", "present"))
-    _export(looking, (pictures,), encoder, ["pictures"], looked, ({0: "n"},))
+    exports.write(looking, (pictures,), encoder, ["pictures"], looked)
     given = (torch.zeros(len(pictures), 1, dtype=torch.long), [part[:, :, :SEEN] for part in memory], memory)
     shapes = ({0: "n"}, [{0: "n", 2: "t"}] * len(memory), [{0: "n"}] * len(memory))
-    _export(writing, given, decoder, ["tokens", *past, *looked], ["logprobs", *present], shapes)
+    exports.write(writing, given, decoder, ["tokens", *past, *looked], ["logprobs", *present], shapes)
 
 
 class Looking(nn.Module):
@@ -77,9 +77,3 @@ def _cache(parts: list[Tensor]) -> "transformers.DynamicCache":
 def _heads(values: Tensor, attention: Any) -> Tensor:
     """[n, patches, heads * size] -> [n, heads, patches, size]."""
     return values.view(len(values), -1, attention.num_heads, attention.head_dim).transpose(1, 2)
-
-
-def _export(part: nn.Module, given: tuple[Any, ...], path: Path, inputs: list[str], outputs: list[str], shapes: tuple[Any, ...]) -> None:
-    told: dict[str, Any] = {"input_names": inputs, "output_names": outputs, "dynamo": True, "external_data": False, "verbose": False}
-    torch.onnx.export(part, given, path, dynamic_shapes=shapes, **told)
-    exports.bare(path)

@@ -7,7 +7,6 @@ The convolutions also answer by themselves while it learns: Retsinas et al.: Bes
 
 import string
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +15,11 @@ from torch import Tensor, nn
 
 from pipelines import folders
 from pipelines.families.ocr.examples import ALPHABET, CONVENTION
-from pipelines.families.ocr.parts.ctc import BLANK, decoded, session
+from pipelines.families.ocr.parts.ctc import BLANK, decoded
 from pipelines.families.ocr.picture import Convention
 from pipelines.families.ocr.predict import runtime
 from pipelines.families.ocr.settings import Model
-from pipelines.models import exports
+from pipelines.models import exports, inference
 from pipelines.models.manifests import NotProven, Proof, prove
 from pipelines.training import checkpoints
 
@@ -89,10 +88,8 @@ class Reader(nn.Module):
         """Write the files that are served, {file: role}, and prove them on lines [n, height, W] of 0 to 255. Raises NotProven."""
         served = Served(self).eval()
         lines, steps = torch.export.Dim("n"), torch.export.Dim("steps")
-        told: dict[str, Any] = {"input_names": ["pictures"], "output_names": ["logprobs"], "dynamo": True, "external_data": False}
         shapes = ({0: lines, 2: STRIDE * steps},)
-        torch.onnx.export(served, (pictures[:2],), out / "model.onnx", dynamic_shapes=shapes, **told)
-        exports.bare(out / "model.onnx")
+        exports.write(served, (pictures[:2],), out / "model.onnx", ["pictures"], ["logprobs"], shapes)
         folders.write_json(out / "alphabet.json", ALPHABET)
         return SERVED, self._proven(served, out, pictures)
 
@@ -100,7 +97,7 @@ class Reader(nn.Module):
         """Hold exported log-probabilities, and what is read from them, against the native ones."""
         with torch.inference_mode():
             native = served(pictures).numpy()
-        exported = session(out / "model.onnx").run(None, {"pictures": pictures.numpy()})[0]
+        exported = inference.session(out / "model.onnx").run(None, {"pictures": pictures.numpy()})[0]
         proof = prove(np.maximum(native, FLOOR), np.maximum(exported, FLOOR), TOLERANCE)
         texts = [
             reading.text
@@ -113,7 +110,7 @@ class Reader(nn.Module):
 
     def keep(self, folder: Path) -> list[str]:
         """Write what another training can begin with; the names of its files."""
-        save_file(checkpoints.packed(self.state_dict()), folder / WEIGHTS)
+        save_file(checkpoints.contiguous(self.state_dict()), folder / WEIGHTS)
         return [WEIGHTS]
 
 
