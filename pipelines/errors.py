@@ -5,6 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+class BadSetting(ValueError):
+    """An environment variable, or an option of a command, has a value that is not allowed."""
+
+
 @contextmanager
 def printed_once() -> Iterator[None]:
     """Print the project's own errors without a traceback and exit 1; anything else is a bug and keeps its traceback."""

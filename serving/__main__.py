@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import discovery, errors, paths
-from serving.auth import startup
+from serving.auth import policy
 from serving.jobs import supervisor
 from serving.live import handover
 
@@ -28,7 +28,7 @@ def main() -> None:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
         os.environ[handover.PLACE] = str(Path(metrics, "stands.json"))
         if asked.jobs is not None:
-            os.environ["JOBS_WORKERS"] = str(supervisor.number("--jobs (make serve jobs=...)", asked.jobs))
+            os.environ["JOBS_WORKERS"] = str(supervisor.count(asked.jobs, "--jobs (make serve jobs=...)"))
         _serve(discovery.validate(asked.family), asked.host, asked.port, asked.workers)
 
 
@@ -42,7 +42,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     from serving.live import champion
 
     telemetry.log_as_json()
-    startup.settle(host)
+    policy.settle(host)
     champion.settle(family)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, and the metrics' folder would stay
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"

@@ -17,18 +17,23 @@ from PIL import Image
 from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines import configs
 from serving import health, problems, telemetry
+from serving.auth import policy
 from serving.auth import routes as auth_routes
 from serving.feedback import routes as feedback_routes
 from serving.inputs.bodies import Body
+from serving.limits import Limited
 from serving.live import recorder
 from serving.live.champion import Champion, Served
 from serving.live.recorder import Recorder
 from serving.live.shadow import Shadow
 from serving.pages import routes as page_routes
 
+METRICS = "/metrics"
+PROBES = frozenset({"/livez", "/healthz", health.READY, METRICS})
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
 """(body, served, limits, *words) -> an answer, as a family's answers.py has it; of many bodies as many. Raises Refusal."""
@@ -41,8 +46,37 @@ class Given(NamedTuple):
     text: bytes
 
 
+class Direct(bentoml.Service):
+    """A service whose requests go straight to the class's own `app`, not through BentoML's middlewares, which cost more than an answer
+    (docs/decisions/0017); BentoML starts, supervises and packs it, and answers the probes but /readyz."""
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        telemetry.log_as_json()
+        behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
+        inner: ASGIApp = Limited(self.inner.app, configs.serving(self.name))
+        if not policy.required():
+            return _routed(telemetry.Telemetry(inner, self.name), behind, PROBES)
+        from serving.auth import guard
+
+        guarded = guard.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name)
+        return _routed(telemetry.Telemetry(guarded, self.name), behind, PROBES - {METRICS})
+
+
+def _routed(front: ASGIApp, behind: ASGIApp, probes: frozenset[str]) -> ASGIApp:
+    async def routed(scope: Scope, receive: Receive, send: Send) -> Any:
+        ours = scope["type"] == "http" and scope["path"] not in probes
+        await (front if ours else behind)(scope, receive, send)
+
+    return routed
+
+
+def service(family: str) -> Any:
+    """The decorator of a family's service class."""
+    return bentoml.service(service_class=Direct, name=family, http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+
+
 class Endpoint:
-    """What every service's class has: its application, and an end at which what waits is written."""
+    """The base of a service class: its application, and what is written when it ends."""
 
     app: FastAPI
 

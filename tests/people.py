@@ -22,4 +22,4 @@ class Clock:
 def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 as it is, but of little memory: the tests hash a hundred times."""
     monkeypatch.setattr(passwords, "HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
-    passwords.nobodys.cache_clear()
+    passwords.dummy_hash.cache_clear()

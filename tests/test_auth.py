@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from pipelines import configs, databases
+from pipelines.errors import BadSetting
 from serving import endpoints, telemetry
 from serving.auth import attempts, guard, pool, signin, tokens
 from serving.auth import policy as auth_policy
@@ -63,7 +64,7 @@ class Desk(NamedTuple):
 
     def signed(self, **changes: Any) -> str:
         """A token as ours are, but for what is changed; None leaves a claim out."""
-        session = self.authority.tokens.made("access", "ada", "s" * 32)[0]
+        session = self.authority.tokens.issue("access", "ada", "s" * 32)[0]
         claims = jwt.decode(session, options={"verify_signature": False}) | changes
         return jwt.encode({name: value for name, value in claims.items() if value is not None}, KEY, "HS256")
 
@@ -334,7 +335,7 @@ def test_the_tenth_wrong_password_is_429_and_says_when(desk: Desk) -> None:
 
 
 def test_too_many_at_once_are_told_to_come_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signin, "PASSWORDS", pool.Room(1, 0, "none"))
+    monkeypatch.setattr(signin, "PASSWORDS", pool.BoundedPool(1, 0, "none"))
     answer = desk.token()
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) == (503, "1", "temporarily_unavailable")
 
@@ -548,7 +549,7 @@ def test_one_open_address_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_word_names_the_choices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTH", "no")
-    with pytest.raises(auth_policy.BadSetting, match=r"AUTH='no' is not known\. Choose one of: required, off"):
+    with pytest.raises(BadSetting, match=r"AUTH='no' is not known\. Choose one of: required, off"):
         auth_policy.required(["127.0.0.1"])
 
 
@@ -579,13 +580,13 @@ def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path, monkeypatch: p
 def test_a_short_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUTH_KEY", key)
-    with pytest.raises(tokens.BadKey, match=f"AUTH_KEY has {len(key)} bytes; at least 32.*openssl rand -hex 32") as caught:
+    with pytest.raises(BadSetting, match=f"AUTH_KEY has {len(key)} bytes; at least 32.*openssl rand -hex 32") as caught:
         tokens.key()
     assert not key or key not in str(caught.value).replace("short", "" if key != "short" else "short")
     monkeypatch.delenv("AUTH_KEY")
     tokens.FILE.parent.mkdir()
     tokens.FILE.write_text(key)
-    with pytest.raises(tokens.BadKey, match="Remove the file"):
+    with pytest.raises(BadSetting, match="Remove the file"):
         tokens.key()
 
 
@@ -593,7 +594,7 @@ def test_where_no_key_can_be_kept_it_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("AUTH_KEY", raising=False)
     Path(".store").touch()
-    with pytest.raises(tokens.BadKey, match="Set AUTH_KEY"):
+    with pytest.raises(BadSetting, match="Set AUTH_KEY"):
         tokens.key()
 
 
@@ -651,11 +652,11 @@ def test_on_the_loopback_address_no_token_is_asked_and_token_answers_all_the_sam
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        ({}, "NoUser: AUTH=required, and there is no user in sqlite:///.store/users.db: nobody could sign in. Add one with `make user-add"),
-        ({"ADMIN_USER": "ada"}, "HalfNamed: ADMIN_PASSWORD is not set."),
+        ({}, "BadSetting: AUTH=required, and sqlite:///.store/users.db has no user who may sign in. Add one with `make user-add"),
+        ({"ADMIN_USER": "ada"}, "BadSetting: ADMIN_PASSWORD is not set."),
         ({"ADMIN_USER": "ada", "ADMIN_PASSWORD": "short"}, "BadPassword: A password has 12 to 256 characters"),
         ({"AUTH": "yes"}, "BadSetting: AUTH='yes' is not known."),
-        ({"AUTH_KEY": "short"}, "BadKey: AUTH_KEY has 5 bytes"),
+        ({"AUTH_KEY": "short"}, "BadSetting: AUTH_KEY has 5 bytes"),
         ({"USERS_URL": "mysql://x:s3cret@y/z"}, "BadUrl: mysql:// is no database that is known here."),
         (
             {"USERS_URL": "postgresql://x:s3cret@127.0.0.1:1/z"},

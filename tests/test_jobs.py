@@ -20,18 +20,16 @@ import kombu
 import psutil
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from celery.exceptions import Reject
 from PIL import Image
 
 from pipelines import databases, predictions
+from pipelines.errors import BadSetting
 from serving import __main__ as served
 from serving import telemetry
-from serving.jobs import backlog, broker, consumer, dispatcher, supervisor, tables, tasks, worker
+from serving.jobs import backlog, broker, consumer, dispatcher, supervisor, tasks, worker
 from serving.jobs import routes as job_routes
-from serving.jobs.backlog import Backlog, Full
-from serving.jobs.tables import Job
+from serving.jobs.backlog import Backlog, Full, Job
 from serving.jobs.tasks import Task
 from serving.problems import Refusal
 from tests import rabbit
@@ -72,13 +70,13 @@ def taken(store: Backlog, job: Job) -> Job:
 
 def files(store: Backlog) -> int:
     with databases.reading(store.engine) as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(tables.FILES)).scalar_one())
+        return int(connection.execute(sa.select(sa.func.count()).select_from(backlog.FILES)).scalar_one())
 
 
 def test_the_tables_are_what_the_migrations_make(store: Backlog) -> None:
-    with store.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"include_name": lambda name, kind, _: (name or "") != "jobs_version"})
-        assert compare_metadata(context, tables.METADATA) == []
+    found = sa.inspect(store.engine)
+    for table in (backlog.BACKLOGS, backlog.JOBS, backlog.FILES, backlog.RESULTS):
+        assert [column["name"] for column in found.get_columns(table.name)] == table.c.keys()
 
 
 def test_a_job_is_done_once_and_its_files_are_forgotten(store: Backlog) -> None:
@@ -87,11 +85,11 @@ def test_a_job_is_done_once_and_its_files_are_forgotten(store: Backlog) -> None:
     held = taken(store, job)
     assert store.take("another", job.id) is None
     assert [store.file(held, position) for position in range(3)] == [b"one", b"two", None]
-    assert store.hold(held, 1)
+    assert store.renew_lease(held, 1)
     assert (row(store, job).done, row(store, job).tries) == (1, 1)
     assert store.finish(held, {"results": ["é", 1]})
     assert not store.finish(held, {"results": []})
-    assert not store.again(held, "no")
+    assert not store.retry(held, "no")
     assert not store.cancel(job)
     assert (row(store, job).state, row(store, job).done, files(store)) == ("done", 2, 0)
     assert store.result(job) == {"results": ["é", 1]}
@@ -101,13 +99,13 @@ def test_who_lost_the_lease_changes_nothing(store: Backlog, clock: Clock) -> Non
     job = store.add("hello", [])
     slow = taken(store, job)
     clock.now += backlog.LEASE + 1
-    assert store.lost(lambda _: False) == 1
+    assert store.retry_lost(lambda _: False) == 1
     assert "silent" in str(row(store, job).reason)
     clock.now += backlog.BACKOFF + 1
     quick = taken(store, job)
-    assert not store.hold(slow)
+    assert not store.renew_lease(slow)
     assert not store.finish(slow, {"results": ["slow"]})
-    assert not store.again(slow, "slow")
+    assert not store.retry(slow, "slow")
     assert store.finish(quick, {"results": ["quick"]})
     assert store.result(job) == {"results": ["quick"]}
 
@@ -115,14 +113,14 @@ def test_who_lost_the_lease_changes_nothing(store: Backlog, clock: Clock) -> Non
 def test_it_is_tried_three_times_with_longer_and_longer_pauses(store: Backlog, clock: Clock) -> None:
     job = store.add("sepia", [b"one"])
     for pause in (1, 2):
-        assert store.again(taken(store, job), "It burns.")
+        assert store.retry(taken(store, job), "It burns.")
         waiting = row(store, job)
         assert (waiting.state, waiting.due - clock.now, waiting.handed) == ("queued", pause, None)
         assert store.take("too soon", job.id) is None
-        assert store.hand() == []
+        assert store.hand_over() == []
         clock.now += pause
-        assert store.hand() == [job.id]
-    assert store.again(taken(store, job), "It burns.")
+        assert store.hand_over() == [job.id]
+    assert store.retry(taken(store, job), "It burns.")
     assert (row(store, job).state, row(store, job).reason) == ("failed", "Set aside after 3 tries. It burns.")
     assert files(store) == 0
 
@@ -131,7 +129,7 @@ def test_a_job_that_kills_its_worker_is_set_aside_too(store: Backlog, clock: Clo
     job = store.add("hello", [])
     for _ in range(3):
         taken(store, job)
-        assert store.lost(lambda worker: worker == "somebody") == 1
+        assert store.retry_lost(lambda worker: worker == "somebody") == 1
         clock.now += 10
     assert row(store, job).state == "failed"
     assert "died" in str(row(store, job).reason)
@@ -139,22 +137,22 @@ def test_a_job_that_kills_its_worker_is_set_aside_too(store: Backlog, clock: Clo
 
 def test_ids_are_handed_over_once_and_again_when_they_are_lost(store: Backlog, clock: Clock) -> None:
     ids = [store.add("hello", []).id for _ in range(3)]
-    assert store.hand() == ids
-    assert store.hand() == []
+    assert store.hand_over() == ids
+    assert store.hand_over() == []
     store.take_back(ids[1:])
-    assert store.hand() == ids[1:]
-    assert store.missed(5) == 0
+    assert store.hand_over() == ids[1:]
+    assert store.take_back_overdue(5) == 0
     clock.now += 6
     store.cancel(row(store, store.add("hello", [])))
-    assert store.missed(5) == 3
-    assert store.hand() == ids
+    assert store.take_back_overdue(5) == 3
+    assert store.hand_over() == ids
 
 
 def test_a_running_job_that_is_cancelled_is_nobodys(store: Backlog) -> None:
     job = store.add("sepia", [b"one", b"two"])
     held = taken(store, job)
     assert store.cancel(job)
-    assert not store.hold(held, 1)
+    assert not store.renew_lease(held, 1)
     assert not store.finish(held, {"results": []})
     assert row(store, job).state == "cancelled"
     assert store.result(job) is None
@@ -163,14 +161,14 @@ def test_a_running_job_that_is_cancelled_is_nobodys(store: Backlog) -> None:
 def test_results_are_kept_for_a_day_and_jobs_for_a_week(store: Backlog, clock: Clock) -> None:
     job = store.add("hello", [])
     store.finish(taken(store, job), {"results": []})
-    clock.now += backlog.KEPT - 1
+    clock.now += backlog.RETENTION - 1
     store.sweep()
     assert store.result(job) == {"results": []}
-    assert store.kept(row(store, job))
+    assert store.retained(row(store, job))
     clock.now += 2
     store.sweep()
     assert store.result(job) is None
-    assert not store.kept(row(store, job))
+    assert not store.retained(row(store, job))
     clock.now += backlog.REMEMBERED
     store.sweep()
     assert store.find(job.id) is None
@@ -191,14 +189,14 @@ def test_a_full_backlog_takes_no_more_until_something_is_done(
 
 def test_results_that_are_kept_take_room_until_they_are_swept(store: Backlog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "MEGABYTES", 1e-4)
-    monkeypatch.setattr(backlog, "WEIGHED", 0)
+    monkeypatch.setattr(backlog, "SUM_INTERVAL", 0)
     job = store.add("hello", [])
     store.finish(taken(store, job), "é" * 40)
     assert row(store, job).size == 82
     store.cancel(store.add("sepia", [b"0" * 18]))
-    with pytest.raises(Full, match=r"^0 jobs of .* results are kept for 24 hours"):
+    with pytest.raises(Full, match=r"^0 jobs of .* results are stored for 24 hours"):
         store.add("sepia", [b"0" * 19])
-    clock.now += backlog.KEPT + 1
+    clock.now += backlog.RETENTION + 1
     store.sweep()
     store.add("sepia", [b"0" * 19])
 
@@ -209,11 +207,11 @@ def test_machines_that_share_a_database_go_by_its_clock(postgres: str, monkeypat
     wrong = Backlog(postgres, FAMILY)
     job = wrong.add("hello", [])
     assert abs(job.created - time.time()) < 3600
-    assert true.hand() == [job.id]
+    assert true.hand_over() == [job.id]
     held = taken(wrong, job)
-    assert true.lost(lambda _: False) == 0
+    assert true.retry_lost(lambda _: False) == 0
     assert true.finish(held, {"results": []})
-    assert wrong.kept(row(wrong, job))
+    assert wrong.retained(row(wrong, job))
     true.sweep()
     wrong.sweep()
     assert wrong.result(job) == {"results": []}
@@ -223,7 +221,7 @@ def test_what_is_due_is_taken_in_order_by_one_worker_each(store: Backlog, clock:
     Backlog(url, "digits").add("hello", [])
     first, second, third = (store.add("hello", []) for _ in range(3))
     assert [job.id for job in (store.take("one"), store.take("two")) if job] == [first.id, second.id]
-    store.again(row(store, first), "It burns.")
+    store.retry(row(store, first), "It burns.")
     store.cancel(second)
     assert (last := store.take("one")) and last.id == third.id
     assert store.take("two") is None
@@ -246,23 +244,23 @@ def test_workers_that_ask_at_once_share_the_jobs(store: Backlog, url: str, clock
 
 def test_the_position_counts_what_is_queued_before(store: Backlog) -> None:
     first, second, third = (store.add("hello", []) for _ in range(3))
-    assert [store.before(job) for job in (first, second, third)] == [0, 1, 2]
+    assert [store.position(job) for job in (first, second, third)] == [0, 1, 2]
     taken(store, first)
-    assert store.before(third) == 1
+    assert store.position(third) == 1
     assert store.counts() == {"queued": 2, "running": 1}
 
 
 def test_a_backlog_knows_its_own_family(store: Backlog, url: str) -> None:
     job, other = store.add("hello", []), Backlog(url, "digits")
     assert other.find(job.id) is None
-    assert other.hand() == []
+    assert other.hand_over() == []
     assert other.name == store.name
 
 
 @pytest.mark.parametrize("address", ["redis://localhost", "localhost", "amq://"])
 def test_a_broker_of_another_kind_is_refused_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("BROKER_URL", address.replace("localhost", "me:secret@localhost"))
-    with pytest.raises(broker.BadBroker, match="Set amqp://") as caught:
+    with pytest.raises(BadSetting, match="Set amqp://") as caught:
         broker.application(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
     assert "secret" not in str(caught.value)
 
@@ -270,19 +268,19 @@ def test_a_broker_of_another_kind_is_refused_without_its_password(tmp_path: Path
 @pytest.mark.parametrize("word", ["two", "-1", "1000", "1.5"])
 def test_a_bad_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
     monkeypatch.setenv("JOBS_WORKERS", word)
-    with pytest.raises(supervisor.BadSize, match=word):
-        supervisor.size()
+    with pytest.raises(BadSetting, match=word):
+        supervisor.count()
 
 
 def test_what_a_worker_said_of_itself_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(telemetry.COUNTED, str(tmp_path))
-    place = supervisor.Crew(FAMILY, 1).crew[0]
+    process = supervisor.Supervisor(FAMILY, 1).workers[0]
     gauge = "import prometheus_client as p; p.Gauge('refused', 'or not', multiprocess_mode='livemax').set(1)"
-    place.words = [sys.executable, "-c", gauge]
-    place.look()
-    assert place.process and place.process.wait(30) == 0 and len([*tmp_path.iterdir()]) == 1
-    place.look()
-    assert place.process is None and [*tmp_path.iterdir()] == []
+    process.command = [sys.executable, "-c", gauge]
+    process.look()
+    assert process.process and process.process.wait(30) == 0 and len([*tmp_path.iterdir()]) == 1
+    process.look()
+    assert process.process is None and [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize(("words", "wanted"), [([], "3"), (["--jobs", "2"], "2"), (["--jobs", "0"], "0")])
@@ -295,7 +293,7 @@ def test_the_number_of_workers_is_the_environments_unless_it_is_given(
 def test_a_bad_number_of_workers_is_named_where_it_was_given(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         serving_with(monkeypatch, ["--jobs", "-1"])
-    assert "BadSize: --jobs (make serve jobs=...)='-1' is no number" in capsys.readouterr().err
+    assert "BadSetting: --jobs (make serve jobs=...)='-1' is not a number" in capsys.readouterr().err
 
 
 def serving_with(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> str:
@@ -308,7 +306,7 @@ def serving_with(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> str:
     return seen[0]
 
 
-# The keeper, in this process
+# The dispatcher, in this process
 
 
 class Holding:
@@ -319,7 +317,7 @@ class Holding:
     def __init__(self, held: int) -> None:
         self.held, self.given = held, list[str]()
 
-    def hand(self, ids: list[str]) -> list[str]:
+    def send(self, ids: list[str]) -> list[str]:
         self.given += ids
         return []
 
@@ -330,14 +328,14 @@ class Holding:
 def test_jobs_that_come_all_the_time_keep_nobody_from_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY)
     looks: list[int] = []
-    monkeypatch.setattr(store, "lost", lambda _: looks.append(1))
-    kept = dispatcher.Keeper(store, Holding(0))  # type: ignore[arg-type]
-    kept.turn(woken=True)
+    monkeypatch.setattr(store, "retry_lost", lambda _: looks.append(1))
+    watching = dispatcher.Dispatcher(store, Holding(0))  # type: ignore[arg-type]
+    watching.turn(woken=True)
     monkeypatch.setattr(dispatcher, "INTERVAL", 1e9)
-    kept.turn(woken=True)
+    watching.turn(woken=True)
     assert len(looks) == 1
     monkeypatch.setattr(dispatcher, "INTERVAL", 0)
-    kept.turn(woken=True)
+    watching.turn(woken=True)
     assert len(looks) == 2
 
 
@@ -346,16 +344,16 @@ def test_jobs_that_come_all_the_time_keep_nobody_from_looking(tmp_path: Path, mo
 )
 def test_an_id_that_got_lost_is_handed_over_again(tmp_path: Path, clock: Clock, held: int, waited: int, times: int) -> None:
     store, node = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY, clock), Holding(held)
-    kept = dispatcher.Keeper(store, node)  # type: ignore[arg-type]
+    watching = dispatcher.Dispatcher(store, node)  # type: ignore[arg-type]
     job = store.add("hello", [])
-    kept.look()
+    watching.look()
     clock.now += waited
-    kept.look()
+    watching.look()
     assert node.given == [job.id] * times
 
 
 class Idle(NamedTuple):
-    """A desk without a model."""
+    """A context without a model."""
 
     limits: Any
     served: Any = None
@@ -389,15 +387,15 @@ def test_sepia_refuses_what_is_no_picture() -> None:
         tasks.sepia(b"no picture", Idle(job_routes.configs.serving(FAMILY)))
 
 
-# A worker's bench, in this process
+# A worker, in this process
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> worker.Bench:
-    return worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+def bench(tmp_path: Path) -> worker.Worker:
+    return worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
 
 
-def worked(bench: worker.Bench, work: Callable[[bytes, Any], Any], *files: bytes) -> Job:
+def worked(bench: worker.Worker, work: Callable[[bytes, Any], Any], *files: bytes) -> Job:
     """What becomes of a job whose task is `work`."""
     bench.tasks = {"sepia": Task(work)}
     job = bench.jobs.add("sepia", files)
@@ -407,7 +405,7 @@ def worked(bench: worker.Bench, work: Callable[[bytes, Any], Any], *files: bytes
 
 def test_an_answer_of_the_queue_is_recorded_and_what_is_none_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREDICTIONS_URL", f"sqlite:///{tmp_path}/predictions.db")
-    bench = worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+    bench = worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
     answer = {"text": "TOTAL", "prediction_id": "7" * 32, "model": {"version": 3, "digest": "b" * 64}}
     worked(bench, lambda file, _: answer if file == b"line" else {"picture": file.decode()}, b"line", b"picture")
     bench.recorder.end()
@@ -420,7 +418,7 @@ def test_an_answer_that_nobody_was_given_is_not_recorded(tmp_path: Path, monkeyp
     """Of a try that failed, of one whose job was cancelled, and one that is too large for its job's result."""
     monkeypatch.setenv("PREDICTIONS_URL", f"sqlite:///{tmp_path}/predictions.db")
     monkeypatch.setattr(worker, "MEGABYTES", 0.001)
-    bench = worker.Bench(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+    bench = worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
 
     def work(file: bytes, _: Any) -> dict[str, Any]:
         if file == b"broken":
@@ -435,7 +433,7 @@ def test_an_answer_that_nobody_was_given_is_not_recorded(tmp_path: Path, monkeyp
     assert [json.loads(row["output"])["text"] for row in predictions.Store().rows(FAMILY)] == ["third", "last", "short"]
 
 
-def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(bench: worker.Bench) -> None:
+def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(bench: worker.Worker) -> None:
     async def work(file: bytes, _: Any) -> dict[str, Any]:
         if file == b"bad":
             raise Refusal(422, "bad picture", "Send another.")
@@ -449,7 +447,7 @@ def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(benc
     assert second["problem"] | {"title": ""} == problem | {"title": ""}
 
 
-def test_a_fault_is_the_logs_to_tell(bench: worker.Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_is_the_logs_to_tell(bench: worker.Worker, caplog: pytest.LogCaptureFixture) -> None:
     def work(_: bytes, __: Any) -> Any:
         raise RuntimeError("/home/ada/secret.onnx")
 
@@ -460,7 +458,7 @@ def test_a_fault_is_the_logs_to_tell(bench: worker.Bench, caplog: pytest.LogCapt
     assert "secret" in caplog.text
 
 
-def test_a_job_that_is_cancelled_stops_before_its_next_picture(bench: worker.Bench) -> None:
+def test_a_job_that_is_cancelled_stops_before_its_next_picture(bench: worker.Worker) -> None:
     seen = []
 
     def work(file: bytes, _: Any) -> Any:
@@ -473,21 +471,21 @@ def test_a_job_that_is_cancelled_stops_before_its_next_picture(bench: worker.Ben
     assert seen == [b"one"]
 
 
-def test_a_worker_that_is_told_to_end_gives_its_job_back(bench: worker.Bench) -> None:
+def test_a_worker_that_is_told_to_end_gives_its_job_back(bench: worker.Worker) -> None:
     def work(_: bytes, __: Any) -> Any:
         bench.leave()
         return {}
 
     job = worked(bench, work, b"one", b"two")
     assert (job.state, job.tries, job.lease, job.handed) == ("queued", 0, None, None)
-    assert bench.jobs.hand() == [job.id]
+    assert bench.jobs.hand_over() == [job.id]
 
 
-def test_an_id_goes_back_to_the_broker_while_the_database_is_away(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_id_goes_back_to_the_broker_while_the_database_is_away(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.jobs, "take", away)
     monkeypatch.setattr(consumer, "PAUSE", 0)
     with pytest.raises(Reject) as caught:
-        consumer.received(bench.work, "1")
+        consumer.receive(bench.work, "1")
     assert caught.value.requeue
 
 
@@ -498,24 +496,24 @@ def pausing(monkeypatch: pytest.MonkeyPatch, *what: Callable[[], Any]) -> None:
     monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=lambda _: next(each)(), **clocks))
 
 
-def test_a_worker_without_a_broker_does_what_is_due_and_asks_again(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_a_broker_does_what_is_due_and_asks_again(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
     bench.tasks = {"sepia": Task(lambda file, _: done.append(file.decode()))}
     bench.jobs.add("sepia", [b"first"])
     bench.jobs.add("sepia", [b"second"])
     pausing(monkeypatch, lambda: bench.jobs.add("sepia", [b"late"]), lambda: done.append("a pause"), bench.leave)
-    worker.poll(bench)
+    bench.poll()
     assert done == ["first", "second", "late", "a pause"]
 
 
 def test_a_worker_without_a_broker_waits_for_its_database_and_says_so_once(
-    bench: worker.Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bench: worker.Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = bench.jobs.add("hello", [])
     take = bench.jobs.take
     monkeypatch.setattr(bench.jobs, "take", away)
     pausing(monkeypatch, lambda: None, lambda: monkeypatch.setattr(bench.jobs, "take", take), bench.leave)
-    worker.poll(bench)
+    bench.poll()
     assert row(bench.jobs, job).state == "done"
     assert [record.getMessage() for record in caplog.records].count("jobs wait: away") == 1
 
@@ -530,8 +528,8 @@ def away(*_: object) -> None:
     raise databases.NoDatabase("away")
 
 
-@pytest.mark.parametrize("at", ["file", "hold", "finish"])
-def test_a_job_at_which_the_database_went_away_is_given_back(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+@pytest.mark.parametrize("at", ["file", "renew_lease", "finish"])
+def test_a_job_at_which_the_database_went_away_is_given_back(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     with monkeypatch.context() as broken, pytest.raises(databases.NoDatabase):
         broken.setattr(bench.jobs, at, away)
         broken.setattr(bench.jobs, "give_back", away)
@@ -546,7 +544,7 @@ def test_a_job_at_which_the_database_went_away_is_given_back(bench: worker.Bench
     assert row(bench.jobs, job).state == "done"
 
 
-def test_what_goes_wrong_at_the_end_of_a_job_is_a_try(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_wrong_at_the_end_of_a_job_is_a_try(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise RuntimeError("no room")
 
@@ -556,7 +554,7 @@ def test_what_goes_wrong_at_the_end_of_a_job_is_a_try(bench: worker.Bench, monke
     assert "RuntimeError" in str(job.reason)
 
 
-def test_a_result_that_is_too_large_is_a_problem_of_its_picture(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_is_too_large_is_a_problem_of_its_picture(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "MEGABYTES", 1e-4)
     job = worked(bench, lambda file, _: {"seen": file.decode()}, b"1" * 50, b"2" * 50, b"3")
     first, second, third = bench.jobs.result(job)["results"]
@@ -564,9 +562,9 @@ def test_a_result_that_is_too_large_is_a_problem_of_its_picture(bench: worker.Be
     assert (second["problem"]["status"], second["problem"]["reason"]) == (413, "result too large")
 
 
-def test_a_worker_says_that_it_lives_while_it_gets_on(bench: worker.Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_says_that_it_lives_while_it_gets_on(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     held, ended = [], []
-    monkeypatch.setattr(worker, "TOLD", 0)
+    monkeypatch.setattr(worker, "RENEWAL", 0)
     monkeypatch.setattr(worker.os, "_exit", ended.append)
 
     def work(_: bytes, __: Any) -> Any:
@@ -585,8 +583,8 @@ def test_a_worker_says_that_it_lives_while_it_gets_on(bench: worker.Bench, monke
 
 
 def test_a_family_without_tasks_has_no_worker() -> None:
-    with pytest.raises(worker.NoTasks, match="Those that have one: ocr"):
-        worker.queued("digits")
+    with pytest.raises(BadSetting, match="Choose one of: ocr"):
+        worker.validated("digits")
 
 
 FINALS = """

@@ -1,4 +1,4 @@
-"""Passwords typed wrong, counted in the database, so that all workers and services count together."""
+"""Failed sign-ins, counted in the database, so that all workers and services count together."""
 
 import hashlib
 import ipaddress
@@ -11,23 +11,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines import databases
 from pipelines.databases import Clock
-from serving.auth.users import METADATA, normal
+from serving.auth.users import normalised
 
 NAME_MOST = 10  # wrong passwords for one name; this one is refused already
 ADDRESS_MOST = 100  # from one address: an office, or a proxy, may be behind it
-PAUSE = 300  # seconds from the last of them until all is forgotten
+PAUSE = 300  # seconds after the last failure until the counters reset
 
-FAILURES = sa.Table(
-    "failures",
-    METADATA,
-    sa.Column("key", sa.String(64), primary_key=True),
-    sa.Column("count", sa.Integer, nullable=False),
-    sa.Column("until", sa.Double, nullable=False, index=True),
-)
+FAILURES = sa.table("failures", sa.column("key"), sa.column("count"), sa.column("until"))
 
 
 class Locked(Exception):
-    """Too many wrong passwords; `seconds` from now the next may be tried."""
+    """Too many wrong passwords; the next may be tried in `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"{seconds:.0f} s")
@@ -41,42 +35,38 @@ class Attempts:
         self.engine, self.clock = engine, clock
 
     def begin(self, name: str, address: str) -> bool:
-        """Count an attempt as failed before the password is looked at, so that many at once gain nothing. Raises Locked.
+        """Count an attempt as failed before the password is checked, so that parallel attempts gain nothing. Raises Locked.
 
-        Says whether this is the last one.
+        Returns whether this is the last one allowed.
         """
         now = self.clock()
         with databases.writing(self.engine) as connection:
             connection.execute(FAILURES.delete().where(FAILURES.c.until <= now))
         with databases.writing(self.engine) as connection:
-            counted = [_count(connection, key, most, now) for key, most in _keys(name, address).items()]
-        return any(count >= most for count, most in zip(counted, _keys(name, address).values(), strict=True))
+            counts = [(_count(connection, key, most, now), most) for key, most in _limits(name, address).items()]
+        return any(count >= most for count, most in counts)
 
     def forgive(self, name: str, address: str) -> None:
-        """The password was right: the name begins anew, the address has one less."""
-        by_address, by_name = _keys(name, address)
+        """The password was right: reset the name's counter, and take this attempt off the address."""
+        by_address, by_name = _limits(name, address)
         with databases.writing(self.engine) as connection:
             connection.execute(FAILURES.update().where(FAILURES.c.key == by_address).values(count=FAILURES.c.count - 1))
             connection.execute(FAILURES.delete().where(FAILURES.c.key == by_name))
 
 
-def _keys(name: str, address: str) -> dict[str, int]:
-    """The two things that are counted, and how many are allowed; hashed, since people type passwords into the wrong field."""
-    known = normal(name) or name
-    return {_hash(f"address {network(address)}"): ADDRESS_MOST, _hash(f"name {known}"): NAME_MOST}
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _limits(name: str, address: str) -> dict[str, int]:
+    """{key: allowed failures} of the address and the name; hashed, since people type passwords into the wrong field."""
+    counted = {f"address {network(address)}": ADDRESS_MOST, f"name {normalised(name) or name}": NAME_MOST}
+    return {hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest(): most for key, most in counted.items()}
 
 
 def network(address: str) -> str:
-    """An IPv4 address, or the /64 of an IPv6 one, which one person has whole."""
+    """An IPv4 address, or the /64 of an IPv6 one, which one subscriber controls."""
     try:
-        numbers = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    return str(numbers if numbers.version == 4 else ipaddress.ip_network((numbers, 64), strict=False))
+    return str(parsed if parsed.version == 4 else ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _count(connection: Connection, key: str, most: int, now: float) -> int:

@@ -1,20 +1,31 @@
-"""The guard before an application: who has no valid token comes no further than the health checks and signing in."""
+"""The guard before an application: without a valid token only health checks and signing in are reached."""
 
+from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.auth import cookies, csrf, policy, signin, tokens
+from pipelines import errors
+from serving.auth import authority, cookies, csrf, policy, signin
 from serving.auth.authority import Authority, Granted
 from serving.auth.pool import SESSIONS
+from serving.auth.tokens import InvalidToken
 from serving.problems import Refusal, Refused
 
-OPEN = frozenset({*policy.OPEN, "/livez", "/readyz", "/healthz"})  # signin looks at its own tokens
+OPEN = frozenset({*policy.OPEN, "/livez", "/readyz", "/healthz"})  # signin checks its own tokens
+
+
+def guarded(app: FastAPI, inner: ASGIApp, family: str) -> ASGIApp:
+    """`inner` behind the guard; ends the process with a message where nobody could sign in."""
+    with errors.printed_once():  # BentoML restarts a worker that ends so, until there is a user
+        app.state.authority = authority.with_users()
+    app.state.authority.follow()
+    return Guard(inner, app.state.authority, family)
 
 
 class Guard:
-    """An application that only those with a token reach: one in the head, or a browser's in its cookies. Their name goes into the log."""
+    """An application behind tokens: a bearer token, or a browser's cookies. `request.state.user` is the user's name."""
 
     def __init__(self, app: ASGIApp, authority: Authority, family: str) -> None:
         self.app, self.authority, self.family = app, authority, family
@@ -24,50 +35,41 @@ class Guard:
             return await self.app(scope, receive, send)
         request = Request(scope)
         try:
-            renewed = await self._admitted(request)
+            renewed = await self._authenticated(request)
         except Refusal as refusal:
-            return await self._refused(request, refusal)(scope, receive, send)
-        await self.app(scope, receive, _setting(request, renewed, send) if renewed else send)
+            wants_page = request.method in csrf.SAFE and cookies.wants_page(request)
+            answer = signin.page(request, self.family, refusal) if wants_page else Refused(refusal)
+            return await answer(scope, receive, send)
+        await self.app(scope, receive, _with_cookies(request, renewed, send) if renewed else send)
 
-    async def _admitted(self, request: Request) -> Granted | None:
-        """Let in who may; tokens for new cookies, where those that came have run out. Raises Refusal."""
-        if (given := signin.bearer(request)) is None:
-            return await self._by_cookie(request)
+    async def _authenticated(self, request: Request) -> Granted | None:
+        """Set the user; returns new tokens where the cookies' access token has expired. Raises Refusal."""
+        given = signin.bearer(request)
+        access, refresh = (cookies.token(request, kind) for kind in cookies.COOKIES)
+        if given is None:
+            if not access and not refresh:
+                raise signin.unauthorized()
+            csrf.check(request)
         try:
-            request.state.user = self.authority.admitted(given).user
+            request.state.user = self.authority.check((access or "") if given is None else given).user
             return None
-        except tokens.Unaccepted as fault:
-            raise signin.unnamed(str(fault)) from None
+        except InvalidToken as fault:
+            if given is not None or not refresh:
+                raise signin.unauthorized(str(fault)) from None
+        return await self._renewed(request, refresh)
 
-    async def _by_cookie(self, request: Request) -> Granted | None:
-        access, refresh = (cookies.token(request, kind) for kind in ("access", "refresh"))
-        if not access and not refresh:
-            raise signin.unnamed()
-        csrf.own(request)
+    async def _renewed(self, request: Request, refresh: str) -> Granted:
         try:
-            request.state.user = self.authority.admitted(access or "").user
-            return None
-        except tokens.Unaccepted as fault:
-            return await self._renewed(request, refresh, str(fault))
-
-    async def _renewed(self, request: Request, refresh: str | None, fault: str) -> Granted:
-        try:
-            granted = await SESSIONS.run(self.authority.renewed, refresh or "", True)
-        except tokens.Unaccepted as end:
-            raise signin.unnamed(str(end) if refresh else fault) from None
+            granted = await SESSIONS.run(self.authority.renew, refresh, True)
+        except InvalidToken as fault:
+            raise signin.unauthorized(str(fault)) from None
         request.state.user = granted.user
         return granted
 
-    def _refused(self, request: Request, refusal: Refusal) -> Response:
-        if request.method in csrf.SAFE and cookies.wants_page(request):
-            return signin.page(request, self.family, refusal)
-        return Refused(refusal)
 
-
-def _setting(request: Request, granted: Granted, send: Send) -> Send:
-    """The answer with the new cookies."""
+def _with_cookies(request: Request, granted: Granted, send: Send) -> Send:
     carrier = Response()
-    cookies.keep(carrier, request, granted.access, granted.refresh)
+    cookies.store(carrier, request, granted.access, granted.refresh)
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":

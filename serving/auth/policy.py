@@ -1,6 +1,6 @@
-"""Is a token required? `AUTH=required` or `AUTH=off` says so; unset, it is as soon as the service can be reached from elsewhere.
+"""Is a token required? `AUTH=required` or `AUTH=off` decides; unset, it is as soon as other machines can reach the service.
 
-Nothing heavy is imported here: where no token is required, nothing is asked, opened or checked.
+What tokens need is imported only where they are required.
 """
 
 import ipaddress
@@ -11,25 +11,21 @@ from collections.abc import Iterable
 
 import psutil
 
+from pipelines.errors import BadSetting
+
 logger = logging.getLogger("atelier.serving")
 CHOICES = ("required", "off")
 OPEN = ("/token", "/logout", "/health")
 
 
-class BadSetting(ValueError):
-    """AUTH is neither of its two words."""
-
-
 def required(addresses: Iterable[str] | None = None) -> bool:
-    """Whether requests need a token, for a service at these addresses; None: those that this process listens on. Raises BadSetting.
+    """Whether a service at these addresses needs tokens; None: at those that this process listens on. Raises BadSetting.
 
-    A process that listens nowhere yet may do so anywhere.
+    A process that does not listen yet may do so anywhere.
     """
     word = os.environ.get("AUTH") or None
     if word not in (None, *CHOICES):
-        raise BadSetting(
-            f"AUTH={word!r} is not known. Choose one of: {', '.join(CHOICES)}; unset, it is off on the loopback address alone."
-        )
+        raise BadSetting(f"AUTH={word!r} is not known. Choose one of: {', '.join(CHOICES)}; unset, it is off on loopback addresses only.")
     known = list(listening() if addresses is None else addresses)
     private = bool(known) and all(map(loopback, known))
     if word == "off" and known and not private:
@@ -38,7 +34,7 @@ def required(addresses: Iterable[str] | None = None) -> bool:
 
 
 def listening() -> list[str]:
-    """Addresses that this process listens on. `bentoml serve --host` reaches a worker as an open socket, and in no other way."""
+    """Addresses that this process listens on: `bentoml serve --host` reaches a worker as an open socket only."""
     try:
         connections = psutil.Process().net_connections("tcp")
     except psutil.Error:
@@ -52,3 +48,12 @@ def loopback(host: str) -> bool:
         return all(ipaddress.ip_address(found[4][0]).is_loopback for found in socket.getaddrinfo(host or "0.0.0.0", None))  # noqa: S104
     except (OSError, ValueError):
         return False
+
+
+def settle(host: str) -> None:
+    """Decide for this process and its workers, before they listen. Raises where tokens are required and nobody could sign in."""
+    if tokens := required([host]):
+        from serving.auth import authority
+
+        authority.with_users()
+    os.environ["AUTH"] = "required" if tokens else "off"

@@ -1,4 +1,4 @@
-"""Work that would keep everybody waiting, in a few threads; more of it than may wait is refused."""
+"""Threads for what would block the event loop; a bounded number of requests may wait for them."""
 
 import asyncio
 import logging
@@ -13,26 +13,26 @@ logger = logging.getLogger("atelier.serving")
 Result = TypeVar("Result")
 
 
-class Room:
-    """So many threads, and a place for so many requests, those at work included."""
+class BoundedPool:
+    """A pool of `threads` that takes at most `most` requests, those at work included."""
 
     def __init__(self, threads: int, most: int, name: str) -> None:
         self._pool, self.most, self.inside = ThreadPoolExecutor(threads, name), most, 0
 
-    async def run(self, work: Callable[..., Result], *words: object) -> Result:
-        """work(*words) in a thread. Raises Refusal 503 where no place is left, or the database does not answer."""
+    async def run(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """work(*arguments) in a thread. Raises Refusal 503 where the pool is full, or the database does not answer."""
         if self.inside >= self.most:
             raise Refusal(503, "busy", f"{self.inside} others are signing in. Send it again in a second.", "temporarily_unavailable")
         self.inside += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *words)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
         except NoDatabase as absence:
             logger.error("nobody can sign in: %s", absence)
-            told = "The database of users does not answer; the service's log says why. Try again in a minute."
-            raise Refusal(503, "no database", told, "temporarily_unavailable") from None
+            detail = "The user database does not answer; the service's log says why. Try again in a minute."
+            raise Refusal(503, "no database", detail, "temporarily_unavailable") from None
         finally:
             self.inside -= 1
 
 
-PASSWORDS = Room(2, 32, "passwords")  # each takes 64 MiB and 50 ms
-SESSIONS = Room(2, 256, "sessions")
+PASSWORDS = BoundedPool(2, 32, "passwords")  # each takes 64 MiB and 50 ms
+SESSIONS = BoundedPool(2, 256, "sessions")

@@ -1,4 +1,4 @@
-"""POST /token and /logout in an application, and in its API description. Nothing heavy is imported before they are asked."""
+"""POST /token and /logout in an application, and in its API description. What they need is imported when they are first called."""
 
 from asyncio import to_thread
 from importlib import import_module
@@ -11,8 +11,11 @@ from starlette.responses import Response
 
 from serving import problems
 from serving.auth import policy
+from serving.inputs import bodies
 
-FIELDS = {"grant_type": ["password", "refresh_token"], "username": None, "password": None, "refresh_token": None}
+TEXT = {"type": "string"}
+FIELDS = {"grant_type": {**TEXT, "enum": ["password", "refresh_token"]}, "username": TEXT, "password": TEXT, "refresh_token": TEXT}
+FORM = {"schema": {"type": "object", "properties": FIELDS, "required": ["grant_type"]}}
 SCHEME = {"type": "oauth2", "flows": {"password": {"tokenUrl": "token", "refreshUrl": "token", "scopes": {}}}}
 
 
@@ -26,37 +29,37 @@ class Token(BaseModel):
 
 
 def mount(app: FastAPI) -> None:
-    """Add POST /token and /logout. They answer also where no token is required; what they need is imported when they are first asked."""
+    """Add POST /token and /logout, which answer also where no token is required."""
 
-    @app.post("/token", response_model=Token, responses=problems.documented(400, 403, 413, 415, 429, 503), openapi_extra=_form())
+    @app.post(
+        "/token",
+        response_model=Token,
+        responses=problems.documented(400, 403, 413, 415, 429, 503),
+        openapi_extra={"requestBody": {"required": True, "content": {bodies.URLENCODED: FORM}}},
+    )
     async def token(request: Request) -> Response:
         """Tokens for a user's name and password, or for a refresh token (OAuth2, RFC 6749)."""
-        return await (await _signing()).token(request)
+        return await (await _signin()).token(request)
 
     @app.post("/logout", status_code=204, response_class=Response, responses=problems.documented(401, 403, 503))
     async def logout(request: Request) -> Response:
         """End the session that the token belongs to: its refresh token, and within seconds its access tokens."""
-        return await (await _signing()).logout(request)
+        return await (await _signin()).logout(request)
 
     plain = app.openapi
     app.openapi = lambda: app.openapi_schema or described(plain(), hasattr(app.state, "authority"))  # type: ignore[method-assign]
 
 
-async def _signing() -> Any:
-    return await to_thread(import_module, "serving.auth.signin")  # a second, the first time
-
-
-def _form() -> dict[str, Any]:
-    fields = {name: {"type": "string", **({"enum": choices} if choices else {})} for name, choices in FIELDS.items()}
-    form = {"type": "object", "properties": fields, "required": ["grant_type"]}
-    return {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": form}}}}
+async def _signin() -> Any:
+    return await to_thread(import_module, "serving.auth.signin")  # takes a second, the first time
 
 
 def described(schema: dict[str, Any], guarded: bool) -> dict[str, Any]:
-    """An OpenAPI description with the password flow, and where tokens are required, with what asks for one."""
+    """An OpenAPI description with the password flow, and where tokens are required, the operations that need one."""
     schema.setdefault("components", {})["securitySchemes"] = {"token": SCHEME}
-    asking = [ways for path, ways in schema["paths"].items() if guarded and path not in policy.OPEN]
-    for way in (way for ways in asking for way in ways.values()):
-        way["security"] = [{"token": []}]
-        way["responses"].update({str(status): told for status, told in problems.documented(401, 403).items()})
+    responses = {str(status): response for status, response in problems.documented(401, 403).items()}
+    for operations in [found for path, found in schema["paths"].items() if guarded and path not in policy.OPEN]:
+        for operation in operations.values():
+            operation["security"] = [{"token": []}]
+            operation["responses"].update(responses)
     return schema

@@ -1,11 +1,10 @@
-"""Signing in and out: POST /token (RFC 6749, sections 4.3 and 6), POST /logout, and the page that asks a person for name and password."""
+"""Signing in and out: POST /token (RFC 6749, sections 4.3 and 6), POST /logout, and the sign-in page."""
 
 import base64
 import hashlib
 import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from jinja2 import Template
 from markupsafe import Markup
@@ -16,6 +15,7 @@ from serving.auth import authority, cookies, csrf, tokens
 from serving.auth.attempts import Locked
 from serving.auth.authority import Authority, Granted, WrongPassword
 from serving.auth.pool import PASSWORDS, SESSIONS
+from serving.auth.tokens import InvalidToken
 from serving.inputs import bodies
 from serving.pages import routes as page_routes
 from serving.problems import Refusal
@@ -26,42 +26,46 @@ GRANTS = ("password", "refresh_token")
 
 
 async def token(request: Request) -> Response:
-    """Tokens as JSON for a program, as cookies for a browser's form, which is led to the page. Raises Refusal."""
+    """Tokens as JSON for a program (RFC 6749, section 5.1), as cookies for a browser's form. Raises Refusal."""
+    wants_page = cookies.wants_page(request)
     try:
-        csrf.own(request)
+        csrf.check(request)
         granted = await _granted(request)
     except Refusal as refusal:
         refusal.error, refusal.headers = refusal.error or "invalid_request", {**UNSTORED, **(refusal.headers or {})}
-        if cookies.wants_page(request):
+        if wants_page:
             return page(request, request.app.title, refusal)
         raise
     request.state.user = granted.user
-    return _seated(request, granted) if cookies.wants_page(request) else JSONResponse(told(granted), headers=UNSTORED)
+    if not wants_page:
+        fields = {"access_token": granted.access, "token_type": "bearer", "expires_in": tokens.SECONDS["access"]}
+        return JSONResponse({**fields, "refresh_token": granted.refresh}, headers=UNSTORED)
+    response = RedirectResponse("/", 303, UNSTORED)
+    cookies.store(response, request, granted.access, granted.refresh)
+    return response
 
 
 async def logout(request: Request) -> Response:
-    """End the session that the token or the cookie belongs to. Raises Refusal."""
-    csrf.own(request)
-    standing = await _authority(request)
-    session = _session(request, standing)
-    if session:
-        await SESSIONS.run(standing.signed_out, session)
-    elif not cookies.wants_page(request):
-        raise unnamed()
-    response = RedirectResponse("/", 303, UNSTORED) if cookies.wants_page(request) else Response(status_code=204, headers=UNSTORED)
-    cookies.forget(response, request)
+    """End the session that the token or the cookies belong to. Raises Refusal."""
+    csrf.check(request)
+    known, wants_page = await _authority(request), cookies.wants_page(request)
+    if session := _session(request, known.tokens):
+        await SESSIONS.run(known.sign_out, session)
+    elif not wants_page:
+        raise unauthorized()
+    response = RedirectResponse("/", 303, UNSTORED) if wants_page else Response(status_code=204, headers=UNSTORED)
+    cookies.delete(response, request)
     return response
 
 
 async def _granted(request: Request) -> Granted:
-    """What the form earns. Raises Refusal."""
+    """Tokens for the form that was sent. Raises Refusal."""
     form = await bodies.read_form(request, LIMIT_MB)
-    grant = form.get("grant_type")
+    grant, allowed = form.get("grant_type"), f"Send one of: {', '.join(GRANTS)}."
+    if grant is None:
+        raise Refusal(400, "no grant_type", f"The field grant_type is missing. {allowed}", "invalid_request")
     if grant not in GRANTS:
-        known = f"Send one of: {', '.join(GRANTS)}."
-        if grant is None:
-            raise Refusal(400, "no grant_type", f"The field grant_type is missing. {known}", "invalid_request")
-        raise Refusal(400, "unknown grant_type", f"grant_type={grant[: bodies.SHOWN]!r} is not known. {known}", "unsupported_grant_type")
+        raise Refusal(400, "unknown grant_type", f"grant_type={grant[: bodies.SHOWN]!r} is not known. {allowed}", "unsupported_grant_type")
     return await (_by_password if grant == "password" else _by_refresh)(request, form)
 
 
@@ -69,25 +73,22 @@ async def _by_password(request: Request, form: Mapping[str, str]) -> Granted:
     name, password = _field(form, "username"), _field(form, "password")
     address = request.client.host if request.client else "unknown"
     try:
-        return await PASSWORDS.run((await _authority(request)).signed_in, name, password, address)
+        return await PASSWORDS.run((await _authority(request)).sign_in, name, password, address)
     except WrongPassword:
         request.state.client = address
         raise Refusal(400, "wrong password", "The user name or the password is wrong.", "invalid_grant") from None
     except Locked as locked:
         request.state.client = address
-        raise _patience(math.ceil(locked.seconds)) from None
-
-
-def _patience(seconds: int) -> Refusal:
-    words = f"Too many wrong passwords for this user, or from this address. Try again in {max(1, math.ceil(seconds / 60))} min."
-    return Refusal(429, "too many attempts", words, "temporarily_unavailable", {"Retry-After": str(max(1, seconds))})
+        seconds = max(1, math.ceil(locked.seconds))
+        detail = f"Too many wrong passwords for this user, or from this address. Try again in {math.ceil(seconds / 60)} min."
+        raise Refusal(429, "too many attempts", detail, "temporarily_unavailable", {"Retry-After": str(seconds)}) from None
 
 
 async def _by_refresh(request: Request, form: Mapping[str, str]) -> Granted:
     refresh = _field(form, "refresh_token")
     try:
-        return await SESSIONS.run((await _authority(request)).renewed, refresh)
-    except tokens.Unaccepted as fault:
+        return await SESSIONS.run((await _authority(request)).renew, refresh)
+    except InvalidToken as fault:
         raise Refusal(400, "refresh token", f"{fault}. Sign in again, with grant_type=password.", "invalid_grant") from None
 
 
@@ -98,28 +99,26 @@ def _field(form: Mapping[str, str], name: str) -> str:
 
 
 async def _authority(request: Request) -> Authority:
-    """The application's own, or where no token is required, the one that is made when it is first asked for."""
+    """The application's own, or where no token is required, that of the process, opened at first use."""
     given: Authority | None = getattr(request.app.state, "authority", None)
-    return await SESSIONS.run(authority.standing) if given is None else given
+    return await SESSIONS.run(authority.current) if given is None else given
 
 
-def _session(request: Request, standing: Authority) -> str | None:
-    """The session of the token in the head, or of the cookies."""
+def _session(request: Request, known: tokens.Tokens) -> str | None:
+    """The session of the bearer token, or else of the cookies."""
+    found: dict[tokens.Kind, str | None] = {kind: cookies.token(request, kind) for kind in cookies.COOKIES}
     if (given := bearer(request)) is not None:
-        return _of(standing.tokens, given, "access")
-    held = ((cookies.token(request, kind), kind) for kind in cookies.COOKIES)
-    return next((session for value, kind in held if value and (session := _of(standing.tokens, value, kind))), None)
-
-
-def _of(known: tokens.Tokens, value: str, kind: tokens.Kind) -> str | None:
-    try:
-        return known.read(value, kind).session
-    except tokens.Unaccepted:
-        return None
+        found = {"access": given}
+    for kind, value in found.items():
+        try:
+            return known.decode(value or "", kind).session
+        except InvalidToken:
+            continue
+    return None
 
 
 def bearer(request: Request) -> str | None:
-    """What follows `Authorization: Bearer`; empty where another scheme does."""
+    """The token of `Authorization: Bearer`; empty for another scheme, None without the header."""
     header = request.headers.get("authorization")
     if header is None:
         return None
@@ -127,54 +126,27 @@ def bearer(request: Request) -> str | None:
     return value.strip() if scheme.lower() == "bearer" else ""
 
 
-def unnamed(fault: str | None = None) -> Refusal:
-    """401 for a request without a token, or with one that is worth nothing (RFC 6750, section 3)."""
-    words = f"{fault}. Get a new one at POST /token, or reload the page." if fault else "A token is required here. Get one at POST /token."
-    said = f', error="invalid_token", error_description="{fault}"' if fault else ""
-    return Refusal(
-        401, "invalid token" if fault else "no token", words, None, {"WWW-Authenticate": f'Bearer realm="atelier"{said}', **UNSTORED}
-    )
-
-
-def told(granted: Granted) -> dict[str, Any]:
-    """RFC 6749, section 5.1."""
-    return {
-        "access_token": granted.access,
-        "token_type": "bearer",
-        "expires_in": tokens.SECONDS["access"],
-        "refresh_token": granted.refresh,
-    }
-
-
-def _seated(request: Request, granted: Granted) -> Response:
-    response = RedirectResponse("/", 303, UNSTORED)
-    cookies.keep(response, request, access=granted.access, refresh=granted.refresh)
-    return response
+def unauthorized(fault: str | None = None) -> Refusal:
+    """401 for a request without a token, or with an invalid one (RFC 6750, section 3)."""
+    challenge = 'Bearer realm="atelier"' + (f', error="invalid_token", error_description="{fault}"' if fault else "")
+    detail = f"{fault}. Get a new one at POST /token, or reload the page." if fault else "A token is required here. Get one at POST /token."
+    return Refusal(401, "invalid token" if fault else "no token", detail, headers={"WWW-Authenticate": challenge, **UNSTORED})
 
 
 def page(request: Request, family: str, refusal: Refusal) -> Response:
-    """The page that asks for name and password, with what was refused. It has no script, and loads nothing."""
+    """The sign-in page, with what was refused. It has no script, and loads nothing."""
     request.state.refusal = refusal.reason
-    html = _template().render(family=family, style=Markup(_style()), refusal=refusal)  # noqa: S704  (our own file)
-    return HTMLResponse(
-        html, refusal.status, {**page_routes.HEADERS, **(refusal.headers or {}), **UNSTORED, "Content-Security-Policy": _policy()}
-    )
+    template, style, policy = _page()
+    html = template.render(family=family, style=Markup(style), refusal=refusal)  # noqa: S704  (our own file)
+    headers = {**page_routes.HEADERS, **(refusal.headers or {}), **UNSTORED, "Content-Security-Policy": policy}
+    return HTMLResponse(html, refusal.status, headers)
 
 
 @cache
-def _template() -> Template:
-    return page_routes.environment().get_template("page/signin.html")
-
-
-@cache
-def _style() -> str:
-    return (page_routes.HERE / "page" / "style.css").read_text()
-
-
-@cache
-def _policy() -> str:
-    """Nothing but the style that stands in the page, by its hash, and its form."""
-    style = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
-    known = {"frame-ancestors": "'none'", "base-uri": "'none'", "form-action": "'self'"}
-    allowed = {"default-src": "'none'", "style-src": f"'sha256-{style}'", "img-src": "data:", **known}
-    return "; ".join(f"{name} {value}" for name, value in allowed.items())
+def _page() -> tuple[Template, str, str]:
+    """The template, the style, and a policy that allows this style (by its hash) and the form, nothing else."""
+    style = (page_routes.HERE / "page" / "style.css").read_text()
+    hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    allowed = f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:"
+    policy = f"{allowed}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    return page_routes.environment().get_template("page/signin.html"), style, policy

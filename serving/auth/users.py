@@ -1,4 +1,4 @@
-"""Users in a database of their own, for every family: who may sign in, and what revokes that."""
+"""Users in a database of their own, shared by all families: who may sign in, and what revokes that."""
 
 import re
 import time
@@ -15,45 +15,6 @@ from serving.auth import passwords
 
 NAME = re.compile(r"\w[\w.@+-]{0,63}")
 
-METADATA = sa.MetaData()
-USERS = sa.Table(
-    "users",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.String(64), nullable=False, unique=True),
-    sa.Column("password_hash", sa.String(256), nullable=False),
-    sa.Column("administrator", sa.Boolean, nullable=False),
-    sa.Column("disabled", sa.Boolean, nullable=False),
-    sa.Column("created", sa.Double, nullable=False),
-)
-SESSIONS = sa.Table(
-    "sessions",
-    METADATA,
-    sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("user_id", sa.Integer, sa.ForeignKey("users.id", ondelete="SET NULL"), index=True),
-    sa.Column("refresh_hash", sa.String(64), nullable=False),
-    sa.Column("previous_hash", sa.String(64)),
-    sa.Column("renewed", sa.Double, nullable=False),
-    sa.Column("expires", sa.Double, nullable=False, index=True),
-    sa.Column("revoked", sa.Double, index=True),
-)
-
-
-class BadName(ValueError):
-    """A name that no user may have."""
-
-
-class KnownUser(ValueError):
-    """There is such a user already."""
-
-
-class UnknownUser(LookupError):
-    """There is no such user."""
-
-
-class LastAdministrator(RuntimeError):
-    """Nobody would be left to let people in."""
-
 
 class User(NamedTuple):
     """A row of the table; `created` in seconds since 1970."""
@@ -66,80 +27,93 @@ class User(NamedTuple):
     created: float
 
 
+FLAGS = ("administrator", "disabled")
+USERS = sa.table("users", *(sa.column(name, sa.Boolean() if name in FLAGS else None) for name in User._fields))
+SESSIONS = sa.table(
+    "sessions", *map(sa.column, ("id", "user_id", "refresh_hash", "previous_hash", "renewed", "expires", "revoked"))
+)  # migrations/users/ has the types and constraints
+
+
+class InvalidUser(ValueError):
+    """The user's name is malformed, taken or unknown, or the user is the last administrator."""
+
+
 class Users:
     """The table of users. Every method raises databases.NoDatabase where the database does not answer."""
 
     def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
         self.engine, self.clock = engine, clock
 
-    def add(self, name: str, password: str, administrator: bool = False) -> str:
-        """A new user; the first of all is an administrator. Returns the name as it is kept. Raises BadName, BadPassword or KnownUser."""
+    def add(self, name: str, password: str, administrator: bool = False) -> User:
+        """Add a user; the first of all is an administrator. Raises InvalidUser or BadPassword."""
         row = self._row(name, password)
         try:
             with databases.writing(self.engine) as connection:
-                connection.execute(USERS.insert().values(**row, administrator=administrator or _empty(connection)))
+                row["administrator"] = administrator or _empty(connection)
+                return User(*connection.execute(USERS.insert().values(**row).returning(*USERS.c)).one())
         except IntegrityError:
-            raise KnownUser(f"{row['name']} is there already. Change the password with `make user-password name={row['name']}`.") from None
-        return str(row["name"])
+            raise InvalidUser(f"User {row['name']} exists. Change the password with `make user-password name={row['name']}`.") from None
 
     def bootstrap(self, name: str, password: str) -> bool:
-        """The first administrator, where there is no user at all; whoever is there stays as is. Raises BadName or BadPassword."""
-        if self.listed():
+        """Add the first administrator, unless there is any user. Raises InvalidUser or BadPassword."""
+        if self.all():
             return False
         row = self._row(name, password)
         try:
             with databases.writing(self.engine) as connection:
-                if not _empty(connection):
-                    return False
-                connection.execute(USERS.insert().values(**row, administrator=True))
-        except IntegrityError:  # another process has just made it
+                if empty := _empty(connection):
+                    connection.execute(USERS.insert().values(**row, administrator=True))
+                return empty
+        except IntegrityError:  # another process has just added it
             return False
-        return True
 
     def _row(self, name: str, password: str) -> dict[str, Any]:
-        name = checked(name)
-        hashed = passwords.hashed(passwords.checked(password, name))
+        name = validated(name)
+        hashed = passwords.hashed(passwords.validated(password, name))
         return {"name": name, "password_hash": hashed, "disabled": False, "created": self.clock()}
 
-    def listed(self) -> list[User]:
+    def all(self) -> list[User]:
         """All users by name."""
         with databases.reading(self.engine) as connection:
             return [User(*row) for row in connection.execute(sa.select(USERS).order_by(USERS.c.name))]
 
     def find(self, name: str) -> User | None:
-        """The user of this name, however it is typed."""
-        if (plain := normal(name)) is None:
+        """The user of this name in any spelling that normalised() unifies."""
+        plain = normalised(name)
+        if plain is None:
             return None
         with databases.reading(self.engine) as connection:
             row = connection.execute(sa.select(USERS).where(USERS.c.name == plain)).first()
         return User(*row) if row else None
 
-    def password(self, name: str, password: str) -> None:
-        """Another password; whoever is signed in with the old one is signed out. Raises UnknownUser or BadPassword."""
-        user = self.known(name)
-        hashed = passwords.hashed(passwords.checked(password, user.name))
-        self._change(user, password_hash=hashed)
+    def get(self, name: str) -> User:
+        """The user of this name. Raises InvalidUser."""
+        if user := self.find(name):
+            return user
+        raise InvalidUser(f"There is no user {name!r}. Known: {', '.join(user.name for user in self.all()) or 'none'}.")
+
+    def set_password(self, name: str, password: str) -> None:
+        """Change the password and end the user's sessions. Raises InvalidUser or BadPassword."""
+        user = self.get(name)
+        self._change(user, password_hash=passwords.hashed(passwords.validated(password, user.name)))
 
     def disable(self, name: str) -> None:
-        """Keep the user, and let nobody in by that name; whoever is signed in is signed out. Raises UnknownUser or LastAdministrator."""
-        user = self.known(name)
-        self._spared(user)
-        self._change(user, disabled=True)
+        """Refuse sign-in and end the user's sessions. Raises InvalidUser."""
+        self._change(self._removable(name), disabled=True)
 
     def enable(self, name: str) -> None:
-        """Let a disabled user in again. Raises UnknownUser."""
-        self._change(self.known(name), disabled=False)
+        """Allow a disabled user to sign in again. Raises InvalidUser."""
+        self._change(self.get(name), disabled=False)
 
     def remove(self, name: str) -> None:
-        """Forget the user. Raises UnknownUser or LastAdministrator."""
-        user = self.known(name)
-        self._spared(user)
+        """Delete the user and end the user's sessions. Raises InvalidUser."""
+        user = self._removable(name)
         with databases.writing(self.engine) as connection:
             revoke(connection, SESSIONS.c.user_id == user.id, self.clock())
             connection.execute(USERS.delete().where(USERS.c.id == user.id))
 
-    def rehashed(self, user: User, password: str) -> None:
-        """The same password with today's parameters, unless it was changed meanwhile."""
+    def rehash(self, user: User, password: str) -> None:
+        """Hash the same password with the current parameters, unless it was changed meanwhile."""
         same = (USERS.c.id == user.id) & (USERS.c.password_hash == user.password_hash)
         with databases.writing(self.engine) as connection:
             connection.execute(USERS.update().where(same).values(password_hash=passwords.hashed(password)))
@@ -149,38 +123,31 @@ class Users:
             connection.execute(USERS.update().where(USERS.c.id == user.id).values(**values))
             revoke(connection, SESSIONS.c.user_id == user.id, self.clock())
 
-    def known(self, name: str) -> User:
-        """The same. Raises UnknownUser."""
-        if user := self.find(name):
-            return user
-        names = ", ".join(known.name for known in self.listed()) or "none"
-        raise UnknownUser(f"There is no user {name!r}. Known: {names}.")
-
-    def _spared(self, user: User) -> None:
-        others = [known for known in self.listed() if known.administrator and not known.disabled and known.id != user.id]
-        if user.administrator and not others:
-            raise LastAdministrator(f"{user.name} is the last administrator. Add another first: make user-add name=... administrator=yes")
+    def _removable(self, name: str) -> User:
+        """The user, who is not the last enabled administrator."""
+        user = self.get(name)
+        if user.administrator and not any(other.administrator and not other.disabled and other.id != user.id for other in self.all()):
+            raise InvalidUser(f"{user.name} is the last administrator. Add another first: make user-add name=... administrator=yes")
+        return user
 
 
 def _empty(connection: Connection) -> bool:
     return connection.execute(sa.select(USERS.c.id).limit(1)).first() is None
 
 
-def normal(name: str) -> str | None:
-    """A name as it is kept: one form of each letter, no capitals. None for what cannot be one."""
+def normalised(name: str) -> str | None:
+    """A name as it is stored: NFKC, case folded. None where it cannot be a name."""
     plain = unicodedata.normalize("NFKC", name).casefold()
     return plain if NAME.fullmatch(plain) else None
 
 
-def checked(name: str) -> str:
-    """The same. Raises BadName."""
-    if (plain := normal(name)) is None:
-        raise BadName(
-            f"{name[:80]!r} is no name for a user. It has 1 to 64 letters, digits or . _ @ + -, and begins with a letter or a digit."
-        )
-    return plain
+def validated(name: str) -> str:
+    """The normalised name. Raises InvalidUser."""
+    if plain := normalised(name):
+        return plain
+    raise InvalidUser(f"{name[:80]!r} is not a user name: 1 to 64 letters, digits or . _ @ + -, beginning with a letter or digit.")
 
 
 def revoke(connection: Connection, which: sa.ColumnElement[bool], now: float) -> None:
-    """End these sessions. The rows stay until no access token of theirs is valid any more."""
+    """End these sessions. The rows stay until none of their access tokens is valid."""
     connection.execute(SESSIONS.update().where(which & SESSIONS.c.revoked.is_(None)).values(revoked=now))

@@ -1,12 +1,10 @@
 """Which digit is on this picture? `make serve family=digits`"""
 
-import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import endpoints, problems
 from serving.digits import answers
-from serving.direct import Direct
 from serving.inputs import bodies
 
 app = endpoints.application("digits", "Which digit is on this picture?")
@@ -25,7 +23,7 @@ async def predict(request: Request) -> Response:
     return await endpoints.answered(request, answers.answered, body, served)
 
 
-@bentoml.service(service_class=Direct, name="digits", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+@endpoints.service("digits")
 class Digits(endpoints.Endpoint):
     """One picture of a digit, or 28 x 28 numbers, in; the ranking of all ten out."""
 

@@ -80,7 +80,7 @@ def mount(app: FastAPI, family: str) -> None:
     @app.post("/flag", status_code=201, response_model=Flagged, responses=responses, openapi_extra=_described(flags.CORRECTION))
     async def flag(request: Request) -> JSONResponse:
         """Keep a picture that was answered wrongly, with what it really shows; flagged again, it has the new correction."""
-        csrf.own(request)
+        csrf.check(request)
         state = request.app.state
         body, fields = await bodies.read_flag(request, state.limits.limit_mb, tuple(FIELDS))
         correction = _checked(fields).pop("correction")

@@ -137,7 +137,7 @@ def in_path(name: str, schema: dict[str, Any], words: str) -> dict[str, Any]:
 
 def many(query: QueryParams) -> int:
     """How many engravings are asked for. Raises Refusal 422."""
-    return queries.whole(query, "k", 1, MOST, K)
+    return queries.parse_int(query, "k", 1, MOST, K)
 
 
 async def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
@@ -189,7 +189,7 @@ async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any
 
 async def searched(query: QueryParams, served: Served, shelf: Shelf) -> dict[str, Any]:
     """One page of the lenses that show all tags. Raises Refusal."""
-    page, size = queries.whole(query, "page", 1, PAGES, 1), queries.whole(query, "size", 1, catalogue.PAGE, SIZE)
+    page, size = queries.parse_int(query, "page", 1, PAGES, 1), queries.parse_int(query, "size", 1, catalogue.PAGE, SIZE)
     try:
         return await shelf.asked(served.predictor, Catalogue.search, query.getlist("tags"), page, size)
     except catalogue.BadSearch as bad:

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import bentoml
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from pipelines.configs import Serving
 from serving import endpoints, problems
-from serving.direct import Direct
 from serving.gravures import answers, shown
 from serving.gravures.catalogue import Catalogue
 from serving.gravures.shelf import Shelf
@@ -84,7 +82,7 @@ async def picture(request: Request) -> Response:
     return app.state.shelf.pictures.answer(request.path_params["name"], request)
 
 
-@bentoml.service(service_class=Direct, name="gravures", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+@endpoints.service("gravures")
 class Gravures(endpoints.Endpoint):
     """A drawing in, the engravings most like it and their lenses out; and lenses by what is engraved."""
 

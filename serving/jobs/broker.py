@@ -1,6 +1,6 @@
-"""Celery over RabbitMQ, which carries ids of jobs to workers where BROKER_URL names one; without it workers poll the table of jobs.
+"""Celery over RabbitMQ, which delivers ids of jobs to workers where BROKER_URL names one; without it workers poll the table of jobs.
 
-Celery takes a third of a second to import: it waits until a broker is asked for.
+Celery takes a third of a second to import, so it is imported only where there is a broker.
 """
 
 import logging
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pipelines.errors import BadSetting
 from serving.jobs.backlog import Backlog
 
 if TYPE_CHECKING:
@@ -18,26 +19,21 @@ logger = logging.getLogger("atelier.serving")
 Result = TypeVar("Result")
 TASK = "atelier.job"
 PATIENCE = 5  # seconds for a broker to answer
-SCHEMES = ("amqp", "amqps")
-
-
-class BadBroker(ValueError):
-    """BROKER_URL names no broker of a kind that is known."""
 
 
 def url() -> str:
-    """Where the broker is; empty where there is none. Raises BadBroker."""
+    """The broker's address; empty where there is none. Raises BadSetting."""
     address = os.environ.get("BROKER_URL") or ""
-    if address and address.partition("://")[0] not in SCHEMES:
-        raise BadBroker(
-            "BROKER_URL (it is not shown: a password may be in it) is no broker that is known here. "
+    if address and not address.startswith(("amqp://", "amqps://")):
+        raise BadSetting(
+            "BROKER_URL (not shown: it may hold a password) is not an AMQP address. "
             "Set amqp://<name>:<password>@<host>/<virtual host>, or nothing: workers then poll the table of jobs."
         )
     return address
 
 
 def application(backlog: Backlog) -> "Celery":
-    """Celery for the jobs of this backlog; nothing is connected yet. Raises BadBroker.
+    """Celery for the jobs of this backlog, not connected yet. Raises BadSetting.
 
     The queue bears the backlog's own name: projects that share a RabbitMQ do not take each other's jobs.
     """
@@ -49,7 +45,7 @@ def application(backlog: Backlog) -> "Celery":
     app.conf.update(
         broker_url=url(),
         broker_transport_options={"confirm_publish": True},
-        broker_heartbeat=0,  # a worker that computes answers none; TCP tells who has died
+        broker_heartbeat=0,  # a worker that computes answers none; TCP notices who has died
         broker_connection_timeout=PATIENCE,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -69,32 +65,32 @@ def application(backlog: Backlog) -> "Celery":
 
 
 class Broker:
-    """The broker as who hands over sees it. `away` says why it does not answer; None: it does, or has not been asked."""
+    """The broker as the dispatcher uses it. `away` says why it does not answer; None: it does, or has not been asked."""
 
     def __init__(self, app: "Celery") -> None:
         self.app = app
         self.away: str | None = None
         self._producer: Any = None
 
-    def hand(self, ids: Iterable[str]) -> list[str]:
-        """Give it these ids. Returns those that it has not taken: it is away."""
+    def send(self, ids: Iterable[str]) -> list[str]:
+        """Send these ids; returns those that it has not accepted."""
         left = list(ids)
 
-        def given(producer: Any) -> None:
+        def send_all(producer: Any) -> None:
             while left:
                 self.app.send_task(TASK, [left[0]], task_id=left[0], producer=producer, retry=False, confirm_timeout=PATIENCE)
                 left.pop(0)
 
-        self._asked(given)
+        self._with_producer(send_all)
         return left
 
     def waiting(self) -> int | None:
-        """How many ids it holds that no worker has; None: it is away. A queue that is not there is made."""
+        """How many ids wait in its queue, which is declared where it is missing; None: the broker is away."""
         queue = self.app.amqp.queues[self.app.conf.task_default_queue]
-        return self._asked(lambda producer: int(queue(producer.channel).queue_declare().message_count))
+        return self._with_producer(lambda producer: int(queue(producer.channel).queue_declare().message_count))
 
-    def _asked(self, work: Callable[[Any], Result]) -> Result | None:
-        """work(a producer, connected); None where that goes wrong, whatever the reason: the broker is away."""
+    def _with_producer(self, work: Callable[[Any], Result]) -> Result | None:
+        """work(a connected producer); None where that fails for any reason: the broker is away."""
         try:
             if self._producer is None:
                 connection = self.app.connection_for_write()
@@ -102,20 +98,16 @@ class Broker:
                 self._producer = self.app.amqp.Producer(connection.connect() and connection, auto_declare=False)
             found = work(self._producer)
         except Exception as error:
-            self._lose()
-            self._say(f"{type(error).__name__}: {error}")
+            lost, self._producer = self._producer, None
+            with suppress(Exception):  # None, or half dead
+                lost.connection.collect(PATIENCE)
+            self._note(f"{type(error).__name__}: {error}")
             return None
-        self._say(None)
+        self._note(None)
         return found
 
-    def _lose(self) -> None:
-        lost, self._producer = self._producer, None
-        if lost is not None:
-            with suppress(Exception):  # it may be half dead
-                lost.connection.collect(PATIENCE)
-
-    def _say(self, away: str | None) -> None:
-        """Into the log, when it goes and when it comes back."""
+    def _note(self, away: str | None) -> None:
+        """Log when it goes and when it comes back."""
         if away and not self.away:
             logger.error("the broker is away, and jobs wait: %s", away)
         if self.away and not away:

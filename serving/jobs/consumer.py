@@ -1,4 +1,4 @@
-"""A worker over RabbitMQ: Celery brings it the ids of jobs."""
+"""A worker over RabbitMQ: Celery delivers the ids of jobs."""
 
 import logging
 import time
@@ -18,8 +18,8 @@ logger = logging.getLogger("atelier.serving")
 PAUSE = 1.0  # seconds until a broker or a database that is away is asked again
 
 
-class Patient(Consumer):
-    """Celery's consumer, which asks every second for a broker that is away: Celery's own pauses grow to half a minute."""
+class PatientConsumer(Consumer):
+    """Asks every second for a broker that is away: Celery's own pauses grow to half a minute."""
 
     def ensure_connected(self, conn: Any) -> Any:
         """The connection, once the broker answers."""
@@ -35,22 +35,22 @@ class Patient(Consumer):
 
 
 def consume(app: Celery, name: str, work: Callable[[str], Any], leave: Callable[[], None]) -> int:
-    """work(an id) as ids come, until told to end, of which leave() hears. Returns the status to end with."""
+    """work(id) as ids come, until told to end, when leave() is called. Returns the exit status."""
 
-    def job(id: str) -> None:  # Celery writes its signature from its name: no lambda
-        received(work, id)
+    def job(id: str) -> None:  # Celery inspects its signature: no lambda
+        receive(work, id)
 
     app.task(name=broker.TASK)(job)
     signals.setup_logging.connect(lambda **_: log_as_json(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: leave(), weak=False)
-    quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "quiet": True}
-    worker = app.Worker(pool_cls="solo", concurrency=1, consumer_cls=Patient, hostname=f"{name}@localhost", loglevel="WARNING", **quiet)
+    quiet = {"without_gossip": True, "without_mingle": True, "without_heartbeat": True, "quiet": True, "loglevel": "WARNING"}
+    worker = app.Worker(pool_cls="solo", concurrency=1, consumer_cls=PatientConsumer, hostname=f"{name}@localhost", **quiet)
     worker.start()
     return int(worker.exitcode or 0)
 
 
-def received(work: Callable[[str], Any], id: str) -> None:
-    """Do the job of this id. Raises Reject where the database is away: the broker has the id again."""
+def receive(work: Callable[[str], Any], id: str) -> None:
+    """Do the job of this id. Raises Reject where the database is away: the broker keeps the id."""
     try:
         work(id)
     except NoDatabase as absence:
@@ -60,7 +60,7 @@ def received(work: Callable[[str], Any], id: str) -> None:
 
 
 def log_as_json() -> None:
-    """As the service does; of Celery what is wrong alone."""
+    """As the service does; of Celery only warnings."""
     telemetry.log_as_json()
     celery = logging.getLogger("celery")
     celery.handlers, celery.propagate = logging.getLogger("atelier").handlers, False

@@ -1,6 +1,6 @@
-"""Kinds of jobs: what a worker does with each picture of one. A family's own stand in serving/<family>/tasks.py, as TASKS.
+"""Kinds of jobs: what a worker does with each picture of one. serving/<family>/tasks.py has a family's own, as TASKS.
 
-`hello` and `sepia` need no model, and travel the same way: they tell a broken queue from a broken model.
+`hello` and `sepia` need no model: they tell a broken queue from a broken model.
 """
 
 import base64
@@ -18,15 +18,13 @@ from serving.inputs import pictures
 from serving.live.champion import Served
 
 WORDS, SIZE, GREY, INK = "Hello World", (320, 96), 192, 32
-SEPIA = np.array(
-    [[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]], np.float32
-)  # rows R, G, B, as CSS's filter has them
+SEPIA = np.array([[0.393, 0.769, 0.189], [0.349, 0.686, 0.168], [0.272, 0.534, 0.131]], np.float32)  # rows R, G, B, as in CSS's filter
 SIDE = 2048  # pixels: a larger picture is reduced; as PNG in base64 it takes 17 MB at worst
 ROWS = 256  # pixels that are coloured at once
 
 
-class Desk(Protocol):
-    """What a worker has at hand: the limits of the family, and its champion, which is loaded when a job first asks for it."""
+class Context(Protocol):
+    """What a worker offers a task: the limits of the family, and its champion, which is loaded when a job first asks for it."""
 
     @property
     def limits(self) -> Serving: ...
@@ -36,33 +34,33 @@ class Desk(Protocol):
 
 
 class Task(NamedTuple):
-    """One kind of job: `work(file, desk)` gives the result for one file as JSON has it, or raises Refusal, which is a result too.
+    """One kind of job: `work(file, context)` gives the result for one file as JSON has it, or raises Refusal, which is a result too.
 
-    It may be a coroutine function. `takes`: whether it takes files; one that takes none is given b"", once.
+    It may be a coroutine function. `takes`: whether it takes files; one that takes none is called once, with b"".
     """
 
-    work: Callable[[bytes, Desk], Any]
+    work: Callable[[bytes, Context], Any]
     takes: bool = True
 
 
-def hello(_: bytes, __: Desk) -> dict[str, Any]:
+def hello(_: bytes, __: Context) -> dict[str, Any]:
     """A grey picture that says "Hello World"."""
     picture = Image.new("L", SIZE, GREY)
     middle = (SIZE[0] / 2, SIZE[1] / 2)
     ImageDraw.Draw(picture).text(middle, WORDS, INK, ImageFont.load_default(40), "mm")
-    return told(picture)
+    return as_json(picture)
 
 
-def sepia(file: bytes, desk: Desk) -> dict[str, Any]:
+def sepia(file: bytes, context: Context) -> dict[str, Any]:
     """The picture in the brown of old photographs."""
-    picture = pictures.opened(file, desk.limits.limit_megapixels)
+    picture = pictures.opened(file, context.limits.limit_megapixels)
     colours = pictures.colour(picture, SIDE).copy()
     for top in range(0, len(colours), ROWS):
         colours[top : top + ROWS] = np.minimum(colours[top : top + ROWS] @ SEPIA.T, 255)
-    return told(Image.fromarray(colours))
+    return as_json(Image.fromarray(colours))
 
 
-def told(picture: Image.Image) -> dict[str, Any]:
+def as_json(picture: Image.Image) -> dict[str, Any]:
     """A picture as a result: PNG in base64."""
     stream = io.BytesIO()
     picture.save(stream, "PNG")
@@ -72,7 +70,7 @@ def told(picture: Image.Image) -> dict[str, Any]:
 TASKS = {"hello": Task(hello, takes=False), "sepia": Task(sepia)}
 
 
-def known(family: str) -> dict[str, Task]:
+def of(family: str) -> dict[str, Task]:
     """All tasks of a family by name, its own first; none, where it has none of its own."""
     module = f"serving.{family}.tasks"
     return {**import_module(module).TASKS, **TASKS} if find_spec(module) else {}

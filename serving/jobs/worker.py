@@ -1,6 +1,6 @@
-"""`python -m serving.jobs.worker --family ocr`: one worker of the queue, on this machine or, with the service's JOBS_URL, on another.
+"""`python -m serving.jobs.worker --family <family>`: one worker of the queue, on this machine or, with the service's JOBS_URL, another.
 
-It takes one job after the other from the table, or with BROKER_URL as Celery brings their ids (consumer.py). It follows the family's
+It takes jobs one after the other from the table, or with BROKER_URL as Celery delivers their ids (consumer.py). It follows the family's
 champion, and ends with the service that has started it.
 """
 
@@ -12,16 +12,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
 from pipelines import configs, discovery, errors, phrases, processes
 from pipelines.databases import NoDatabase
+from pipelines.errors import BadSetting
 from serving import problems, telemetry
 from serving.jobs import backlog, broker, tasks
-from serving.jobs.backlog import Backlog
-from serving.jobs.tables import Job
+from serving.jobs.backlog import Backlog, Job
 from serving.live import champion
 from serving.live.champion import Champion, Served
 from serving.live.recorder import Recorder
@@ -30,42 +29,31 @@ from serving.problems import Refusal
 logger = logging.getLogger("atelier.serving")
 IDLE = 0.25  # seconds until the table is asked again for a job that is due
 BEAT = 1.0  # seconds between two looks at the job and at the service
-TOLD = 10.0  # seconds between two words to the database that the worker lives
-STUCK = 600.0  # seconds for one picture: a worker that takes longer is ended, and the job is tried again
-MEGABYTES = 20.0  # of a job's results, as they are kept
-FAREWELL = 30  # beats for the job at work, once the service has ended
+RENEWAL = 10.0  # seconds between two renewals of the lease
+STUCK = 600.0  # seconds for one picture, after which the worker ends and the job is tried again
+MEGABYTES = 20.0  # of a job's results, as they are stored
+LAST_BEATS = 30  # for the job at work, once the service has ended
+Answer = tuple[bytes, dict[str, Any], float]  # the file, the answer and its seconds, to be recorded once the job is done
 
 
-class NoTasks(ValueError):
-    """A family that has no queue."""
-
-
-class Answered(NamedTuple):
-    """An answer of a job that is not finished yet: what it was given to, and how many seconds it took."""
-
-    file: bytes
-    answer: dict[str, Any]
-    seconds: float
-
-
-class Bench:
-    """Where jobs are worked on: a Desk for tasks, as serving/jobs/tasks.py has it."""
+class Worker:
+    """Works on jobs; the tasks.Context of its tasks."""
 
     def __init__(self, jobs: Backlog, settled: bool = True) -> None:
         self.jobs, self.family, self._settled = jobs, jobs.family, settled
-        self.limits, self.tasks = configs.serving(jobs.family), tasks.known(jobs.family)
+        self.limits, self.tasks = configs.serving(jobs.family), tasks.of(jobs.family)
         self.name = processes.myself()
         self.recorder = Recorder(jobs.family, self.limits.predictions)
         self.leaving = False
         self.job: Job | None = None
         self.left: list[Job] = []
-        self._moved = self._said = 0.0
+        self._moved = self._renewed = 0.0
         self._champion: Champion | None = None
         self._runner = asyncio.Runner()
 
     @property
     def served(self) -> Served:
-        """The champion, which a service beside has settled, or else this does. Raises NoChampion or BrokenModel."""
+        """The champion; the store is brought up to date first, unless the service has done that. Raises NoChampion or BrokenModel."""
         if self._champion is None:
             if not self._settled:
                 champion.settle(self.family)
@@ -74,62 +62,56 @@ class Bench:
         return self._champion.served
 
     def work(self, id: str | None = None) -> bool:
-        """Do the job of this id, or the first that is due. False: there is none, or it is not to be done. Raises NoDatabase.
+        """Do the job of this id, or the first that is due. False: there is none, or it is not due. Raises NoDatabase.
 
-        A job that was begun when the database went away is `left`: beat() gives it back, as no other worker may take it under this lease.
+        A job at which the database went away is `left`: beat() gives it back, as no other worker may take it under this lease.
         """
         job = self.jobs.take(self.name, id)
-        if job:
-            with self._at(job):
-                self._try(job)
-        return job is not None
-
-    @contextmanager
-    def _at(self, job: Job) -> Iterator[None]:
-        self._moved = self._said = time.monotonic()
+        if job is None:
+            return False
+        self._moved = self._renewed = time.monotonic()
         self.job = job
         try:
-            yield
+            self._try(job)
         except NoDatabase:
             self.left.append(job)
             raise
         finally:
             self.job = None
+        return True
 
     def _try(self, job: Job) -> None:
+        facts = {"job": job.id, "task": job.task, "tries": job.tries}
         try:
-            given: list[Answered] = []
-            results = self._results(job, given)
+            answers: list[Answer] = []
+            results = self._results(job, answers)
             ended = results is not None and self.jobs.finish(job, {"results": results})
-            for one in given if ended else ():
-                self.recorder.note(one.file, one.answer, one.seconds)
-            logger.info("job", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries, "ended": ended}})
+            for answer in answers if ended else ():
+                self.recorder.note(*answer)
+            logger.info("job", extra={"facts": {**facts, "ended": ended}})
         except NoDatabase:
             raise
         except Exception as error:
-            logger.exception("a job failed", extra={"facts": {"job": job.id, "task": job.task, "tries": job.tries}})
-            self.jobs.again(job, _reason(error, job))
+            logger.exception("a job failed", extra={"facts": facts})
+            self.jobs.retry(job, _reason(error, job))
 
-    def _results(self, job: Job, given: list[Answered]) -> list[Any] | None:
-        """Of all pictures, in order; None where the job is not ours any more: cancelled, somebody else's, or given back.
-
-        Those that are answers are added to `given`.
-        """
+    def _results(self, job: Job, answers: list[Answer]) -> list[Any] | None:
+        """The results of all pictures, in order, answers of the model among them; None where the lease is lost, or given back."""
         results: list[Any] = []
-        room = MEGABYTES * 1e6
+        left = MEGABYTES * 1e6
         while len(results) < job.pictures:
             if results and self.leaving:
                 self.jobs.give_back(job)
                 return None
-            if results and not self.jobs.hold(job, len(results)):
+            if results and not self.jobs.renew_lease(job, len(results)):
                 return None
             file, begun = self.jobs.file(job, len(results)) or b"", time.perf_counter()
             found, seconds = self._result(job, file), time.perf_counter() - begun
-            result, taken = _fitting(found, room)
+            result, size = _limited(found, left)
             if isinstance(result, dict) and "prediction_id" in result:
-                given.append(Answered(file, result, seconds))
+                answers.append((file, result, seconds))
             results.append(result)
-            room -= taken
+            left -= size
             self._moved = time.monotonic()
         return results
 
@@ -140,124 +122,113 @@ class Bench:
         except Refusal as refusal:
             return {"problem": problems.problem(refusal)}
 
-    def leave(self) -> None:
-        """It was told to end."""
+    def leave(self, *_: Any) -> None:
+        """End after the picture at work."""
         self.leaving = True
 
+    def poll(self) -> None:
+        """Do one job after the other until leave(): the next at once, or where none is due after a while."""
+        reached = True
+        while not self.leaving:
+            try:
+                busy, reached = self.work(), True
+            except NoDatabase as absence:
+                if reached:
+                    logger.error("jobs wait: %s", absence)
+                busy = reached = False
+            if not busy:
+                time.sleep(IDLE)
+
+    def watch(self, parent: int | None) -> None:
+        """A thread's: beat(), and end with the process that has started this worker."""
+        orphaned = 0
+        while True:
+            time.sleep(BEAT)
+            try:
+                self.beat()
+            except Exception:
+                logger.exception("a worker cannot renew its lease")
+            if parent and os.getppid() != parent:
+                orphaned += 1
+            if orphaned == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if orphaned > LAST_BEATS:
+                os._exit(1)
+
     def beat(self) -> None:
-        """Say that the worker lives, as long as it gets on with its job; one that is stuck ends. Give back what was left."""
-        self._give_back()
+        """Give back what was left; renew the lease of the job at work, or end the process where it is stuck."""
+        with suppress(NoDatabase):
+            while self.left:
+                self.jobs.give_back(self.left[0])
+                self.left.pop(0)
         now, job = time.monotonic(), self.job
         if job is None:
             return
         if now - self._moved > STUCK:
             logger.error("a picture of job %s takes more than %g s; the worker ends", job.id, STUCK)
             os._exit(1)
-        if now - self._said > TOLD:
-            self._said = now
-            self.jobs.hold(job)
-
-    def _give_back(self) -> None:
-        with suppress(NoDatabase):
-            while self.left:
-                self.jobs.give_back(self.left[0])
-                self.left.pop(0)
+        if now - self._renewed > RENEWAL:
+            self._renewed = now
+            self.jobs.renew_lease(job)
 
 
-def _fitting(result: Any, room: float) -> tuple[Any, int]:
-    """The result and the bytes that it takes; where it has no room, the problem of that, which takes next to nothing."""
-    size = len(backlog.written(result).encode())
-    if size <= room:
+def _limited(result: Any, left: float) -> tuple[Any, int]:
+    """The result and its bytes; where it has more than are left, the problem of that instead, and 0."""
+    size = len(backlog.encoded(result).encode())
+    if size <= left:
         return result, size
-    words = (
-        f"The result of this picture takes {size / 1e6:.1f} MB, and those of a job at most {MEGABYTES:g} MB together; "
-        f"{room / 1e6:.1f} MB are left. Send it in a job of its own, or smaller."
+    detail = (
+        f"The result of this picture takes {size / 1e6:.1f} MB; {left / 1e6:.1f} of the {MEGABYTES:g} MB of a job are left. "
+        "Send it in a job of its own, or smaller."
     )
-    return {"problem": problems.problem(Refusal(413, "result too large", words))}, 0
+    return {"problem": problems.problem(Refusal(413, "result too large", detail))}, 0
 
 
 def _reason(error: Exception, job: Job) -> str:
-    """What may be told to who sent the job: our own errors are written to be read, of others the log has more."""
+    """What the sender of the job may read: only the project's own errors are written for that."""
     if phrases.ours(error):
         return str(error)
     return f"The worker failed on it ({type(error).__name__}); its log says why, under job {job.id}."
 
 
-def watch(bench: Bench, parent: int | None) -> None:
-    """A thread's: beat, and end with the service that has started this worker."""
-    orphaned = 0
-    while True:
-        time.sleep(BEAT)
-        try:
-            bench.beat()
-        except Exception:
-            logger.exception("a worker cannot say that it lives")
-        if parent and os.getppid() != parent:
-            orphaned += 1
-            os.kill(os.getpid(), signal.SIGTERM) if orphaned == 1 else None
-        if orphaned > FAREWELL:
-            os._exit(1)
-
-
-def poll(bench: Bench) -> None:
-    """Do one job after the other until told to end: the next at once, or where none is due after a while."""
-    reached = True
-    while not bench.leaving:
-        try:
-            busy, reached = bench.work(), True
-        except NoDatabase as absence:
-            if reached:
-                logger.error("jobs wait: %s", absence)
-            busy = reached = False
-        if not busy:
-            time.sleep(IDLE)
-
-
-def _leave_when_told(bench: Bench) -> None:
-    """SIGTERM and Ctrl-C let it finish the picture at work; a second Ctrl-C ends it at once."""
-
-    def told(number: int, _: Any) -> None:
-        bench.leave()
-        if number == signal.SIGINT:
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
-
-
-def queued(family: str) -> str:
-    """The name itself, of a family that has a queue. Raises UnknownFamily or NoTasks."""
-    if not tasks.known(discovery.validate(family)):
-        having = ", ".join(name for name in discovery.names() if tasks.known(name))
-        raise NoTasks(f"family={family!r} has no queue of jobs: there is no serving/{family}/tasks.py. Those that have one: {having}.")
+def validated(family: str) -> str:
+    """The name of a family that has a queue. Raises UnknownFamily or BadSetting."""
+    if not tasks.of(discovery.validate(family)):
+        choices = ", ".join(name for name in discovery.names() if tasks.of(name))
+        raise BadSetting(f"family={family!r} has no queue of jobs: there is no serving/{family}/tasks.py. Choose one of: {choices}.")
     return family
 
 
 def main() -> None:
-    """Work on jobs of one family until told to stop; the job at work is finished first."""
+    """Work on jobs of one family until SIGTERM or Ctrl-C; the picture at work is finished first."""
     parser = argparse.ArgumentParser(prog="python -m serving.jobs.worker", description=main.__doc__)
     parser.add_argument("--family", required=True)
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     with errors.printed_once():
-        jobs = Backlog(backlog.url(), queued(asked.family))
-        bench = Bench(jobs, settled=bool(asked.parent))
+        worker = Worker(Backlog(backlog.url(), validated(asked.family)), settled=bool(asked.parent))
         telemetry.log_as_json()
-        threading.Thread(target=watch, args=(bench, asked.parent), daemon=True, name="beat").start()
-        bench.recorder.follow()
-        status = _work(bench)
-        bench.recorder.end()
+        threading.Thread(target=worker.watch, args=(asked.parent,), daemon=True, name="beat").start()
+        worker.recorder.follow()
+        status = _run(worker)
+        worker.recorder.end()
         raise SystemExit(status)
 
 
-def _work(bench: Bench) -> int:
-    """Until told to end; the status to end with."""
+def _run(worker: Worker) -> int:
+    """Work until told to end; the exit status."""
     if broker.url():
         from serving.jobs import consumer  # Celery, which is not loaded where there is no broker
 
-        return consumer.consume(broker.application(bench.jobs), f"{bench.family}-{bench.name}", bench.work, bench.leave)
-    _leave_when_told(bench)
-    poll(bench)
+        return consumer.consume(broker.application(worker.jobs), f"{worker.family}-{worker.name}", worker.work, worker.leave)
+
+    def interrupt(*_: Any) -> None:
+        worker.leave()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second Ctrl-C ends it at once
+
+    signal.signal(signal.SIGTERM, worker.leave)
+    signal.signal(signal.SIGINT, interrupt)
+    worker.poll()
     return 0
 
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-import bentoml
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
@@ -12,7 +11,6 @@ from starlette.responses import Response
 
 from pipelines.configs import Serving
 from serving import endpoints, problems
-from serving.direct import Direct
 from serving.inputs import bodies
 from serving.inputs.bodies import Body
 from serving.live.champion import Served
@@ -67,7 +65,7 @@ async def _answered(picture: NDArray[np.uint8] | Refusal, served: Served) -> dic
     return answers.answer(await served.batches.answer(picture), served)
 
 
-@bentoml.service(service_class=Direct, name="objects", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+@endpoints.service("objects")
 class Objects(endpoints.Endpoint):
     """One picture in, the likeliest classes out; or up to 64 of them."""
 

@@ -1,11 +1,9 @@
 """What does this line, or this page, say? `make serve family=ocr`"""
 
-import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import endpoints, problems
-from serving.direct import Direct
 from serving.inputs import bodies
 from serving.jobs import routes as job_routes
 from serving.ocr import answers, desk
@@ -29,7 +27,7 @@ async def predict(request: Request) -> Response:
     return await endpoints.answered(request, answers.answered, body, served)
 
 
-@bentoml.service(service_class=Direct, name="ocr", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+@endpoints.service("ocr")
 class Ocr(endpoints.Endpoint):
     """A picture in, its text out."""
 

@@ -3,13 +3,13 @@
 from typing import Any
 
 from serving.inputs.bodies import Body
-from serving.jobs.tasks import Desk, Task
+from serving.jobs.tasks import Context, Task
 from serving.ocr import answers
 
 
-async def read(file: bytes, desk: Desk) -> dict[str, Any]:
+async def read(file: bytes, context: Context) -> dict[str, Any]:
     """What /predict answers for a file. Raises Refusal."""
-    return await answers.answered(Body(False, file), desk.served, desk.limits)
+    return await answers.answered(Body(False, file), context.served, context.limits)
 
 
 TASKS = {"read": Task(read)}

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-import bentoml
 from starlette.requests import Request
 from starlette.responses import Response
 
 from serving import endpoints, problems
-from serving.direct import Direct
 from serving.inputs import bodies, dataurls, pictures
 from serving.inputs.bodies import Body
 from serving.live.champion import Served
@@ -64,7 +62,7 @@ async def _read(request: Request, draw: bool = True) -> tuple[Body, answers.Aske
     return await dataurls.unwrapped(body), answers.asked(request.query_params, draw)
 
 
-@bentoml.service(service_class=Direct, name="signatures", http={"host": "127.0.0.1"}, logging={"access": {"enabled": False}})
+@endpoints.service("signatures")
 class Signatures(endpoints.Endpoint):
     """A page or a PDF in, the boxes of its signatures out."""
 
