@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, Row
+from sqlalchemy import Connection, Engine
 
 from pipelines import databases
 from pipelines.databases import Clock
@@ -70,14 +70,14 @@ class Sessions:
             return frozenset(connection.scalars(sa.select(SESSIONS.c.id).where(lately)))
 
 
-def _locked(connection: Connection, session: str, now: float) -> Row[Any] | None:
+def _locked(connection: Connection, session: str, now: float) -> Any:
     """An active session, its row locked."""
     active = (SESSIONS.c.id == session) & SESSIONS.c.revoked.is_(None) & (SESSIONS.c.expires > now) & ~USERS.c.disabled
     columns = sa.select(SESSIONS.c.refresh_hash, SESSIONS.c.previous_hash, SESSIONS.c.renewed)
     return connection.execute(columns.join(USERS, USERS.c.id == SESSIONS.c.user_id).where(active).with_for_update(of=SESSIONS)).first()
 
 
-def _judged(row: Row[Any] | None, refresh: str, since: float) -> Renewal:
+def _judged(row: Any, refresh: str, since: float) -> Renewal:
     if row is None:
         return Renewal.OVER
     if row.refresh_hash == refresh:
