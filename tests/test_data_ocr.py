@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipelines import configs
-from pipelines.datasets import archives, cards, sources
+from pipelines.datasets import archives, cards, sources, splits
+from pipelines.datasets.splits import SPLITS, TooFewGroups
 from pipelines.families.ocr import data, embedded, examples
 from pipelines.families.ocr.parts import transcribed
 from pipelines.families.ocr.parts.transcribed import BadLines, BadTable
@@ -72,7 +73,7 @@ def pack(out: Path, **keys: Any) -> dict[str, Any]:
 
 
 def packed(out: Path) -> dict[str, list[examples.Line]]:
-    return {split: list(examples.load(out, split)) for split in examples.SPLITS}
+    return {split: list(examples.load(out, split)) for split in SPLITS}
 
 
 def groups(out: Path) -> dict[str, set[str]]:
@@ -111,25 +112,21 @@ def test_no_receipt_is_in_two_splits_and_each_keeps_its_own_when_others_come(fol
     pack(tmp_path / "many")
     before, after = groups(tmp_path / "few"), groups(tmp_path / "many")
     assert sum(map(len, before.values())) == len(set.union(*before.values())) == RECEIPTS
-    assert all(before[split] < after[split] for split in examples.SPLITS)
+    assert all(before[split] < after[split] for split in SPLITS)
 
 
 @unhurried(deadline=None, max_examples=30)
 @given(st.lists(st.text(min_size=1), unique=True), st.floats(0.02, 0.4))
 def test_a_place_depends_on_the_name_and_the_shares_alone(names: list[str], valid: float) -> None:
-    page = configs.compose(["family=ocr"]).data.model_copy(update={"valid": valid})
-    more = page.model_copy(update={"valid": valid + 0.05})
     for name in names:
-        assert data._place(name, page) in examples.SPLITS
-        assert data._place(name, page) == data._place(name, more) or (data._place(name, page), data._place(name, more)) == (
-            "train",
-            "valid",
-        )
+        before, after = (splits.assigned(name, {"test": 0.2, "valid": share}, "train") for share in (valid, valid + 0.05))
+        assert before in SPLITS
+        assert before == after or (before, after) == ("train", "valid")
 
 
 def test_lines_of_one_receipt_leave_nothing_for_the_other_splits(folder: Path, tmp_path: Path) -> None:
     write(folder, [row(0, line) for line in range(2)])
-    with pytest.raises(data.TooFewGroups, match=r"1 groups \(2 lines\) leave nothing for .*Add lines of other pages"):
+    with pytest.raises(TooFewGroups, match=r"1 groups \(2 examples\) leave nothing for .*Add lines of other pages"):
         pack(tmp_path / "out")
 
 
@@ -165,7 +162,7 @@ def test_the_same_picture_in_two_splits_is_told(folder: Path, tmp_path: Path) ->
 def test_croissant_reads_the_metadata(folder: Path, tmp_path: Path) -> None:
     pack(tmp_path / "out")
     dataset = mlcroissant.Dataset(jsonld=json.loads((tmp_path / "out" / cards.CROISSANT).read_text()))
-    wanted = {f"{split}{end}" for split in examples.SPLITS for end in (".json", "-pictures.bin")}
+    wanted = {f"{split}{end}" for split in SPLITS for end in (".json", "-pictures.bin")}
     assert {file.name for file in dataset.metadata.distribution} == wanted
 
 

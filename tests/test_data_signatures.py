@@ -15,6 +15,7 @@ from PIL import Image
 from pipelines import configs
 from pipelines.artifacts import cache
 from pipelines.datasets import archives, cards, labelled, labels, sources
+from pipelines.datasets.splits import SPLITS, TooFewGroups
 from pipelines.families.signatures import data, embedded, examples
 from pipelines.lineage import sources as lineage_sources
 from pipelines.stages import look
@@ -68,7 +69,7 @@ def pack(out: Path, *words: str, said: str = SAID) -> dict[str, object]:
 
 
 def packed(out: Path) -> dict[str, list[examples.Page]]:
-    return {split: examples.load(out, split).pages for split in examples.SPLITS}
+    return {split: examples.load(out, split).pages for split in SPLITS}
 
 
 def documents(out: Path) -> dict[str, set[str]]:
@@ -106,7 +107,7 @@ def test_a_document_keeps_its_split_when_others_come(folder: Path, tmp_path: Pat
         add(folder, letter, 1)
     pack(tmp_path / "many")
     before, after = documents(tmp_path / "few"), documents(tmp_path / "many")
-    assert all(before[split] < after[split] for split in examples.SPLITS)
+    assert all(before[split] < after[split] for split in SPLITS)
 
 
 @settings(deadline=None, max_examples=50)
@@ -115,12 +116,12 @@ def test_a_place_depends_on_the_name_and_the_shares_alone(names: list[str], trai
     page = configs.compose(["family=signatures"]).data.model_copy(update={"train": train, "valid": valid, "pinned": {"a": "test"}})
     more = page.model_copy(update={"train": min(0.64, train + 0.02)})
     for name in names:
-        assert data._place(name, page) in ({"test"} if name == "a" else set(examples.SPLITS))
-        assert data._place(name, page) != "train" or data._place(name, more) == "train"
+        assert data._split_of(page, name) in ({"test"} if name == "a" else set(SPLITS))
+        assert data._split_of(page, name) != "train" or data._split_of(more, name) == "train"
 
 
 def test_a_pinned_document_is_where_the_page_says(folder: Path, tmp_path: Path) -> None:
-    for index, split in enumerate(examples.SPLITS):
+    for index, split in enumerate(SPLITS):
         card = pack(tmp_path / str(index), f"++data.pinned={{letter07: {split}}}")
         assert "letter07" in documents(tmp_path / str(index))[split]
         assert card["pinned"]["letter07"] == split
@@ -128,7 +129,7 @@ def test_a_pinned_document_is_where_the_page_says(folder: Path, tmp_path: Path) 
 
 def test_the_lease_of_fifty_pages_is_pinned_to_train() -> None:
     page = configs.compose(["family=signatures"]).data
-    assert data._place("gsa_LAL45056", page) == "train"
+    assert data._split_of(page, "gsa_LAL45056") == "train"
     assert page.pinned == {"gsa_LAL45056": "train"}
 
 
@@ -142,7 +143,7 @@ def test_a_manifest_keeps_pages_of_other_names_together(folder: Path, tmp_path: 
 def test_pages_of_one_document_leave_nothing_for_the_other_splits(folder: Path, tmp_path: Path) -> None:
     rows = "".join(f"{path.name},lease\n" for path in (folder / "images").iterdir())
     (folder / "manifest.csv").write_text(f"file,document\n{rows}")
-    with pytest.raises(data.TooFewDocuments, match=r"1 documents \(60 pages\) leave nothing for .*data\.pinned"):
+    with pytest.raises(TooFewGroups, match=r"1 groups \(60 examples\) leave nothing for .*data\.pinned"):
         pack(tmp_path / "out")
 
 
@@ -176,9 +177,7 @@ def test_the_same_page_in_two_documents_is_told(folder: Path, tmp_path: Path) ->
 def test_croissant_reads_the_metadata(folder: Path, tmp_path: Path) -> None:
     pack(tmp_path / "out")
     dataset = mlcroissant.Dataset(jsonld=json.loads((tmp_path / "out" / cards.CROISSANT).read_text()))
-    assert {file.name for file in dataset.metadata.distribution} == {
-        f"{split}.{kind}" for split in examples.SPLITS for kind in ("bin", "json")
-    }
+    assert {file.name for file in dataset.metadata.distribution} == {f"{split}.{kind}" for split in SPLITS for kind in ("bin", "json")}
 
 
 BAD = {

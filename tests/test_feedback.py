@@ -169,9 +169,9 @@ def test_lines_of_ocr_are_a_table_without_quotes() -> None:
     ]
     assert table() == [["file", "text", "group"], *named]
     assert files("ocr") == {"flags.jsonl", "labels.tsv", *(f"images/{name}" for name, _, _ in named)}
-    found = transcribed.read(Path("data/feedback/ocr"), skip_broken=False, wordless=True)
+    found = transcribed.read(Path("data/feedback/ocr"), skip_broken=False, allow_empty=True)
     assert [[*line.row[1:]] for line in found.lines] == sorted(row for row in named if row[1] != texts[2])
-    assert found.beyond == {picture(2).name: "\u00e9\u20ac"}  # said, and passed over
+    assert found.unknown == {picture(2).name: "\u00e9\u20ac"}  # said, and passed over
 
 
 def test_rows_that_a_person_has_mended_stay_as_they_are() -> None:
@@ -332,7 +332,7 @@ def test_two_processes_that_flag_at_once_lose_nothing() -> None:
 
 
 def of_ocr() -> None:
-    transcribed.read(Path("data/feedback/ocr"), skip_broken=False, wordless=True)
+    transcribed.read(Path("data/feedback/ocr"), skip_broken=False, allow_empty=True)
 
 
 def of_signatures() -> None:

@@ -75,17 +75,9 @@ def _card(cfg: Config, parts: dict[str, Split]) -> dict[str, Any]:
 
 
 def _mnist_sources() -> Iterator[dict[str, Any]]:
-    for origin in ORIGINS.values():
-        yield {
-            "source": "mnist",
-            "kind": "origin",
-            "path": origin.path,
-            "url": origin.urls[0],
-            "sha256": origin.sha256,
-            "bytes": origin.size,
-            "licence": "https://creativecommons.org/licenses/by-sa/3.0/",
-            "citation": "LeCun, Cortes, Burges: The MNIST database of handwritten digits, 1998",
-        }
+    licence = "https://creativecommons.org/licenses/by-sa/3.0/"
+    citation = "LeCun, Cortes, Burges: The MNIST database of handwritten digits, 1998"
+    return (cards.origin_source("mnist", origin, licence, citation) for origin in ORIGINS.values())
 
 
 SOURCES = {"mnist": _mnist_sources, "embedded": embedded.sources}

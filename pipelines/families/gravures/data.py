@@ -164,7 +164,9 @@ def _writers(characters: list[Character], data: Data) -> tuple[dict[str, Writers
 def _alphabets(characters: list[Character], data: Data) -> dict[str, str]:
     """The split of each alphabet: the published test where there is one, else by the SHA-256 of its name."""
     published = {one.alphabet for one in characters if one.published}
-    places = {name: "test" if name in published else _place(name, data, bool(published)) for name in {one.alphabet for one in characters}}
+    shares = {"valid": data.valid} if published else {"valid": data.valid, "test": data.test}
+    names = {one.alphabet for one in characters}
+    places = {name: "test" if name in published else splits.assigned(name, shares, "train") for name in names}
     if places and (empty := [split for split in SPLITS if split not in places.values()]):
         raise TooFewDrawings(
             f"{len(places)} alphabets leave none for {', '.join(empty)}: their names decide. Add alphabets, or change data.valid."
@@ -172,16 +174,10 @@ def _alphabets(characters: list[Character], data: Data) -> dict[str, str]:
     return places
 
 
-def _place(alphabet: str, data: Data, published: bool) -> str:
-    below_valid, below_test = (splits.chosen([alphabet.encode()], share)[0] for share in (data.valid, data.valid + data.test))
-    return "valid" if below_valid else "test" if below_test and not published else "train"
-
-
 def _complete(characters: list[Character], limit: int | None) -> list[Character]:
     """All drawings of as many characters as the limit allows, from all of the split."""
     keys = sorted({(one.alphabet, one.character) for one in characters})
-    count = len(keys) if limit is None else min(len(keys), max(2, limit // PEOPLE))
-    kept = {keys[row] for row in np.linspace(0, len(keys) - 1, count).astype(int)}
+    kept = set(splits.spread(keys, limit and max(2, limit // PEOPLE)))
     return [one for one in characters if (one.alphabet, one.character) in kept]
 
 
@@ -205,9 +201,7 @@ def _omniglot(data: Data) -> Iterator[Origin]:
 
 
 def _source(name: str, said: Source) -> dict[str, Any]:
-    path = archives.located(said.path)
-    facts = {"kind": "folder", "path": said.path, "url": said.path, "sha256": archives.fingerprint(path), "bytes": archives.size(path)}
-    return {"source": name, **facts, "licence": said.licence, "citation": said.citation}
+    return cards.folder_source(name, said.path, said.licence, said.citation)
 
 
 def _embedded(_: Data) -> Iterator[Origin]:
@@ -218,17 +212,7 @@ def _embedded(_: Data) -> Iterator[Origin]:
 
 
 def _code(name: str) -> dict[str, Any]:
-    file, path = Path(__file__).parent / name, f"pipelines/families/gravures/{name}"
-    return {
-        "source": "embedded",
-        "kind": "embedded",
-        "path": path,
-        "url": path,
-        "sha256": folders.sha256(file),
-        "bytes": file.stat().st_size,
-        "licence": "https://www.apache.org/licenses/LICENSE-2.0",
-        "citation": "drawn by the project",
-    }
+    return cards.code_source(f"families/gravures/{name}", "drawn by the project")
 
 
 READERS: dict[str, Callable[[Data], Iterator[Origin]]] = {"folder": _folders, "omniglot": _omniglot, "embedded": _embedded}

@@ -82,7 +82,7 @@ def prepare(cfg: Config, out: Path) -> dict[str, Any]:
 
 def _limited(split: Split, limit: int | None) -> Split:
     """At most `limit` pictures, from all of the split: it may be sorted by class."""
-    rows = np.linspace(0, len(split.labels) - 1, min(limit or len(split.labels), len(split.labels))).astype(int)
+    rows = splits.spread(range(len(split.labels)), limit)
     return Split(split.images[rows], split.labels[rows])
 
 
@@ -96,7 +96,8 @@ def _folder(data: Data) -> Found:
         except Exception as error:  # decoders raise what they like on broken bytes
             broken[name] = "no picture" if isinstance(error, UnidentifiedImageError) else str(error)
     _allowed(broken, data.skip_broken)
-    return Found(sorted(examples, key=lambda example: example.name), _folder_source(data, path), sorted(broken))
+    source = cards.folder_source("folder", str(data.folder), data.licence, data.citation)
+    return Found(sorted(examples, key=lambda example: example.name), source, sorted(broken))
 
 
 def _class_files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
@@ -127,19 +128,6 @@ def _allowed(broken: dict[str, str], skip: bool) -> None:
         raise BrokenPictures(f"{len(broken)} files are no whole pictures: {listed}{more}. Replace them, or set data.skip_broken=true.")
 
 
-def _folder_source(data: Data, path: Path) -> dict[str, Any]:
-    return {
-        "source": "folder",
-        "kind": "folder",
-        "path": str(data.folder),
-        "url": str(data.folder),
-        "sha256": archives.fingerprint(path),
-        "bytes": archives.size(path),
-        "licence": data.licence,
-        "citation": data.citation,
-    }
-
-
 def _cifar10(_: Data) -> Found:
     """The published archive, binary version: six files of 10,000 rows, and the names of the classes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -148,46 +136,18 @@ def _cifar10(_: Data) -> Found:
     batches = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
     rows = [(split, row) for split, files in batches.items() for file in files for row in _rows(content[file])]
     examples = [Example(split, names[row[0]], "", row[1:].reshape(3, CONVENTION.side, -1).transpose(1, 2, 0)) for split, row in rows]
-    return Found(examples, _cifar10_source(), [])
+    citation = "Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009"
+    return Found(examples, cards.origin_source("cifar10", CIFAR10, "https://www.cs.toronto.edu/~kriz/cifar.html", citation), [])
 
 
 def _rows(content: bytes) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8).reshape(-1, ROW)
 
 
-def _cifar10_source() -> dict[str, Any]:
-    return {
-        "source": "cifar10",
-        "kind": "origin",
-        "path": CIFAR10.path,
-        "url": CIFAR10.urls[0],
-        "sha256": CIFAR10.sha256,
-        "bytes": CIFAR10.size,
-        "licence": "https://www.cs.toronto.edu/~kriz/cifar.html",
-        "citation": "Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009",
-    }
-
-
 def _embedded(_: Data) -> Found:
     """Shapes drawn here; their test is another draw."""
     drawn = [Example(split, label, "", picture) for split, (count, seed) in DRAWN.items() for label, picture in embedded.drawn(count, seed)]
-    return Found(drawn, _embedded_source(), [])
-
-
-def _embedded_source() -> dict[str, Any]:
-    """The drawings' source is the code that draws them."""
-    code = Path(embedded.__file__)
-    name = "pipelines/families/objects/embedded.py"
-    return {
-        "source": "embedded",
-        "kind": "embedded",
-        "path": name,
-        "url": name,
-        "sha256": folders.sha256(code),
-        "bytes": code.stat().st_size,
-        "licence": "https://www.apache.org/licenses/LICENSE-2.0",
-        "citation": "drawn by the project",
-    }
+    return Found(drawn, cards.code_source("families/objects/embedded.py", "drawn by the project"), [])
 
 
 READERS: dict[str, Callable[[Data], Found]] = {"cifar10": _cifar10, "folder": _folder, "embedded": _embedded}

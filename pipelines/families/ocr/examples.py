@@ -15,7 +15,6 @@ from pipelines.families.ocr.picture import Convention
 
 CONVENTION = Convention()
 ALPHABET = vocabulary.ALPHABET  # the printable characters of ASCII, in order
-SPLITS = ("train", "valid", "test")
 LENGTHS = (4, 8, 16, 32)  # characters: where groups of lines end, the last one open
 LENGTH_NAMES = ("1 to 4", "5 to 8", "9 to 16", "17 to 32", "33 and more")
 

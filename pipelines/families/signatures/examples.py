@@ -17,7 +17,6 @@ from pipelines.families.signatures.picture import Boxes, Convention
 
 CONVENTION = Convention()
 LABELS = ["signature"]
-SPLITS = ("train", "valid", "test")
 SALT = b"share"  # the split itself is chosen by the bare name, so that every document of train would be below 0.6
 WORKING_SIDE = 1280  # pixels: larger pages are reduced while they are decoded
 

@@ -49,15 +49,15 @@ class Transcribed(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a folder holds: lines by name, {file: why} of those passed over as unusable, {file: characters} of those beyond ALPHABET."""
+    """What a folder holds: lines by name, {file: why} of those passed over as unusable, {file: characters} of those unknown ALPHABET."""
 
     lines: list[Transcribed]
     broken: dict[str, str]
-    beyond: dict[str, str]
+    unknown: dict[str, str]
 
 
-def read(path: Path, skip_broken: bool, wordless: bool = False) -> Found:
-    """All lines of a folder or a tar; `wordless` where an empty text says that the picture shows none.
+def read(path: Path, skip_broken: bool, allow_empty: bool = False) -> Found:
+    """All lines of a folder or a tar; `allow_empty` where an empty text says that the picture shows none.
 
     Lines with characters outside ALPHABET are always passed over, and told; others that cannot be used only with `skip_broken`.
     Raises BrokenArchive, BadTable or BadLines.
@@ -65,19 +65,19 @@ def read(path: Path, skip_broken: bool, wordless: bool = False) -> Found:
     files = {posixpath.normpath(name): content for name, content in archives.members(path) if not name.endswith("/")}
     table = _table(files, str(path))
     images = posixpath.join(posixpath.dirname(table), PICTURES)
-    lines, broken, beyond = list[Transcribed](), dict[str, str](), dict[str, str]()
+    lines, broken, unknown = list[Transcribed](), dict[str, str](), dict[str, str]()
     for row in rows(table, files[table]):
         try:
-            line = _line(row, files, images, wordless)
+            line = _line(row, files, images, allow_empty)
         except ValueError as error:
             broken[row.file] = str(error)
             continue
         if foreign := "".join(sorted(set(row.text) - set(ALPHABET))):
-            beyond[row.file] = foreign
+            unknown[row.file] = foreign
         else:
             lines.append(line)
     _allowed(broken, table, skip_broken)
-    return Found(sorted(lines, key=lambda line: line.row.file), broken, beyond)
+    return Found(sorted(lines, key=lambda line: line.row.file), broken, unknown)
 
 
 def _table(files: Iterable[str], where: str) -> str:
@@ -146,12 +146,12 @@ def _row(name: str, number: int, fields: list[str], width: int, places: Mapping[
     return Row(number, path, text.strip(), group.strip())
 
 
-def _line(row: Row, files: Mapping[str, bytes], images: str, wordless: bool) -> Transcribed:
+def _line(row: Row, files: Mapping[str, bytes], images: str, allow_empty: bool) -> Transcribed:
     """Raises ValueError saying why the row cannot be used."""
     content = files.get(posixpath.join(images, row.file))
     if content is None:
         raise ValueError(f"is not in {images}/")
-    if not row.text and not wordless:
+    if not row.text and not allow_empty:
         raise ValueError("has no text")
     return Transcribed(row, _picture(content))
 
@@ -187,6 +187,6 @@ def _listed(names: Iterable[str]) -> str:
     return f"{'; '.join(listed[:NAMED])}{more}"
 
 
-def foreign(found: Found) -> dict[str, int]:
+def characters(found: Found) -> dict[str, int]:
     """How many lines passed over hold each character outside ALPHABET, the most frequent first."""
-    return dict(Counter(character for characters in found.beyond.values() for character in characters).most_common())
+    return dict(Counter(character for text in found.unknown.values() for character in text).most_common())
