@@ -335,7 +335,7 @@ BAD: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "broken": (
         broken,
         files.BrokenPictures,
-        r"2 files are broken or blank: drawn/key/key_3\.png \(.+\), drawn/key/key_4\.png \(.+\)\. Replace",
+        r"2 files are broken or blank: drawn/key/key_3\.png \(.+\); drawn/key/key_4\.png \(.+\)\. Replace",
     ),
     "blank": (blank, files.BrokenPictures, r"drawn/key/key_3\.png \(blank\)"),
     "black": (black, files.BrokenPictures, r"catalogue/one\.png \(blank\)"),

@@ -211,7 +211,7 @@ def test_a_folder_without_a_table_is_named(folder: Path, tmp_path: Path, place: 
 def test_two_tables_are_named(folder: Path, tmp_path: Path) -> None:
     (folder / "more").mkdir()
     (folder / "more/labels.tsv").write_text(BEGUN)
-    with pytest.raises(BadTable, match=r"2 tables: labels\.tsv, more/labels\.tsv\. Name the folder of one"):
+    with pytest.raises(BadTable, match=r"2 tables: labels\.tsv; more/labels\.tsv\. Name the folder of one"):
         pack(tmp_path / "out")
 
 
@@ -274,7 +274,7 @@ def test_a_line_without_text_is_named(folder: Path, tmp_path: Path) -> None:
 def test_many_bad_lines_are_counted(folder: Path, tmp_path: Path) -> None:
     for path in (folder / "images").iterdir():
         path.unlink()
-    with pytest.raises(BadLines, match=rf"{RECEIPTS * LINES} lines .* and {RECEIPTS * LINES - transcribed.NAMED} more"):
+    with pytest.raises(BadLines, match=rf"{RECEIPTS * LINES} lines .* and {RECEIPTS * LINES - archives.LISTED} more"):
         pack(tmp_path / "out")
 
 

@@ -184,8 +184,8 @@ BAD = {
     "labels/letter00-page1.txt": (f"{YOLO}0 0.95 0.5 0.2 0.1\n", labels.BadLabel, r"labels/letter00-page1\.txt, line 2: the box .*leaves"),
     "labels/letter01-page1.xml": (VOC.replace("signature", "stamp"), labels.BadLabel, r"letter01-page1\.xml, line 1: class 'stamp'"),
     "labels/letter02-page2.xml": (GEDI.replace('row="232"', 'row="300"'), labels.BadLabel, r"letter02-page2\.xml, line 1: the box"),
-    "images/letter03-page1.png": ("no picture", labelled.BrokenPicture, r"images/letter03-page1\.png is no whole picture"),
-    "labels/letter99.txt": ("", labelled.Unpaired, r"label no picture: labels/letter99\.txt"),
+    "images/letter03-page1.png": ("no picture", labelled.BrokenPicture, r"images/letter03-page1\.png cannot be decoded"),
+    "labels/letter99.txt": ("", labelled.Unpaired, r"label no image: labels/letter99\.txt"),
     "images/letter99.png": ("", labelled.Unpaired, r"no label file: images/letter99\.png"),
 }
 

@@ -19,8 +19,7 @@ from pymongo import MongoClient
 
 from pipelines import folders
 from pipelines.datasets import archives, labelled, labels
-from pipelines.imagestore import __main__ as command
-from pipelines.imagestore import connection, datasets, gridfs, weights
+from pipelines.imagestore import connection, datasets, downloads, gridfs, weights
 from tests import ferret
 from tests.conftest import environment
 
@@ -136,18 +135,18 @@ def test_what_a_document_holds(database: Any, letters: Path) -> None:
 
 
 def test_nothing_is_sent_twice(database: Any, letters: Path) -> None:
-    assert datasets.put("letters", letters).fresh == 8
-    assert datasets.put("letters", letters).fresh == 0
+    assert datasets.put("letters", letters).transferred == 8
+    assert datasets.put("letters", letters).transferred == 0
     (letters / "labels/page0.txt").write_bytes(YOLO * 3)
     (letters / "labels_tight/page0.txt").unlink()
-    assert datasets.put("letters", letters).fresh == 1
+    assert datasets.put("letters", letters).transferred == 1
     assert (database.images.count_documents({}), database.files.count_documents({})) == (4, 3)
     assert datasets.fingerprint("letters") == archives.fingerprint(letters)
 
 
 def test_data_sets_do_not_mix(database: Any, letters: Path, tmp_path: Path) -> None:
     datasets.put("one", letters)
-    assert datasets.put("two", letters).fresh == 8
+    assert datasets.put("two", letters).transferred == 8
     datasets.put("two", pages(tmp_path / "other", 1))
     datasets.get("one", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(letters)
@@ -161,7 +160,7 @@ def test_a_picture_that_no_document_can_hold(database: Any, tmp_path: Path) -> N
     assert "raw_image" not in database.images.find_one({})
     (stored,) = GridFSBucket(database, "large").find({"filename": "scan.bmp"})
     assert stored.read() == files["scan.bmp"]
-    assert datasets.put("large", folder).fresh == 0
+    assert datasets.put("large", folder).transferred == 0
     datasets.get("large", tmp_path / "out")
     assert contents(tmp_path / "out") == files
     for name in files:
@@ -177,11 +176,11 @@ def test_an_upload_that_is_killed_shows_nothing_and_goes_on(database: Any, serve
     cut(command, lambda: database.images.count_documents({}) >= 3, server.url)
     sent = database.images.count_documents({})
     assert 3 <= sent < 30
-    with pytest.raises(datasets.UnknownDataset, match=r"no whole data set 'pages'. It has: none"):
+    with pytest.raises(downloads.NotStored, match=r"no complete data set 'pages'. It has: none"):
         datasets.fingerprint("pages")
-    with pytest.raises(datasets.UnknownDataset):
+    with pytest.raises(downloads.NotStored):
         list(datasets.labelled("pages"))
-    assert datasets.put("pages", folder).fresh == 30 - sent
+    assert datasets.put("pages", folder).transferred == 30 - sent
     datasets.get("pages", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(folder)
 
@@ -199,7 +198,7 @@ def test_an_old_data_set_stands_until_the_new_one_is_whole(
             datasets.put("letters", letters)
     datasets.get("letters", tmp_path / "old")
     assert contents(tmp_path / "old") == before
-    assert datasets.put("letters", letters).fresh == 0
+    assert datasets.put("letters", letters).transferred == 0
     datasets.get("letters", tmp_path / "new")
     assert contents(tmp_path / "new") == contents(letters)
 
@@ -226,27 +225,27 @@ def test_a_download_that_is_cut_leaves_nothing_under_its_name_and_goes_on(
         with pytest.raises(KeyboardInterrupt):
             datasets.get("letters", tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert datasets.get("letters", tmp_path / "out").fresh == 8 - 5
+    assert datasets.get("letters", tmp_path / "out").transferred == 8 - 5
     assert contents(tmp_path / "out") == contents(letters)
     assert not list(tmp_path.glob(".out*"))
 
 
 def test_what_is_there_already_is_not_written_over(database: Any, letters: Path, tmp_path: Path) -> None:
     for get in (datasets.get, weights.get_cfg, weights.get_weights):
-        with pytest.raises(datasets.Occupied, match="letters is there already"):
+        with pytest.raises(downloads.Occupied, match="letters exists already"):
             get("letters", letters)
 
 
 def test_an_unknown_data_set_names_those_there_are(database: Any, letters: Path, tmp_path: Path) -> None:
     datasets.put("letters", letters)
-    with pytest.raises(datasets.UnknownDataset, match=r"'leters'. It has: letters"):
+    with pytest.raises(downloads.NotStored, match=r"'leters'. It has: letters"):
         datasets.get("leters", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
     ("files", "error", "words"),
     [
-        ({"a.png": b"broken", "a.txt": YOLO}, labelled.BrokenPicture, "a.png is no whole picture"),
+        ({"a.png": b"broken", "a.txt": YOLO}, labelled.BrokenPicture, "a.png cannot be decoded"),
         ({"a.png": picture(0)}, labelled.Unpaired, "have no label file: a.png"),
         ({"a.png": picture(0), "a.txt": bytes(labels.LARGEST + 1)}, labels.BadLabel, "a.txt has 1000001 bytes"),
         ({"a\\b.png": picture(0), "a\\b.txt": YOLO}, datasets.UnsafeName, "no name below a folder"),
@@ -255,7 +254,7 @@ def test_an_unknown_data_set_names_those_there_are(database: Any, letters: Path,
 def test_what_is_no_data_set_is_refused(database: Any, tmp_path: Path, files: dict[str, bytes], error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         datasets.put("bad", written(tmp_path / "bad", files))
-    with pytest.raises(datasets.UnknownDataset):
+    with pytest.raises(downloads.NotStored):
         datasets.size("bad")
 
 
@@ -275,7 +274,7 @@ def test_a_name_that_leaves_the_folder_is_not_written(database: Any, letters: Pa
     hashes = {row["name"]: row["sha256"] for kind in ("images", "files") for row in database[kind].find()}
     hashes |= {row["label_name"]: row["label_sha256"] for row in database.images.find()}
     database.datasets.update_one({}, {"$set": {"sha256": folders.hash_of(hashes)}})
-    with pytest.raises((datasets.UnsafeName, datasets.Damaged)):
+    with pytest.raises((datasets.UnsafeName, downloads.Damaged)):
         datasets.get("letters", tmp_path / "to/out")
     assert not list(tmp_path.rglob("evil*"))
     assert not (tmp_path / "to/out").exists()
@@ -285,9 +284,9 @@ def test_a_name_that_leaves_the_folder_is_not_written(database: Any, letters: Pa
 def test_what_was_changed_in_the_store_does_not_come_out(database: Any, letters: Path, tmp_path: Path, change: dict[str, Any]) -> None:
     datasets.put("letters", letters)
     database.images.update_one({"name": "images/page0.png"}, change)
-    with pytest.raises(datasets.Damaged, match="not what was put in"):
+    with pytest.raises(downloads.Damaged, match="not what was put in"):
         datasets.get("letters", tmp_path / "out")
-    with pytest.raises(datasets.Damaged):
+    with pytest.raises(downloads.Damaged):
         list(datasets.labelled("letters"))
     assert not (tmp_path / "out").exists()
 
@@ -301,15 +300,15 @@ def test_a_cfg_comes_out_as_it_went_in_and_the_newest_of_its_name(database: Any,
     assert (tmp_path / "out.cfg").read_bytes() == path.read_bytes()
     document = database.config.find_one({}, sort=[("date", 1)])
     assert (document["file_name"], document["configuration_file"]) == ("tiny.cfg", b"[net]\r\nwidth=416\n")
-    with pytest.raises(weights.UnknownFile, match=r"no 'full.cfg' in config. It has: tiny.cfg"):
+    with pytest.raises(downloads.NotStored, match=r"no 'full.cfg' in config. It has: tiny.cfg"):
         weights.get_cfg("full.cfg", tmp_path / "full.cfg")
     assert not (tmp_path / "full.cfg").exists()
 
 
 def test_files_that_cannot_be_put(database: Any, tmp_path: Path) -> None:
-    with pytest.raises(weights.MissingFile, match=r"none.cfg is not a file"):
+    with pytest.raises(weights.UnusableFile, match=r"none.cfg is not a file"):
         weights.put_cfg(tmp_path / "none.cfg")
-    with pytest.raises(weights.TooLarge, match=r"1000001 bytes; a cfg has at most 1000000. Weights are put in with weights="):
+    with pytest.raises(weights.UnusableFile, match=r"1000001 bytes; a cfg has at most 1000000. Weights are put in with weights="):
         weights.put_cfg(written(tmp_path, {"large.cfg": bytes(1_000_001)}) / "large.cfg")
 
 
@@ -338,7 +337,7 @@ def test_weights_that_are_cut_show_nothing_and_go_on(
     cut(storage("put", "--weights", str(path)), lambda: chunks.count_documents({}) >= 3, server.url)
     sent = chunks.count_documents({})
     assert 3 <= sent < 16
-    with pytest.raises(weights.UnknownFile, match=r"no 'full.weights' in weights.files. It has: none"):
+    with pytest.raises(downloads.NotStored, match=r"no 'full.weights' in weights.files. It has: none"):
         weights.get_weights("full.weights", tmp_path / "out")
     assert (16 - sent) * gridfs.CHUNK - weights.put_weights(path) in {0, gridfs.CHUNK}  # one may have been on its way
 
@@ -365,14 +364,14 @@ def test_weights_that_were_changed_do_not_come_out(database: Any, tmp_path: Path
     path = written(tmp_path, {"tiny.weights": b"weights"}) / "tiny.weights"
     weights.put_weights(path)
     database["weights.chunks"].update_one({}, {"$set": {"data": b"strange"}})
-    with pytest.raises(datasets.Damaged, match="not what was put in"):
+    with pytest.raises(downloads.Damaged, match="not what was put in"):
         weights.get_weights("tiny.weights", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.weights"]
 
 
 def test_a_server_that_goes_in_the_middle_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, store = pages(tmp_path / "pages", 8), datasets._store
-    monkeypatch.setattr(connection, "PATIENCE", connection.PATIENCE | {"serverSelectionTimeoutMS": 500})
+    monkeypatch.setattr(connection, "TIMEOUTS", connection.TIMEOUTS | {"serverSelectionTimeoutMS": 500})
     with ferret.running(tmp_path / "ferretdb") as server, monkeypatch.context() as patched:
         patched.setenv("MONGO_URL", server.url)
 
@@ -383,14 +382,14 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(tmp_path: Path, monkeyp
                 server.process.wait()
 
         patched.setattr(datasets, "_store", fatal)
-        with pytest.raises(connection.StoreGone, match="the same command goes on where it was cut") as gone:
+        with pytest.raises(connection.StoreError, match="run the same command again: it resumes") as gone:
             datasets.put("pages", folder)
         assert ferret.QUOTED not in str(gone.value)
     with ferret.running(tmp_path / "ferretdb") as server:
         monkeypatch.setenv("MONGO_URL", server.url)
-        with pytest.raises(datasets.UnknownDataset):
+        with pytest.raises(downloads.NotStored):
             datasets.fingerprint("pages")
-        assert datasets.put("pages", folder).fresh == 8 - 4
+        assert datasets.put("pages", folder).transferred == 8 - 4
         datasets.get("pages", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(folder)
 
@@ -405,7 +404,7 @@ def test_a_wrong_password_is_named_as_such_and_not_printed(server: ferret.Server
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("StoreRefused: the image store refuses: Authentication failed. Correct name and password in MONGO_URL")
+    assert done.stderr.startswith("StoreError: the image store refuses: Authentication failed. Correct name and password in MONGO_URL")
     assert "wr0ng" not in done.stdout + done.stderr
 
 
@@ -413,25 +412,25 @@ def test_a_wrong_password_is_named_as_such_and_not_printed(server: ferret.Server
 @pytest.mark.parametrize("place", ["keeper:hush/hush@127.0.0.1:1/atelier", "keeper:hu@sh@127.0.0.1/a", "127.0.0.1:hush"])
 def test_a_broken_address_is_not_printed(monkeypatch: pytest.MonkeyPatch, scheme: str, place: str) -> None:
     monkeypatch.setenv("MONGO_URL", scheme + place)
-    with pytest.raises(connection.StoreNotSet, match="MONGO_URL is not an address of MongoDB") as error, connection.opened():
+    with pytest.raises(connection.StoreError, match="MONGO_URL is not an address of MongoDB") as error, connection.opened():
         pass
     assert "hu" not in str(error.value).replace("the", "")
 
 
 def test_no_address_and_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MONGO_URL", raising=False)
-    with pytest.raises(connection.StoreNotSet, match="MONGO_URL is not set"), connection.opened():
+    with pytest.raises(connection.StoreError, match="MONGO_URL is not set"), connection.opened():
         pass
-    monkeypatch.setattr(connection, "PATIENCE", {"serverSelectionTimeoutMS": 200})
+    monkeypatch.setattr(connection, "TIMEOUTS", {"serverSelectionTimeoutMS": 200})
     monkeypatch.setenv("MONGO_URL", "mongodb://keeper:hush@127.0.0.1:1/atelier")
-    with pytest.raises(connection.StoreGone, match=r"does not answer: 127\.0\.0\.1:1: .*refused\. Start it") as error, connection.opened():
+    with pytest.raises(connection.StoreError, match=r"does not answer: 127\.0\.0\.1:1: .*refused\. Start it") as error, connection.opened():
         pass
     assert "hush" not in str(error.value)
 
 
 def test_without_pymongo_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymongo", None)
-    with pytest.raises(connection.StoreNotInstalled, match="needs pymongo"), connection.opened():
+    with pytest.raises(connection.StoreError, match="needs pymongo"), connection.opened():
         pass
 
 
@@ -443,22 +442,16 @@ def test_the_command_tells_what_it_moved(database: Any, server: ferret.Server, l
         return done.stdout
 
     told = ask("put", "--dataset", "letters", "--from", str(letters))
-    assert told.startswith("letters: 4 labelled pictures and 4 other files, ")
+    assert told.startswith("letters: 4 labelled images and 4 other files, ")
     assert "8 sent" in told
     ask("get", "--dataset", "letters", "--to", str(tmp_path / "out"))
     assert contents(tmp_path / "out") == contents(letters)
 
 
-def test_one_get_at_a_time_collects_for_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process's get of other contents would delete what this one has collected so far."""
-
-    def held(*_: object) -> datasets.Moved:
+def test_one_get_at_a_time_writes_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process's get of other contents would delete what this one has fetched so far."""
+    monkeypatch.chdir(tmp_path)
+    with downloads.reserved(Path("out")):
         (lock,) = Path(".store/imagestore").iterdir()
         with lock.open("a") as other, pytest.raises(BlockingIOError):
             fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return datasets.Moved(1, 2, 3, 4)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(datasets, "get", held)
-    monkeypatch.setattr(sys, "argv", ["imagestore", "get", "--dataset", "letters", "--to", "out"])
-    command.main()

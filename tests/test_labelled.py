@@ -230,11 +230,11 @@ def test_folders_of_pictures_keep_their_names_apart(tmp_path: Path) -> None:
 
 UNPAIRED = {
     "no label": ({"a.png": scan(), "b.png": scan(), "b.txt": ""}, r"1 files have no label file: a\.png\."),
-    "no picture": ({"a.png": scan(), "a.txt": "", "b.txt": ""}, r"1 files label no picture: b\.txt\."),
-    "lost": ({"a.png": scan(), "a.txt": "", "labels/b.txt": ""}, r"1 files label no picture: labels/b\.txt\."),
-    "two": ({"a.png": scan(), "a.txt": "", "a.xml": VOC}, r"2 files label a picture twice: a\.txt; a\.xml\."),
-    "both": ({"images/a.png": scan(), "images/a.txt": "", "labels/a.txt": ""}, r"label a picture twice: images/a\.txt; labels/a\.txt\."),
-    "nothing": ({"README.md": "soon"}, r"holds no picture\. Pictures end in \.bmp"),
+    "no picture": ({"a.png": scan(), "a.txt": "", "b.txt": ""}, r"1 files label no image: b\.txt\."),
+    "lost": ({"a.png": scan(), "a.txt": "", "labels/b.txt": ""}, r"1 files label no image: labels/b\.txt\."),
+    "two": ({"a.png": scan(), "a.txt": "", "a.xml": VOC}, r"2 files label an image twice: a\.txt; a\.xml\."),
+    "both": ({"images/a.png": scan(), "images/a.txt": "", "labels/a.txt": ""}, r"label an image twice: images/a\.txt; labels/a\.txt\."),
+    "nothing": ({"README.md": "soon"}, r"holds no image\. Names of images end in \.bmp"),
 }
 
 
@@ -247,7 +247,7 @@ def test_pictures_and_labels_that_do_not_pair_are_named(tmp_path: Path, case: st
 
 @pytest.mark.parametrize("content", [b"", b"a letter, I believe", scan()[:-200]])
 def test_a_broken_picture_is_named(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(labelled.BrokenPicture, match=r"images/a\.png is no whole picture"):
+    with pytest.raises(labelled.BrokenPicture, match=r"images/a\.png cannot be decoded"):
         labelled.read(put(tmp_path, {"images/a.png": content, "labels/a.txt": ""}), KNOWN)
 
 

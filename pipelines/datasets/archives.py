@@ -1,24 +1,25 @@
-"""A person's own files: a folder, or a tar of one (plain, gz, bz2, xz), read and fingerprinted."""
+"""Files of a folder, or of a tar of one (plain, gz, bz2, xz): read and fingerprinted."""
 
 import lzma
 import os
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pipelines import folders
 from pipelines.datasets.sources import MissingData
 
 LARGEST = 100_000_000  # bytes of one file
+LISTED = 20  # names in a message
 
 
 class BrokenArchive(ValueError):
-    """A tar that cannot be read to its end mark, a link, or a file that is larger than any picture."""
+    """A tar that cannot be read to its end mark, a link, or a file over LARGEST."""
 
 
 class Header(tarfile.TarInfo):
-    """tarfile takes a header that is cut or broken for the end of the tar, and passes over the rest; here it is an error."""
+    """A header that is an error where it is cut or broken: tarfile takes that for the end of the tar."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "Header":
@@ -32,7 +33,7 @@ class Header(tarfile.TarInfo):
 
 
 def located(name: str) -> Path:
-    """The folder or tar `name`: absolute, in DATA_MIRROR where that is set, or in the project, as data/ always is. Raises MissingData."""
+    """The folder or tar `name`: absolute, below DATA_MIRROR where that is set, or in the project as data/ always is. Raises MissingData."""
     asked = Path(name).expanduser()
     path = asked if asked.parts[:1] == ("data",) else Path(os.environ.get("DATA_MIRROR", ""), asked)
     if not path.exists():
@@ -41,9 +42,9 @@ def located(name: str) -> Path:
 
 
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """(name below the root, content) of every file, in a tar's own order; of a folder that is empty the name and a slash, and nothing.
+    """(name below the root, content) of every file, in a tar's own order; of an empty folder (name with a slash, no bytes).
 
-    Raises BrokenArchive, also for a link: what it points to would be missing without a word.
+    Raises BrokenArchive, also for a link, as what it points to would be missing.
     """
     from tqdm import tqdm  # `look` imports this module on every `dvc repro`
 
@@ -51,7 +52,7 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def contents(path: Path) -> Iterator[tuple[str, bytes]]:
-    """What `members` gives, without a progress bar."""
+    """As `members`, without a progress bar."""
     return _files(path) if path.is_dir() else _tarred(path)
 
 
@@ -81,35 +82,42 @@ def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
                     _check_size(name, member.size)
                     yield name, stream.read()
     except (tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
-        raise BrokenArchive(f"{path} is not a whole tar ({error}). Fetch it again.") from error
+        raise BrokenArchive(f"{path} is not a complete tar ({error}). Fetch it again.") from error
     yield from ((f"{name}/", b"") for name in sorted(folders - holding))
 
 
 def _check_size(name: str, size: int) -> None:
     if size > LARGEST:
-        raise BrokenArchive(f"{name} has {size / 1e6:.0f} MB; at most {LARGEST / 1e6:.0f} MB are read of one file. Take it out.")
+        raise BrokenArchive(f"{name} has {size / 1e6:.0f} MB; at most {LARGEST / 1e6:.0f} MB are read of one file. Remove it.")
 
 
 def _linked(name: str) -> BrokenArchive:
-    return BrokenArchive(f"{name} is a link, and links are not followed. Put the files themselves in its place, or take it out.")
+    return BrokenArchive(f"{name} is a link, and links are not followed. Replace it by the files, or remove it.")
 
 
 def fingerprint(path: Path) -> str:
-    """What is in it: of a tar its SHA-256, of a folder the SHA-256 over all names and contents."""
+    """The SHA-256 of a tar; of a folder that of all names and contents."""
     if path.is_file():
         return folders.sha256(path)
     return folders.hash_of({name: folders.sha256(path / name) for name in _names(path)})
 
 
 def size(path: Path) -> int:
-    """Bytes of all its files; of a tar, its own."""
+    """Bytes of a tar, or of all files of a folder."""
     return path.stat().st_size if path.is_file() else sum((path / name).stat().st_size for name in _names(path))
 
 
 def glance(path: Path) -> str:
-    """Names, sizes and times: where they are the same as before, so is the fingerprint."""
+    """A hash of names, sizes and times: while it is the same, so is the fingerprint."""
     facts = [(name, (path / name).stat()) for name in (_names(path) if path.is_dir() else [""])]
     return folders.hash_of([[name, fact.st_size, fact.st_mtime_ns] for name, fact in facts])
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first LISTED of some names in order, and how many more there are: for a message."""
+    found = sorted(names)
+    more = f" and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return f"{'; '.join(found[:LISTED])}{more}"
 
 
 def _names(path: Path) -> list[str]:

@@ -61,13 +61,18 @@ def read(name: str, content: bytes, height: int, width: int, known: Sequence[str
 
     `known` are the class names, in the order of their indices. Raises BadLabel, naming the file and the line.
     """
-    if len(content) > LARGEST:
-        raise BadLabel(f"{name} has {len(content)} bytes; a label file has at most {LARGEST}. Take it out.")
+    check_size(name, len(content))
     try:
         found = _xml(content, height, width, known) if content.lstrip(MARKS)[:1] == b"<" else _yolo(content, height, width, known)
         return boxes.rows([_inside(row, height, width) for row in found])
     except _Fault as fault:
         raise BadLabel(f"{name}, line {fault.line}: {fault}.") from fault
+
+
+def check_size(name: str, size: int) -> None:
+    """Raises BadLabel for a label file over LARGEST bytes."""
+    if size > LARGEST:
+        raise BadLabel(f"{name} has {size} bytes; a label file has at most {LARGEST}. Remove it.")
 
 
 def _inside(row: Row, height: int, width: int) -> Boxes:

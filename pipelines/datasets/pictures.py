@@ -1,14 +1,26 @@
-"""Decoding pictures of any mode: upright, 8 bits a channel, without transparency, no larger than asked."""
+"""Decoding images of any mode: upright, 8 bits a channel, without transparency, no larger than asked."""
+
+import io
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # Pillow's others may start programs
 
 
+def opened(content: bytes) -> Image.Image:
+    """A file of one of FORMATS, its header read. Raises as decoded() does."""
+    return Image.open(io.BytesIO(content), formats=FORMATS)
+
+
+def fault(error: Exception) -> str:
+    """Why a file could not be decoded, for a message."""
+    return "no picture" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+
+
 def decoded(picture: Image.Image, mode: str, side: int) -> NDArray[np.uint8]:
-    """Decode an opened picture to [height, width] (mode "L") or [height, width, 3] ("RGB").
+    """Decode an opened image to [height, width] (mode "L") or [height, width, 3] ("RGB").
 
     Upright by EXIF, transparency on white, the first frame of many; sides over `side` pixels are reduced. Raises whatever the
     decoder raises on broken bytes: OSError, ValueError, SyntaxError, AssertionError, struct.error ...
@@ -35,5 +47,5 @@ def _small(picture: Image.Image, side: int) -> Image.Image:
 
 
 def _eight_bits(deep: NDArray[np.integer]) -> Image.Image:
-    """16 bits, of which a scanner may have used only the lower ones: the brightest pixel decides the scale, 255 or more."""
+    """From 16 bits; a scanner may have used only the lower ones, so the brightest pixel decides the scale, 255 or more."""
     return Image.fromarray((deep.astype(np.uint32) * 255 // max(255, int(deep.max()))).astype(np.uint8))

@@ -1,1 +1,1 @@
-"""The image store in MongoDB: data sets of labelled pictures, configurations and weights."""
+"""The image store in MongoDB: data sets of labelled images, configurations and weights."""

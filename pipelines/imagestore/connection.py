@@ -1,4 +1,4 @@
-"""The database that MONGO_URL names, and what can go wrong with it, in words that never hold its password."""
+"""The database that MONGO_URL names. Its errors never show the password."""
 
 import os
 from collections.abc import Iterator
@@ -12,37 +12,18 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 DATABASE = "atelier"  # where MONGO_URL names none
-PATIENCE: dict[str, Any] = {
-    "serverSelectionTimeoutMS": 5_000,
-    "connectTimeoutMS": 5_000,
-    "socketTimeoutMS": 60_000,
-}  # a large picture takes its time
-REFUSALS = {11, 13, 18, 8000}  # UserNotFound, Unauthorized, AuthenticationFailed, and Atlas's word for it
+TIMEOUTS: dict[str, Any] = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 60_000}
+REFUSALS = {11, 13, 18, 8000}  # UserNotFound, Unauthorized, AuthenticationFailed, and Atlas's code for it
+EXAMPLE = "mongodb://name:password@host:port/database"
 
 
-class StoreNotSet(LookupError):
-    """MONGO_URL does not say where the image store is, or is not an address."""
-
-
-class StoreGone(ConnectionError):
-    """Nobody answers at that address, or nobody does any more."""
-
-
-class StoreRefused(PermissionError):
-    """A wrong name or password, or a right that the account does not have."""
-
-
-class StoreFailed(RuntimeError):
-    """The server answered with an error of its own."""
-
-
-class StoreNotInstalled(ImportError):
-    """pymongo is missing."""
+class StoreError(RuntimeError):
+    """The image store cannot be used: MONGO_URL, the server, the account or pymongo is missing or wrong."""
 
 
 @contextmanager
 def opened() -> Iterator["Database[Document]"]:
-    """Yield the database, once it has answered. Raises StoreNotSet, StoreGone, StoreRefused, StoreFailed or StoreNotInstalled."""
+    """Yield the database, once it has answered. Raises StoreError."""
     with explained(), _client() as client:
         database = client.get_default_database(DATABASE)
         database.command("ping")
@@ -52,28 +33,31 @@ def opened() -> Iterator["Database[Document]"]:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Turn the driver's errors into ours."""
+    """Raise the driver's errors as StoreError."""
     try:
         from pymongo import errors
     except ModuleNotFoundError:
-        raise StoreNotInstalled(
-            "The image store needs pymongo. Install the extra: uv pip install -e '.[mongo]', or `make store-put`."
-        ) from None
+        raise StoreError("The image store needs pymongo. Install it: uv pip install -e '.[mongo]', or `make store-put`.") from None
     try:
         yield
-    except errors.ConnectionFailure as error:
-        raise StoreGone(
-            f"the image store does not answer: {_short(error)}. Start it, or correct MONGO_URL; what has been sent stays, "
-            "so the same command goes on where it was cut."
-        ) from None
-    except errors.OperationFailure as error:
-        raise _refused(error) if error.code in REFUSALS else StoreFailed(f"the image store says: {_short(error)}.") from None
     except errors.PyMongoError as error:
-        raise StoreFailed(f"the image store could not be used: {_short(error)}.") from None
+        raise StoreError(f"the image store {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong and the remedy, without the driver's own details."""
+    from pymongo import errors
+
+    words = str(error).partition(", full error")[0].partition(" (configured timeouts")[0].partition(", Timeout:")[0].rstrip(".")
+    if isinstance(error, errors.ConnectionFailure):
+        return f"does not answer: {words}. Start it, or correct MONGO_URL, and run the same command again: it resumes."
+    if isinstance(error, errors.OperationFailure) and error.code in REFUSALS:
+        return f"refuses: {words}. Correct name and password in MONGO_URL; an account of another database needs ?authSource=<its name>."
+    return f"failed: {words}."
 
 
 def insert(collection: "Collection[Document]", document: Document) -> None:
-    """Insert a document; the same one may be there already, from somebody who sends the same things."""
+    """Insert a document, unless another process has inserted the same one."""
     from pymongo.errors import DuplicateKeyError
 
     with suppress(DuplicateKeyError):
@@ -85,23 +69,11 @@ def _client() -> "MongoClient[Document]":
 
     url = os.environ.get("MONGO_URL", "")
     if not url:
-        raise StoreNotSet("MONGO_URL is not set. Say where the image store is, for example MONGO_URL=mongodb://127.0.0.1:27017/atelier")
+        raise StoreError(f"MONGO_URL is not set. Set it to the address of the image store: {EXAMPLE}")
     try:
-        return MongoClient(url, appname="atelier", **PATIENCE)
+        return MongoClient(url, appname="atelier", **TIMEOUTS)
     except (errors.ConfigurationError, ValueError, TypeError):  # their messages hold pieces of the address, a password's too
-        raise StoreNotSet(
-            "MONGO_URL is not an address of MongoDB. Wanted: mongodb://name:password@host:port/database, with @, :, / and % "
-            "in name and password written as %40, %3A, %2F and %25."
+        raise StoreError(
+            f"MONGO_URL is not an address of MongoDB. Wanted: {EXAMPLE}, with @, :, / and % in name and password written as "
+            "%40, %3A, %2F and %25."
         ) from None
-
-
-def _refused(error: Exception) -> StoreRefused:
-    return StoreRefused(
-        f"the image store refuses: {_short(error)}. Correct name and password in MONGO_URL; an account that is kept in another "
-        "database than the one named there needs ?authSource=<that database>."
-    )
-
-
-def _short(error: Exception) -> str:
-    """The first words, without the driver's own bookkeeping."""
-    return str(error).partition(", full error")[0].partition(" (configured timeouts")[0].partition(", Timeout:")[0].rstrip(".")

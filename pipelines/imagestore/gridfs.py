@@ -1,4 +1,4 @@
-"""Files of any size in GridFS, written so that an upload that was cut goes on where it was, and is invisible until it is whole.
+"""Files of any size in GridFS: an interrupted upload resumes, and is invisible until it is complete.
 
 The driver's own upload starts anew each time, so chunks are written here; they are read by the driver.
 """
@@ -14,17 +14,20 @@ from pipelines.imagestore.connection import Document
 if TYPE_CHECKING:
     from pymongo.database import Database
 
-CHUNK = 1 << 20  # bytes; an upload that was cut goes on with chunks of the same size
+CHUNK = 1 << 20  # bytes; an upload resumes with chunks of the same size
 
 
 class Changed(ValueError):
-    """A file that was another one when it was looked at first."""
+    """A file that changed while it was read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} has changed while it was read. Run the same command again when nothing writes it.")
 
 
 def put(database: "Database[Document]", bucket: str, key: str, name: str, sha256: str, stream: BinaryIO) -> int:
-    """Store what `stream` holds under the id `key`, which stands for this very content; return how many bytes had to be sent.
+    """Store what `stream` holds under the id `key`, which identifies this content; return how many bytes had to be sent.
 
-    Raises Changed when the content has another SHA-256; nothing of it is kept.
+    Raises Changed where the content has another SHA-256; nothing of it is stored then.
     """
     files, chunks = database[bucket].files, database[bucket].chunks
     if files.find_one({"_id": key}, {"_id": 1}):
@@ -41,7 +44,7 @@ def put(database: "Database[Document]", bucket: str, key: str, name: str, sha256
             sent += len(data)
     if digest.hexdigest() != sha256:
         chunks.delete_many({"files_id": key})
-        raise Changed(f"{name} has changed while it was read. Run the same command again when it is at rest.")
+        raise Changed(name)
     facts = {"length": length, "chunkSize": CHUNK, "uploadDate": datetime.now(UTC), "filename": name, "metadata": {"sha256": sha256}}
     connection.insert(files, {"_id": key, **facts})
     return sent
@@ -57,6 +60,6 @@ def read(database: "Database[Document]", bucket: str, key: str, start: int = 0) 
 
 
 def delete(database: "Database[Document]", bucket: str, keys: list[str]) -> None:
-    """Take files out, whole ones and begun ones."""
+    """Delete files, complete or not."""
     database[bucket].files.delete_many({"_id": {"$in": keys}})
     database[bucket].chunks.delete_many({"files_id": {"$in": keys}})

@@ -1,6 +1,5 @@
 """Class folders, CIFAR-10 or drawn shapes, brought to 32 x 32 and packed as one array of pictures and one of labels a split."""
 
-import io
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from pipelines import folders
 from pipelines.configs import Config
@@ -19,7 +17,6 @@ from pipelines.families.objects.settings import Data
 
 WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
 SPLITS = {"train", "test"}
-NAMED = 20  # broken files, or classes, that an error lists
 MOST = 256  # classes: a label is a byte
 SHAPE = "Wanted: train/<class>/* and test/<class>/*, the same classes in both."
 DESCRIBED = {"cifar10": "CIFAR-10 as published.", "embedded": "Ten drawn shapes, made here."}  # a folder is described on the page
@@ -38,7 +35,7 @@ class BadFolders(ValueError):
 
 
 class BrokenPictures(ValueError):
-    """Files that are no whole pictures, by name."""
+    """Files that cannot be decoded, by name."""
 
 
 class Example(NamedTuple):
@@ -94,7 +91,7 @@ def _folder(data: Data) -> Found:
         try:
             examples.append(Example(split, label, name, _decoded(content)))
         except Exception as error:  # decoders raise what they like on broken bytes
-            broken[name] = "no picture" if isinstance(error, UnidentifiedImageError) else str(error)
+            broken[name] = pictures.fault(error)
     _allowed(broken, data.skip_broken)
     source = cards.folder_source("folder", str(data.folder), data.licence, data.citation)
     return Found(sorted(examples, key=lambda example: example.name), source, sorted(broken))
@@ -117,15 +114,13 @@ def _class_files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
 
 def _decoded(content: bytes) -> NDArray[np.uint8]:
     """A file as a picture [32, 32, 3]."""
-    picture = Image.open(io.BytesIO(content), formats=pictures.FORMATS)
-    return CONVENTION.from_rgb(pictures.decoded(picture, "RGB", WORKING_SIDE))
+    return CONVENTION.from_rgb(pictures.decoded(pictures.opened(content), "RGB", WORKING_SIDE))
 
 
 def _allowed(broken: dict[str, str], skip: bool) -> None:
     if broken and not skip:
-        more = f" and {len(broken) - NAMED} more" if len(broken) > NAMED else ""
-        listed = ", ".join(f"{name} ({broken[name]})" for name in sorted(broken)[:NAMED])
-        raise BrokenPictures(f"{len(broken)} files are no whole pictures: {listed}{more}. Replace them, or set data.skip_broken=true.")
+        listed = archives.listed(f"{name} ({reason})" for name, reason in broken.items())
+        raise BrokenPictures(f"{len(broken)} files cannot be decoded: {listed}. Replace them, or set data.skip_broken=true.")
 
 
 def _cifar10(_: Data) -> Found:
@@ -160,7 +155,7 @@ def _classes(examples: list[Example]) -> list[str]:
         odd = ", ".join(sorted(found["train"] ^ found["test"]))
         raise BadFolders(f"train and test must hold pictures of the same classes; only one of them has: {odd}. {SHAPE}")
     if not 2 <= len(found["train"]) <= MOST:
-        listed = ", ".join(sorted(found["train"])[:NAMED])
+        listed = archives.listed(found["train"])
         raise BadFolders(f"{len(found['train'])} classes with pictures were found ({listed}); there may be 2 to {MOST}. {SHAPE}")
     return sorted(found["train"])
 

@@ -1,6 +1,5 @@
 """Packed pages, as ingest wrote them: what training and scoring read."""
 
-import io
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipelines import folders
 from pipelines.datasets import pictures, splits
@@ -37,7 +35,7 @@ class Page(NamedTuple):
 
     def grey(self) -> NDArray[np.uint8]:
         """Decoded to [height, width], sides over WORKING_SIDE reduced."""
-        return pictures.decoded(Image.open(io.BytesIO(self.content), formats=pictures.FORMATS), "L", WORKING_SIDE)
+        return pictures.decoded(pictures.opened(self.content), "L", WORKING_SIDE)
 
 
 class Split:

@@ -1,18 +1,15 @@
 """Picture files of people: decoded and brought, or named where they cannot be."""
 
-import io
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from pipelines.datasets import pictures
+from pipelines.datasets import archives, pictures
 from pipelines.families.gravures.examples import CONVENTION
 from pipelines.families.gravures.picture import Blank
 
 WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
-NAMED = 20  # files that an error lists
 
 
 class BrokenPictures(ValueError):
@@ -26,23 +23,16 @@ def brought(files: Iterable[tuple[str, bytes]]) -> NDArray[np.uint8]:
         try:
             found.append(_one(content))
         except Exception as error:  # decoders raise what they like on broken bytes
-            broken[name] = _reason(error)
+            broken[name] = "blank" if isinstance(error, Blank) else pictures.fault(error)
     if broken:
         raise BrokenPictures(f"{len(broken)} files are broken or blank: {listed(broken)}. Replace them, or take them out.")
     return np.stack(found) if found else np.empty((0, CONVENTION.side, CONVENTION.side), np.uint8)
 
 
 def _one(content: bytes) -> NDArray[np.uint8]:
-    return CONVENTION.from_grey(pictures.decoded(Image.open(io.BytesIO(content), formats=pictures.FORMATS), "L", WORKING_SIDE))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, Blank):
-        return "blank"
-    return "no picture" if isinstance(error, UnidentifiedImageError) else str(error) or type(error).__name__
+    return CONVENTION.from_grey(pictures.decoded(pictures.opened(content), "L", WORKING_SIDE))
 
 
 def listed(reasons: dict[str, str]) -> str:
     """Names with their reasons, the first twenty."""
-    more = f" and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
-    return ", ".join(f"{name} ({reasons[name]})" for name in sorted(reasons)[:NAMED]) + more
+    return archives.listed(f"{name} ({reason})" for name, reason in reasons.items())

@@ -3,7 +3,6 @@
 The table is tab separated UTF-8 without quoting: what stands in a field is what is meant.
 """
 
-import io
 import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from pipelines.datasets import archives, pictures
 from pipelines.families.ocr.parts.vocabulary import ALPHABET
@@ -21,7 +20,6 @@ TABLE, PICTURES, COLUMNS = "labels.tsv", "images", ("file", "text", "group")
 SHAPE = f"Wanted: {TABLE} with the columns {', '.join(COLUMNS)}, tab separated, and the pictures in {PICTURES}/ beside it."
 SMALLEST, LARGEST = 4, 25  # pixels of a side; megapixels, read from the header before a picture is decoded
 WORKING_SIDE = 2048  # pixels: larger pictures are reduced while they are decoded
-NAMED = 20  # lines that an error lists
 
 
 class BadTable(ValueError):
@@ -86,7 +84,7 @@ def _table(files: Iterable[str], where: str) -> str:
     if not found:
         raise BadTable(f"{where} holds no {TABLE}, neither at its root nor one folder below. {SHAPE}")
     if len(found) > 1:
-        raise BadTable(f"{where} holds {len(found)} tables: {', '.join(found[:NAMED])}. Name the folder of one of them as data.folder.")
+        raise BadTable(f"{where} holds {len(found)} tables: {archives.listed(found)}. Name the folder of one of them as data.folder.")
     return found[0]
 
 
@@ -98,7 +96,7 @@ def rows(name: str, content: bytes) -> list[Row]:
     found = [_row(name, number, line.rstrip("\r").split("\t"), width, places) for number, line in enumerate(lines[1:], 2) if line.strip()]
     twice = [file for file, times in Counter(row.file for row in found).items() if times > 1]
     if twice:
-        raise BadTable(f"{name} names {len(twice)} files more than once: {_listed(twice)}. Keep one row for each.")
+        raise BadTable(f"{name} names {len(twice)} files more than once: {archives.listed(twice)}. Keep one row for each.")
     if not found:
         raise BadTable(f"{name} has no row below its first. {SHAPE}")
     _unquoted(name, [row for row in found if '"' in row.text])
@@ -159,7 +157,7 @@ def _line(row: Row, files: Mapping[str, bytes], images: str, allow_empty: bool) 
 def _picture(content: bytes) -> NDArray[np.uint8]:
     """[h, w] in grey, upright, longer sides brought to WORKING_SIDE. Raises ValueError."""
     try:
-        picture = Image.open(io.BytesIO(content), formats=pictures.FORMATS)
+        picture = pictures.opened(content)
         _sized(*picture.size)
         return pictures.decoded(picture, "L", WORKING_SIDE)
     except Exception as error:  # decoders raise what they like on broken bytes
@@ -176,15 +174,9 @@ def _sized(width: int, height: int) -> None:
 def _allowed(broken: Mapping[str, str], table: str, skip: bool) -> None:
     if broken and not skip:
         raise BadLines(
-            f"{len(broken)} lines of {table} cannot be used: {_listed(f'{file} {why}' for file, why in broken.items())}. "
+            f"{len(broken)} lines of {table} cannot be used: {archives.listed(f'{file} {why}' for file, why in broken.items())}. "
             "Put them right, or set data.skip_broken=true: they are left out then, and the card lists them."
         )
-
-
-def _listed(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
-    return f"{'; '.join(listed[:NAMED])}{more}"
 
 
 def characters(found: Found) -> dict[str, int]:
