@@ -230,8 +230,9 @@ def _listed(database: "Database[Document]", entry: Document) -> list[Row]:
     """The documents that a data set lists, by collection and name. Raises Damaged where one is missing, or UnsafeName."""
     rows = list[Row]()
     for collection in COLLECTIONS:
-        found = {row["_id"]: row for row in database[collection].find({"dataset": entry["_id"]}, dict.fromkeys(Row._fields[2:], 1))}
-        rows += [Row(key, collection, *map(found[key].get, Row._fields[2:])) for key in entry[collection] if key in found]
+        documents = database[collection].find({"dataset": entry["_id"]}, dict.fromkeys(Row._fields[2:], 1))
+        found = {document.pop("_id"): document for document in documents}
+        rows += [Row(key, collection, **found[key]) for key in entry[collection] if key in found]
     hashes = {name: sha256 for row in rows for name, sha256 in row.hashes.items()}
     if folders.hash_of(hashes) != entry["sha256"]:
         raise Damaged(f"the data set {entry['_id']} is not what was put in: files are missing or changed. Put it in once more.")
