@@ -17,7 +17,7 @@ from PIL import Image
 from pipelines import configs
 from pipelines.datasets import archives, cards, sources
 from pipelines.families.gravures import data, embedded, examples
-from pipelines.families.gravures.parts import alphabets, engravings, files, lenses, symbols
+from pipelines.families.gravures.parts import alphabets, drawing, engravings, files, lenses, shapes, symbols
 from pipelines.stages import look
 
 CLASSES = ("bell", "fish", "key")
@@ -36,9 +36,9 @@ def png(grey: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def drawing(shape: str, seed: int, side: int = 64) -> bytes:
+def sketch(shape: str, seed: int, side: int = 64) -> bytes:
     symbol = symbols.composed(shape, "", "inside", np.random.default_rng(0))
-    return png(symbols.drawn(symbol, np.random.default_rng(seed), side))
+    return png(drawing.drawn(symbol, np.random.default_rng(seed), side))
 
 
 def put(path: Path, content: bytes) -> None:
@@ -53,11 +53,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "lenses"
     for number, name in enumerate(CLASSES):
         for index in range(DRAWINGS):
-            put(root / f"drawn/{name}/{name}_{index}.png", drawing(name, 100 * number + index, 64 if index % 2 else 300))
+            put(root / f"drawn/{name}/{name}_{index}.png", sketch(name, 100 * number + index, 64 if index % 2 else 300))
     for name in ("bell", "fish", "tree"):
-        put(root / f"official/{name}.png", drawing(name, 900))
+        put(root / f"official/{name}.png", sketch(name, 900))
     for number, name in enumerate(("one", "two", "three")):
-        put(root / f"catalogue/images/{name}.png", drawing(CLASSES[number], 950))
+        put(root / f"catalogue/images/{name}.png", sketch(CLASSES[number], 950))
     put(root / "catalogue/catalogue.csv", TABLE.encode())
     put(root / "classes.csv", b"class,name\n")
     return root
@@ -70,8 +70,8 @@ def writers(folder: Path) -> Path:
     for row, (alphabet, count) in enumerate(LETTERS.items()):
         for character in range(1, count + 1):
             for writer in range(1, PEOPLE + 1):
-                shape = list(symbols.NAMED)[10 * row + character]
-                put(root / alphabet / f"character{character:02}/{character:04}_{writer:02}.png", drawing(shape, writer))
+                shape = list(shapes.NAMED)[10 * row + character]
+                put(root / alphabet / f"character{character:02}/{character:04}_{writer:02}.png", sketch(shape, writer))
     return root
 
 

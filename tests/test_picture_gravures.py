@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipelines.families.gravures.parts import symbols
+from pipelines.families.gravures.parts import drawing, symbols
 from pipelines.families.gravures.picture import Blank, Convention
 
 CONVENTION = Convention()
@@ -83,7 +83,7 @@ def test_neither_paper_nor_ink_nor_place_matter(canvas: NDArray[np.bool_], tone:
 @pytest.mark.parametrize("number", range(len(SYMBOLS)))
 def test_what_was_brought_comes_back(number: int) -> None:
     """The page and the tests send brought pictures, dark on light."""
-    picture = CONVENTION.from_grey(symbols.drawn(SYMBOLS[number], np.random.default_rng(number)))
+    picture = CONVENTION.from_grey(drawing.drawn(SYMBOLS[number], np.random.default_rng(number)))
     assert apart(CONVENTION.from_grey(255 - picture), picture) < 0.01
 
 

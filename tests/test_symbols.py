@@ -5,14 +5,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from pipelines.families.gravures.parts import symbols
+from pipelines.families.gravures.parts import drawing, glyphs, shapes, symbols
+from pipelines.families.gravures.parts.strokes import Strokes
 from pipelines.families.gravures.picture import Convention
 
 CONVENTION = Convention()
 
 
-def brought(symbol: symbols.Symbol, seed: int) -> NDArray[np.uint8]:
-    return CONVENTION.from_grey(symbols.drawn(symbol, np.random.default_rng(seed)))
+def brought(symbol: Strokes, seed: int) -> NDArray[np.uint8]:
+    return CONVENTION.from_grey(drawing.drawn(symbol, np.random.default_rng(seed)))
 
 
 def blurred(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -24,10 +25,10 @@ def blurred(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
 @pytest.mark.parametrize("seed", range(300))
 def test_every_symbol_can_be_drawn(seed: int) -> None:
     symbol = symbols.symbol(np.random.default_rng(seed))
-    assert all(stroke.shape[1] == 2 and len(stroke) > 1 and np.isfinite(stroke).all() for stroke in symbol.strokes)
-    points = np.vstack(symbol.strokes)
+    assert all(stroke.shape[1] == 2 and len(stroke) > 1 and np.isfinite(stroke).all() for stroke in symbol)
+    points = np.vstack(symbol)
     np.testing.assert_allclose([points.min(), points.max()], [-1, 1], atol=1e-6)
-    grey = symbols.drawn(symbol, np.random.default_rng(seed))
+    grey = drawing.drawn(symbol, np.random.default_rng(seed))
     assert (grey.shape, grey[0].min(), grey[:, -1].min()) == ((64, 64), 255, 255)
     assert CONVENTION.from_grey(grey).max() == 255
 
@@ -50,27 +51,27 @@ def test_distinct_symbols_are_as_many_as_asked_and_repeat() -> None:
     made, again = (symbols.distinct(30, np.random.default_rng(5)) for _ in range(2))
     assert len(made) == 30
     for one, other in zip(made, again, strict=True):
-        np.testing.assert_array_equal(np.vstack(one.strokes), np.vstack(other.strokes))
+        np.testing.assert_array_equal(np.vstack(one), np.vstack(other))
 
 
-@pytest.mark.parametrize("glyph", symbols.GLYPHS)
+@pytest.mark.parametrize("glyph", glyphs.GLYPHS)
 def test_every_glyph_is_written_on_its_grid(glyph: str) -> None:
-    points = np.vstack(symbols.written([glyph]))
+    points = np.vstack(glyphs.written([glyph]))
     assert np.ptp(points, axis=0).max() > 0.9
     assert np.ptp(points, axis=0)[1] <= 2.4
 
 
 @pytest.mark.parametrize("place", ["inside", "beside", "above"])
-@pytest.mark.parametrize("shape", symbols.NAMED)
+@pytest.mark.parametrize("shape", shapes.NAMED)
 def test_every_shape_takes_a_word(shape: str, place: str) -> None:
     alone, worded = (symbols.composed(shape, word, place, np.random.default_rng(0)) for word in ("", "e5"))
-    assert len(worded.strokes) == len(alone.strokes) + 3
-    width, height = np.ptp(np.vstack(worded.strokes), axis=0)
+    assert len(worded) == len(alone) + 3
+    width, height = np.ptp(np.vstack(worded), axis=0)
     assert width > height or place != "beside"
 
 
 def test_a_print_fills_the_page_between_its_margins() -> None:
-    grey = symbols.printed(symbols.symbol(np.random.default_rng(0)).strokes, 100, 200)
+    grey = drawing.printed(symbols.symbol(np.random.default_rng(0)), 100, 200)
     assert grey.shape == (100, 200)
     rows, columns = (np.flatnonzero((grey < 128).any(axis)) for axis in (1, 0))
     assert np.ptp(rows) > 75 or np.ptp(columns) > 155

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.families.gravures.parts import symbols
+from pipelines.families.gravures.parts import drawing, symbols
 from pipelines.families.gravures.parts.alphabets import TEST
-from pipelines.families.gravures.parts.symbols import Symbol
+from pipelines.families.gravures.parts.strokes import Strokes
 
 SHAPES = ("circle", "triangle", "diamond", "rectangle", "heart", "star", "drop", "house", "bell", "fish", "spiral", "key")
 WORDS = ("", "A", "E", "K", "S", "m", "2S")
@@ -27,10 +27,10 @@ def engravings() -> Iterator[tuple[str, bytes]]:
     made = {name: symbols.composed(*words, np.random.default_rng(0)) for name, words in _classes().items()}
     for number, (name, symbol) in enumerate(made.items()):
         random = np.random.default_rng(number)
-        for drawing in range(DRAWINGS if number < CLASSES - 2 else 0):
-            yield f"drawn/{name}/{name}_{drawing:02}.png", _png(symbols.drawn(symbol, random, SIDE))
+        for copy in range(DRAWINGS if number < CLASSES - 2 else 0):
+            yield f"drawn/{name}/{name}_{copy:02}.png", _png(drawing.drawn(symbol, random, SIDE))
         if number % 5 != 3:
-            yield f"official/{name}.png", _png(symbols.printed(symbol.strokes, HEIGHT, WIDTH))
+            yield f"official/{name}.png", _png(drawing.printed(symbol, HEIGHT, WIDTH))
     yield from _catalogue(made)
 
 
@@ -44,7 +44,7 @@ def _classes() -> dict[str, tuple[str, str, str]]:
     return found
 
 
-def _catalogue(made: dict[str, Symbol]) -> Iterator[tuple[str, bytes]]:
+def _catalogue(made: dict[str, Strokes]) -> Iterator[tuple[str, bytes]]:
     """Two pictures of each engraving, and lenses that bear them; two more lenses have no picture."""
     lenses, tags = ["lens_id,lens_name,index_code,image"], ["engraving,sha256,class,shapes,letters"]
     for number, (name, (shape, word, _)) in enumerate(_classes().items()):
@@ -54,7 +54,7 @@ def _catalogue(made: dict[str, Symbol]) -> Iterator[tuple[str, bytes]]:
             tags.append(f"{picture},,{name},{shape},{word} {marks}")
             lenses += [f"{len(lenses) + index},{name} {code},{code},{picture}" for index in range(LENSES)]
             both = symbols.beside(made[name], marks)
-            yield f"catalogue/images/{picture}", _png(symbols.printed(both.strokes, HEIGHT, WIDTH))
+            yield f"catalogue/images/{picture}", _png(drawing.printed(both, HEIGHT, WIDTH))
     lenses += [f"{len(lenses) + index},unseen,15,{image}" for index, image in enumerate(("", "lost.png"))]
     for table, lines in {"catalogue": lenses, "tags": tags}.items():
         yield f"catalogue/{table}.csv", "\n".join([*lines, ""]).encode()
@@ -68,7 +68,7 @@ def characters() -> Iterator[tuple[str, bytes]]:
         for character in range(1, count + 1):
             symbol = next(made)
             for writer in range(1, PEOPLE + 1):
-                yield f"{alphabet}/character{character:02}/{character:04}_{writer:02}.png", _png(symbols.drawn(symbol, random, SIDE))
+                yield f"{alphabet}/character{character:02}/{character:04}_{writer:02}.png", _png(drawing.drawn(symbol, random, SIDE))
 
 
 def _png(grey: NDArray[np.uint8]) -> bytes:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.families.gravures.parts import symbols
+from pipelines.families.gravures.parts import drawing, symbols
+from pipelines.families.gravures.parts.strokes import Strokes
 from pipelines.families.gravures.picture import Blank, Convention
 
 HANDS = 8  # drawings of a made-up symbol
@@ -43,11 +44,11 @@ def _drawn(random: Random, convention: Convention) -> list[NDArray[np.uint8]]:
     return [_brought(symbol, random, convention) for _ in range(HANDS)]
 
 
-def _brought(symbol: symbols.Symbol, random: Random, convention: Convention) -> NDArray[np.uint8]:
+def _brought(symbol: Strokes, random: Random, convention: Convention) -> NDArray[np.uint8]:
     """A drawing without a point of ink is drawn again."""
     while True:
         try:
-            return convention.from_grey(symbols.drawn(symbol, random, convention.side))
+            return convention.from_grey(drawing.drawn(symbol, random, convention.side))
         except Blank:
             continue
 
