@@ -173,9 +173,9 @@ def test_class_folders_alone_are_enough(folder: Path, tmp_path: Path) -> None:
 def test_a_drawing_keeps_its_split_when_others_come_elsewhere(folder: Path, tmp_path: Path) -> None:
     pack(tmp_path / "few")
     for index in range(DRAWINGS, DRAWINGS + 9):
-        put(folder / f"drawn/key/key_{index}.png", drawing("key", index + 5000))
+        put(folder / f"drawn/key/key_{index}.png", sketch("key", index + 5000))
     for index in range(6):
-        put(folder / f"drawn/apple/{index}.png", drawing("fruit", index))
+        put(folder / f"drawn/apple/{index}.png", sketch("fruit", index))
     pack(tmp_path / "many")
     few, many = loaded(tmp_path / "few"), loaded(tmp_path / "many")
     for split in examples.SPLITS:
@@ -189,14 +189,14 @@ def test_a_drawing_keeps_its_split_when_others_come_elsewhere(folder: Path, tmp_
 )
 def test_shares_of_a_class(folder: Path, tmp_path: Path, count: int, wanted: tuple[int, ...]) -> None:
     for index in range(count):
-        put(folder / f"drawn/boat/{index}.png", drawing("boat", index))
+        put(folder / f"drawn/boat/{index}.png", sketch("boat", index))
     card = pack(tmp_path / "out")
     assert tuple(card["classes"][split]["boat"] for split in examples.SPLITS) == wanted
 
 
 def test_two_folders_are_one_set(folder: Path, tmp_path: Path) -> None:
     for index in range(5):
-        put(tmp_path / f"mine/bell/mine{index}.png", drawing("bell", 3000 + index))
+        put(tmp_path / f"mine/bell/mine{index}.png", sketch("bell", 3000 + index))
     card = pack(tmp_path / "out", f"data.folders.mine={SAID % 'mine'}")
     assert sum(table["bell"] for table in card["classes"].values()) == DRAWINGS + 5
     assert [source["source"] for source in card["sources"]] == ["own", "mine"]
@@ -237,7 +237,7 @@ def test_a_limit_keeps_two_drawings_a_class_and_whole_characters(writers: Path, 
     assert {split: table["characters"] for split, table in card["writers"].items()} == {"train": 2, "valid": 2, "test": 2}
     for index in range(60):
         for number in range(6):
-            put(tmp_path / f"lenses/drawn/more{index}/{number}.png", drawing("key", 6 * index + number))
+            put(tmp_path / f"lenses/drawn/more{index}/{number}.png", sketch("key", 6 * index + number))
     card = pack(tmp_path / "many", "data.limit=10")
     assert set(card["classes"]["train"].values()) == {0, 2}
     assert card["counts"] == {"train": 2 * 63, "valid": 10, "test": 10}
@@ -277,7 +277,7 @@ def test_a_picture_that_is_not_here_is_named(folder: Path, tmp_path: Path) -> No
 
 def broken(root: Path) -> None:
     put(root / "drawn/key/key_3.png", b"\x89PNG\r\n\x1a\n")
-    put(root / "drawn/key/key_4.png", drawing("key", 1)[:-40])
+    put(root / "drawn/key/key_4.png", sketch("key", 1)[:-40])
 
 
 def blank(root: Path) -> None:
@@ -299,11 +299,11 @@ def one(root: Path) -> None:
 
 
 def loose(root: Path) -> None:
-    put(root / "drawn/key_99.png", drawing("key", 1))
+    put(root / "drawn/key_99.png", sketch("key", 1))
 
 
 def deep(root: Path) -> None:
-    put(root / "drawn/key/old/key_99.png", drawing("key", 1))
+    put(root / "drawn/key/old/key_99.png", sketch("key", 1))
 
 
 def emptied(root: Path) -> None:
@@ -318,11 +318,11 @@ def undrawn(root: Path) -> None:
 
 
 def lost(root: Path) -> None:
-    put(root / "official/key/one.png", drawing("key", 1))
+    put(root / "official/key/one.png", sketch("key", 1))
 
 
 def elsewhere(root: Path) -> None:
-    put(root / "catalogue/one.png", drawing("key", 1))
+    put(root / "catalogue/one.png", sketch("key", 1))
 
 
 def table(text: str | bytes) -> Callable[[Path], None]:
@@ -375,21 +375,21 @@ def test_loose_files_among_class_folders_are_refused(folder: Path, tmp_path: Pat
 
 
 def test_two_files_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:
-    put(tmp_path / "mine/bell/bell_0.png", drawing("bell", 1))
+    put(tmp_path / "mine/bell/bell_0.png", sketch("bell", 1))
     with pytest.raises(data.TwoPictures, match=r"drawn/bell/bell_0\.png \(2 files\)"):
         pack(tmp_path / "out", f"data.folders.mine={SAID % 'mine'}")
 
 
 def unnumbered(root: Path) -> None:
-    put(root / "images_background/Ash/character01/first.png", drawing("key", 1))
+    put(root / "images_background/Ash/character01/first.png", sketch("key", 1))
 
 
 def shallow(root: Path) -> None:
-    put(root / "0001_01.png", drawing("key", 1))
+    put(root / "0001_01.png", sketch("key", 1))
 
 
 def repeated(root: Path) -> None:
-    put(root / "images_background/Ash/character01/0009_01.png", drawing("key", 1))
+    put(root / "images_background/Ash/character01/0009_01.png", sketch("key", 1))
 
 
 def torn(root: Path) -> None:
@@ -502,7 +502,7 @@ def test_a_look_notices_new_drawings_and_new_characters(looking: Path, folder: P
     first = looked(looking)
     letters = {"folder": "letters", "sha256": archives.fingerprint(writers)}
     assert first == {"folders": {"own": {"folder": "lenses", "sha256": archives.fingerprint(folder)}}, "omniglot": letters}
-    put(writers / "images_background/Ash/character01/0001_21.png", drawing("key", 21))
+    put(writers / "images_background/Ash/character01/0001_21.png", sketch("key", 21))
     second = looked(looking)
     assert (second["folders"], second["omniglot"] == letters) == (first["folders"], False)
     writers.rename(writers.with_name("gone"))

@@ -128,7 +128,7 @@ def test_shares_are_what_a_person_counts() -> None:
     assert (figures["precision"], figures["recall"], figures["f1"]) == (1 / 4, 1 / 4, 1 / 4)
     assert figures["f1_30"] == 2 / 4
     assert figures["count_accuracy"] == 2 / 4
-    assert (figures["signed_precision"], figures["signed_recall"]) == (2 / 3, 2 / 3)
+    assert detection.presence(found, 0.5) == (2 / 3, 2 / 3)
 
 
 def test_a_box_is_found_once() -> None:
@@ -199,16 +199,16 @@ def test_the_worst_page_is_first_and_a_right_one_is_not_shown() -> None:
     assert [page.index for page in detection.worst(found, 0.5)] == [2, 1, 3]
 
 
-def test_the_sheet_shows_what_is_labelled_in_green_and_what_is_told_in_red() -> None:
+def test_the_sheet_shows_what_is_labelled_in_green_and_what_is_detected_in_red() -> None:
     found = asked((np.array([[10.0, 10, 30, 20]]), np.array([[60.0, 100, 30, 20, 0.9], [10, 150, 30, 20, 0.1]])))
     sheet = np.asarray(detection.mistakes(found, 0.5, lambda _: (np.full((400, 200), 255, np.uint8), 2.0)))
     top, left = 2 * sheets.GAP + sheets.LINE, sheets.GAP
     tile = sheet[top : top + detection.TILE, left : left + detection.TILE]
-    shown = {name: np.argwhere((tile == colour).all(2)) for name, colour in (("true", detection.TRUE), ("told", detection.SAID))}
+    shown = {name: np.argwhere((tile == colour).all(2)) for name, colour in (("true", detection.TRUE), ("detected", detection.DETECTED))}
     reduced = 2 * detection.TILE / 400  # pixels of the tile in a unit of the boxes
     assert shown["true"].min(0) == pytest.approx([10 * reduced, 10 * reduced], abs=1)
-    assert shown["told"].min(0) == pytest.approx([100 * reduced, 60 * reduced], abs=1)
-    assert shown["told"].max(0) == pytest.approx([120 * reduced, 90 * reduced], abs=1)
+    assert shown["detected"].min(0) == pytest.approx([100 * reduced, 60 * reduced], abs=1)
+    assert shown["detected"].max(0) == pytest.approx([120 * reduced, 90 * reduced], abs=1)
 
 
 def test_a_sheet_without_mistakes_says_so() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from pipelines.configs import Gate
-from pipelines.metrics import classification, retrieval, sheets
+from pipelines.metrics import retrieval, sheets, statistics
 from pipelines.registry import gate
 
 Embeddings = NDArray[np.float32]
@@ -163,10 +163,10 @@ def test_figures_are_what_a_person_counts() -> None:
     expected = {"top1": 0.4, "top5": 0.6, "top10": 0.8, "map": mean, "retrieval": (mean + 0.5) / 2}
     expected |= {"unseen_five_top1": 0.5, "unseen_five_top5": 0.5, "unseen_five_top10": 1, "unseen_five_map": 0.5}
     expected |= {"one_shot_random": 0.75, "one_shot_within": 0.5}
-    expected |= dict(zip(("top1_low", "top1_high"), classification.wilson(0.4, 5), strict=True))
-    expected |= dict(zip(("unseen_five_top1_low", "unseen_five_top1_high"), classification.wilson(0.5, 2), strict=True))
+    expected |= dict(zip(("top1_low", "top1_high"), statistics.wilson(0.4, 5), strict=True))
+    expected |= dict(zip(("unseen_five_top1_low", "unseen_five_top1_high"), statistics.wilson(0.5, 2), strict=True))
     for name, share in (("one_shot_random", 0.75), ("one_shot_within", 0.5)):
-        expected |= dict(zip((f"{name}_low", f"{name}_high"), classification.wilson(share, 4), strict=True))
+        expected |= dict(zip((f"{name}_low", f"{name}_high"), statistics.wilson(share, 4), strict=True))
     low, high = figures.pop("retrieval_low"), figures.pop("retrieval_high")
     assert figures == pytest.approx(expected)
     assert 0 < low < figures[retrieval.HEADLINE] < high < 1
@@ -222,7 +222,7 @@ def test_tables_have_a_row_for_each_class_that_is_asked_for() -> None:
 
 def test_similarities_below_zero_are_binned_too() -> None:
     found = retrieval.answers(at(180, 0), np.array([0, 0]), at(0, 10), np.array([0, 1]))
-    rows = retrieval.reliability(found)
+    rows = statistics.reliability(found.similarity, found.said == found.labels)
     assert [(round(row["confidence"], 2), row["accuracy"], row["weight"]) for row in rows] == [(-0.98, 0, 0.5), (1, 1, 0.5)]
 
 

@@ -43,8 +43,9 @@ def _threshold(outcomes: Outcomes) -> float:
 
 
 def metrics(outcomes: Outcomes) -> dict[str, float]:
-    """Average precision with its 95 % interval; precision, recall, F1, right counts and "is the page signed" at the model's threshold."""
-    return detection.metrics(outcomes, _threshold(outcomes))
+    """Those of detection.metrics() at the model's threshold; precision and recall of "this page is signed"."""
+    precision, recall = detection.presence(outcomes, _threshold(outcomes))
+    return {**detection.metrics(outcomes, _threshold(outcomes)), "signed_precision": precision, "signed_recall": recall}
 
 
 def tables(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, list[dict[str, Any]]]:
