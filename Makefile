@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick fuzz lint lock new-family train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test quick fuzz lint docs lock new-family train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -43,6 +43,9 @@ fuzz: .venv/with-$(EVERY)+dev ## hostile input, the long way
 
 lint: .venv/with-$(EVERY)+dev ## style and types
 	@ruff check . && ruff format --check . && mypy
+
+docs: .venv/with-serve+docs ## [serve=yes port=8000]: the documentation as a site in .docs/site/, strict; shown on the loopback address
+	@python -m docs.generate $(if $(filter yes,$(serve)),--serve $(host):$(or $(port),8000))
 
 lock: .venv/with-$(EVERY)+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
