@@ -1,7 +1,4 @@
-"""The application around a family's endpoint: health, the page, one shape of errors, the API reference; its champion and its answers.
-
-given() is the one place that all answers of a service pass on their way out, whatever they are asked by.
-"""
+"""The application around a family's endpoint: health, the page, one shape of errors, the API reference; its champion and its answers."""
 
 import gc
 import inspect
@@ -99,7 +96,7 @@ class Plain(APIRoute):
 
 
 def application(title: str, question: str) -> FastAPI:
-    """An application that has all but the family's own routes, and its champion: start() brings that."""
+    """An application without the family's own routes; start() adds the champion."""
     app = FastAPIOffline(title=title, summary=question, redoc_url=None, favicon_url="static/icon.svg")
     app.router.route_class = Plain
     problems.handle(app)
@@ -110,28 +107,28 @@ def application(title: str, question: str) -> FastAPI:
     return app
 
 
-def start(app: FastAPI, family: str, beside: Callable[[Any], object] | None = None) -> None:
-    """Give the application its champion, loaded and followed, its limits, recorder and shadow; `beside` is done before a model stands.
+def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = None) -> None:
+    """Give the application its limits, champion, recorder and shadow; `prepare` is called with each model before it serves.
 
     Raises NoChampion, BrokenModel or BadUrl.
     """
     telemetry.forget_the_dead()
     app.state.limits = configs.serving(family)
     app.state.recorder = Recorder(family, app.state.limits.predictions)
-    app.state.champion = Champion(family, beside)
+    app.state.champion = Champion(family, prepare)
     app.state.champion.follow()
     app.state.recorder.follow()
     app.state.shadow = Shadow(app.state.champion)
     app.state.shadow.follow()
     Image.preinit()
     gc.collect()
-    gc.freeze()  # what is loaded now stays: the collector need not walk through it while requests wait (docs/decisions/0018)
+    gc.freeze()  # what is loaded now is never collected: no walk through it while requests wait (docs/decisions/0018)
 
 
 async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Given:
-    """The answer to one body, noted for the record, and `compared` with a challenger's where there is one. Raises Refusal.
+    """The answer to one body, recorded, and `compared` with a challenger's where there is one. Raises Refusal.
 
-    `words` are what `ask` is told besides: values of JSON, as the challenger is told them too.
+    `words` are further arguments of `ask`, JSON values: the challenger gets them too.
     """
     begun = time.perf_counter()
     answer = await ask(body, served, state.limits, *words)
@@ -143,14 +140,14 @@ async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any,
 
 
 def _noted(state: State, body: Body, answer: Answer, seconds: float) -> bytes:
-    """The answer as it goes out; the recorder has it."""
+    """Record the answer; its JSON."""
     text = recorder.rendered(answer)
     state.recorder.note(body.content, answer, seconds, text)
     return text
 
 
 async def answered(request: Request, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Response:
-    """given() as JSON; its id and version stand in the log beside the request's. Raises Refusal."""
+    """given() as a response; the answer's id and version are logged with the request. Raises Refusal."""
     found = await given(request.app.state, ask, body, served, *words, compared=compared)
     _signed(request, found.answer)
     return Response(found.text, media_type="application/json")
@@ -161,17 +158,17 @@ def _signed(request: Request, answer: Answer) -> None:
 
 
 def signed_picture(request: Request, png: bytes, answer: Answer) -> Response:
-    """An answer drawn as PNG: its id, count and version stand in the head, and in the log beside the request's."""
+    """An answer drawn as PNG; its id, count and version are in the headers, and logged with the request."""
     _signed(request, answer)
-    told = {"X-Prediction-Id": answer["prediction_id"], "X-Count": str(answer["count"]), "X-Model-Version": str(answer["model"]["version"])}
-    return Response(png, media_type="image/png", headers=told)
+    id, count, version = answer["prediction_id"], str(answer["count"]), str(answer["model"]["version"])
+    headers = {"X-Prediction-Id": id, "X-Count": count, "X-Model-Version": version}
+    return Response(png, media_type="image/png", headers=headers)
 
 
 async def answered_many(request: Request, ask: Ask, sent: Sequence[Body], served: Served) -> Response:
-    """An answer or a problem for each body of one request, and where they come from; the log has their ids, reasons and version.
+    """An answer or a problem for each body of one request; their ids, reasons and version are logged.
 
-    `ask` takes all bodies at once; each answer is noted with what its body was, and with the seconds that all took together,
-    of which a comparison has its share.
+    `ask` takes all bodies at once; each answer is recorded with the seconds that all took together, compared with its share of them.
     """
     state, model, begun = request.app.state, served.pointer["model"], time.perf_counter()
     results = await ask(sent, served, state.limits)

@@ -58,7 +58,7 @@ def _told(app: FastAPI) -> JSONResponse:
     champion: Champion | None = getattr(app.state, "champion", None)
     if champion is None:
         return JSONResponse(_said("starting", None, None), 503)
-    return JSONResponse(_said("ok", champion.served.pointer["model"], champion.refused))
+    return JSONResponse(_said("ok", champion.served.pointer["model"], champion.rejected))
 
 
 def _said(status: str, model: dict[str, Any] | None, refused: dict[str, Any] | None) -> dict[str, Any]:

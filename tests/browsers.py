@@ -129,8 +129,8 @@ def firefox(program: str, driver: str, folder: Path) -> Browser:
 def got(family: str, pointer: dict[str, Any], path: str = "/") -> httpx.Response:
     """What the page of a pointer answers, without a model, a process or a browser."""
     app = FastAPI()
-    app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer=pointer), refused=None)
-    app.state.shadow = SimpleNamespace(standing=lambda: None)
+    app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer=pointer), rejected=None)
+    app.state.shadow = SimpleNamespace(status=lambda: None)
     page_routes.mount(app, family, "What is on this picture?")
 
     async def asked() -> httpx.Response:

@@ -89,8 +89,8 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 def guarded(authority: Authority) -> telemetry.Telemetry:
     app = endpoints.application("digits", "Which digit is on this picture?")
     model = {"family": "digits", "version": 1, "digest": "d" * 64, "data": "d" * 64, "commit": None, "run_id": "r"}
-    app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer={"tag": "digits:v1-dddddddddddd", "model": model}), refused=None)
-    app.state.shadow = SimpleNamespace(standing=lambda: None)
+    app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer={"tag": "digits:v1-dddddddddddd", "model": model}), rejected=None)
+    app.state.shadow = SimpleNamespace(status=lambda: None)
     app.state.authority = authority
 
     @app.post("/predict")

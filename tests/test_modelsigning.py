@@ -141,14 +141,14 @@ def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, m
     champion.look()
     assert champion.served.pointer["model"]["version"] == 1
     assert [store.has_example(f"digits:{folder.name}") for folder in store.models("digits")] == [True, False], "what is unsigned was loaded"
-    refused = champion.refused
+    refused = champion.rejected
     assert refused and refused["version"] == 2 and "is not signed" in refused["why"] and "make sign family=digits" in refused["why"]
     with pytest.raises(models_signing.Unsigned, match="make sign family=digits"):
         Champion("digits")
     monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[0])))
     assert [words.split(": ")[1].split()[0] for words in signatures.sign_all("digits")] == [str(kept()), "signed"]
     champion.look()
-    assert champion.served.pointer["model"]["version"] == 2 and champion.refused is None
+    assert champion.served.pointer["model"]["version"] == 2 and champion.rejected is None
     assert Champion("digits").served.pointer["model"]["version"] == 2
 
 

@@ -30,7 +30,7 @@ from pipelines.registry import challenge, gate, promotion, reconcile
 from pipelines.registry import store as model_store
 from pipelines.stages import promote as stage
 from serving.inputs.bodies import Body
-from serving.live import challenger, champion, shadow
+from serving.live import challenger, champion, comparisons, shadow
 from serving.live.challenger import Asked
 from serving.live.shadow import QUEUE
 from tests.conftest import evaluate, expected, tiny_model
@@ -209,7 +209,7 @@ def otherwise(folder: Path) -> None:
 def test_what_failed_is_begun_again_after_a_pause_that_grows() -> None:
     """Counted within the hour, not in a row: one that dies at every second answer is not loaded for ever."""
     now = [0.0]
-    attempts, begun = shadow.Attempts(lambda: now[0]), []
+    attempts, begun = shadow.Backoff(lambda: now[0]), []
     for second in range(2 * 3600):
         now[0] = float(second)
         if attempts.due:
@@ -233,9 +233,9 @@ def test_who_asks_how_it_stands_asks_no_database(monkeypatch: pytest.MonkeyPatch
         silent.setblocking(False)
         monkeypatch.setenv("PREDICTIONS_URL", f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/nothing")
         beside = shadow.Shadow(Followed("digits"))
-        assert beside.standing() is None
+        assert beside.status() is None
         beside._pair = "a" * 64, pointer
-        assert beside.standing() == {**pointer, "refused": "", "asked": False, "samples": 0}
+        assert beside.status() == {**pointer, "refused": "", "asked": False, "samples": 0}
         with pytest.raises(BlockingIOError):
             silent.accept()
 
@@ -272,12 +272,12 @@ def test_one_that_loads_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         "digits", {"tag": "digits:c-bbbbbbbbbbbb", "model": model, "challenge": {"share": 1.0}}, model_store.CHALLENGERS
     )
     beside._follow()
-    loading, told = beside._challenger, beside.standing()
+    loading, told = beside._challenger, beside.status()
     assert loading and told and (told["asked"], told["refused"]) == (False, "")
     model_store.pointer_path("digits", model_store.CHALLENGERS).unlink()
     beside._looked = -math.inf
     beside._follow()
-    assert beside.standing() is None is beside._challenger
+    assert beside.status() is None is beside._challenger
     assert loading._process.returncode == -signal.SIGKILL
 
 
@@ -316,8 +316,8 @@ def test_what_is_told_of_a_challengers_answer(confidence: float | None, told: di
 
 def test_figures_of_rows_that_are_gone_go(tmp_path: Path) -> None:
     store, pair = predictions.Store(f"sqlite:///{tmp_path}/predictions.db"), ("a" * 64, "b" * 64)
-    shown = [gauge.labels("digits", *(digest[:12] for digest in pair))._value for gauge in (shadow.SAMPLES, shadow.AGREEMENT)]
-    seen = shadow._Figures("digits", store)
+    shown = [gauge.labels("digits", *(digest[:12] for digest in pair))._value for gauge in (comparisons.SAMPLES, comparisons.AGREEMENT)]
+    seen = comparisons.Figures("digits", store)
     store.compare([compared(number, *pair) for number in range(4)])
     seen.follow(pair)
     seen.look_in_time()
@@ -548,9 +548,9 @@ def test_a_challenger_must_take_and_answer_what_the_champion_does(service: Servi
         pointer = service.pointers[2]
         manifest = manifests.read(model_store.location(pointer["tag"]))
         beside = {"input": manifest["input"], "output": manifest["output"], "version": 1}
-        assert challenger.loaded("digits", pointer, beside).pointer == pointer
-        with pytest.raises(challenger.Unfit, match=r"differ from version 1\. `make challenge family=digits"):
-            challenger.loaded("digits", pointer, beside | {"input": {"shape": [None, 32, 32], "dtype": "uint8"}})
+        assert challenger.load("digits", pointer, beside).pointer == pointer
+        with pytest.raises(challenger.ChallengerError, match=r"differ from version 1\. `make challenge family=digits"):
+            challenger.load("digits", pointer, beside | {"input": {"shape": [None, 32, 32], "dtype": "uint8"}})
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 from pipelines import configs, databases, discovery, processes
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.registry import store
-from serving import direct, health
+from serving import endpoints, health
 from serving.live import champion, handover
 from serving.live.champion import Champion
 from tests.conftest import decided, expected, network
@@ -178,16 +178,16 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
     for _ in range(3):
         followed.look()
     assert followed.served.pointer == pointers[1]
-    assert followed.refused and followed.refused["version"] == 2
-    assert FAULTS[fault][0] in followed.refused["why"]
-    assert FAULTS[fault][1] == followed.refused["reason"]
-    assert str(Path.cwd()) not in followed.refused["why"]
+    assert followed.rejected and followed.rejected["version"] == 2
+    assert FAULTS[fault][0] in followed.rejected["why"]
+    assert FAULTS[fault][1] == followed.rejected["reason"]
+    assert str(Path.cwd()) not in followed.rejected["why"]
     assert caplog.text.count("digits keeps serving version 1") == 1
 
     (folder / selfcheck.EXAMPLE).unlink(missing_ok=True)  # as the refusal says
     put(2)
     followed.look()
-    assert (followed.served.pointer, followed.refused) == (pointers[2], None)
+    assert (followed.served.pointer, followed.rejected) == (pointers[2], None)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -206,13 +206,13 @@ def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers:
         store.pointer_path("digits").write_text(nonsense)
         followed.look()
         assert followed.served.pointer == pointers[1]
-        assert followed.refused is not None, nonsense
+        assert followed.rejected is not None, nonsense
     store.pointer_path("digits").unlink()
     followed.look()
-    assert followed.refused and "has no champion" in followed.refused["why"]
+    assert followed.rejected and "has no champion" in followed.rejected["why"]
     store.write_pointer("digits", pointers[1])
     followed.look()
-    assert followed.refused is None
+    assert followed.rejected is None
 
 
 @pytest.mark.parametrize("key", ["version", "digest", "data"])
@@ -224,7 +224,7 @@ def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers:
     path.write_text(json.dumps(altered))
     followed.look()
     assert followed.served.pointer == pointers[1]
-    assert followed.refused and "is not what was written" in followed.refused["why"] and "`make ui`" in followed.refused["why"]
+    assert followed.rejected and "is not what was written" in followed.rejected["why"] and "`make ui`" in followed.rejected["why"]
     if key != "data":  # which the tag does not hold
         path.write_text(json.dumps({name: value for name, value in altered.items() if name != checksums.SUM}))
         with pytest.raises(store.NoChampion, match="its sum, or the version and digest in its tag"):
@@ -238,7 +238,7 @@ def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
     path.unlink()
     path.mkdir()
     followed.look()
-    assert followed.refused and "Is a directory" in followed.refused["why"]
+    assert followed.rejected and "Is a directory" in followed.rejected["why"]
     path.rmdir()
     store.write_pointer("digits", pointers[2])
     _stamp = champion._stamp
@@ -291,7 +291,7 @@ def test_everybody_is_told_a_word_and_the_log_the_whole(
         path = "/health" if asked is app else health.READY
         assert TestClient(asked).get(path).json()["refused"] == {"version": 2, "why": reason}
     assert str(fault) in caplog.text
-    assert str(fault) in app.state.champion.refused["why"]
+    assert str(fault) in app.state.champion.rejected["why"]
 
 
 def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_then_less_often(
@@ -307,7 +307,7 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
     away.append("yes")
     store.write_pointer("digits", pointers[2])
     followed.look()
-    assert followed.refused == {"version": 2, "reason": "does not load", "why": "ConnectionError: the database is away"}
+    assert followed.rejected == {"version": 2, "reason": "does not load", "why": "ConnectionError: the database is away"}
     pauses = [_pause(followed)]
     while len(pauses) < 8:
         followed._try(pointers[2])
@@ -315,7 +315,7 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
     away.clear()
     followed.look()
-    assert followed.refused, "not before its time"
+    assert followed.rejected, "not before its time"
     monkeypatch.setattr(champion, "LATER", 0.0)
     away.append("yes")
     followed._try(pointers[2])
@@ -325,8 +325,8 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
 
 
 def _pause(followed: Champion) -> float:
-    assert followed._refused
-    return followed._refused.pause
+    assert followed._rejected
+    return followed._rejected.pause
 
 
 CRASHES = """
@@ -348,8 +348,8 @@ def test_a_version_that_ends_the_process_is_tried_once(
     followed = Champion("digits")
     followed.look()
     assert followed.served.pointer == pointers[1]
-    assert followed.refused and followed.refused["reason"] == "ends the process"
-    assert "make rollback family=digits" in followed.refused["why"]
+    assert followed.rejected and followed.rejected["reason"] == "ends the process"
+    assert "make rollback family=digits" in followed.rejected["why"]
 
     os.utime(store.folder_of(pointers[2]["tag"]) / "model.onnx")  # put there again
     followed.look()
@@ -406,7 +406,7 @@ def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str)
     followed.look()
     after = discovery.part(family, "probe").kept(followed.served.predictor.predict(batch))
     assert {name: array.tolist() for name, array in after.items()} == {name: array.tolist() for name, array in before.items()}
-    assert followed.refused is None
+    assert followed.rejected is None
 
 
 # over HTTP
@@ -529,4 +529,4 @@ def test_a_service_that_has_no_model_yet_is_not_ready() -> None:
 
     response = TestClient(health.Ready(FastAPI(), behind)).get("/readyz")
     assert (response.status_code, response.json()) == (503, {"status": "starting", "model": None, "refused": None})
-    assert health.READY in direct.PROBES
+    assert health.READY in endpoints.PROBES

@@ -1,7 +1,7 @@
-"""A challenger answers in a process of its own, on time that nobody else wants: `Challenger` holds it, main() is what it runs.
+"""A challenger answers in a process of its own, at the lowest priority: `Challenger` controls it, main() is what it runs.
 
-First it is told in a line of JSON {"family", "pointer", "champion": the manifest's input and output}; it says {"ready": true} or
-{"refused": why}. Then, one at a time, it is given {"json", "size", "words", "answer"} and the body's bytes, and says {"agrees",
+Over a socket it is sent a line of JSON {"family", "pointer", "champion": the manifest's input and output}, and replies {"ready": true} or
+{"refused": why}. Then, one at a time, it is sent {"json", "size", "words", "answer"} and the body's bytes, and replies {"agrees",
 "confidence", "seconds"}, and "failed" where it could not answer what the champion could; or {"late": true}. It ends with its input.
 """
 
@@ -9,14 +9,14 @@ import asyncio
 import json
 import math
 import os
-import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from queue import SimpleQueue
 from types import ModuleType
@@ -31,25 +31,21 @@ from serving.live.champion import Served
 from serving.problems import Refusal
 
 START = "import os; os.nice(19); from serving.live import challenger; challenger.main()"
-STARTING, STUCK = 3600.0, 120.0  # seconds to load, and to answer; beside busy processors one second's work takes it two minutes
+STARTING, STUCK = 3600.0, 120.0  # seconds to load, and to answer; beside busy processors one second's work takes two minutes
 ENDING = 5.0  # seconds
-EXPENDABLE = 1000  # of Linux: ended before anything else when memory runs out
+EXPENDABLE = 1000  # of Linux: killed before anything else when memory runs out
 
 
-class Gone(RuntimeError):
-    """The challenger's process has ended, or will not answer."""
+class ChallengerError(RuntimeError):
+    """The challenger's process has ended, or its model cannot be compared with the champion's."""
 
 
-class Late(Gone):
-    """It has said nothing in time: it hangs, or nobody let it run. That is no verdict on it."""
-
-
-class Unfit(ValueError):
-    """A model that does not take and answer what the champion does."""
+class Late(ChallengerError):
+    """It has not replied in time: it hangs, or has no processor time. That is no verdict on it."""
 
 
 class Asked(NamedTuple):
-    """A body, what else was asked of it, and what the champion has answered."""
+    """A body, what else was asked of it, and the champion's answer."""
 
     body: Body
     words: Sequence[Any]
@@ -57,95 +53,90 @@ class Asked(NamedTuple):
 
 
 class Challenger:
-    """The process of one challenger beside one champion: begun here, to be asked once it is ready(). Raises Gone or OSError.
+    """The process of one challenger of one champion, started here. Raises ChallengerError or OSError.
 
-    Used by one thread; end() may be called by any. What it counts is no figure of the service.
+    Used by one thread; end() may be called by any. It keeps no figures of the service.
     """
 
     def __init__(self, family: str, pointer: store.Pointer, beside: Served) -> None:
         environment = {name: value for name, value in os.environ.items() if name != telemetry.COUNTED}
-        command = [sys.executable, "-c", START]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-        assert self._process.stdin and self._process.stdout  # noqa: S101 (pipes)
-        self._given, self._replies = self._process.stdin.fileno(), self._process.stdout
-        takes = {key: beside.predictor.manifest[key] for key in ("input", "output")} | {"version": beside.pointer["model"]["version"]}
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen([sys.executable, "-c", START], stdin=theirs, stdout=theirs, env=environment)
+        self._replies = self._socket.makefile("rb")
+        schema = {key: beside.predictor.manifest[key] for key in ("input", "output")} | {"version": beside.pointer["model"]["version"]}
         self._deadline = time.monotonic() + STARTING
-        self._send({"family": family, "pointer": pointer, "champion": takes}, b"", self._deadline)
+        self._send({"family": family, "pointer": pointer, "champion": schema}, b"", self._deadline)
 
     def ready(self) -> bool:
-        """Has it loaded? Does not wait for it. Raises Gone with why it will not answer."""
+        """Has it loaded? Does not wait for it. Raises ChallengerError with why it will not answer."""
         try:
-            told = self._told(time.monotonic())
+            with self._until(time.monotonic()):
+                self._socket.recv(1, socket.MSG_PEEK)
         except Late:
             if time.monotonic() > self._deadline:
                 raise
             return False
-        if "refused" in told:
-            raise Gone(told["refused"])
+        reply = self._reply(self._deadline)
+        if "refused" in reply:
+            raise ChallengerError(reply["refused"])
         return True
 
     def judge(self, asked: Asked) -> dict[str, Any]:
-        """What it makes of one body: {"agrees", "confidence", "seconds"}, and "failed"; or "late", which is none. Raises Gone or Late."""
+        """{"agrees", "confidence", "seconds"}, and "failed", of one body; or {"late": true}. Raises ChallengerError or Late."""
         body, deadline = asked.body, time.monotonic() + STUCK
         head = {"json": body.json, "size": len(body.content), "words": [*asked.words], "answer": asked.answer}
         self._send(head, body.content, deadline)
-        return self._told(deadline)
+        return self._reply(deadline)
 
     def _send(self, head: dict[str, Any], content: bytes, deadline: float) -> None:
-        """Part by part: one that does not read must not hold whoever writes."""
-        left = memoryview(json.dumps(head).encode() + b"\n" + content)
+        with self._until(deadline):
+            self._socket.sendall(json.dumps(head).encode() + b"\n" + content)
+
+    def _reply(self, deadline: float) -> dict[str, Any]:
+        with self._until(deadline):
+            reply: dict[str, Any] = json.loads(self._replies.readline())
+        return reply
+
+    @contextmanager
+    def _until(self, deadline: float) -> Iterator[None]:
+        """Use the socket no longer than that. Raises Late, or ChallengerError where the process has ended."""
+        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         try:
-            while left:
-                self._wait(self._given, select.POLLOUT, deadline)
-                left = left[os.write(self._given, left[: select.PIPE_BUF]) :]
-        except OSError:  # the pipe is closed
-            self._gone()
-
-    def _told(self, deadline: float) -> dict[str, Any]:
-        try:
-            self._wait(self._replies.fileno(), select.POLLIN, deadline)
-            told: dict[str, Any] = json.loads(self._replies.readline() or b"null") or self._gone()
-        except (OSError, ValueError):  # the pipe is closed
-            self._gone()
-        return told
-
-    @staticmethod
-    def _wait(descriptor: int, event: int, deadline: float) -> None:
-        poll = select.poll()
-        poll.register(descriptor, event)
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            raise Late("it does not answer in time: it hangs, or others leave it no time of this machine's processors")
-
-    def _gone(self) -> Any:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(ENDING)
-        raise Gone(f"its process has ended, with status {self._process.returncode}") from None
+            yield
+        except TimeoutError:
+            raise Late("it does not answer in time: it hangs, or others leave it no time of this machine's processors") from None
+        except (OSError, ValueError):
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(ENDING)
+            raise ChallengerError(f"its process has ended, with status {self._process.returncode}") from None
 
     def end(self) -> None:
-        """At once, whatever it is doing: nobody waits for its answer."""
+        """Kill it, whatever it is doing."""
         self._process.kill()
         self._process.wait()
 
 
 def main() -> None:
-    """Answer until there is no more to answer."""
-    replies, given = _alone(), sys.stdin.buffer
-    told = json.loads(given.readline())
+    """Answer until the input ends."""
+    replies, requests = _isolate(), sys.stdin.buffer
+    first = json.loads(requests.readline())
+    family = first["family"]
     try:
-        served = loaded(told["family"], told["pointer"], told["champion"])
+        served = load(family, first["pointer"], first["champion"])
     except Exception as error:
-        return _reply(replies, {"refused": phrases.one_line(error)})
-    _reply(replies, {"ready": True})
-    answers, limits = import_module(f"serving.{told['family']}.answers"), configs.serving(told["family"])
+        return _write(replies, {"refused": phrases.one_line(error)})
+    _write(replies, {"ready": True})
+    answers, limits = import_module(f"serving.{family}.answers"), configs.serving(family)
     waiting: SimpleQueue[Asked] = SimpleQueue()
-    threading.Thread(target=_received, args=(given, waiting), daemon=True).start()
+    threading.Thread(target=_read, args=(requests, waiting), daemon=True).start()
     with asyncio.Runner() as runner:
         while True:
-            _reply(replies, runner.run(judged(answers, waiting.get(), served, limits)))
+            _write(replies, runner.run(judged(answers, waiting.get(), served, limits)))
 
 
-def _alone() -> IO[bytes]:
-    """Step behind everybody else, and keep standard output for replies: whatever a library prints goes to the log."""
+def _isolate() -> IO[bytes]:
+    """Take the lowest priority, and reserve standard output, which is returned, for replies: what a library prints goes to the log."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the service says when to end
     telemetry.log_as_json()
     with suppress(OSError):
@@ -157,32 +148,32 @@ def _alone() -> IO[bytes]:
     return replies
 
 
-def loaded(family: str, pointer: store.Pointer, beside: dict[str, Any]) -> Served:
-    """The challenger, as a champion is loaded. Raises Unfit where it takes or answers anything else than the champion `beside`."""
-    served = champion.loaded(family, pointer)
+def load(family: str, pointer: store.Pointer, beside: dict[str, Any]) -> Served:
+    """The challenger, loaded as a champion is. Raises ChallengerError where its schema is not the champion's, `beside`."""
+    served = champion.load(family, pointer)
     fits = gate.schema(served.predictor.manifest, beside)
     if not fits.holds:
-        raise Unfit(f"{fits.words}. `make challenge family={family} candidate=...` sets one that fits; candidate=none takes it away.")
+        raise ChallengerError(f"{fits.words}. `make challenge family={family} candidate=...` sets another; candidate=none removes it.")
     return served
 
 
-def _received(given: IO[bytes], waiting: "SimpleQueue[Asked]") -> None:
-    """A thread's: read what is asked. Where nobody asks any more, end, whatever is at work."""
-    while head := given.readline():
-        told = json.loads(head)
-        waiting.put(Asked(Body(told["json"], given.read(told["size"])), told["words"], told["answer"]))
+def _read(requests: IO[bytes], waiting: "SimpleQueue[Asked]") -> None:
+    """A thread's: read requests; at the end of the input end the process, whatever it is doing."""
+    while head := requests.readline():
+        request = json.loads(head)
+        waiting.put(Asked(Body(request["json"], requests.read(request["size"])), request["words"], request["answer"]))
     os._exit(0)
 
 
-def _reply(replies: IO[bytes], told: dict[str, Any]) -> None:
-    replies.write(json.dumps(told).encode() + b"\n")
+def _write(replies: IO[bytes], reply: dict[str, Any]) -> None:
+    replies.write(json.dumps(reply).encode() + b"\n")
     replies.flush()
 
 
 async def judged(answers: ModuleType, asked: Asked, served: Served, limits: configs.Serving) -> dict[str, Any]:
-    """The challenger's answer held against the champion's, and how long it took; one that is refused or fails does not agree.
+    """The verdict on the challenger's answer; one that is refused or fails does not agree.
 
-    {"late": True} where the time is over: it has the time that others leave, so that says nothing of the model.
+    {"late": True} after a timeout: it has the processor time that others leave, so that says nothing of the model.
     """
     answered = getattr(answers, "compared", answers.answered)
     begun = time.perf_counter()
@@ -190,7 +181,7 @@ async def judged(answers: ModuleType, asked: Asked, served: Served, limits: conf
         async with asyncio.timeout(limits.limit_seconds):
             other = await answered(asked.body, served, limits, *asked.words)
         seconds = time.perf_counter() - begun
-        return {"agrees": answers.agrees(asked.answer, other), "confidence": _sure(answers.confidence(other)), "seconds": seconds}
+        return {"agrees": answers.agrees(asked.answer, other), "confidence": _finite(answers.confidence(other)), "seconds": seconds}
     except TimeoutError:
         return {"late": True}
     except Exception as error:
@@ -198,8 +189,8 @@ async def judged(answers: ModuleType, asked: Asked, served: Served, limits: conf
         return {"agrees": False, "confidence": None, "seconds": time.perf_counter() - begun, "failed": failed}
 
 
-def _sure(confidence: float | None) -> float | None:
-    """A figure, or none: what is no number can be neither recorded nor averaged."""
+def _finite(confidence: float | None) -> float | None:
+    """The confidence, if any. Raises ValueError for NaN and infinity, which cannot be averaged."""
     if confidence is not None and not math.isfinite(confidence):
         raise ValueError(f"its confidence is {confidence}")
     return confidence

@@ -1,6 +1,6 @@
-"""What the workers of one service tell each other, in files beside SERVING_STANDS: what they serve, and which version is being tried.
+"""What the workers of one service share, in files beside SERVING_STANDS: the pointer that they serve, and which version is being tried.
 
-A version under which a worker crashes would otherwise end them all, and each one begun anew would try it first again.
+A version that crashes its worker would otherwise crash every worker, and again each one that is restarted.
 """
 
 import json
@@ -13,15 +13,15 @@ from typing import Any
 from pipelines import folders, processes
 from pipelines.registry import store
 
-PLACE = "SERVING_STANDS"  # the variable that names the file where the workers of one service keep the pointer that they serve
+PLACE = "SERVING_STANDS"  # the variable that names the file of the pointer
 
 
 class Crashed(RuntimeError):
-    """A version that a worker of this service was trying when its process ended."""
+    """A version during whose load a worker of this service crashed."""
 
 
 def read() -> store.Pointer | None:
-    """What the workers of this service serve, where one has begun before."""
+    """The pointer that the workers of this service serve, once one has begun."""
     try:
         pointer: store.Pointer = json.loads(Path(os.environ[PLACE]).read_text())
     except (KeyError, OSError, ValueError):
@@ -30,7 +30,7 @@ def read() -> store.Pointer | None:
 
 
 def note(pointer: store.Pointer) -> None:
-    """Leave word of what is served to a worker that begins after this one; where the disk is full, without."""
+    """Store the pointer for workers that begin later, unless the disk is full."""
     if place := os.environ.get(PLACE):
         with suppress(OSError):
             folders.write_json(Path(place), pointer)
@@ -38,9 +38,9 @@ def note(pointer: store.Pointer) -> None:
 
 @contextmanager
 def trying(pointer: store.Pointer, files: Any) -> Iterator[None]:
-    """Leave word of a try until it has ended, well or not, where there is something else to serve. Raises Crashed.
+    """Mark a try until it has ended, where there is another version to serve. Raises Crashed where one has not ended.
 
-    `files` tell a version from the same one that was put there again.
+    `files` distinguishes a version from the same one stored again.
     """
     if read() is None:
         yield
@@ -49,9 +49,8 @@ def trying(pointer: store.Pointer, files: Any) -> Iterator[None]:
     stem = f"{place.name}.trying-{folders.hash_of([pointer['tag'], files])[:16]}-"
     if any(processes.gone(left.name.removeprefix(stem)) for left in place.parent.glob(f"{stem}*")):
         raise Crashed(
-            f"A worker's process ended while it was trying {pointer['tag']}, so none tries it again. Is there enough memory, and are the "
-            "packages those of requirements.lock? If so, restart the service, or go back: "
-            f"`make rollback family={pointer['model']['family']}`."
+            f"A worker crashed while it loaded {pointer['tag']}, so none tries it again. Check memory, and the packages against "
+            f"requirements.lock; then restart the service, or go back: `make rollback family={pointer['model']['family']}`."
         )
     mark = place.with_name(f"{stem}{processes.myself()}")
     try:

@@ -1,7 +1,7 @@
-"""Every answer is noted on its way out, and a thread of its own writes what was noted: no answer waits for the database, or fails with it.
+"""Records every answer from a thread: no answer waits for the database, or fails with it.
 
-What cannot be written is counted in atelier_predictions_lost_total, by reason, and told in the log once. A database that is locked or
-away is waited for, as long as there is room.
+What cannot be written is counted in atelier_predictions_lost_total, by reason, and logged once. Answers wait for a database that is locked
+or away, up to a limit.
 """
 
 import gc
@@ -24,7 +24,7 @@ logger = logging.getLogger("atelier.serving")
 PAUSE = 0.5  # seconds in which answers gather before they are written together
 RETRY = 1.0  # seconds between two tries of what could not be written
 PRUNED = 3600.0  # seconds between two looks for what is too old
-FAREWELL = 5.0  # seconds for what waits, when the service ends
+FAREWELL = 5.0  # seconds to write what waits when the service ends
 MOST, MOST_MB = 10_000, 64  # answers that wait, and what they hold in memory
 BATCH = 500  # answers in one statement
 SMALL = 16_384  # bytes: hashing more takes longer than an answer may be held up for
@@ -36,10 +36,7 @@ LOST = Counter("atelier_predictions_lost_total", "Answers that were given and no
 
 
 class Noted(NamedTuple):
-    """An answer on its way to the database: what it was, by which model, when, in seconds since 1970, how long it took, and to what.
-
-    It holds words and numbers alone: dictionaries that wait would have the garbage collector walk through them, while requests wait.
-    """
+    """An answer that waits to be written; `time` in seconds since 1970. No containers: the garbage collector would walk through them."""
 
     id: str
     version: int
@@ -53,36 +50,35 @@ class Noted(NamedTuple):
 
 
 class Recorder:
-    """Records the answers of one family, as its page asks. note() is for one thread, that of the service's loop; it never raises.
+    """Records the answers of one family, as its config file says. note() never raises, and is called by one thread, the event loop's.
 
     Raises BadUrl.
     """
 
-    def __init__(self, family: str, asked: Predictions, store: Store | None = None) -> None:
-        self.family, self.asked, self.store = family, asked, store or Store()
-        self.place = self.store.place
+    def __init__(self, family: str, config: Predictions, store: Store | None = None) -> None:
+        self.family, self.config, self.store = family, config, store or Store()
         self._queue: deque[Noted] = deque()
-        self._rows: list[Noted] = []  # the writer's: the next batch, or one that was refused
+        self._rows: list[Noted] = []  # of the next batch
         self._came = self._went = self._bytes_came = self._bytes_went = 0  # each counted by one thread alone
         self._wake, self._ending = threading.Event(), threading.Event()
         self._writer: threading.Thread | None = None
         self._fault = ""
-        self._singly = 0  # rows of a batch that was refused: one by one, what is right with them is kept
+        self._singly = 0  # rows to write one by one, after a batch failed on one of them
         self._pruned = float("-inf")
         for reason in (*REASONS, "away", FAULT, BUSY, NEWER):
-            LOST.labels(family, reason)  # where the disk is full, nothing new can be counted (Prometheus maps a file into memory)
+            LOST.labels(family, reason)  # on a full disk no label can be added (Prometheus maps a file into memory)
         RECORDED.labels(family)
 
     def follow(self) -> None:
-        """Write from a thread of its own, until end()."""
-        logger.info("%s: answers are recorded in %s", self.family, self.place)
+        """Write in a thread until end()."""
+        logger.info("%s: answers are recorded in %s", self.family, self.store.place)
         self._writer = threading.Thread(target=self._follow, daemon=True, name=f"{self.family}-predictions")
         self._writer.start()
 
     def note(self, content: bytes, answer: dict[str, Any], seconds: float, text: bytes | None = None) -> None:
-        """Have an answer recorded that was given to `content` after so many seconds; `text` is its JSON, where that was made already."""
+        """Queue the answer to `content`, which took so many seconds; `text` is its JSON, where that exists already."""
         id, model = answer["prediction_id"], answer["model"]
-        if not chosen(id, self.asked.share):
+        if not chosen(id, self.config.share):
             return
         try:
             text = rendered(answer) if text is None else text
@@ -90,18 +86,18 @@ class Recorder:
             logger.warning("%s: an answer that is no JSON is not recorded: %s", self.family, fault)
             return self._lose(1, FAULT)
         light = len(content) <= SMALL
-        kept = content if self.asked.inputs or not light else b""
-        size = len(kept) + len(text)
+        stored = content if self.config.inputs or not light else b""
+        size = len(stored) + len(text)
         if self._came - self._went >= MOST or self._bytes_came - self._bytes_went + size > MOST_MB * 1e6:
             return LOST.labels(self.family, self._fault or BUSY).inc()
         hashed = hashlib.sha256(content).hexdigest() if light else None
-        self._queue.append(Noted(id, model["version"], model["digest"], text, time.time(), seconds, kept, hashed, size))
+        self._queue.append(Noted(id, model["version"], model["digest"], text, time.time(), seconds, stored, hashed, size))
         self._came, self._bytes_came = self._came + 1, self._bytes_came + size
         if not self._wake.is_set():
             self._wake.set()
 
     def end(self) -> None:
-        """Write what waits, for a few seconds at most; what is left then is lost, and counted."""
+        """Write what waits, for FAREWELL seconds at most; count the rest as lost."""
         self._ending.set()
         self._wake.set()
         if self._writer:
@@ -114,7 +110,7 @@ class Recorder:
     def _follow(self) -> None:
         self._ending.wait(PAUSE)  # the first answers first: to open the database takes half a second of the interpreter
         self._prune()
-        gc.freeze()  # what it took to open the database stays too (serving/endpoints.py)
+        gc.freeze()  # also what opening the database took (serving/endpoints.py)
         while not self._ending.is_set():
             self._wake.wait(RETRY if self._rows else PRUNED)
             self._wake.clear()
@@ -122,7 +118,7 @@ class Recorder:
             self._write()
 
     def _write(self) -> None:
-        """What waits, in batches, until one is refused for the time being; whatever goes wrong, the thread goes on."""
+        """Write what waits, in batches, until one fails temporarily."""
         try:
             self._prune()
             while self._written():
@@ -131,7 +127,7 @@ class Recorder:
             logger.exception("a fault of the recorder of %s; answers go on", self.family)
 
     def _written(self) -> bool:
-        """One batch; is there another?"""
+        """Write one batch; is there another?"""
         while self._queue and len(self._rows) < BATCH:
             self._rows.append(self._queue.popleft())
         batch = self._rows[: 1 if self._singly else BATCH]
@@ -149,10 +145,10 @@ class Recorder:
         return bool(self._rows or self._queue)
 
     def _added(self, batch: list[Noted]) -> str:
-        """Nothing, or why the database has not taken a batch."""
+        """Add a batch to the database; the reason where that fails, or ""."""
         try:
             rows = [_row(self.family, noted) for noted in batch]
-            sent = {row["input"]: noted.content for row, noted in zip(rows, batch, strict=True)} if self.asked.inputs else {}
+            sent = {row["input"]: noted.content for row, noted in zip(rows, batch, strict=True)} if self.config.inputs else {}
             self.store.add(rows, sent)
         except NoDatabase as fault:
             return self._failed(fault.reason, str(fault))
@@ -178,23 +174,23 @@ class Recorder:
             LOST.labels(self.family, reason).inc(count)
 
     def _prune(self) -> None:
-        """Forget what is too old, now and then."""
-        if self.asked.days is None or time.monotonic() - self._pruned < PRUNED or self._fault in PASSING or self._ending.is_set():
+        """Delete what is too old, every PRUNED seconds."""
+        if self.config.days is None or time.monotonic() - self._pruned < PRUNED or self._fault in PASSING or self._ending.is_set():
             return
         self._pruned = time.monotonic()
         try:
-            self.store.prune(self.family, self.asked.days)
+            self.store.prune(self.family, self.config.days)
         except Exception as fault:
             logger.warning("%s: old predictions are not forgotten: %s", self.family, fault)
 
 
 def chosen(id: str, share: float) -> bool:
-    """Is an answer of this id in the share? Ids end at random, so that a share of them is one of the answers."""
+    """Is an answer of this id in the sample? Ids end in random digits."""
     return int(id[-8:], 16) < share * 2**32
 
 
 def _row(family: str, noted: Noted) -> Row:
-    """As the database has it. A heavy body is hashed here, where nobody waits."""
+    """A row of the database. Large bodies are hashed here, in the thread."""
     return {
         "id": noted.id,
         "family": family,
@@ -208,5 +204,5 @@ def _row(family: str, noted: Noted) -> Row:
 
 
 def rendered(answer: Any) -> bytes:
-    """An answer as JSON, the way it is answered."""
+    """An answer as compact JSON."""
     return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -56,8 +56,8 @@ def mount(app: FastAPI, family: str, question: str) -> None:
     async def front(request: Request) -> HTMLResponse:
         champion = request.app.state.champion
         user = getattr(request.state, "user", None)  # where nobody need sign in, there is none
-        facts = {"family": family, "question": question, "address": request.base_url, "user": user, "refused": champion.refused}
-        facts |= {"shadow": request.app.state.shadow.standing()}
+        facts = {"family": family, "question": question, "address": request.base_url, "user": user, "refused": champion.rejected}
+        facts |= {"shadow": request.app.state.shadow.status()}
         pointer = champion.served.pointer
         page = template.render(pointer, **facts, **cards.shown(pointer))
         return HTMLResponse(page, headers=HEADERS)
