@@ -62,7 +62,7 @@ class Challenger:
         environment = {name: value for name, value in os.environ.items() if name != telemetry.COUNTED}
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen([sys.executable, "-c", START], stdin=theirs, stdout=theirs, env=environment)
+            self._process = subprocess.Popen([sys.executable, "-c", START], stdin=theirs.fileno(), stdout=theirs.fileno(), env=environment)
         self._replies = self._socket.makefile("rb")
         schema = {key: beside.predictor.manifest[key] for key in ("input", "output")} | {"version": beside.pointer["model"]["version"]}
         self._deadline = time.monotonic() + STARTING
