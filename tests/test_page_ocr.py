@@ -1,4 +1,4 @@
-"""The page of ocr: pictures read at Gradio's desk in a real browser, corrected and flagged; no other place asked, no other file read."""
+"""The page of ocr: images read on Gradio's page in a real browser, corrected and flagged; no other place asked, no other file read."""
 
 import asyncio
 import hashlib
@@ -27,8 +27,9 @@ from starlette.types import Receive, Scope, Send
 from pipelines import configs
 from serving.live.recorder import Recorder
 from serving.live.shadow import Shadow
-from serving.ocr import asking, desk, gate, samples
-from serving.ocr.asking import Asking, Given, Step
+from serving.ocr import backend, corrections, desk, gate, samples
+from serving.ocr.backend import Backend, Step
+from serving.ocr.corrections import Flag, Given
 from serving.ocr.pages import Page
 from serving.problems import Refusal
 from tests import browsers
@@ -221,11 +222,11 @@ class Queue:
         self.told = self.cancelled
 
 
-def asker(queue: Queue | None) -> Asking:
+def asker(queue: Queue | None) -> Backend:
     champion = SimpleNamespace(served=None, family="ocr")
     beside = {"recorder": Recorder("ocr", configs.Predictions(share=0)), "shadow": Shadow(cast(Any, champion))}
     state = SimpleNamespace(limits=configs.serving("ocr"), champion=champion, **beside, **({"queue": queue} if queue else {}))
-    return Asking(cast(Any, state))
+    return Backend(cast(Any, state))
 
 
 def hash_(path: Path) -> str:
@@ -268,8 +269,8 @@ def test_a_job_is_cancelled_and_one_that_is_done_already_is_told(line: Path) -> 
 def test_another_picture_than_was_read_has_no_answer_and_is_not_flagged(line: Path) -> None:
     queued, seen = asker(Queue(TOLD | {"state": "running"})), hash_(line)
     line.write_bytes(picture("total.png"))
-    assert asyncio.run(queued.look("a" * 32, line, seen, None)) == Step(problem=asking.SWAPPED)
-    with pytest.raises(Refusal, match="Another picture is shown"):
+    assert asyncio.run(queued.look("a" * 32, line, seen, None)) == Step(problem=backend.SWAPPED)
+    with pytest.raises(Refusal, match="Another image is shown"):
         asyncio.run(queued.flag(line, seen, json.dumps(answer()), "TOTAL", None))
 
 
@@ -284,7 +285,7 @@ def test_without_a_queue_it_is_read_at_once_and_that_is_said(line: Path, queue: 
     async def answered(*_: object) -> dict[str, Any]:
         return answer(("TOTAL", [1, 2, 3, 4]))
 
-    monkeypatch.setattr(asking.answers, "answered", answered)
+    monkeypatch.setattr(backend.answers, "answered", answered)
     step = asyncio.run(asker(queue).read(line, None))
     assert step.answer == answer(("TOTAL", [1, 2, 3, 4]))
     assert re.fullmatch(r"Read in \d+ ms\." if queue is None else r"Read in \d+ ms, without the queue: It is away\.", step.words)
@@ -297,15 +298,15 @@ def test_a_full_queue_is_said_and_nothing_is_read(line: Path) -> None:
 
 
 def test_a_picture_that_is_gone_is_said(tmp_path: Path) -> None:
-    assert asyncio.run(asker(None).read(tmp_path / "gone.png", None)).problem == asking.GONE
+    assert asyncio.run(asker(None).read(tmp_path / "gone.png", None)).problem == corrections.GONE
 
 
 PAPER = np.tile(np.arange(200, dtype=np.uint8)[:, None], (1, 100))  # each row has a grey of its own
 
 
-def corrected(text: str, *lines: tuple[str, list[int]]) -> list[asking.Flag]:
+def corrected(text: str, *lines: tuple[str, list[int]]) -> list[Flag]:
     sheet = Page(None, (200, 400), PAPER)  # reduced to half
-    return asking.corrected(b"\x89PNG", [sheet], Given.model_validate(answer(*lines)), text)
+    return corrections.corrected(b"\x89PNG", [sheet], Given.model_validate(answer(*lines)), text)
 
 
 def test_each_corrected_line_is_cut_out_and_the_others_are_not() -> None:
@@ -317,8 +318,8 @@ def test_each_corrected_line_is_cut_out_and_the_others_are_not() -> None:
 
 
 def test_a_picture_of_one_line_is_kept_as_it_came() -> None:
-    assert corrected("TOTAL", ("TOTL", [0, 0, 200, 300])) == [asking.Flag(b"\x89PNG", "TOTAL", "TOTL")]
-    assert corrected("TOTAL") == [asking.Flag(b"\x89PNG", "TOTAL", "")]
+    assert corrected("TOTAL", ("TOTL", [0, 0, 200, 300])) == [Flag(b"\x89PNG", "TOTAL", "TOTL")]
+    assert corrected("TOTAL") == [Flag(b"\x89PNG", "TOTAL", "")]
     assert corrected("TOTAL", ("TOTL", [0, 0, 200, 30]))[0].picture != b"\x89PNG"  # one line on a whole page
 
 
@@ -406,7 +407,7 @@ def test_the_desk_says_nothing_of_other_places(ada: httpx.Client, service: Servi
     config = json.loads(re.findall(r"window.gradio_config = (.*?);</script>", page.text, re.DOTALL)[0])
     assert (config["analytics_enabled"], config["run_history"], config["footer_links"], config["mcp_server"]) == (False, False, [], False)
     assert [event["queue"] for event in config["dependencies"]] == [False] * 6  # each event is one request: any worker may answer
-    assert not list(Path(asking.__file__).parent.glob("*.pyi"))
+    assert not list(Path(backend.__file__).parent.glob("*.pyi"))
     others = [found.raddr.ip for found in psutil.Process(service.process.pid).net_connections("tcp") if found.raddr]
     assert set(others) <= {"127.0.0.1"}
 
@@ -467,8 +468,8 @@ def read(browser: Browser, awaited: str = "Read by the queue") -> str:
     """Ask, and what is told once it is."""
     browser.until(lambda _: one(browser, "#read").is_enabled())
     one(browser, "#read").click()
-    browser.until(lambda _: awaited in one(browser, "#told").text)
-    return str(one(browser, "#told").text)
+    browser.until(lambda _: awaited in one(browser, "#status").text)
+    return str(one(browser, "#status").text)
 
 
 def text(browser: Browser) -> str:
@@ -488,9 +489,9 @@ def test_a_page_is_uploaded_and_read_with_its_lines_framed(browser: Browser, ser
         "return [...document.querySelectorAll('#boxes img')].map((image) => [image.naturalWidth, image.naturalHeight])"
     )
     assert sizes == [[620, 408]] * (len(found["lines"]) + 1)
-    one(browser, "#origin button").click()
-    browser.until(lambda _: "make lineage of=ocr@v1" in one(browser, "#came").text)
-    assert found["model"]["digest"] in one(browser, "#came").text
+    one(browser, "#source button").click()
+    browser.until(lambda _: "make lineage of=ocr@v1" in one(browser, "#origin").text)
+    assert found["model"]["digest"] in one(browser, "#origin").text
     assert (browser.complaints(), foreign(browser, service)) == ([], [])
 
 
@@ -503,7 +504,7 @@ def test_what_is_corrected_is_flagged_and_kept_as_training_reads_it(browser: Bro
     one(browser, "#text textarea").send_keys(Keys.CONTROL, "a")
     one(browser, "#text textarea").send_keys("INVOICE NO : 20-11-4471")
     one(browser, "#flag").click()
-    browser.until(lambda _: "is kept with its text in data/feedback/ocr" in one(browser, "#flagged").text)
+    browser.until(lambda _: "is stored with its text in data/feedback/ocr" in one(browser, "#flagged").text)
     kept = service.folder / "data/feedback/ocr"
     rows = [row.split("\t") for row in (kept / "labels.tsv").read_text().splitlines()]
     assert [row[1] for row in rows] == ["text", "INVOICE NO : 20-11-4471"]
@@ -532,7 +533,7 @@ def test_another_picture_clears_what_was_read_of_the_one_before(browser: Browser
     read(browser)
     assert text(browser)
     one(browser, "#picture [aria-label='Remove Image']").click()
-    browser.until(lambda _: "is told here" in one(browser, "#told").text)
+    browser.until(lambda _: "is shown here" in one(browser, "#status").text)
     assert (text(browser), one(browser, "#flag").is_enabled()) == ("", False)
     assert browser.complaints() == []
 
@@ -548,7 +549,7 @@ def test_a_tiff_is_read_and_its_first_page_shown(browser: Browser, tmp_path: Pat
 
 def test_what_is_no_picture_is_refused_in_words(browser: Browser, tmp_path: Path) -> None:
     one(browser, "#read").click()
-    browser.until(lambda _: "There is no picture yet" in one(browser, "#told [role=alert]").text)
+    browser.until(lambda _: "There is no image yet" in one(browser, "#status [role=alert]").text)
     (path := tmp_path / "no.png").write_bytes(b"a receipt, I believe")
     browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#picture input[type=file]"))[0].send_keys(str(path))
     browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#picture img[src*='file=']"))
@@ -574,15 +575,15 @@ def test_a_job_that_waits_says_where_it_stands(browser: Browser, service: Servic
     try:
         waits = read(browser, "in the queue")
         assert not one(browser, "#read").is_enabled()
-        assert browser.driver.find_elements(By.CSS_SELECTOR, "#told progress")
+        assert browser.driver.find_elements(By.CSS_SELECTOR, "#status progress")
         one(browser, "#cancel").click()
-        browser.until(lambda _: "The job is cancelled." in one(browser, "#told").text)
+        browser.until(lambda _: "The job is cancelled." in one(browser, "#status").text)
         read(browser, "in the queue")
     finally:
         for worker in workers:
             worker.resume()
     assert waits == "Waiting in the queue: this one is next."
-    browser.until(lambda _: "Read by the queue" in one(browser, "#told").text)
+    browser.until(lambda _: "Read by the queue" in one(browser, "#status").text)
     assert text(browser)
     assert browser.complaints() == []
 

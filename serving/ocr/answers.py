@@ -1,4 +1,4 @@
-"""What ocr takes and answers."""
+"""Requests and answers of ocr."""
 
 import asyncio
 from contextlib import aclosing
@@ -21,7 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Read(BaseModel):
-    """One line: what it says, the box of x, y, width and height around it in pixels of its page, upright, and how sure the reader is."""
+    """One line: its text, its box (x, y, width, height) in pixels of its upright page, and the confidence."""
 
     text: str
     box: Annotated[list[Pixels], Field(min_length=4, max_length=4)]
@@ -30,7 +30,7 @@ class Read(BaseModel):
 
 
 class Answer(BaseModel):
-    """The lines in the order in which they are read, together as `text`; no text has a confidence of 0."""
+    """The lines in reading order, joined as `text`; without text the confidence is 0."""
 
     text: str
     confidence: Share
@@ -45,7 +45,7 @@ def described() -> dict[str, Any]:
 
 
 async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
-    """The answer for a picture of a line or a page, or for the pages of a TIFF one after another. Raises Refusal."""
+    """The answer for an image of a line or a page, or for the pages of a TIFF. Raises Refusal."""
     file = await dataurls.unwrapped(body)
     async with aclosing(pages.submitted(file, limits)) as submitted:
         found = [line async for page in submitted for line in await _read(page, served, limits)]
@@ -53,7 +53,7 @@ async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any
 
 
 async def _read(page: Page, served: Served, limits: Serving) -> list[dict[str, Any]]:
-    """The lines of a page that say something."""
+    """The lines of a page that have text."""
     found = await pages.lines(page, served.predictor.convention)
     readings = await _readings(found, served, limits)
     number = {"page": page.number} if page.number else {}
@@ -65,18 +65,18 @@ async def _read(page: Page, served: Served, limits: Serving) -> list[dict[str, A
 
 
 async def _readings(found: list[Line], served: Served, limits: Serving) -> list[Reading]:
-    """What lines say. Those of one width are read together, and no more than fit in a batch wait at once: others come in between."""
-    ranks = sorted(range(len(found)), key=lambda place: found[place].picture.shape)
+    """The reading of each line. Lines of one width are read together, a batch at a time, so that other requests come in between."""
+    order = sorted(range(len(found)), key=lambda index: found[index].picture.shape)
     readings: dict[int, Reading] = {}
-    for start in range(0, len(ranks), limits.batch):
-        batch = ranks[start : start + limits.batch]
-        answers = await asyncio.gather(*(served.batches.answer(found[place].picture) for place in batch))
+    for start in range(0, len(order), limits.batch):
+        batch = order[start : start + limits.batch]
+        answers = await asyncio.gather(*(served.batches.answer(found[index].picture) for index in batch))
         readings.update(zip(batch, answers, strict=True))
-    return [readings[place] for place in range(len(found))]
+    return [readings[index] for index in range(len(found))]
 
 
 def together(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """The answer that lines make: each counts in the confidence as it has characters."""
+    """Text, confidence and lines of an answer; a line weighs in the confidence by its characters."""
     characters = sum(len(line["text"]) for line in lines)
     sure = sum(len(line["text"]) * line["confidence"] for line in lines) / max(1, characters)
     return {"text": "\n".join(line["text"] for line in lines), "confidence": round(sure, 4), "lines": lines}
@@ -93,7 +93,7 @@ def confidence(answer: dict[str, Any]) -> float | None:
 
 
 def told(answer: dict[str, Any]) -> str:
-    """An answer as a person reads it: what it says, line by line, how sure that is, and where the answer comes from."""
+    """An answer as text: its lines, how sure the model is of each, and the model."""
     if not answer["lines"]:
         return "\n".join(["No text was found.", *traced(answer)])
     wide = max(len(line["text"]) for line in answer["lines"])

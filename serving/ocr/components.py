@@ -1,12 +1,11 @@
-"""The parts of the page that reads pictures, in Gradio. Importing this takes seconds and a hundred megabytes: the desk does, when asked.
+"""The page that reads images, in Gradio. Importing this takes seconds and a hundred megabytes, so desk.py does it on demand.
 
-No event waits in Gradio's own queue, which lives in one process: each is one request, that any worker may answer. The jobs' queue is
-the service's; while a job waits or is at work, a timer asks how far it is. No component is derived from Gradio's: for each such class
-it writes a .pyi file beside its source.
+No event waits in Gradio's own queue, which lives in one process: each is one request, which any worker may answer. Jobs wait in the
+service's queue; a timer follows them. No component is derived from Gradio's: it writes a .pyi file next to the source of each such class.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from PIL import Image, ImageDraw
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from serving.ocr.asking import GONE, Asking, Step
+from serving.ocr.backend import Backend, Step
+from serving.ocr.corrections import GONE
 from serving.pages import routes as page_routes
 from serving.problems import Refusal
 
@@ -37,19 +37,19 @@ SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", 
 MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Liberation Mono", "monospace")
 
 
-def application(asking: Asking, samples: Sequence[str], path: str, limit_mb: float) -> ASGIApp:
-    """Gradio's application for a mount at `path`, with its theme, and without what it offers to others."""
-    blocks, holder = page(asking, samples), FastAPI()
+def application(backend: Backend, samples: Sequence[str], path: str, limit_mb: float) -> ASGIApp:
+    """Gradio's application for a mount at `path`, with our theme, and without its API and extras."""
+    blocks, holder = page(backend, samples), FastAPI()
     look: dict[str, Any] = {"theme": theme(), "css_paths": [STYLE], "footer_links": []}
     gr.mount_gradio_app(holder, blocks, path, root_path=path, max_file_size=int(limit_mb * 1e6), **look, **UNUSED)
-    blocks.is_running = blocks.has_launched = True  # else it takes every file of the machine for one of its own
+    blocks.is_running = blocks.has_launched = True  # else it serves every file of the machine
     for component in blocks.config["components"]:
-        component.pop("example_inputs", None)  # a picture at another address
+        component.pop("example_inputs", None)  # an image at another address
     return next(route.app for route in holder.routes if isinstance(route, Mount))
 
 
 def theme() -> gr.themes.Base:
-    """The house's colours, light and dark, and system fonts: serving/page/style.css."""
+    """The colours of serving/page/style.css, light and dark, and system fonts."""
     hue = gr.themes.Color(
         "#f5f6fd", "#eceefa", "#d6dbf5", "#b3bcec", "#8794df", "#5468cb", "#2f46b8", "#283b9c", "#20307d", "#1a2866", "#14182e"
     )
@@ -71,29 +71,29 @@ def theme() -> gr.themes.Base:
     )
 
 
-def page(asking: Asking, samples: Sequence[str]) -> gr.Blocks:
-    """The whole page, with its events."""
+def page(backend: Backend, samples: Sequence[str]) -> gr.Blocks:
+    """The page, with its events."""
+    events = Events(backend)
     with gr.Blocks(title="ocr", analytics_enabled=False, fill_width=True) as blocks:
         with gr.Row(equal_height=False):
             with gr.Column():
-                picture, read, cancel = _asked(samples)
+                picture, read, cancel = _input(samples)
             with gr.Column():
-                answered = _answered()
-        told, text, boxes, came, flag, flagged = answered
+                status, text, boxes, origin, flag, flagged = _output()
         job, seen, answer = (gr.Textbox(visible="hidden", elem_id=name) for name in ("job", "seen", "answer"))
         timer = gr.Timer(TICK, active=False)
-        shown = [told, text, boxes, came, job, seen, answer, timer, read, cancel, flag, flagged]
-        read.click(_reading(asking), [picture], shown, show_progress="minimal", show_progress_on=told, **EVENT)
-        timer.tick(_looking(asking), [job, seen, picture], shown, show_progress="hidden", **EVENT)
-        cancel.click(_cancelling(asking), [job, seen, picture], shown, show_progress="hidden", **EVENT)
-        picture.change(_clearing(asking), [job], shown, show_progress="hidden", **EVENT)
-        flag.click(_flagging(asking), [picture, seen, answer, text], [flagged], show_progress="hidden", **EVENT)
+        shown = [status, text, boxes, origin, job, seen, answer, timer, read, cancel, flag, flagged]
+        read.click(events.read, [picture], shown, show_progress="minimal", show_progress_on=status, **EVENT)
+        timer.tick(events.look, [job, seen, picture], shown, show_progress="hidden", **EVENT)
+        cancel.click(events.cancel, [job, seen, picture], shown, show_progress="hidden", **EVENT)
+        picture.change(events.clear, [job], shown, show_progress="hidden", **EVENT)
+        flag.click(events.flag, [picture, seen, answer, text], [flagged], show_progress="hidden", **EVENT)
     return blocks
 
 
-def _asked(samples: Sequence[str]) -> tuple[gr.Image, gr.Button, gr.Button]:
-    """A picture to be read, and what ends that."""
-    named: dict[str, Any] = {"label": "Picture of a line or a page", "alt_text": "The picture to be read", "elem_id": "picture"}
+def _input(samples: Sequence[str]) -> tuple[gr.Image, gr.Button, gr.Button]:
+    """The image, and the buttons that read and cancel."""
+    named: dict[str, Any] = {"label": "Image of a line or a page", "alt_text": "The image to be read", "elem_id": "picture"}
     camera = gr.WebcamOptions(mirror=False, constraints=CAMERA)
     picture = gr.Image(
         webcam_options=camera, sources=["upload", "webcam", "clipboard"], type="filepath", image_mode=None, height=340, buttons=[], **named
@@ -104,82 +104,70 @@ def _asked(samples: Sequence[str]) -> tuple[gr.Image, gr.Button, gr.Button]:
     return picture, read, cancel
 
 
-def _answered() -> tuple[gr.Markdown, gr.Textbox, gr.AnnotatedImage, gr.Markdown, gr.Button, gr.Markdown]:
-    """What was read, and what is to be said of it."""
-    told = gr.Markdown(_told(Step()), elem_id="told")
+def _output() -> tuple[gr.Markdown, gr.Textbox, gr.AnnotatedImage, gr.Markdown, gr.Button, gr.Markdown]:
+    """Status, text, boxes and origin of an answer, the button that flags it, and what came of that."""
+    status = gr.Markdown(_status(**Step()._asdict()), elem_id="status")
     boxes = gr.AnnotatedImage(label="Lines found", show_label=False, buttons=["fullscreen"], elem_id="boxes", visible=False)
     text = gr.Textbox(label="Text", info="Correct what is wrong, then flag it.", lines=3, max_lines=20, elem_id="text", interactive=True)
     flag = gr.Button("Flag as corrected", interactive=False, elem_id="flag")
     flagged = gr.Markdown(elem_id="flagged")
-    with gr.Accordion("Where it comes from", open=False, elem_id="origin"):
-        came = gr.Markdown(_origin(Step()), elem_id="came")
-    return told, text, boxes, came, flag, flagged
+    with gr.Accordion("Where it comes from", open=False, elem_id="source"):
+        origin = gr.Markdown(_origin(Step()), elem_id="origin")
+    return status, text, boxes, origin, flag, flagged
 
 
-def _reading(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
-    async def reading(picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
-        """Begin: the picture is read, or waits to be."""
+class Events:
+    """The page's events; an image is {"path": its file} in Gradio's folder, or None."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    async def read(self, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        """Read the image, or add a job that does."""
         if picture is None:
-            return _shown(Step(problem="There is no picture yet. Upload one, take one, paste one, or choose one below."))
-        return _shown(await asking.read(Path(picture["path"]), _user(request)))
+            return _shown(Step(problem="There is no image yet. Upload one, take one, paste one, or choose one below."))
+        return _shown(await self.backend.read(Path(picture["path"]), _user(request)))
 
-    return reading
-
-
-def _looking(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
-    async def looking(job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
-        """How far the job is."""
-        if picture is None:
-            return _shown(Step(problem=GONE))
-        return _shown(await asking.look(job, Path(picture["path"]), seen, _user(request)))
-
-    return looking
-
-
-def _cancelling(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
-    async def cancelling(job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
-        """End the job."""
+    async def look(self, job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        """Show the progress of the job."""
         if picture is None:
             return _shown(Step(problem=GONE))
-        return _shown(await asking.cancel(job, Path(picture["path"]), seen, _user(request)))
+        return _shown(await self.backend.look(job, Path(picture["path"]), seen, _user(request)))
 
-    return cancelling
+    async def cancel(self, job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        """Cancel the job."""
+        if picture is None:
+            return _shown(Step(problem=GONE))
+        return _shown(await self.backend.cancel(job, Path(picture["path"]), seen, _user(request)))
 
-
-def _clearing(asking: Asking) -> Callable[..., Awaitable[list[Any]]]:
-    async def clearing(job: str, request: gr.Request) -> list[Any]:
-        """Another picture, or none: what was read of the one before is no answer to it."""
+    async def clear(self, job: str, request: gr.Request) -> list[Any]:
+        """Another image, or none: forget the answer to the one before."""
         if job:
-            await asking.drop(job, _user(request))
+            await self.backend.drop(job, _user(request))
         return _shown(Step())
 
-    return clearing
-
-
-def _flagging(asking: Asking) -> Callable[..., Awaitable[str]]:
-    async def flagging(picture: dict[str, Any] | None, seen: str, answer: str, text: str, request: gr.Request) -> str:
-        """Keep the picture with the text as it was corrected."""
+    async def flag(self, picture: dict[str, Any] | None, seen: str, answer: str, text: str, request: gr.Request) -> str:
+        """Store the image with the corrected text."""
         if picture is None or not (seen and answer):
-            return _rendered(problem="The picture is gone. Upload it again, and read it.")
+            return _status(problem="The image is gone. Upload it again, and read it.")
         try:
-            return _rendered(kept=await asking.flag(Path(picture["path"]), seen, answer, text, _user(request)))
+            return _status(stored=await self.backend.flag(Path(picture["path"]), seen, answer, text, _user(request)))
         except Refusal as refusal:
-            return _rendered(problem=refusal.detail)
-
-    return flagging
+            return _status(problem=refusal.detail)
 
 
 def _user(request: gr.Request) -> str | None:
-    """Who asks, as the guard has found; None where nobody need sign in."""
+    """The user whom the guard has found; None where sign-in is off."""
     return getattr(request.request.state, "user", None) if request.request else None
 
 
 def _shown(step: Step) -> list[Any]:
-    """told, text, boxes, came, job, seen, answer, timer, read, cancel, flag, flagged."""
+    """Values of status, text, boxes, origin, job, seen, answer, timer, read, cancel, flag, flagged."""
     answer, busy = step.answer, bool(step.job)
-    text, kept = (answer["text"], json.dumps(answer)) if answer else ("", "")
+    text, as_json = (answer["text"], json.dumps(answer)) if answer else ("", "")
     buttons = [gr.update(interactive=not busy), gr.update(visible=busy), gr.update(interactive=answer is not None)]
-    return [_told(step), text, _boxes(step), _origin(step), step.job, step.seen, kept, gr.update(active=busy), *buttons, ""]
+    values = [_status(**step._asdict()), text, _boxes(step), _origin(step), step.job, step.seen, as_json]
+    return [*values, gr.update(active=busy), *buttons, ""]
 
 
 def _boxes(step: Step) -> Any:
@@ -195,7 +183,7 @@ def _boxes(step: Step) -> Any:
 
 
 def frame(size: tuple[int, int], box: Sequence[float]) -> Image.Image:
-    """A see-through picture with one frame: Gradio's own take 50 ms each."""
+    """A transparent image with one frame: Gradio's own take 50 ms each."""
     picture = Image.new("P", size)
     picture.putpalette(PALETTE)
     picture.info["transparency"] = OPAQUE
@@ -209,13 +197,9 @@ def _file(picture: Image.Image) -> FileData:
     return FileData(path=save_pil_to_cache(picture, gr.utils.get_upload_folder(), format="png"))
 
 
-def _told(step: Step) -> str:
-    return _rendered(**step._asdict())
-
-
 def _origin(step: Step) -> str:
     return page_routes.environment().get_template("ocr/origin.html").render(step._asdict())
 
 
-def _rendered(**facts: Any) -> str:
-    return page_routes.environment().get_template("ocr/told.html").render(facts)
+def _status(**facts: Any) -> str:
+    return page_routes.environment().get_template("ocr/status.html").render(facts)

@@ -1,4 +1,4 @@
-"""The page's own application at /desk/: Gradio, built when somebody first opens the page."""
+"""Gradio's application at /desk/, built when the page is first opened."""
 
 import asyncio
 import os
@@ -11,52 +11,49 @@ from starlette.types import Receive, Scope, Send
 
 from pipelines import paths
 from serving.ocr import samples
-from serving.ocr.asking import Asking
+from serving.ocr.backend import Backend
 from serving.ocr.gate import Gate
 
 PATH = "/desk"
-FOLDER = paths.ROOT / "desk"  # what was uploaded, and what is shown of it
-SAMPLES = "samples"  # in it: Gradio gives out no file from elsewhere
-KEPT = 3600.0  # seconds that a file of it is
-SWEPT = 60.0  # seconds between two looks at how old they are
+FOLDER = paths.ROOT / "desk"  # uploaded images, and what is shown of them
+SAMPLES = "samples"  # in it: Gradio serves no file from elsewhere
+KEPT = 3600.0  # seconds that a file is stored
+SWEPT = 60.0  # seconds between two sweeps
 
 
 def mount(app: FastAPI) -> None:
-    """Add /desk/. Gradio is imported when it is first asked for: that takes five seconds, and 120 MB."""
+    """Add /desk/. Gradio is imported on the first request: that takes five seconds, and 120 MB."""
     app.mount(PATH, Desk(app), name="desk")
 
 
 class Desk:
-    """Gradio behind its gate, built once, and its folder, out of which old files are taken."""
+    """Gradio behind its gate, built once; old files of its folder are deleted."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app, self.building, self.swept = app, asyncio.Lock(), 0.0
         self.gate: Gate | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gate = await self._built()
+        async with self.building:
+            if self.gate is None:
+                self.gate = await asyncio.to_thread(_gate_of, self.app)
+            gate = self.gate
         if time.monotonic() - self.swept > SWEPT:
             self.swept = time.monotonic()
             await asyncio.to_thread(sweep, FOLDER, KEPT)
         await gate(scope, receive, send)
 
-    async def _built(self) -> Gate:
-        async with self.building:
-            if self.gate is None:
-                self.gate = await asyncio.to_thread(_gate, self.app)
-        return self.gate
 
-
-def _gate(app: FastAPI) -> Gate:
+def _gate_of(app: FastAPI) -> Gate:
     folder, limit = FOLDER.absolute(), app.state.limits.limit_mb
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_TEMP_DIR": str(folder)}
-    gradio = import_module("serving.ocr.components").application(Asking(app.state), samples.written(folder / SAMPLES), PATH, limit)
+    gradio = import_module("serving.ocr.components").application(Backend(app.state), samples.written(folder / SAMPLES), PATH, limit)
     return Gate(gradio, folder, limit)
 
 
 def sweep(folder: Path, seconds: float) -> None:
-    """Take away files that are older, and folders that this leaves empty; the samples stay, for the page that names them is built once."""
+    """Delete files that are older, and folders that are empty then; the samples stay, as the page names them as long as it lives."""
     found = (path for path in folder.rglob("*") if not path.is_relative_to(folder / SAMPLES))
     for path in sorted(found, reverse=True):
         try:

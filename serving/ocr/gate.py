@@ -1,7 +1,7 @@
-"""What passes between browsers and Gradio: the few addresses that its page needs, under a policy that names no other place.
+"""A filter between browsers and Gradio: only the few addresses that its page needs, under a policy that allows no other site.
 
-Mounted in an application, Gradio 6.31 does not hold a file that a request names against its own folder, fetches what a request
-names by http, and gives out proxies, histories and an assistant that writes files. None of that comes through here.
+Mounted in an application, Gradio 6.31 does not check that a file that a request names is in its own folder, fetches what a request
+names by http, and serves proxies, histories and an assistant that writes files. All of that is blocked here.
 """
 
 import base64
@@ -23,9 +23,9 @@ OPEN = {
     "POST": re.compile(r"/gradio_api/(?:upload|run/\w+)"),
 }
 FILE, UPLOAD = "/gradio_api/file=", "/gradio_api/upload"
-ASKED_MB = 1.0  # of a question's JSON: names of files, and a text
+EVENT_MB = 1.0  # of an event's JSON: names of files, and a text
 FORM_MB = 0.01  # of a form around its file
-DRAINED = 8  # times the limit: so much is read and thrown away
+DRAINED = 8  # times the limit: so much is read and discarded, so that the refusal reaches the client
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -39,13 +39,13 @@ POLICY = {
     "form-action": "'none'",
 }
 SCRIPT = re.compile(r"<script(?P<named>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
-ELSEWHERE = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>|<link rel="manifest"[^>]*/>')
+EXTERNAL = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>|<link rel="manifest"[^>]*/>')
 ICON = '<link rel="icon" type="image/svg+xml" href="../static/icon.svg">'
-RESIZER = "iframeResizer.contentWindow"  # a script for pages of other sites that show this one
+RESIZER = "iframeResizer.contentWindow"  # a script for other sites that embed the page
 
 
 class Gate:
-    """Gradio's application, as far as its page needs it; `folder` holds its files, a body has at most `limit_mb` megabytes."""
+    """Gradio's application behind the filter; `folder` holds its files, an upload has at most `limit_mb` megabytes."""
 
     def __init__(self, app: ASGIApp, folder: Path, limit_mb: float) -> None:
         self.app, self.folder, self.limit_mb = app, folder.resolve(), limit_mb
@@ -56,62 +56,63 @@ class Gate:
             body = await self._checked(scope["method"], path, receive)
         except Refusal as refusal:
             return await Refused(refusal)(scope, receive, send)
-        await self.app(_uncompressed(scope), body, _Page(send) if path == "/" else _kept(send, lasting=path.startswith("/assets/")))
+        # uncompressed: the page is rewritten, and Gradio compresses each file anew, for half a second
+        plain = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]}
+        await self.app(plain, body, _Page(send) if path == "/" else _with_policy(send, immutable=path.startswith("/assets/")))
 
     async def _checked(self, method: str, path: str, receive: Receive) -> Receive:
-        """The rest of the request, if it may pass. Raises Refusal."""
+        """The body of a request that may pass. Raises Refusal."""
         if method not in OPEN or not OPEN[method].fullmatch(path):
             raise Refusal(404, "not found", f"There is no {method} {path[:80]!r} here.")
         if path.startswith(FILE):
-            self._own(path.removeprefix(FILE))
+            self._check_own(path.removeprefix(FILE))
         if method != "POST":
             return receive
-        body = await _whole(receive, self.limit_mb if path == UPLOAD else ASKED_MB)
-        return _replayed(body if path == UPLOAD else self._question(body), receive)
+        body = await _read(receive, self.limit_mb if path == UPLOAD else EVENT_MB)
+        if path != UPLOAD:
+            self._check_event(body)
+        return _replayed(body, receive)
 
-    def _question(self, body: bytes) -> bytes:
-        """A question whose files are all Gradio's own. Raises Refusal."""
+    def _check_event(self, body: bytes) -> None:
+        """Raise Refusal for an event that is not JSON, or names a file that is not Gradio's own."""
         try:
             named = [*_paths(json.loads(body))]
         except (ValueError, RecursionError) as error:
             raise Refusal(400, "not json", f"The body is not JSON ({type(error).__name__}).") from error
         for path in named:
-            self._own(path)
-        return body
+            self._check_own(path)
 
-    def _own(self, path: Any) -> None:
-        """Raise Refusal 403 for what is not a whole path into the folder: `http://a/b.png?/../../` resolves into it, and is an address."""
-        if not isinstance(path, str) or "\0" in path or "://" in path or not self._within(Path(path)):
-            raise Refusal(403, "not its file", f"{str(path)[:80]!r} is no file that was sent to this page. Upload it there.")
-
-    def _within(self, path: Path) -> bool:
-        return path.is_absolute() and path.resolve().is_relative_to(self.folder)
+    def _check_own(self, name: Any) -> None:
+        """Raise Refusal 403 for what is no absolute path into the folder: `http://a/b.png?/../../` resolves into it, and is an address."""
+        path = Path(name) if isinstance(name, str) and "\0" not in name and "://" not in name else None
+        if path is None or not path.is_absolute() or not path.resolve().is_relative_to(self.folder):
+            raise Refusal(403, "not its file", f"{str(name)[:80]!r} was not uploaded to this page. Upload it there.")
 
 
 def _paths(value: Any) -> Iterator[Any]:
-    """Whatever JSON calls a path, however deep."""
+    """The values of all keys "path", at any depth."""
     if isinstance(value, dict) and "path" in value:
         yield value["path"]
     for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _paths(child)
 
 
-async def _whole(receive: Receive, limit_mb: float) -> bytes:
-    """The body. Raises Refusal 413 over the limit: what is somewhat larger is read to its end, so that the refusal arrives."""
-    chunks, size, more = [], 0, True
-    while more and size <= (limit_mb + FORM_MB) * 1e6 * DRAINED:
+async def _read(receive: Receive, limit_mb: float) -> bytes:
+    """The body. Raises Refusal 413 over the limit, having read a body that is somewhat larger to its end, so that the refusal arrives."""
+    limit, chunks, size, more = (limit_mb + FORM_MB) * 1e6, list[bytes](), 0, True
+    while more and size <= limit * DRAINED:
         message = await receive()
-        size += len(message.get("body", b""))
-        more = message.get("more_body", False)
-        if size <= (limit_mb + FORM_MB) * 1e6:
-            chunks.append(message.get("body", b""))
-    if size > (limit_mb + FORM_MB) * 1e6:
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+    if size > limit:
         raise Refusal(413, "body too large", f"The body has {size / 1e6:.1f} MB or more; at most {limit_mb:g} MB are allowed. Send less.")
     return b"".join(chunks)
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body at once, then whatever comes after it: a client that goes."""
+    """The body at once, then what comes after it, such as a disconnect."""
     left = [body]
 
     async def replayed() -> Message:
@@ -120,27 +121,22 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _uncompressed(scope: Scope) -> Scope:
-    """The same request for an answer as it is: the page is rewritten, and Gradio compresses each file anew, for half a second."""
-    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]}
+def _with_policy(send: Send, immutable: bool) -> Send:
+    """Answers with the policy's headers; an `immutable` one has a name of its own, and is cached for good."""
 
-
-def _kept(send: Send, lasting: bool) -> Send:
-    """Answers under the policy; a `lasting` one has a name of its own, and is not asked for again."""
-
-    async def kept(message: Message) -> None:
+    async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            told = MutableHeaders(scope=message)
-            told.update(headers(POLICY))
-            if lasting and message["status"] == 200:
-                told["Cache-Control"] = "private, max-age=31536000, immutable"
+            head = MutableHeaders(scope=message)
+            head.update(headers(POLICY))
+            if immutable and message["status"] == 200:
+                head["Cache-Control"] = "private, max-age=31536000, immutable"
         await send(message)
 
-    return kept
+    return sent
 
 
 class _Page:
-    """Gradio's page without what it says of other places; its own scripts are named by their hashes."""
+    """Gradio's page without links to other sites; its own scripts are allowed by their hashes."""
 
     def __init__(self, send: Send) -> None:
         self._send, self._html = send, b""
@@ -152,30 +148,27 @@ class _Page:
             return
         self._html += message.get("body", b"")
         if not message.get("more_body", False):
-            await self._sent(own(self._html.decode()))
-
-    async def _sent(self, html: str) -> None:
-        told = {**POLICY, "script-src": " ".join([POLICY["script-src"], *hashes(html)])}
-        content = html.encode()
-        more = {"Cache-Control": "no-store", "Content-Length": str(len(content))}
-        MutableHeaders(scope=self._start).update({**headers(told), **more})
-        await self._send(self._start)
-        await self._send({"type": "http.response.body", "body": content})
+            html = own(self._html.decode())
+            policy = {**POLICY, "script-src": " ".join([POLICY["script-src"], *hashes(html)])}
+            more = {"Cache-Control": "no-store", "Content-Length": str(len(html.encode()))}
+            MutableHeaders(scope=self._start).update({**headers(policy), **more})
+            await self._send(self._start)
+            await self._send({"type": "http.response.body", "body": html.encode()})
 
 
 def own(html: str) -> str:
-    """Gradio's page without the addresses of other places, and without what other sites would show it by."""
-    stripped = SCRIPT.sub(lambda found: "" if RESIZER in found["code"] else found[0], ELSEWHERE.sub("", html))
+    """Gradio's page without addresses of other sites, and without the script by which they embed it."""
+    stripped = SCRIPT.sub(lambda found: "" if RESIZER in found["code"] else found[0], EXTERNAL.sub("", html))
     return stripped.replace("</head>", f"{ICON}</head>", 1)
 
 
 def hashes(html: str) -> list[str]:
-    """'sha256-...' of each script that stands in a page."""
+    """'sha256-...' of each inline script of a page."""
     found = (match["code"] for match in SCRIPT.finditer(html) if match["code"].strip())
     return [f"'sha256-{base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()}'" for code in found]
 
 
 def headers(policy: dict[str, str]) -> dict[str, str]:
-    """What every answer carries."""
-    told = "; ".join(f"{name} {value}" for name, value in policy.items())
-    return {"Content-Security-Policy": told, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}
+    """The headers of every answer."""
+    joined = "; ".join(f"{name} {value}" for name, value in policy.items())
+    return {"Content-Security-Policy": joined, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "same-origin"}

@@ -1,4 +1,4 @@
-"""Pages as they are submitted: one picture, or those of a TIFF one after another; and where on them lines are."""
+"""Submitted pages, one image or those of a TIFF one after another, and the lines on them."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ Grey = NDArray[np.uint8]
 
 
 class Page(NamedTuple):
-    """One page: its number in a TIFF, the first being 1, its (width, height) as a person sees it, and [height, width], perhaps reduced."""
+    """One page: its number in a TIFF from 1, its (width, height) when upright, and its pixels [height, width], perhaps reduced."""
 
     number: int | None
     size: tuple[int, int]
@@ -29,7 +29,7 @@ class Page(NamedTuple):
 
 
 class Line(NamedTuple):
-    """One line: where it is in pixels of its page as a person sees it, and its picture as a reader takes it [height, W]."""
+    """One line: its box in pixels of its upright page, and its preprocessed image [height, W]."""
 
     box: Box
     picture: Grey
@@ -40,7 +40,7 @@ async def submitted(body: Body, limits: Serving) -> AsyncGenerator[Page, None]:
     if not tiffs.is_tiff(body.content):
         yield await bodies.understood(_picture, body, limits)
         return
-    for number in range(await bodies.aside(_count, body, limits)):
+    for number in range(await bodies.aside(lambda body: tiffs.count(body.content, limits), body)):
         yield await bodies.aside(_tiff_page, body, limits, number)
 
 
@@ -48,10 +48,6 @@ def _picture(body: Body, limits: Serving) -> Page:
     picture = pictures.opened(body.content, limits.limit_megapixels, ALSO)
     size, grey = picture.size, pictures.grey(picture, SIDE)
     return Page(None, pictures.upright(size, grey), grey)
-
-
-def _count(body: Body, limits: Serving) -> int:
-    return tiffs.count(body.content, limits)
 
 
 def _tiff_page(body: Body, limits: Serving, number: int) -> Page:
@@ -67,14 +63,12 @@ async def lines(page: Page, convention: Convention) -> list[Line]:
 
 def _lines(page: Page, convention: Convention) -> list[Line]:
     found, scale = layout.page(page.grey), page.size[0] / page.grey.shape[1]
-    brought = [convention.from_grey(found.cut(line)) for line in found.lines]
-    return [Line(_scaled(box, scale, page.size), picture) for box, picture in zip(found.boxes, brought, strict=True)]
+    images = [convention.from_grey(found.cut(line)) for line in found.lines]
+    return [Line(_scaled(box, scale, page.size), image) for box, image in zip(found.boxes, images, strict=True)]
 
 
 def _scaled(box: Box, scale: float, size: tuple[int, int]) -> Box:
-    """A box of a reduced page on the page itself."""
-    (left, right), (top, bottom) = (
-        (int(begin * scale), min(most, round(end * scale)))
-        for begin, end, most in ((box.x, box.right, size[0]), (box.y, box.bottom, size[1]))
-    )
+    """A box of a reduced page on the page of (width, height) itself."""
+    left, top = int(box.x * scale), int(box.y * scale)
+    right, bottom = min(size[0], round(box.right * scale)), min(size[1], round(box.bottom * scale))
     return Box(left, top, right - left, bottom - top)

@@ -1,4 +1,4 @@
-"""Pictures to try the page with, rendered here: none need be taken from a data set, or kept in git."""
+"""Images to try the page with, rendered, so that none is taken from a data set or stored in git."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 INK, PAPER, NOISE = 40, 240, 6  # grey levels
 SIZE, LEADING, MARGIN, WIDTH = 30, 44, 28, 620  # pixels: of letters, from line to line, around the text, of the paper
-Line = tuple[str, str]  # what stands at the left, and at the right
+Line = tuple[str, str]  # the text at the left, and at the right
 SAMPLES: dict[str, Sequence[Line]] = {
     "receipt.png": [
         ("CORNER BAKERY", ""),

@@ -21,7 +21,7 @@ job_routes.mount(app, "ocr", answers.KINDS)
     openapi_extra=answers.described(),
 )
 async def predict(request: Request) -> Response:
-    """The text of a picture, line by line; of a TIFF page after page."""
+    """The text of an image, line by line; of a TIFF page after page."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, answers.KINDS, json_mb=limits.limit_mb)
     return await endpoints.answered(request, answers.answered, body, served)
@@ -29,7 +29,7 @@ async def predict(request: Request) -> Response:
 
 @endpoints.service("ocr")
 class Ocr(endpoints.Endpoint):
-    """A picture in, its text out."""
+    """An image in, its text out."""
 
     app = app
 

@@ -1,6 +1,6 @@
-"""TIFF files from strangers: their directories are walked, and refused where they swell, before Pillow reads them or a page is decoded.
+"""Untrusted TIFF files: their directories are checked before Pillow reads them or a page is decoded.
 
-Pillow reads the whole value of every entry, so that a few megabytes whose entries all claim the same bytes would be read for hours.
+Pillow reads the whole value of every entry: a few megabytes whose entries all claim the same bytes would be read for hours.
 """
 
 import io
@@ -17,49 +17,32 @@ from serving.inputs import pictures
 from serving.problems import Refusal
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-COUNTED = 1000  # directories: nobody needs to know how many more there are
+COUNTED = 1000  # directories: more are not counted
 ENTRIES = 500  # of a directory; a scanner writes about twenty
-VALUES = 1_000_000  # bytes that the entries of a directory may claim together
-SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}  # bytes of each type's value
-BESIDE = {34665, 34853, 40965}  # entries that point to another directory, which Pillow reads as well: EXIF, GPS, interoperability
+VALUES = 1_000_000  # bytes that the entries of a directory may claim in all
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes of a type's value
+NESTED = {34665, 34853, 40965}  # entries that point to another directory, which Pillow reads too: EXIF, GPS, interoperability
 JPEG = {6, 7}  # compressions
 
 
-class _Kind(NamedTuple):
-    """How a file counts: TIFF in 32 bits, BigTIFF in 64; `many`, `entry` and `offset` are formats of struct."""
+class _Format(NamedTuple):
+    """Formats of struct for a count, an entry and an offset, 32 bits in TIFF and 64 in BigTIFF, and where the first offset is."""
 
-    many: str
+    number: str
     entry: str
     offset: str
     first: int
 
 
 def is_tiff(content: bytes) -> bool:
-    """Is this to be read as a TIFF?"""
+    """Does it begin as a TIFF?"""
     return content.startswith(MARKS)
 
 
 def count(content: bytes, limits: Serving) -> int:
-    """How many pages a TIFF has; none of them is decoded. Raises Refusal: 413 for too many pages, 422 for a broken or swollen file."""
+    """How many pages a TIFF has, without decoding one. Raises Refusal: 413 for too many pages, 422 for a broken or inflated file."""
     try:
-        pages = sum(1 for _ in _directories(content, _kind(content)))
+        pages = sum(1 for _ in _directories(content))
     except (struct.error, IndexError, OverflowError) as error:
         raise _broken("its directories end too early") from error
     if not pages:
@@ -71,21 +54,24 @@ def count(content: bytes, limits: Serving) -> int:
 
 
 def opened(content: bytes, number: int, limits: Serving) -> Image.Image:
-    """One page of a TIFF that count() has passed, the first being 0, its header read. Raises Refusal: 413 for too many pixels, 422."""
+    """One page, from 0, of a TIFF that count() has checked, its header read. Raises Refusal: 413 for too many pixels, 422."""
     try:
         picture = Image.open(io.BytesIO(content), formats=("TIFF",))
         picture.seek(number)
         picture.getexif()  # Pillow turns a page as this says, and pictures.decoded() puts another in its place
-    except Exception as error:  # as decoders do: KeyError of a compression, struct.error, ...
+    except Exception as error:  # decoders raise anything: KeyError of a compression, struct.error, ...
         raise _broken(str(error)) from error
-    _small(picture, number, limits.limit_megapixels)
+    width, height = picture.size
+    if width * height > limits.limit_megapixels * 1e6:
+        allowed = f"at most {limits.limit_megapixels:g} megapixels are allowed. Send a smaller one."
+        raise Refusal(413, "too many pixels", f"Page {number + 1} of the TIFF has {width} x {height} pixels; {allowed}")
     if picture.tag_v2.get(259) in JPEG:  # type: ignore[attr-defined]
         pictures.few_scans(picture, content)
     return picture
 
 
 def grey(picture: Image.Image, side: int) -> NDArray[np.uint8]:
-    """Decode to [height, width], as pictures.grey does; what is black and white is not brought to colours first. Raises Refusal 422."""
+    """Decode to [height, width], as pictures.grey does, but black and white without a step through colours. Raises Refusal 422."""
     try:
         flat = picture.convert("L") if picture.mode == "1" else picture
     except Exception as error:
@@ -93,43 +79,36 @@ def grey(picture: Image.Image, side: int) -> NDArray[np.uint8]:
     return pictures.grey(flat, side)
 
 
-def _small(picture: Image.Image, number: int, limit_megapixels: float) -> None:
-    width, height = picture.size
-    if width * height > limit_megapixels * 1e6:
-        allowed = f"at most {limit_megapixels:g} megapixels are allowed. Send a smaller one."
-        raise Refusal(413, "too many pixels", f"Page {number + 1} of the TIFF has {width} x {height} pixels; {allowed}")
-
-
-def _kind(content: bytes) -> _Kind:
+def _format(content: bytes) -> _Format:
     order, big = "<" if content.startswith(b"II") else ">", content[2:4] in {b"+\0", b"\0+"}
     if big:
-        return _Kind(order + "Q", order + "HHQ8s", order + "Q", 8)
-    return _Kind(order + "H", order + "HHL4s", order + "L", 4)
+        return _Format(order + "Q", order + "HHQ8s", order + "Q", 8)
+    return _Format(order + "H", order + "HHL4s", order + "L", 4)
 
 
-def _directories(content: bytes, kind: _Kind) -> Iterator[int]:
-    """Where the directory of each page is, until they end, or one comes again. Raises Refusal or struct.error."""
-    seen: set[int] = set()
-    (at,) = struct.unpack_from(kind.offset, content, kind.first)
+def _directories(content: bytes) -> Iterator[int]:
+    """Where the directory of each page is, until they end or one comes again. Raises Refusal or struct.error."""
+    form, seen = _format(content), set[int]()
+    (at,) = struct.unpack_from(form.offset, content, form.first)
     while at and at not in seen and len(seen) < COUNTED:
         yield at
-        (at,) = struct.unpack_from(kind.offset, content, _end(content, kind, at, seen))
+        (at,) = struct.unpack_from(form.offset, content, _end(content, form, at, seen))
 
 
-def _end(content: bytes, kind: _Kind, at: int, seen: set[int]) -> int:
-    """Where a directory ends, which has few entries of few bytes, as those have that it points to."""
+def _end(content: bytes, form: _Format, at: int, seen: set[int]) -> int:
+    """Where a directory ends; it and those that it points to are checked."""
     seen.add(at)
-    (entries,) = struct.unpack_from(kind.many, content, at)
-    begins, size = at + struct.calcsize(kind.many), struct.calcsize(kind.entry)
+    (entries,) = struct.unpack_from(form.number, content, at)
+    begins, size = at + struct.calcsize(form.number), struct.calcsize(form.entry)
     if entries > ENTRIES:
         raise _broken(f"a directory has {entries:,} entries; at most {ENTRIES} are read")
-    read = [struct.unpack_from(kind.entry, content, begins + number * size) for number in range(entries)]
+    read = [struct.unpack_from(form.entry, content, begins + number * size) for number in range(entries)]
     if (claimed := sum(SIZES.get(type_, 0) * values for _, type_, values, _ in read)) > VALUES:
         raise _broken(f"a directory claims {claimed:,} bytes; at most {VALUES:,} are read")
     for tag, _, _, value in read:
-        other = struct.unpack_from(kind.offset, value)[0]
-        if tag in BESIDE and other not in seen and len(seen) < COUNTED:
-            _end(content, kind, other, seen)
+        other = struct.unpack_from(form.offset, value)[0]
+        if tag in NESTED and other not in seen and len(seen) < COUNTED:
+            _end(content, form, other, seen)
     return begins + entries * size
 
 

@@ -1,4 +1,4 @@
-"""What signatures takes and answers."""
+"""Requests and answers of signatures."""
 
 import asyncio
 import re
@@ -29,7 +29,7 @@ Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class Found(BaseModel):
-    """The signatures on one page, the most certain first, in pixels of a page of this size."""
+    """The signatures on one page, the most certain first, in pixels of the page."""
 
     page: int
     width: int
@@ -52,13 +52,13 @@ class Answer(BaseModel):
 
 
 class Asked(NamedTuple):
-    """What the address asks for: the page with its boxes drawn, instead of JSON; and one page only."""
+    """Options of the query: the page with its boxes drawn, instead of JSON; and one page only."""
 
     draw: bool
     page: int | None
 
 
-QUERY: dict[str, dict[str, Any]] = {  # what may be asked in the address: type and meaning
+QUERY: dict[str, dict[str, Any]] = {  # options of the query: type and meaning
     "page": {
         "schema": {"type": "integer", "minimum": 1, "maximum": 999_999},
         "description": "this page of a PDF alone; as PNG it is the first unless another is asked for",
@@ -79,7 +79,7 @@ def described(draw: bool = True) -> dict[str, Any]:
 
 
 def asked(query: QueryParams, draw: bool = True) -> Asked:
-    """What the address asks for: a page, and where `draw` is known that too. Raises Refusal 422."""
+    """The options of a query: `page`, and `draw` where that is known. Raises Refusal 422."""
     page, drawn = queries.one(query, "page", "1"), queries.one(query, "draw", "false") if draw else "false"
     if not NUMBER.fullmatch(page):
         raise Refusal(422, "bad query", f"page={page[:40]!r} is not the number of a page; the first is page=1.")
@@ -97,31 +97,31 @@ async def answered(body: Body, served: Served, limits: Serving, only: int | None
 
 
 async def _boxes(page: Page, served: Served) -> NDArray[np.float32]:
-    """What the model says of a page: [k, 5] of x, y, w, h as fractions of the page, and score."""
+    """The boxes of a page [k, 5]: x, y, w, h as fractions of the page, and score."""
     square = await asyncio.to_thread(served.predictor.convention.from_grey, page.grey)
     boxes: NDArray[np.float32] = await served.batches.answer(square)
     return boxes
 
 
 def _found(page: Page, boxes: NDArray[np.float32], served: Served) -> dict[str, Any]:
-    """The boxes of a page [k, 5] that are certain enough, in its pixels."""
-    told = boxes[boxes[:, 4] >= served.predictor.convention.threshold].astype(float)
-    corners = np.concatenate([told[:, :2], told[:, :2] + told[:, 2:4]], 1) * ([page.width, page.height] * 2)
-    low, high = corners[:, :2].round(1), corners[:, 2:].round(1)  # corners are rounded, so that no box ends outside of the page
+    """The boxes of a page [k, 5] above the threshold, in its pixels."""
+    found = boxes[boxes[:, 4] >= served.predictor.convention.threshold].astype(float)
+    corners = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:4]], 1) * ([page.width, page.height] * 2)
+    low, high = corners[:, :2].round(1), corners[:, 2:].round(1)  # corners are rounded, so that no box leaves the page
     rows = np.concatenate([low, (high - low).round(1)], 1).tolist()
     size = {"page": page.number, "width": page.width, "height": page.height}
-    return {**size, "prediction": rows, "count": len(rows), "scores": told[:, 4].round(4).tolist()}
+    return {**size, "prediction": rows, "count": len(rows), "scores": found[:, 4].round(4).tolist()}
 
 
 def answer(found: list[dict[str, Any]], served: Served, document: bool) -> dict[str, Any]:
-    """The pages of one file together; those of a document each by itself as well."""
-    together = {key: [one for page in found for one in page[key]] for key in ("prediction", "scores")}
-    counted = {"success": True, "prediction": together["prediction"], "count": len(together["scores"]), "scores": together["scores"]}
-    return {**counted, **({"pages": found} if document else {}), **signature(served)}
+    """The answer for the pages of one file; of a document with each page as well."""
+    boxes, scores = ([one for page in found for one in page[key]] for key in ("prediction", "scores"))
+    pages_ = {"pages": found} if document else {}
+    return {"success": True, "prediction": boxes, "count": len(scores), "scores": scores, **pages_, **signature(served)}
 
 
 def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Do two models find the same signatures in one file: on each page as many, each in the place of one of the other's?"""
+    """Do two models find the same signatures in one file: on each page as many, each overlapping one of the other's?"""
     return answer["count"] == other["count"] and all(
         len(ours) == len(theirs) and _paired(ours, theirs) for ours, theirs in zip(_boxed(answer), _boxed(other), strict=True)
     )
@@ -132,18 +132,18 @@ def _boxed(answer: dict[str, Any]) -> list[list[list[float]]]:
 
 
 def _paired(ours: list[list[float]], theirs: list[list[float]]) -> bool:
-    """Can each box have one of its own among the others, at SAME or more? Paths are augmented, as Kuhn does (1955)."""
+    """Is there a one-to-one matching of as many boxes, each pair at SAME or more? By augmenting paths (Kuhn 1955)."""
     close, pairs = boxes.iou(ours, theirs) >= SAME, dict[int, int]()
-    return all(_placed(row, close, pairs, set()) for row in range(len(ours)))
+    return all(_matched(row, close, pairs, set()) for row in range(len(ours)))
 
 
-def _placed(row: int, close: NDArray[np.bool_], pairs: dict[int, int], tried: set[int]) -> bool:
-    """Give a row a column {column: row} that is close to it; whoever has that already is given another."""
+def _matched(row: int, close: NDArray[np.bool_], pairs: dict[int, int], tried: set[int]) -> bool:
+    """Match a row with a column that is close to it, in `pairs` {column: row}; a row that has it already is matched with another."""
     for column in np.flatnonzero(close[row]).tolist():
         if column in tried:
             continue
         tried.add(column)
-        if column not in pairs or _placed(pairs[column], close, pairs, tried):
+        if column not in pairs or _matched(pairs[column], close, pairs, tried):
             pairs[column] = row
             return True
     return False
@@ -155,7 +155,7 @@ def confidence(answer: dict[str, Any]) -> float | None:
 
 
 def told(answer: dict[str, Any]) -> str:
-    """An answer as a person reads it: how many, where, and where the answer comes from."""
+    """An answer as text: how many signatures, where, and the model."""
     found = answer.get("pages") or [answer]
     rows = [_row(box, score, page.get("page")) for page in found for box, score in zip(page["prediction"], page["scores"], strict=True)]
     count = answer["count"]

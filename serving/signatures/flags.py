@@ -1,6 +1,6 @@
-"""Wrong boxes: all signatures of the page, kept as YOLO labels, <hash>/images/<hash> and <hash>/labels/<hash>.txt.
+"""Corrected boxes: all signatures of the page, stored as YOLO labels, <hash>/images/<hash> and <hash>/labels/<hash>.txt.
 
-A page and its label come into view together, by the name of the folder that holds both: the readers refuse one without the other.
+A page and its label appear together, as one folder holds both: the readers refuse one without the other.
 """
 
 from pathlib import Path

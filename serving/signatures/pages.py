@@ -1,4 +1,4 @@
-"""Pages as they are submitted: one picture, or a PDF's pages one after another."""
+"""Submitted pages: one image, or those of a PDF one after another; and pages drawn with their boxes."""
 
 import asyncio
 import io
@@ -18,12 +18,12 @@ from serving.inputs.bodies import Body
 ALSO = ", or a PDF"
 SHOWN_SIDE = 4096  # pixels: a larger page is drawn reduced
 RED = (200, 30, 20)
-LINES = 400  # of them fit side by side on a drawn page: how wide one is
+THIN = 400  # a line is as wide as this part of the page
 Boxes = Sequence[Sequence[float]]
 
 
 class Page(NamedTuple):
-    """One page: its number, the first being 1, its size in pixels as a person sees it, and [height, width] in grey, perhaps reduced."""
+    """One page: its number from 1, its size in pixels when upright, and its pixels [height, width] in grey, perhaps reduced."""
 
     number: int
     width: int
@@ -32,7 +32,7 @@ class Page(NamedTuple):
 
 
 async def submitted(body: Body, limits: Serving, only: int | None = None) -> AsyncGenerator[Page, None]:
-    """The pages, or `only` one of them. Raises Refusal. Close it where it is not read to its end."""
+    """The pages, or `only` one of them. Raises Refusal. Close it where it is not read to the end."""
     if not documents.is_pdf(body.content):
         yield await bodies.understood(_picture, body, limits, only)
         return
@@ -42,7 +42,7 @@ async def submitted(body: Body, limits: Serving, only: int | None = None) -> Asy
 
 
 def _picture(body: Body, limits: Serving, only: int | None) -> Page:
-    """A picture is its own only page, decoded as ingest decodes."""
+    """An image as a page, decoded as ingest decodes."""
     picture = _opened(body, limits, only)
     size, grey = picture.size, pictures.grey(picture, WORKING_SIDE)
     return Page(1, *pictures.upright(size, grey), grey)
@@ -56,9 +56,9 @@ def _opened(body: Body, limits: Serving, only: int | None) -> Image.Image:
 
 
 async def drawn(body: Body, limits: Serving, number: int, boxes: Boxes = ()) -> bytes:
-    """One page as PNG, boxes of x, y, w, h in its pixels framed; reduced where a side is over SHOWN_SIDE. Raises Refusal.
+    """One page as PNG with frames around boxes of x, y, w, h in its pixels, reduced where a side is over SHOWN_SIDE. Raises Refusal.
 
-    No more pages are at work than documents are rendered and heavy bodies decoded at once: one takes a hundred megabytes.
+    The limits on documents and heavy bodies at once hold here too: a page takes a hundred megabytes.
     """
     if not documents.is_pdf(body.content):
         return await bodies.aside(_drawn_picture, body, limits, number, boxes)
@@ -79,8 +79,8 @@ def _drawn_page(grey: NDArray[np.uint8], boxes: Boxes) -> bytes:
 
 
 def framed(picture: Image.Image, scale: float, boxes: Boxes) -> bytes:
-    """A picture as PNG, quickly, with frames around boxes of x, y, w, h, times `scale`."""
-    pen, line, stream = ImageDraw.Draw(picture), max(2, max(picture.size) // LINES), io.BytesIO()
+    """An image as PNG with frames around boxes of x, y, w, h, times `scale`."""
+    pen, line, stream = ImageDraw.Draw(picture), max(2, max(picture.size) // THIN), io.BytesIO()
     for x, y, w, h in (np.array(box) * scale for box in boxes):
         pen.rectangle([x, y, x + w, y + h], outline=RED, width=line)
     picture.save(stream, "PNG", compress_level=1)

@@ -30,7 +30,7 @@ async def predict(request: Request) -> Response:
 
 
 async def _drawn(request: Request, file: Body, served: Served, number: int) -> Response:
-    """The answer is noted once its page is drawn: where that is refused, or takes too long, nobody is given one."""
+    """The page as PNG; the answer is recorded once it is drawn, and not where that is refused or takes too long."""
     png = b""
 
     async def answered(*asked: Any) -> dict[str, Any]:
@@ -50,13 +50,13 @@ async def _drawn(request: Request, file: Body, served: Served, number: int) -> R
     openapi_extra=answers.described(draw=False),
 )
 async def page(request: Request) -> Response:
-    """One page as PNG, as it is read: of a PDF in the pixels that its boxes are told in."""
+    """One page as PNG, as it is read: of a PDF in the pixels of its boxes."""
     file, asked = await _read(request, draw=False)
     return Response(await pages.drawn(file, app.state.limits, asked.page or 1), media_type="image/png")
 
 
 async def _read(request: Request, draw: bool = True) -> tuple[Body, answers.Asked]:
-    """The file, and what is asked about it. Raises Refusal."""
+    """The file, and the options of the query. Raises Refusal."""
     limit = app.state.limits.limit_mb
     body = await bodies.read(request, limit, answers.KINDS, json_mb=limit)
     return await dataurls.unwrapped(body), answers.asked(request.query_params, draw)
