@@ -1,5 +1,8 @@
 """A small project in a folder of its own: real stores, real MLflow, real ledger, and a model that needs no training framework."""
 
+import atexit
+import contextlib
+import functools
 import importlib
 import json
 import logging
@@ -7,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +22,7 @@ from pipelines import configs, discovery, folders
 from pipelines.datasets import cards
 from pipelines.models import manifests
 from pipelines.stages import evaluate as stage
+from pipelines.tracking import client as tracking
 from pipelines.training import records, session
 from tests.forms import encoded
 from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
@@ -68,10 +73,29 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def embedded_data(family: str = "digits") -> None:
-    """data/<family>/ in the working directory: at most 400 embedded pictures a split."""
-    cfg = configs.compose([f"family={family}", "run=smoke", "data.sources=[embedded]"])
-    with folders.replacing(cfg.data_folder) as out:
-        discovery.part(family, "data").prepare(cfg, out)
+    """data/<family>/ with at most 400 embedded images a split, and an MLflow without runs, here: each is made once a process."""
+    shutil.copytree(_prepared(family), Path.cwd(), dirs_exist_ok=True)
+
+
+@functools.cache
+def _prepared(family: str) -> Path:
+    cfg, folder = configs.compose([f"family={family}", "run=smoke", "data.sources=[embedded]"]), Path(tempfile.mkdtemp(prefix="prepared-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with contextlib.chdir(folder):
+        with folders.replacing(cfg.data_folder) as out:
+            discovery.part(family, "data").prepare(cfg, out)
+        shutil.copytree(_mlflow(), "mlruns")
+    return folder
+
+
+@functools.cache
+def _mlflow() -> Path:
+    """mlruns/ without runs: MLflow takes seconds to make its tables."""
+    folder = Path(tempfile.mkdtemp(prefix="mlflow-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with contextlib.chdir(folder):
+        tracking.client()
+    return folder / "mlruns"
 
 
 def tiny_model(candidate: str, seed: int) -> Path:

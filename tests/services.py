@@ -121,19 +121,33 @@ def ready(client: httpx.Client) -> bool:
 
 
 @contextmanager
+def serving_at(folder: Path, family: str) -> Iterator[str]:
+    """The address of a service of the champion of the project in `folder`, as `make serve` runs it."""
+    with _started(folder, make_serve(family)) as (client, _):
+        yield str(client.base_url)
+
+
+@contextmanager
 def running(folder: Path, pointers: dict[int, model_store.Pointer], words: Sequence[str] | None = None, **more: str) -> Iterator[Service]:
     """A service in `folder` that follows `pointers[1]`, started as a bento is unless `words` say otherwise."""
-    port, family = str(free_port()), pointers[1]["model"]["family"]
+    family = pointers[1]["model"]["family"]
+    with chdir(folder):
+        model_store.write_pointer(family, pointers[1])
+    with _started(folder, words or bento_serve(family), **more) as (client, process):
+        yield Service(client, folder, pointers, process)
+
+
+@contextmanager
+def _started(folder: Path, words: Sequence[str], **more: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+    """A client of a process that is ready, and the process."""
+    port = str(free_port())
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client, (folder / "log").open("wb") as log:
-        with chdir(folder):
-            model_store.write_pointer(family, pointers[1])
-        command = [sys.executable, *(words or bento_serve(family)), "--port", port]
-        process = subprocess.Popen(command, cwd=folder, env=environment(folder) | more, stdout=log, stderr=log, start_new_session=True)
-        service = Service(client, folder, pointers, process)
+        command, env = [sys.executable, *words, "--port", port], environment(folder) | more
+        process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
         try:
-            assert until(lambda: process.poll() is not None or ready(client), tries=600), service.log()
-            assert process.poll() is None, service.log()
-            yield service
+            assert until(lambda: process.poll() is not None or ready(client), tries=600), (folder / "log").read_text()
+            assert process.poll() is None, (folder / "log").read_text()
+            yield client, process
         finally:
             stop(process)
 
