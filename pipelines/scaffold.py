@@ -27,7 +27,7 @@ CHANGES = {
     "pipelines/families/{0}/model.py": "the network; picture.py, fit.py, predict.py and score.py around it; probe.py: the golden example",
     "serving/{0}/answers.py": "what is answered; flags.py: how it is corrected; service.py, page.html: the words",
     "tests/families/{0}.py": "what the tests expect of it; tests of its own are to be written",
-    "pyproject.toml": "packages of the extra {0}, then `make lock`; README.md: its line in the table of families",
+    "pyproject.toml": "packages of the extra {0}, then `make lock`; docs/generate/figures.py, docs/how-to/: its figures and its page",
 }
 
 

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 DOCS, OUT, README = ROOT / "docs", ROOT / ".docs", ROOT / "README.md"
 FROM_ROOT = {"CHANGELOG.md": "project/changelog.md", "CONTRIBUTING.md": "project/contributing.md"}
 COPIED = {".md", ".svg", ".png", ".css"}
-MARK = re.compile(r"^<!-- generated: (?P<words>.+) -->$", re.MULTILINE)
-FILLED = re.compile(r"^(?P<begin><!-- generated: (?P<words>.+) -->)$.*?^(?P<end><!-- end -->)$", re.MULTILINE | re.DOTALL)
+MARK = re.compile(r"^<!-- generated: (?P<words>[^>\n]+) -->$", re.MULTILINE)
+FILLED = re.compile(r"^(?P<begin><!-- generated: (?P<words>[^>\n]+) -->)$.*?^(?P<end><!-- end -->)$", re.MULTILINE | re.DOTALL)
 BLOCKS: dict[str, Callable[..., str]] = {
     **figures.BLOCKS,
     "commands": commands.commands,
@@ -60,7 +60,7 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "zensical", *words, "-f", "zensical.toml"]
 
 
-def build(out: Path = OUT) -> Path:
+def build(out: Path) -> Path:
     """The folder of the finished site. Ends with the generator's message where a link or an anchor is broken."""
     shutil.rmtree(out, ignore_errors=True)
     assemble(out)
@@ -91,19 +91,20 @@ def _changed() -> float:
 
 
 def main() -> None:
-    """Build the site; show it with --serve; or renew the generated tables of the README with --readme."""
+    """Build the site, and show it with --serve."""
     parser = argparse.ArgumentParser(prog="python -m docs.generate", description=main.__doc__)
     parser.add_argument("--serve", metavar="ADDRESS", help="such as 127.0.0.1:8000")
-    parser.add_argument("--readme", action="store_true")
+    parser.add_argument("--readme", action="store_true", help="renew the generated tables of README.md instead")
+    parser.add_argument("--out", type=Path, default=OUT, help="where the site is built, in a folder site/ (default: .docs)")
     asked = parser.parse_args()
     os.chdir(ROOT)
     if asked.readme:
         README.write_text(readme(README.read_text()))
         return
-    begun, site = time.monotonic(), build()
-    print(f"{site.relative_to(ROOT)}/index.html, {time.monotonic() - begun:.0f} s")
+    begun, site = time.monotonic(), build(asked.out)
+    print(f"{os.path.relpath(site)}/index.html, {time.monotonic() - begun:.0f} s")
     if asked.serve:
-        serve(OUT, asked.serve)
+        serve(asked.out, asked.serve)
 
 
 if __name__ == "__main__":

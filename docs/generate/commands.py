@@ -25,12 +25,12 @@ def commands() -> str:
 
 
 def _part(heading: str, rows: list[list[str]]) -> str:
-    return (f"## {heading}\n\n" if heading else "") + table(["command", "what it does"], rows)
+    return (f"## {heading}\n\n" if heading else "") + table(["command", "takes", "what it does"], rows)
 
 
 def _row(program: str, name: str, words: str) -> list[str]:
     """Words such as `family=digits [port=3000]: the champion, over HTTP` begin with what the command takes."""
     takes, colon, meaning = words.partition(": ")
     if colon and "=" in takes:
-        return [f"`{program} {name} {takes.replace('`', '')}`", meaning]
-    return [f"`{program} {name}`", words]
+        return [f"`{program} {name}`", f"`{takes.replace('`', '')}`", meaning]
+    return [f"`{program} {name}`", "", words]

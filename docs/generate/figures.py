@@ -1,5 +1,6 @@
 """Tables of reports/: the products, the candidates of a family, the benchmarks."""
 
+import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,8 +33,8 @@ TASKS = {
 HEADLINES = {
     "digits": ("accuracy", Column("MNIST", "test", "accuracy", 2, interval=True)),
     "objects": ("accuracy", Column("CIFAR-10, JPEG copy", "test", "accuracy", 2, interval=True)),
-    "signatures": ("mAP at IoU 0.5", Column("Tobacco-800 and GSA leases", "test", "map50", interval=True)),
-    "gravures": ("top 1 of 51 engravings", Column("one drawing a class", "test", "top1", interval=True)),
+    "signatures": ("mAP50", Column("Tobacco-800 and GSA leases", "test", "map50", interval=True)),
+    "gravures": ("top 1", Column("51 engravings, one drawing each", "test", "top1", interval=True)),
     "ocr": ("character error rate", Column("SROIE", "test", "cer", interval=True)),
 }
 COLUMNS = {
@@ -120,7 +121,13 @@ def candidates(family: str) -> str:
     if champion["digest"] not in {line["digest"] for line in found}:
         rows = [_row(champion, columns, current), *rows]
     headings = [f"{each.heading} (95 % interval)" if each.interval else each.heading for each in columns]
-    return table(["candidate", *headings, "training", "one answer", "served"], rows)
+    shown = table(["candidate", *headings, "training", "one answer", "served"], rows)
+    return f"{shown}\n\nThe champion was trained on {machine(champion['hardware'])}."
+
+
+def machine(hardware: Report) -> str:
+    """Such as `2 cores of an AMD EPYC, no GPU`."""
+    return f"{hardware['cores']} cores of an {hardware['cpu']}, {', '.join(hardware['gpu']) or 'no GPU'}"
 
 
 def _candidates(family: str) -> list[Report]:
@@ -138,6 +145,13 @@ def _row(line: Report, columns: Sequence[Column], remark: str) -> list[str]:
         "" if latency is None else f"{latency:.2f} ms",
         "" if size is None else f"{size:.1f} MB",
     ]
+
+
+def classes(family: str) -> str:
+    """The champion's recipe on validation by class, source or length, as its last evaluation wrote it."""
+    candidate = report(f"{family}/champion.json")["candidate"]
+    headings, *rows = csv.reader((ROOT / f"reports/{family}/plots/{candidate}/classes.csv").read_text().splitlines())
+    return table(headings, [[name, count, *(f"{float(value):.1%}" for value in figures)] for name, count, *figures in rows])
 
 
 def recipes(family: str) -> str:
@@ -175,7 +189,7 @@ def products(prefix: str = "") -> str:
         name, column = HEADLINES[family]
         value = figure(column, report(f"{family}/champion.json"))
         link = f"[{family}]({prefix}how-to/{family}.md)"
-        rows.append([link, task, f"{name} {value}, {column.heading}", elsewhere(family), f"`make serve family={family}`"])
+        rows.append([link, task, f"{name} {value}: {column.heading}", elsewhere(family), f"`make serve family={family}`"])
     return table(["product", "task", "champion on test (95 % interval)", "on material of another source", "serve it"], rows)
 
 
@@ -190,8 +204,7 @@ def benchmarks(bench: str = "") -> str:
 
 def _group(name: str, rows: Sequence[Report]) -> str:
     dates = " and ".join(dict.fromkeys(row["date"] for row in rows))
-    machine = rows[0]["hardware"]
-    return f"### {name}\n\n`{rows[0]['command']}`, {dates}, {machine['cores']} cores of an {machine['cpu']}.\n\n{ratios(rows)}"
+    return f"### {name}\n\n`{rows[0]['command']}`, {dates}, {machine(rows[0]['hardware'])}.\n\n{ratios(rows)}"
 
 
 def ratios(rows: Sequence[Report]) -> str:
@@ -222,6 +235,7 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "products": products,
     "candidates": candidates,
     "recipes": recipes,
+    "classes": classes,
     "decision": decision,
     "benchmarks": benchmarks,
     "ratios": chosen,

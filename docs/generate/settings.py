@@ -109,7 +109,7 @@ def _default(field: FieldInfo) -> str:
 
 def meaning(name: str, where: str) -> str:
     """What a key means: of the family, or else of all. Raises NoMeaning."""
-    said = _said()
+    said = meanings()
     found = said.get(name, {}).get(where) or said["all"].get(where)
     if not found:
         raise NoMeaning(f"{where} of {name or 'every family'} has no meaning: say it in {MEANINGS.relative_to(ROOT)}.")
@@ -117,6 +117,6 @@ def meaning(name: str, where: str) -> str:
 
 
 @cache
-def _said() -> dict[str, dict[str, str]]:
+def meanings() -> dict[str, dict[str, str]]:
     said: dict[str, dict[str, str]] = yaml.safe_load(MEANINGS.read_text())
     return said
