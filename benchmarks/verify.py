@@ -31,7 +31,7 @@ def measure() -> Iterator[harness.Row]:
 
 def asked() -> Iterator[tuple[Path, str]]:
     """The files that verify reads, and how each is hashed."""
-    found = expected.everything(discovery.names(), whole=True)
+    found = expected.everything(discovery.names(), complete=True)
     return ((one.path, one.algorithm) for one in found if isinstance(one, findings.Item) and one.expected is not None)
 
 

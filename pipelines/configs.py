@@ -1,4 +1,4 @@
-"""From Hydra's pages in conf/ to one checked configuration, before any work is done."""
+"""Hydra's config files in conf/, composed and validated before any work is done."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ from pipelines import discovery, errors
 
 
 class BadConfiguration(ValueError):
-    """A page or an override that does not fit; the message names the key, its value and the choices."""
+    """A config file or override that does not fit; the message names the key, its value and the choices."""
 
 
 class Section(BaseModel):
-    """A page of configuration: its keys are all known, and it does not change."""
+    """A section of the configuration: all keys are known, and it is frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Shadowed(Section):
-    """What a candidate must have shown as challenger, beside the champion's answers: so many of them, and the share that agreed."""
+    """What a candidate must have shown as challenger: the number of samples, and the share that agreed with the champion."""
 
     agreement: float = Field(default=0, ge=0, le=1)
     samples: int = Field(default=1, gt=0)
@@ -41,13 +41,13 @@ class Gate(Section):
 
     @model_serializer(mode="wrap")
     def _asked(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `shadow` where it is not asked for: decisions that were made before there was one keep their keys."""
+        """Without `shadow` where it is None: a decision's key is a hash of this, and older ones have none."""
         asked: dict[str, Any] = dump(self)
         return {key: value for key, value in asked.items() if key != "shadow" or value is not None}
 
 
 class Predictions(Section):
-    """What is recorded of answers: which share of them, for how many days (null: for good), and whether with what was sent."""
+    """What is recorded of answers: the share, for how many days (null: forever), and whether with the inputs."""
 
     share: float = Field(default=1.0, ge=0, le=1)
     days: float | None = Field(default=30, gt=0)
@@ -55,10 +55,9 @@ class Predictions(Section):
 
 
 class Serving(Section):
-    """Limits of the endpoint: megabytes of a body, megapixels of a picture, seconds of a request, requests at work, pictures in a batch.
+    """Limits of the endpoint: megabytes of a body, megapixels of an image, seconds of a request, concurrent requests, images in a batch.
 
-    `limit_pages` and `runtime` are of families that read documents, or can answer by more than one runtime; `shadow` is the share of
-    the requests that a challenger is given too.
+    `limit_pages` and `runtime` are for families with documents or several runtimes; `shadow` is a challenger's share of the requests.
     """
 
     limit_mb: float = Field(gt=0)
@@ -73,7 +72,7 @@ class Serving(Section):
 
 
 class Config(Section):
-    """Everything one stage is told. `data`, `model` and `fit` are pages of the family's own settings.py."""
+    """The configuration of a stage. `data`, `model` and `fit` are sections of the family's settings.py."""
 
     family: str
     run: str
@@ -94,15 +93,12 @@ class Config(Section):
         return Path("models", str(self.candidate))
 
     def recipe(self) -> dict[str, Any]:
-        """What decides the model: everything that training reads, and nothing else."""
+        """Everything that training reads."""
         return self.model_dump(mode="json", include={"family", "candidate", "run", "seed", "data", "model", "fit"})
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """Compose Hydra's pages, such as ["family=digits", "candidate=digits-adam", "fit.epochs=3"], and check them.
-
-    Raises BadConfiguration for an unknown page, key, choice or type.
-    """
+    """Compose overrides such as ["family=digits", "candidate=digits-adam", "fit.epochs=3"], and validate. Raises BadConfiguration."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
@@ -111,47 +107,43 @@ def compose(overrides: Sequence[str]) -> Config:
 
     try:
         with initialize_config_dir(str(discovery.CONF), version_base=None):
-            page = hydra_compose("config", [_forced(word) for word in overrides])
-        return check(OmegaConf.to_container(page, resolve=True))
+            composed = hydra_compose("config", [_forced(word) for word in overrides])
+        return check(OmegaConf.to_container(composed, resolve=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise BadConfiguration(str(error).partition("Config search path")[0].strip()) from error
     except yaml.YAMLError as error:
-        raise BadConfiguration(f"a page of conf/ is not YAML: {error}") from error
+        raise BadConfiguration(f"a config file is not YAML: {error}") from error
 
 
 def serving(family: str) -> Serving:
-    """The `serving` keys of a family's page alone, for an endpoint: no Hydra is loaded."""
-    page = yaml.safe_load((discovery.CONF / "family" / f"{discovery.validate(family)}.yaml").read_text())
-    limits: Serving = _checked(Serving, page["serving"], "serving")
+    """The `serving` section of a family's config file, without loading Hydra."""
+    config = yaml.safe_load((discovery.CONF / "family" / f"{discovery.validate(family)}.yaml").read_text())
+    limits: Serving = _validated(Serving, config["serving"], "serving")
     return limits
 
 
 def _forced(override: str) -> str:
-    """Let an unknown key through Hydra: check() refuses it and, unlike Hydra, names the known ones."""
+    """Let an unknown key through Hydra: check() rejects it and, unlike Hydra, names the known ones."""
     key = override.partition("=")[0]
     return override if key in {"family", "candidate", "run"} or key[:1] in "~+" else f"++{override}"
 
 
-def check(page: Any) -> Config:
-    """Check a composed page against the types above and the family's settings."""
-    room = discovery.part(page["family"], "settings")
-    parts = ["data"] if page.get("candidate") is None else ["data", "model", "fit"]
-    _matches(page)
-    own = {part: _checked(getattr(room, part.capitalize()), page.get(part, {}), part) for part in parts}
-    shared = {key: value for key, value in page.items() if key not in {"data", "model", "fit"}}
-    return _checked(Config, {**shared, **own}, "")
-
-
-def _matches(page: Any) -> None:
-    family, candidate = page["family"], page.get("candidate")
+def check(composed: Any) -> Config:
+    """Validate a composed configuration by the types above and the family's settings. Raises BadConfiguration."""
+    family, candidate = composed["family"], composed.get("candidate")
+    settings = discovery.part(family, "settings")
     if candidate and candidate not in discovery.candidates(family):
         choices = ", ".join(discovery.candidates(family))
         raise BadConfiguration(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {choices}.")
+    parts = ["data"] if candidate is None else ["data", "model", "fit"]
+    own = {part: _validated(getattr(settings, part.capitalize()), composed.get(part, {}), part) for part in parts}
+    shared = {key: value for key, value in composed.items() if key not in {"data", "model", "fit"}}
+    return _validated(Config, {**shared, **own}, "")
 
 
-def _checked(kind: type[Any], value: Any, where: str) -> Any:
+def _validated(kind: type[Any], value: Any, where: str) -> Any:
     if not isinstance(value, dict):
-        raise BadConfiguration(f"{where}={value!r} is not a page. Known keys: {', '.join(kind.model_fields)}.")
+        raise BadConfiguration(f"{where}={value!r} is not a section. Known keys: {', '.join(kind.model_fields)}.")
     try:
         return kind(**value)
     except ValidationError as error:
@@ -176,6 +168,6 @@ def _keys_at(kind: Any, path: Sequence[Any]) -> list[str]:
 
 
 def run(main: Callable[[Config], None]) -> None:
-    """Run a stage on the command line's overrides; print a named error once, without its traceback, and exit 1."""
+    """Run a stage on the command line's overrides."""
     with errors.printed_once():
         main(compose(sys.argv[1:]))

@@ -1,7 +1,7 @@
-"""SQL databases by URL: a SQLite file here, or a PostgreSQL server; their migrations, and what is said where one does not answer.
+"""SQL databases by URL, SQLite or PostgreSQL: engines, transactions, migrations, and errors with their remedy.
 
 `sqlite:///.store/users.db` is a file of the project, `postgresql://name:password@host/database` a server. A password is never shown.
-SQLAlchemy takes a fifth of a second to import: it waits until a database is asked for.
+SQLAlchemy takes a fifth of a second to import, on first use.
 """
 
 import errno
@@ -20,24 +20,23 @@ HERE = Path(__file__).parent
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 CHOICES = "Choose sqlite:///<file>, or postgresql://<name>:<password>@<host>/<database>"
 PATIENCE = 5  # seconds for a server to answer
-AWAY = {"connect_timeout": PATIENCE, "tcp_user_timeout": 2000 * PATIENCE, "keepalives_idle": PATIENCE, "keepalives_interval": PATIENCE}
+TIMEOUTS = {"connect_timeout": PATIENCE, "tcp_user_timeout": 2000 * PATIENCE, "keepalives_idle": PATIENCE, "keepalives_interval": PATIENCE}
 WAITING = 30  # seconds for another writer of a SQLite file
-MIGRATING = 0x41_54_45_4C  # PostgreSQL's advisory lock of a migration: any number that all of our processes name
-ALONE = threading.Lock()  # Alembic keeps the migration that it is at in its modules: one at a time in a process, whatever the database
+MIGRATING = 0x41_54_45_4C  # PostgreSQL's advisory lock of a migration: any number that all processes share
+ALONE = threading.Lock()  # Alembic holds the current migration in its modules: one at a time in a process
 
-
-REASONS = {  # {reason: (names of errors, by their beginning; the remedy)}
-    "locked": (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another process writes it, and is not done. Wait for it, or look for one that hangs."),
+REASONS = {  # {reason: (prefixes of error names, the remedy)}
+    "locked": (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another process is writing it. Wait for it, or look for one that hangs."),
     "disk full": (("SQLITE_FULL", "DiskFull", "ENOSPC", "EDQUOT", "EFBIG"), "Free some space."),
     "read-only": (("SQLITE_READONLY", "SQLITE_PERM", "ReadOnlySqlTransaction", "EROFS", "EACCES", "EPERM"), "May this user write it?"),
-    "disk error": (("SQLITE_IOERR",), "Is there space left on its disk, and is the disk well?"),
+    "disk error": (("SQLITE_IOERR",), "Check the space on its disk, and the disk."),
     "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"), "Take it away with the -wal and -shm beside it, or put back a copy."),
 }
 Clock = Callable[[], float]  # seconds since 1970
 
 
 class NoDatabase(ConnectionError):
-    """A database that cannot be reached, opened, read or written; `reason` says in a word or two why, and is one of REASONS or "away"."""
+    """A database that cannot be reached, opened, read or written; `reason` is one of REASONS or "away"."""
 
     def __init__(self, words: str, reason: str = "away") -> None:
         super().__init__(words)
@@ -45,44 +44,44 @@ class NoDatabase(ConnectionError):
 
 
 class BadUrl(ValueError):
-    """An address that names no database of a kind that is known."""
+    """An address that is neither SQLite nor PostgreSQL."""
 
 
 class NewerDatabase(RuntimeError):
-    """A database that a newer version of this project has changed."""
+    """A database that a newer version of this project has migrated."""
 
 
 def engine(url: str) -> "Engine":
-    """An engine for this URL; nothing is connected yet. The folder of a SQLite file is made. Raises BadUrl."""
+    """An engine for this URL, not connected yet. Raises BadUrl."""
     from sqlalchemy import create_engine
 
     address = parse_url(url)
     if address.drivername == "sqlite":
         return _file(address)
-    return create_engine(address, connect_args=AWAY, pool_pre_ping=True, hide_parameters=True)
+    return create_engine(address, connect_args=TIMEOUTS, pool_pre_ping=True, hide_parameters=True)
 
 
 def parse_url(url: str) -> "URL":
-    """The address with the driver that is used here. Raises BadUrl."""
+    """The address with this project's driver. Raises BadUrl."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         address = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise BadUrl(f"This is no URL of a database (it is not shown: a password may be in it). {CHOICES}.") from error
+        raise BadUrl(f"This is not the URL of a database (not shown, as it may hold a password). {CHOICES}.") from error
     if address.drivername not in DRIVERS:
-        raise BadUrl(f"{address.drivername}:// is no database that is known here. {CHOICES}.")
+        raise BadUrl(f"{address.drivername}:// is not supported. {CHOICES}.")
     return address.set(drivername=DRIVERS[address.drivername])
 
 
 def without_password(address: "URL") -> str:
-    """The address as a person may see it: no password, and nothing behind the question mark, where one may be too."""
+    """The address to show: no password, and no query, which may hold one."""
     return address.set(query={}).render_as_string(hide_password=True)
 
 
 def _file(address: "URL") -> "Engine":
-    """SQLite, whose transactions begin where SQLAlchemy's do: its Python driver begins them later, and CREATE TABLE in none."""
+    """SQLite with transactions that begin with SQLAlchemy's: its Python driver begins them later, and none for CREATE TABLE."""
     from sqlalchemy import create_engine, event
 
     made = create_engine(address, connect_args={"timeout": WAITING}, hide_parameters=True)
@@ -91,9 +90,9 @@ def _file(address: "URL") -> "Engine":
     @event.listens_for(made, "do_connect")
     def prepare(*_: Any) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # one that is there is not even opened: closing it would drop the locks that SQLite holds on it
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # nobody else's to read: it may hold people's names
-            for rest in ("-wal", "-shm"):  # of a file that was taken away: who still has it open has them too
+        with suppress(FileExistsError):  # an existing file is not opened: closing it would drop SQLite's locks
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # private: it may hold names of people
+            for rest in ("-wal", "-shm"):  # of a removed file
                 Path(f"{path}{rest}").unlink(missing_ok=True)
 
     @event.listens_for(made, "connect")
@@ -109,14 +108,14 @@ def _file(address: "URL") -> "Engine":
 
 
 def on_connect(made: "Engine", prepare: Callable[[Any], None]) -> None:
-    """Have every connection that is opened prepared, as the driver's own."""
+    """Prepare every new connection of the driver."""
     from sqlalchemy import event
 
     event.listen(made, "connect", lambda connection, _: prepare(connection))
 
 
 def enable_wal(made: "Engine") -> None:
-    """SQLite's write-ahead log, which the file remembers: who reads waits for nobody, and a commit is one write to the disk."""
+    """Switch a SQLite file to write-ahead logging: readers never wait, and a commit is one write."""
     with translated_errors(made.url):
         connection = made.raw_connection()
         try:
@@ -127,7 +126,7 @@ def enable_wal(made: "Engine") -> None:
 
 @contextmanager
 def writing(engine: "Engine") -> Iterator["Connection"]:
-    """A transaction that reads and then writes: SQLite takes its one writer's lock at the start, and waits for it. Raises NoDatabase."""
+    """A transaction that writes: SQLite takes the writer's lock at its start. Raises NoDatabase."""
     with translated_errors(engine.url), engine.connect().execution_options(writing=True) as connection, connection.begin():
         yield connection
 
@@ -141,48 +140,43 @@ def reading(engine: "Engine") -> Iterator["Connection"]:
 
 @contextmanager
 def translated_errors(address: "URL") -> Iterator[None]:
-    """Whatever the server, the network or the file refuses, in one sentence. Raises NoDatabase."""
+    """Raises NoDatabase for errors of the server, the network or the file."""
     from sqlalchemy.exc import DBAPIError
 
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
-        fault = error.orig if isinstance(error, DBAPIError) else error
-        if fault is not None and _outer(fault):
-            raise _unreached(address, fault) from None
+        fault = (error.orig or error) if isinstance(error, DBAPIError) else error
+        kinds = {kind.__name__ for kind in type(fault).__mro__}
+        if kinds & {"OperationalError", "ReadOnlySqlTransaction"} or type(fault).__name__ == "DatabaseError":  # SQLite's of a broken file
+            raise _no_database(address, fault) from None
         raise
     except OSError as error:
-        raise _unreached(address, error) from None
+        raise _no_database(address, error) from None
 
 
-def _outer(fault: BaseException) -> bool:
-    """Is this the server's, the network's or the file's fault, not the statement's? SQLite says the bare DatabaseError of a broken file."""
-    known = {"OperationalError", "ReadOnlySqlTransaction"}
-    return any(kind.__name__ in known for kind in type(fault).__mro__) or type(fault).__name__ == "DatabaseError"
-
-
-def _unreached(address: "URL", error: BaseException) -> NoDatabase:
+def _no_database(address: "URL", error: BaseException) -> NoDatabase:
     words, reason = " ".join(str(error).split()), _reason(error)
     if address.password:
         words = words.replace(str(address.password), "***")
     remedy = REASONS[reason][1] if reason in REASONS else "Is it there, and may this user write it?"
     if "authentication failed" in words:
-        remedy = "Look at the name and the password in its URL."
+        remedy = "Check the name and the password in its URL."
     return NoDatabase(f"The database {without_password(address)} does not answer: {words.rstrip('.?')}. {remedy}", reason)
 
 
 def _reason(error: BaseException) -> str:
-    """SQLite's own name of an error, the system's, or PostgreSQL's, in a word that is known here."""
+    """The reason by SQLite's, the system's or PostgreSQL's name of an error."""
     number = getattr(error, "errno", None)
     name = getattr(error, "sqlite_errorname", None) or (errno.errorcode.get(number, "") if number else type(error).__name__)
     return next((reason for reason, (names, _) in REASONS.items() if name.startswith(names)), "away")
 
 
 def migrated(url: str, folder: Path) -> "Engine":
-    """An engine of a database whose tables stand as the newest migration in `folder` leaves them.
+    """An engine of a database that is migrated to the newest of Alembic's revisions in `folder`.
 
-    `folder` holds Alembic's revisions, and nothing else. Where they stand is in the table `<name of the folder>_version`: two folders may
-    share a database. One process migrates at a time; the others wait, and find it done. Raises BadUrl, NoDatabase or NewerDatabase.
+    The current revision is in the table `<name of the folder>_version`: two folders may share a database. One process migrates at a time.
+    Raises BadUrl, NoDatabase or NewerDatabase.
     """
     made = engine(url)
     migrate(made, folder)
@@ -190,7 +184,7 @@ def migrated(url: str, folder: Path) -> "Engine":
 
 
 def migrate(made: "Engine", folder: Path) -> None:
-    """Bring the tables of a database that is open already to where the newest migration leaves them, as migrated() does."""
+    """Migrate a database that is open already, as migrated() does."""
     with writing(made) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))

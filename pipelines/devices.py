@@ -1,4 +1,4 @@
-"""What machine is this, and which of a training's processes?"""
+"""This machine's hardware, and this process's rank under torchrun."""
 
 import os
 import platform
@@ -24,12 +24,9 @@ def cores() -> int:
 
 def _cpu() -> str:
     table = Path("/proc/cpuinfo")
-    names = (
-        [line.partition(":")[2].strip() for line in table.read_text().splitlines() if line.startswith("model name")]
-        if table.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
+    lines = table.read_text().splitlines() if table.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 def _gpus() -> list[str]:
@@ -40,16 +37,16 @@ def _gpus() -> list[str]:
 
 
 def rank() -> int:
-    """Which of torchrun's processes this is: 0 is the first, or the only one."""
+    """This process's rank under torchrun; 0 without it."""
     return int(os.environ.get("RANK", 0))
 
 
 def processes() -> int:
-    """How many processes torchrun has started; 1 without it."""
+    """The number of torchrun's processes; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def peak_memory_mb() -> float:
-    """The most memory this process has held, in megabytes."""
+    """This process's peak memory in megabytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak / 1e3

@@ -1,4 +1,4 @@
-"""Families and their candidates, found by the files of conf/; a module of a family, found by its name."""
+"""Families and their candidates, by the config files in conf/; a family's modules, by name."""
 
 from importlib import import_module
 from pathlib import Path
@@ -8,36 +8,31 @@ CONF = Path(__file__).parents[1] / "conf"
 
 
 class UnknownFamily(LookupError):
-    """A family, or candidate, that has no page in conf/."""
+    """A family, or candidate, that has no config file."""
 
 
 class ReservedName(ValueError):
-    """A family that is named like a package."""
+    """A family with the name of a package."""
 
 
 def names() -> list[str]:
-    """Every family: one page in conf/family/ each."""
-    return sorted(page.stem for page in (CONF / "family").glob("*.yaml"))
+    """Every family: conf/family/<name>.yaml."""
+    return sorted(file.stem for file in (CONF / "family").glob("*.yaml"))
 
 
 def candidates(family: str) -> list[str]:
-    """Every candidate of a family: its pages conf/candidate/<family>-<name>.yaml."""
-    return sorted(page.stem for page in (CONF / "candidate").glob(f"{validate(family)}-*.yaml"))
+    """Every candidate of a family: conf/candidate/<family>-<name>.yaml."""
+    return sorted(file.stem for file in (CONF / "candidate").glob(f"{validate(family)}-*.yaml"))
 
 
 def validate(family: str) -> str:
     """The name itself. Raises UnknownFamily, naming the choices, or ReservedName."""
     if family not in names():
         raise UnknownFamily(f"family={family!r} is unknown. Choose one of: {', '.join(names())}.")
-    if _reserved(family):
+    endpoint = CONF.parent / "serving" / family  # a bento leaves out the folders with other families' names
+    if (CONF.parent / "pipelines" / family).is_dir() or (endpoint.is_dir() and not (endpoint / "service.py").is_file()):
         raise ReservedName(f"family={family!r} has the name of a package of pipelines/ or serving/. Rename conf/family/{family}.yaml.")
     return family
-
-
-def _reserved(family: str) -> bool:
-    """A bento leaves out the folders that are named like other families."""
-    endpoint = CONF.parent / "serving" / family
-    return (CONF.parent / "pipelines" / family).is_dir() or (endpoint.is_dir() and not (endpoint / "service.py").is_file())
 
 
 def family_of(candidate: str) -> str:

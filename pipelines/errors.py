@@ -1,4 +1,4 @@
-"""How a command ends when it must: one message that names the value, the choices and the remedy."""
+"""How a command reads `name=value` words, and how it ends on an error: one message that names the value, the choices and the remedy."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ class BadSetting(ValueError):
 
 @contextmanager
 def printed_once() -> Iterator[None]:
-    """Print the project's own errors without a traceback and exit 1; anything else is a bug and keeps its traceback."""
+    """Print the project's own errors without a traceback and exit 1; any other is a bug and keeps its traceback."""
     try:
         yield
     except Exception as error:
@@ -19,3 +19,11 @@ def printed_once() -> Iterator[None]:
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def overrides(*names: str) -> dict[str, str]:
+    """The command line's `name=value` words, which must be these names; a usage message and exit 1 where they are not."""
+    given = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    if set(given) != set(names):
+        sys.exit(f"Usage: {' '.join(f'{name}=...' for name in names)}, not {' '.join(sys.argv[1:]) or 'without arguments'}.")
+    return given

@@ -27,8 +27,7 @@ class WriteFailed(OSError):
 def replacing(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside `folder`; rename it into place when the block succeeds, remove it when it fails.
 
-    Where two replace the same folder at once, both finish, and the last one's is there. Raises WriteFailed, naming the folder and the
-    remedy, when the disk refuses.
+    Of two concurrent writers the last one wins. Raises WriteFailed when the disk refuses.
     """
     draft = _beside(folder, "draft")
     _sweep(folder)
@@ -43,15 +42,14 @@ def replacing(folder: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path, kind: str) -> Path:
-    """A unique name beside `path`, with this process in it: a "draft" may be incomplete, an "old" is complete, set aside by a swap."""
+    """A unique name beside `path` with this process in it: a "draft" may be incomplete, an "old" is complete, set aside by a swap."""
     return path.with_name(f".{path.name}.{kind}-{processes.myself().replace(':', '-')}-{secrets.token_hex(8)}")
 
 
 def _sweep(folder: Path) -> None:
-    """Put right what was left beside `folder`: an "old" comes back where it is all there is; what ended processes left is removed.
+    """Restore an "old" where it is the only copy; remove what ended processes of this boot left.
 
-    What another machine, container or boot left is not: whether it is still written cannot be seen from here. An earlier boot of this
-    machine looks like a second machine, as names of machines repeat and some containers have boot ids of their own.
+    What another machine, container or boot left stays: whether it is still being written is unknown.
     """
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
         found = LEFT.fullmatch(left.name.removeprefix(f".{folder.name}."))
@@ -62,14 +60,14 @@ def _sweep(folder: Path) -> None:
 
 
 def swap(draft: Path, folder: Path) -> None:
-    """Put a finished folder where another is, or none: to the disk first, then by name."""
+    """Put a finished folder in the place of another: sync, then rename."""
     for path in draft.rglob("*"):
         _sync(path)
     _rename(draft, folder)
 
 
 def _rename(draft: Path, folder: Path) -> None:
-    """Set the old folder aside, and once more where another writer's came into its place meanwhile."""
+    """Set the old folder aside, again where another writer replaced it meanwhile."""
     old = _beside(folder, "old")
     with suppress(FileNotFoundError):
         folder.rename(old)
@@ -89,7 +87,7 @@ def _restore(old: Path, folder: Path) -> None:
 
 
 def _remove(left: Path, folder: Path) -> None:
-    """Under the name of a draft, so that an "old" is complete even where this is cut off."""
+    """Remove it under the name of a draft, so that an interrupted removal leaves no incomplete "old"."""
     draft = _beside(folder, "draft")
     with suppress(OSError):  # it is not there, or another writer was quicker
         left.rename(draft)
@@ -97,13 +95,13 @@ def _remove(left: Path, folder: Path) -> None:
 
 
 def _explained(error: OSError, folder: Path) -> OSError:
-    short = type(error) is OSError and error.errno is None  # NumPy's word for a write that was cut off
+    short = type(error) is OSError and error.errno is None  # NumPy raises this for a short write
     if not short and error.errno not in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES}:
         return error
     free = shutil.disk_usage(_existing(folder)).free / 1e6
     return WriteFailed(
-        f"{folder} was not written ({error.strerror or error}; {free:.0f} MB free there) and nothing half-written is left. "
-        "Free some space, or make the folder writable, and run the same command again: training resumes from its last epoch."
+        f"{folder} was not written ({error.strerror or error}; {free:.0f} MB free there). "
+        "Free some space, or make it writable, and run the same command again: training resumes from its last epoch."
     )
 
 
@@ -133,7 +131,7 @@ def drafted(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: str | bytes) -> None:
-    """Write a file so that readers see the old one or the new one, never a part."""
+    """Write a file atomically."""
     with drafted(path) as draft:
         draft.write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -159,7 +157,7 @@ def sha256(path: Path) -> str:
 
 
 def canonical(value: Any) -> str:
-    """A JSON value in its one form: sorted keys, no blanks, no NaN."""
+    """Canonical JSON: sorted keys, no blanks, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

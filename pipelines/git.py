@@ -1,11 +1,11 @@
-"""What git says of this clone."""
+"""git on this clone."""
 
 import subprocess
 from pathlib import Path
 
 
 def output(*words: str, given: bytes = b"") -> bytes | None:
-    """The answer to a git command; None where it refuses, or git is not installed."""
+    """The output of a git command; None where it fails, or git is not installed."""
     try:
         done = subprocess.run(["git", *words], input=given, capture_output=True, check=False)
     except FileNotFoundError:
@@ -14,5 +14,5 @@ def output(*words: str, given: bytes = b"") -> bytes | None:
 
 
 def committed(path: Path) -> bytes:
-    """What the last commit holds of a file of the project; nothing where there is no such file, no commit or no git."""
+    """A file of the project in the last commit; empty where there is no such file, commit or git."""
     return output("show", f"HEAD:./{path}") or b""

@@ -1,4 +1,4 @@
-"""Many files hashed at once, on every core, with a bar."""
+"""Hash many files in parallel, with a progress bar."""
 
 import hashlib
 import os
@@ -15,8 +15,8 @@ from pipelines import devices
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-BLOCK = 1 << 18  # bytes read at once: the interpreter is free while they are hashed, and a core's cache holds them
-GIT = "git"  # the name that git gives a file's content: SHA-1 of "blob <bytes>\0" and the content
+BLOCK = 1 << 18  # bytes; fits a core's cache, and is hashed without the interpreter's lock
+GIT = "git"  # git's hash of a file's content: SHA-1 of "blob <bytes>\0" and the content
 
 
 class Wanted(NamedTuple):
@@ -27,7 +27,7 @@ class Wanted(NamedTuple):
 
 
 class Content(NamedTuple):
-    """What is hashed: two names of one file (hard links) are one."""
+    """The identity of a file's content: hard links have one."""
 
     device: int
     inode: int
@@ -35,21 +35,20 @@ class Content(NamedTuple):
 
 
 def hashes(wanted: Collection[Wanted]) -> dict[Wanted, str | None]:
-    """{file: its hexadecimal hash, or None where there is no such file}. The largest come first, so that no core is left with one."""
+    """{file: its hexadecimal hash, or None where it cannot be read}. The largest first, which balances the cores."""
+    from tqdm import tqdm  # not installed in a bento
+
     there = {file: found for file in wanted if (found := _stat(file.path))}
     named = {file: Content(found.st_dev, found.st_ino, file.algorithm) for file, found in there.items()}
     one = {content: file for file, content in named.items()}
     order = sorted(one.values(), key=lambda file: there[file].st_size, reverse=True)
     total = sum(there[file].st_size for file in order)
-    with _bar(total) as bar, ThreadPoolExecutor(devices.cores()) as pool:
+    with (
+        tqdm(total=total, unit="B", unit_scale=True, desc="hashing", leave=False, disable=None) as bar,
+        ThreadPoolExecutor(devices.cores()) as pool,
+    ):
         read = dict(zip(order, pool.map(partial(_hash, partial(_step, bar, Lock())), order), strict=True))
     return {file: read[one[named[file]]] if file in named else None for file in wanted}
-
-
-def _bar(total: int) -> "tqdm[None]":
-    from tqdm import tqdm  # a bento has none, and hashes nothing with a bar
-
-    return tqdm(total=total, unit="B", unit_scale=True, desc="hashing", leave=False, disable=None)
 
 
 def _step(bar: "tqdm[None]", lock: Lock, read: int) -> None:
@@ -58,7 +57,6 @@ def _step(bar: "tqdm[None]", lock: Lock, read: int) -> None:
 
 
 def _stat(path: Path) -> os.stat_result | None:
-    """None where there is no such file."""
     try:
         found = path.stat()
     except OSError:
@@ -67,7 +65,6 @@ def _stat(path: Path) -> os.stat_result | None:
 
 
 def _hash(step: Callable[[int], None], file: Wanted) -> str | None:
-    """None where it went away, or cannot be read."""
     try:
         with file.path.open("rb", buffering=0) as handle:
             return _digest(handle.fileno(), file.algorithm, step)

@@ -1,6 +1,6 @@
-"""Folders that many modules name: what this machine stores, and what is released in git."""
+"""Folders that many modules name."""
 
 from pathlib import Path
 
-ROOT = Path(".store")
-RELEASED = Path("released")  # <family>/: what the champion serves, in git (releases.py)
+ROOT = Path(".store")  # what this machine stores, never in git
+RELEASED = Path("released")  # <family>/: the champion's served files, in git

@@ -1,4 +1,4 @@
-"""In a person's words: what a promotion and a data card hold (metrics, intervals, seconds, machines, sources), and faults."""
+"""Readable forms of metrics, intervals, seconds, machines, sources and errors."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-NAMES = {  # metrics whose short name says little
+NAMES = {  # of metrics with cryptic keys
     "nll": "negative log-likelihood",
     "map50": "mAP at IoU 0.5",
     "map50_95": "mAP at IoU 0.5 to 0.95",
@@ -17,9 +17,9 @@ NAMES = {  # metrics whose short name says little
     "signed_precision": "precision of \u201csigned\u201d",
     "signed_recall": "recall of \u201csigned\u201d",
 }
-OURS = {"pipelines", "serving", "__main__"}  # packages whose errors are written to be read
+OURS = {"pipelines", "serving", "__main__"}  # packages whose error messages are for users
 PLACES = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
-GALLERIES = {  # what the right class was looked for among
+GALLERIES = {  # prefix of a metric: the images that were searched
     "five": ", five drawings a class",
     "official": ", official pictures",
     "unseen": ", classes never seen",
@@ -80,16 +80,16 @@ def hardware(machine: Mapping[str, Any]) -> str:
 
 
 def address(text: object) -> bool:
-    """Is this a web address that a link may lead to? `javascript:` is none."""
+    """Is this a web address, fit for a link? `javascript:` is not."""
     return str(text).startswith(("https://", "http://"))
 
 
 def ours(error: Exception) -> bool:
-    """Is this an error of the project's own, whose words are for everybody?"""
+    """Is this one of the project's own errors, whose message is for users?"""
     return type(error).__module__.partition(".")[0] in OURS
 
 
 def one_line(error: Exception) -> str:
-    """An error in one line, without this machine's paths; of what is not ours with its kind."""
+    """An error in one line, without this machine's paths; with its type where it is not the project's."""
     words = str(error) if ours(error) else f"{type(error).__name__}: {error}"
     return " ".join(words.split()).replace(f"{Path.cwd()}/", "")

@@ -1,4 +1,4 @@
-"""Processes by names that hold across machines, containers and restarts: has this one ended?"""
+"""Names of processes that are unique across machines, containers and boots; whether one has ended."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ KERNEL = (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid"))
 
 @cache
 def here() -> str:
-    """Where process numbers mean what they mean here: this container of this machine since it was started."""
+    """Names the scope of process numbers: this container, on this machine, since boot."""
     try:
         facts = KERNEL[0].read_text() + str(KERNEL[1].readlink())
     except OSError:  # not Linux
@@ -32,16 +32,16 @@ def named(number: int) -> str:
 
 
 def _born(number: int) -> str:
-    """When it began: on Linux in ticks since the machine was started, as psutil's seconds change when the clock is set."""
+    """Its start: on Linux in ticks since boot, as psutil's seconds change with the clock."""
     try:
         line = Path(f"/proc/{number}/stat").read_bytes()
     except OSError:  # not Linux, or no such process
         return f"{psutil.Process(number).create_time():.2f}"
-    return line.rpartition(b")")[2].split()[19].decode()  # field 22, counted from behind the name, which may hold anything
+    return line.rpartition(b")")[2].split()[19].decode()  # field 22, counted after the name, which may hold anything
 
 
 def gone(name: str) -> bool:
-    """Has the process of this name ended? False also where that cannot be seen from here."""
+    """Has the process of this name ended? False also where that is unknown, as on another machine."""
     place, _, process = name.partition(":")
     number, _, born = process.partition(":")
     if place != here():
@@ -55,7 +55,7 @@ def gone(name: str) -> bool:
 
 
 def _hidden(number: int) -> bool:
-    """Does a process of another user have this number, which /proc does not show (mounted with hidepid)?"""
+    """Has a process of another user this number, which /proc hides (hidepid)?"""
     try:
         os.kill(number, 0)
     except PermissionError:

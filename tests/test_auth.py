@@ -657,7 +657,7 @@ def test_on_the_loopback_address_no_token_is_asked_and_token_answers_all_the_sam
         ({"ADMIN_USER": "ada", "ADMIN_PASSWORD": "short"}, "BadPassword: A password has 12 to 256 characters"),
         ({"AUTH": "yes"}, "BadSetting: AUTH='yes' is not known."),
         ({"AUTH_KEY": "short"}, "BadSetting: AUTH_KEY has 5 bytes"),
-        ({"USERS_URL": "mysql://x:s3cret@y/z"}, "BadUrl: mysql:// is no database that is known here."),
+        ({"USERS_URL": "mysql://x:s3cret@y/z"}, "BadUrl: mysql:// is not supported."),
         (
             {"USERS_URL": "postgresql://x:s3cret@127.0.0.1:1/z"},
             "NoDatabase: The database postgresql+psycopg://x:***@127.0.0.1:1/z does not answer",

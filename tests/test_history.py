@@ -64,22 +64,22 @@ def test_what_served_at_a_moment_or_on_a_day(story: list[ledger.Line], at: str, 
     """The rollback and the promotion of one second, by a clock that had jumped back, stand in the order they were made in."""
     found = history.served(story, history.span_of(at, story))
     assert [period["version"] for period in found] == versions
-    assert (history.told("digits", at, story, history.span_of(at, story))[0].find("nothing served") > 0) == (not versions)
+    assert (history.report("digits", at, story, history.span_of(at, story))[0].find("nothing served") > 0) == (not versions)
 
 
 def test_why_it_served_and_what_was_refused_beside_it(story: list[ledger.Line]) -> None:
-    words = "\n".join(history.told("digits", "2026-11-04", story, history.span_of("2026-11-04", story)))
+    words = "\n".join(history.report("digits", "2026-11-04", story, history.span_of("2026-11-04", story)))
     for told in (
-        "version 2 (sgd), from 2026-11-03T09:00:00Z until 2026-11-04T09:30:00Z, when version 1 was brought back.",
-        "It stood by a rollback: rolled back from version 2 by ada; it takes 7 for 1 [sic].",
-        "Refused at 2026-11-04T09:30:00Z, sgd: it was version 2 and was rolled back.",
+        "version 2 (sgd), from 2026-11-03T09:00:00Z until 2026-11-04T09:30:00Z, when version 1 was restored.",
+        "Champion by a rollback: rolled back from version 2 by ada; it takes 7 for 1 [sic].",
+        "Rejected at 2026-11-04T09:30:00Z, sgd: it was version 2 and was rolled back.",
         "Challenger at 2026-11-03T10:00:00Z, rmsprop: given 10 % of the requests.",
-        "version 3 (rmsprop), from 2026-11-04T09:30:00Z, and still stands.",
+        "version 3 (rmsprop), from 2026-11-04T09:30:00Z to now.",
         "make lineage of=digits@v3",
     ):
         assert told in words
-    earlier = "\n".join(history.told("digits", "2026-11-01T11:00", story, history.span_of("2026-11-01T11:00", story)))
-    assert "Refused at 2026-11-01T12:00:00Z, rmsprop: size 30 MB, at most 25 MB; slow." in earlier
+    earlier = "\n".join(history.report("digits", "2026-11-01T11:00", story, history.span_of("2026-11-01T11:00", story)))
+    assert "Rejected at 2026-11-01T12:00:00Z, rmsprop: size 30 MB, at most 25 MB; slow." in earlier
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_why_it_served_and_what_was_refused_beside_it(story: list[ledger.Line]) 
 )
 def test_what_was_refused_before_anything_stood_is_told(story: list[ledger.Line], at: str, told: bool) -> None:
     span = history.span_of(at, story)
-    assert ("lenet: accuracy 0.4, at least 0.9." in "\n".join(history.told("digits", at, story, span))) == told
+    assert ("lenet: accuracy 0.4, at least 0.9." in "\n".join(history.report("digits", at, story, span))) == told
     assert history.as_json("digits", at, story, [])["refused_before"] == (story[:1] if told else [])
 
 
@@ -97,7 +97,7 @@ def test_a_challenger_is_shown_in_every_period_in_which_it_answered(story: list[
 
 
 def test_a_clock_that_was_ahead_is_told(story: list[ledger.Line]) -> None:
-    (words,) = (words for words in history.told("digits", "2026-11-05", story, history.span_of("2026-11-05", story)) if "clock" in words)
+    (words,) = (words for words in history.report("digits", "2026-11-05", story, history.span_of("2026-11-05", story)) if "clock" in words)
     assert words.endswith("the clock was ahead when a line before was written: at this one it said 2026-11-04T08:01:00Z.")
 
 
@@ -115,7 +115,7 @@ def asked(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_lists_every_decision_and_tells_programs_the_same(story: list[ledger.Line]) -> None:
     done = asked()
     assert done.returncode == 0, done.stderr
-    for word in ("promoted", "refused", "rolled back", "challenger", "the clock was ahead", "it takes 7 for 1 [sic]", "size 30 MB"):
+    for word in ("promoted", "rejected", "rolled back", "challenger", "the clock was ahead", "it takes 7 for 1 [sic]", "size 30 MB"):
         assert word in done.stdout
     assert json.loads(asked("--json").stdout) == {"family": "digits", "lines": story, "contradictions": []}
     answer = json.loads(asked("--json", "--at", "2026-11-03T12:00").stdout)

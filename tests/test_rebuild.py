@@ -138,7 +138,7 @@ def truncated_anew(name: str) -> None:
 def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pushed: tuple[Path, dict[str, Any]]) -> None:
     done(clone, "dvc", "pull")
     printed = done(clone, sys.executable, "-m", "pipelines.audit.rebuild")
-    assert "2 versions and their runs follow the ledgers again; 2 are held whole." in printed
+    assert "2 versions and their runs follow the ledgers again; 2 are complete." in printed
     assert seen() == pushed[1]
     assert versions.model_folder(older()).parent.name == "restored"
     assert not Path(".checkpoints").exists()
@@ -148,8 +148,8 @@ def test_a_clone_has_the_same_registry_again_and_trains_nothing(clone: Path, pus
 def test_without_a_pull_too_every_version_comes_back(clone: Path, pushed: tuple[Path, dict[str, Any]]) -> None:
     found = rebuild.rebuild(["digits"])
     assert [(back.version, back.alias, back.model, back.data) for back in found] == [
-        ("1", "", rebuild.WHOLE, rebuild.WHOLE),
-        ("2", "champion", rebuild.WHOLE, rebuild.WHOLE),
+        ("1", "", rebuild.COMPLETE, rebuild.COMPLETE),
+        ("2", "champion", rebuild.COMPLETE, rebuild.COMPLETE),
     ]
     assert seen() == pushed[1]
 
@@ -172,7 +172,7 @@ def test_what_the_remote_lacks_is_named_and_the_rest_comes_back(
 ) -> None:
     fault(str(older()["dvc"]) if which == "list" else pushed_onnx(pushed[0]))
     found = rebuild.rebuild(["digits"])
-    assert [(back.model, back.data) for back in found] == [(rebuild.NOT_HELD, rebuild.WHOLE), (rebuild.WHOLE, rebuild.WHOLE)]
+    assert [(back.model, back.data) for back in found] == [(rebuild.ABSENT, rebuild.COMPLETE), (rebuild.COMPLETE, rebuild.COMPLETE)]
     now, before = seen(), pushed[1]
     assert {key: now[key] for key in ("versions", "aliases", "served", "pointer", "ledger")} == {
         key: before[key] for key in ("versions", "aliases", "served", "pointer", "ledger")
@@ -180,7 +180,7 @@ def test_what_the_remote_lacks_is_named_and_the_rest_comes_back(
     assert [key for key, *_ in now["runs"]] == [key for key, *_ in before["runs"]]
     rebuild.show(found)
     printed = capsys.readouterr().out
-    assert "digits version 1: model not held, data whole." in printed
+    assert "digits version 1: model absent, data complete." in printed
     assert "make push" in printed
 
 
@@ -248,7 +248,7 @@ def test_a_damaged_file_of_the_cache_is_fetched_again(fetched: ledger.Line) -> N
     mine = onnx(fetched)
     cache.path_of(mine).chmod(0o644)
     cache.path_of(mine).write_bytes(b"damaged")
-    assert [back.model for back in rebuild.rebuild(["digits"])] == [rebuild.WHOLE] * 2
+    assert [back.model for back in rebuild.rebuild(["digits"])] == [rebuild.COMPLETE] * 2
     assert cache.path_of(mine).samefile(cache.retained_path(mine))
     assert cache.intact(cache.retained_path(mine), mine)
 
@@ -285,7 +285,7 @@ def test_what_is_altered_in_its_place_is_not_whole(clone: Path, name: str) -> No
     altered = next(path for path in sorted(Path(name).iterdir()) if path.is_file() and path.name not in {"card.json"})
     altered.unlink()
     model, data = [(back.model, back.data) for back in rebuild.rebuild(["digits"])][-1]
-    assert [model == rebuild.WHOLE, data == rebuild.WHOLE] == [name.startswith("data"), name.startswith("models")]
+    assert [model == rebuild.COMPLETE, data == rebuild.COMPLETE] == [name.startswith("data"), name.startswith("models")]
     assert f"{altered.name} missing or altered" in f"{model}{data}"
 
 
@@ -386,7 +386,7 @@ def test_without_a_remote_the_remedy_is_named(clone: Path, remote: str | None) -
     with pytest.raises(remotes.NoRemote, match="dvc remote add -d"):
         remotes.push(retention.names(ledger.read("digits")), remote)
     found = rebuild.rebuild(["digits"], remote)
-    assert [(back.model, back.data) for back in found] == [(rebuild.NOT_HELD, rebuild.NOT_HELD)] * 2
+    assert [(back.model, back.data) for back in found] == [(rebuild.ABSENT, rebuild.ABSENT)] * 2
 
 
 @pytest.mark.parametrize("content", ["<<<<<<< HEAD\nschema: '2.0'\n", "stages: 1", "stages: {train: {outs: [{path: x}]}}"])

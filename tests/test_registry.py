@@ -224,7 +224,7 @@ def test_rolling_back_to_files_that_are_not_here_changes_nothing(two_versions: d
     shutil.rmtree(paths.ROOT / "models")
     with pytest.raises(cache.NotHere):
         rollback.rollback("digits", 1)
-    with pytest.raises(ledger.UnknownVersion, match="stands already"):
+    with pytest.raises(ledger.UnknownVersion, match="is the champion already"):
         rollback.rollback("digits", 2)
     with pytest.raises(ledger.UnknownVersion, match="no version 0"):
         rollback.rollback("digits", 0)

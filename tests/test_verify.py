@@ -23,7 +23,8 @@ from pipelines.audit.verify import verify
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, signing
-from pipelines.registry import promotion, reconcile, releases, rollback, store
+from pipelines.registry import __main__ as registry_command
+from pipelines.registry import promotion, reconcile, releases, store
 from tests.conftest import embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS
 
@@ -157,7 +158,7 @@ def outputs_of(folder: str) -> dict[str, str]:
 
 def repair() -> list[str]:
     """Type every command that verify names, as it names it."""
-    typed = [fault.repair for fault in verify().faults if not fault.repair.startswith(findings.NOWHERE)]
+    typed = [fault.repair for fault in verify().faults if not fault.repair.startswith(findings.NO_COPY)]
     for words in dict.fromkeys(typed):
         shell, _, ours = words.partition(" && python -m pipelines.registry ")
         done = subprocess.run(["bash", "-c", shell], env=environment(), capture_output=True, text=True, check=False)
@@ -165,7 +166,7 @@ def repair() -> list[str]:
         if ours:  # the same command, without waiting for Python and MLflow again
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(sys, "argv", ["registry", *ours.split()])
-                rollback.main()
+                registry_command.main()
     return typed
 
 
@@ -224,7 +225,7 @@ def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path,
         shutil.copyfile(path, cache.path_of(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
     shutil.move(".store/restored", "elsewhere")
     damaged = path.read_bytes()
-    assert (faults := verify().faults) and all(findings.NOWHERE in fault.repair and "make rebuild" in fault.repair for fault in faults)
+    assert (faults := verify().faults) and all(findings.NO_COPY in fault.repair and "make rebuild" in fault.repair for fault in faults)
     repair()
     assert str(path) in broken() and path.read_bytes() == damaged and Path("dvc.lock").read_bytes() == lock
     shutil.move("elsewhere", ".store/restored")
@@ -252,7 +253,7 @@ def test_what_was_made_since_is_never_overwritten(kept: Path, folder: str) -> No
     assert [(str(fault.path), fault.repair) for fault in verify().faults] == [(folder, f"dvc commit --force {folder}")]
     flip(made := next(Path(folder).rglob("*.npy" if folder == "data/digits" else "weights")))
     (known, damaged) = verify().faults
-    assert (str(known.path), damaged.path) == (folder, made) and damaged.repair.startswith(findings.NOWHERE)
+    assert (str(known.path), damaged.path) == (folder, made) and damaged.repair.startswith(findings.NO_COPY)
 
 
 def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:

@@ -1,1 +1,1 @@
-"""DVC's outputs: the cache, the lock, copies of folders, what is retained, branches and remotes."""
+"""DVC's cache and dvc.lock, copies of folders, retention, branches and remotes."""

@@ -1,4 +1,4 @@
-"""What this clone's branches, tags and experiments need of DVC's cache: ledgers and dvc.lock of each, read out of git, none checked out."""
+"""What branches, tags and experiments need of DVC's cache: the ledgers and dvc.lock of each, read from git."""
 
 import re
 from collections.abc import Iterator
@@ -9,39 +9,39 @@ from pipelines.artifacts import lock
 from pipelines.ledger import lines as ledger
 
 NAMED = re.compile(rb'"(?:data_)?dvc": ?"([0-9a-f]{32}\.dir)"')  # in a line of a ledger
-REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")  # the last are experiments: `dvc exp remove` lets go of one
+REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")  # the last are experiments (`dvc exp remove`)
 
 
 class Unfetched(ConnectionError):
-    """Nobody can say what the other clones need."""
+    """What the other clones need is unknown."""
 
 
 def fetch() -> float:
-    """Learn every branch of every git remote; the time of the newest commit that is known then (seconds since 1970). Raises Unfetched."""
+    """Fetch every branch of every git remote; the time of the newest commit (seconds since 1970). Raises Unfetched."""
     for name in (git.output("remote") or b"").decode().split():
         if git.output("fetch", "--quiet", name, f"+refs/heads/*:refs/remotes/{name}/*") is None:
             raise Unfetched(
-                f"git cannot fetch from {name!r}, so that nobody can say what the others need. Nothing was removed. "
-                f"`git fetch {name}` tells why; a remote that is no more is forgotten with `git remote remove {name}`."
+                f"git cannot fetch from {name!r}: what the others need is unknown, and nothing was removed. "
+                f"`git fetch {name}` tells why; `git remote remove {name}` where that remote no longer exists."
             )
     newest = git.output("for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", *REFS[:2])
     if not newest:
-        raise Unfetched("There is no git history here to say what the others need. Nothing was removed. Collect in a clone of the project.")
+        raise Unfetched("There is no git history here: what the others need is unknown. Nothing was removed. Collect in a clone.")
     return float(newest)
 
 
 def needed() -> list[str]:
-    """The DVC hashes that the lines of each ref's ledgers name, which are append-only: of folders with models and data."""
+    """The DVC hashes of the model and data folders in each ref's ledgers."""
     return list({name.decode() for content in _contents(ledger.ROOT, ".jsonl") for name in NAMED.findall(content)})
 
 
 def locked() -> list[str]:
-    """The DVC hashes of every dvc.lock: of folders (.dir) and files."""
+    """The DVC hashes of folders (.dir) and files in each ref's dvc.lock."""
     return list({out.md5 for content in _contents(lock.LOCK, lock.LOCK.name) for out in lock.outs(content).values()})
 
 
 def _contents(place: Path, ending: str) -> Iterator[bytes]:
-    """Each content that the files there have in any of the refs, once."""
+    """Each distinct content of the files there in any ref."""
     refs = (git.output("for-each-ref", "--format=%(objectname)", *REFS) or b"").decode().split()
     trees = [git.output("ls-tree", "-r", ref, "--", place.as_posix()) or b"" for ref in dict.fromkeys(["HEAD", *refs])]
     rows = [row.split("\t") for tree in trees for row in tree.decode().splitlines()]

@@ -1,4 +1,4 @@
-"""DVC's outputs by their hash: what the cache holds, and what is held beside it for the ledger."""
+"""DVC's cache: its files and folders by hash, and the hard links that retain what the ledgers name."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-LIST = ".dir"  # how the name of a folder's list of files ends
+LIST = ".dir"  # suffix of a folder's list of files
 CONFIG = (Path(".dvc/config"), Path(".dvc/config.local"))
 
 
@@ -37,7 +37,7 @@ def listing(name: str) -> dict[str, str]:
 
 
 def intact_listing(name: str) -> dict[str, str]:
-    """The same for an audit, which puts nothing back; empty where the list is not in the cache, or damaged."""
+    """The same for an audit, which restores nothing; {} where the list is absent or damaged."""
     path = path_of(name)
     with suppress(OSError):
         return _listed(path) if intact(path, name) else {}
@@ -49,7 +49,7 @@ def _listed(path: Path) -> dict[str, str]:
 
 
 def cached(name: str) -> Path:
-    """The file that the cache holds under this MD5, checked; what a garbage collection took of it is put back. Raises as restore()."""
+    """The cached file of this MD5, checked, restored where a garbage collection took it. Raises NotHere or BrokenCache."""
     path = path_of(name)
     if not path.is_file() and not put_back(name):
         raise NotHere(f"{name} is not in DVC's cache. Fetch it from a DVC remote with `make rebuild`, or train again.")
@@ -66,64 +66,60 @@ def intact(path: Path, name: str) -> bool:
 
 
 def put_back(name: str) -> bool:
-    """Link what is held under this MD5 into the cache again. A held file that is damaged is forgotten."""
-    path, held = path_of(name), retained_path(name)
-    if not held.is_file():
+    """Link a retained file into the cache again; a damaged one is removed."""
+    retained = retained_path(name)
+    if not retained.is_file():
         return False
-    if not intact(held, name):
-        held.unlink(missing_ok=True)
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _link(held, path)
-    return True
+    if intact(retained, name):
+        _link(retained, path_of(name))
+        return True
+    retained.unlink(missing_ok=True)
+    return False
 
 
 def retain(name: str) -> None:
-    """Give what the cache holds under this MD5 a second name, where no garbage collection looks. It takes no room. Raises OSError.
-
-    Where the two are not one file any more, the cache's is read: a damaged one gives way to a sound one that is held.
-    """
-    path, held = path_of(name), retained_path(name)
-    if held.exists() and held.samefile(path):
+    """Hard-link a cached file where no garbage collection looks; a damaged one is replaced by an intact retained one. Raises OSError."""
+    path, retained = path_of(name), retained_path(name)
+    if retained.exists() and retained.samefile(path):
         return
-    if held.exists() and not intact(path, name) and intact(held, name):
-        _link(held, path)
-        return
-    held.parent.mkdir(parents=True, exist_ok=True)
-    _link(path, held)
+    if retained.exists() and not intact(path, name) and intact(retained, name):
+        _link(retained, path)
+    else:
+        _link(path, retained)
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link in the place of what is there: under a name of its own first, so that a file system that refuses it takes nothing."""
+    """Replace `target` by a hard link, made under another name first: where the file system refuses it, `target` stays."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     draft = cache().parents[1] / f".{target.name}.draft-{uuid.uuid4().hex}"
     try:
         os.link(source, draft)
         draft.replace(target)
     finally:
-        draft.unlink(missing_ok=True)  # it is left where both were one file already
+        draft.unlink(missing_ok=True)  # os.replace leaves it where both are one file
 
 
 def path_of(name: str) -> Path:
-    """Where the cache keeps the file of this MD5."""
+    """The file of this MD5 in the cache."""
     return cache() / name[:2] / name[2:]
 
 
 def retained_path(name: str) -> Path:
-    """Its second name: beside the cache's files, so that both are on one disk, and flat, so that DVC takes it for none of its own."""
+    """Its hard link: on the cache's disk, and outside the layout that DVC collects."""
     return cache().parents[1] / "held" / name
 
 
 def cache() -> Path:
-    """The folder of DVC's cache, as the project's own configuration, the user's or the machine's says."""
+    """The folder of DVC's cache, by the configuration of the project, the user or the machine."""
     from dvc import dirs
 
     shared = [Path(folder, "config") for folder in (dirs.global_config_dir(), dirs.system_config_dir())]
-    pages = "".join(page.read_text() for page in (*CONFIG, *shared) if page.is_file())
-    return _configured(Path.cwd(), pages) if "cache" in pages else Path(".dvc", "cache", "files", "md5")
+    config = "".join(file.read_text() for file in (*CONFIG, *shared) if file.is_file())
+    return _configured(Path.cwd(), config) if "cache" in config else Path(".dvc", "cache", "files", "md5")
 
 
 @lru_cache(maxsize=1)
 def _configured(_: Path, __: str) -> Path:
-    """DVC itself is asked only where its configuration speaks of a cache, and once: it takes a second to answer."""
+    """As DVC itself says, which takes a second: once, and only where its configuration mentions a cache."""
     found = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
     return Path(found.stdout.strip() or ".dvc/cache") / "files" / "md5"

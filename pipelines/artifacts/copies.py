@@ -1,7 +1,4 @@
-"""The files of a promotion where they lie, in a folder of the project or in DVC's cache, and what they hash to.
-
-The cache is read in place: nothing is copied out of it.
-"""
+"""The files of a promotion, in a folder of the project or in place in DVC's cache, and their hashes."""
 
 import hashlib
 import json
@@ -15,13 +12,13 @@ from pipelines.hashing import Wanted
 
 
 class Copy(NamedTuple):
-    """{name: file} of a folder, and where that is in words."""
+    """{name: file} of a folder, and where that is, in words."""
 
     where: str
     files: Mapping[str, Path]
 
     def read(self, name: str) -> Any:
-        """What a JSON file of it holds. Raises FileNotFoundError or ValueError, naming the place."""
+        """The content of a JSON file. Raises FileNotFoundError or ValueError, naming the place."""
         if name not in self.files:
             raise FileNotFoundError(f"{self.where} has no {name}")
         try:
@@ -31,12 +28,12 @@ class Copy(NamedTuple):
 
 
 def of_folder(folder: Path) -> Copy:
-    """Every file below a folder; of one that is not there, none."""
+    """Every file below a folder; none where it does not exist."""
     return Copy(folder.as_posix(), {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()})
 
 
 def of_cache(name: str) -> Copy:
-    """The folder that DVC's cache holds under a hash such as "1f…c2.dir". Raises cache.NotHere or cache.BrokenCache."""
+    """The folder with a hash such as "1f…c2.dir" in DVC's cache. Raises cache.NotHere or cache.BrokenCache."""
     names = cache.listing(name)
     missing = [file for file, md5 in names.items() if not cache.path_of(md5).is_file() and not cache.put_back(md5)]
     if missing:
@@ -46,23 +43,31 @@ def of_cache(name: str) -> Copy:
 
 
 def dvc_hash(folder: Path) -> str:
-    """The hash under which DVC keeps, or would keep, this folder."""
-    copy = of_folder(folder)
-    return _dvc_hash(_hashes(copy, "md5", copy.files))
+    """The hash that DVC gives this folder: the MD5 of its listing."""
+    return _dvc_hash(of_folder(folder))
 
 
 def wrong(copy: Copy, sha256: Mapping[str, str], dvc: str | None) -> list[str]:
-    """The files that are missing or other ones: of {name: SHA-256}, and all that this does not name by DVC's listing `dvc`.
+    """The missing and altered files: of {name: SHA-256}, and of the other files by DVC's listing `dvc`.
 
-    The listing has the MD5 of the manifest or card that `sha256` is read from: so DVC's hash vouches for everything, and large files are
-    hashed once. Where DVC's cache has no such listing, all files are hashed for it, and its own name is what differs.
+    The listing has the MD5 of the manifest or card that `sha256` is read from, so large files are hashed once. Without it in the cache,
+    all files are hashed, and the folder's hash is compared.
     """
     found = _hashes(copy, "sha256", sha256)
-    return [name for name in sha256 if found.get(name) != sha256[name]] + (_unlisted(copy, set(sha256), dvc) if dvc else [])
+    altered = [name for name in sha256 if found.get(name) != sha256[name]]
+    if not dvc:
+        return altered
+    try:
+        listing = cache.listing(dvc)
+    except cache.NotHere:
+        return altered + ([] if _dvc_hash(copy) == dvc else [f"what DVC's hash {dvc} names"])
+    others = {*listing, *copy.files} - set(sha256)
+    md5 = _hashes(copy, "md5", others)
+    return altered + sorted(name for name in others if md5.get(name) != listing.get(name))
 
 
 def listed(copy: Copy, name: str, dvc: str) -> bool:
-    """Is this file of a folder the one that DVC's listing `dvc` names? Without that listing, as in wrong(), all files are hashed for it."""
+    """Is this file the one in DVC's listing `dvc`? Without that listing in the cache, all files are hashed, as in wrong()."""
     try:
         md5 = cache.listing(dvc)
     except cache.NotHere:
@@ -70,24 +75,14 @@ def listed(copy: Copy, name: str, dvc: str) -> bool:
     return name in copy.files and cache.intact(copy.files[name], md5.get(name, ""))
 
 
-def _unlisted(copy: Copy, known: set[str], dvc: str) -> list[str]:
-    try:
-        listed = cache.listing(dvc)
-    except cache.NotHere:
-        return [] if _dvc_hash(_hashes(copy, "md5", copy.files)) == dvc else [f"what DVC's hash {dvc} names"]
-    names = {*listed, *copy.files} - known
-    found = _hashes(copy, "md5", names)
-    return sorted(name for name in names if found.get(name) != listed.get(name))
-
-
 def _hashes(copy: Copy, algorithm: str, names: Iterable[str]) -> dict[str, str | None]:
-    """{name: hash} of those files that are there, read in parallel."""
+    """{name: hash} of the existing files, read in parallel."""
     wanted = {name: Wanted(copy.files[name], algorithm) for name in names if name in copy.files}
     found = hashing.hashes(wanted.values())
     return {name: found[file] for name, file in wanted.items()}
 
 
-def _dvc_hash(md5: Mapping[str, str | None]) -> str:
-    """The hash under which DVC keeps a folder of these files: the MD5 of its listing."""
+def _dvc_hash(copy: Copy) -> str:
+    md5 = _hashes(copy, "md5", copy.files)
     listing = json.dumps([{"md5": md5[name], "relpath": name} for name in sorted(md5)], sort_keys=True)
     return f"{hashlib.md5(listing.encode(), usedforsecurity=False).hexdigest()}.dir"

@@ -1,7 +1,9 @@
-"""The one reader of dvc.lock: the DVC hash of every output, by its path, and of what each stage depends on."""
+"""dvc.lock: the DVC hash of every output, by its path, and of each stage's dependencies."""
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,48 +28,46 @@ class Out(NamedTuple):
 
 
 def hash_of(path: Path) -> str | None:
-    """The DVC hash of an output; None where dvc.lock does not name it. Raises BrokenLock."""
+    """The DVC hash of an output; None where dvc.lock has none. Raises BrokenLock."""
     out = outs(content()).get(path)
     return out.md5 if out else None
 
 
 def content() -> bytes:
-    """The dvc.lock of the working directory; nothing where there is none."""
+    """The dvc.lock of the working directory; empty where there is none."""
     return LOCK.read_bytes() if LOCK.exists() else b""
 
 
 @lru_cache(maxsize=2)
 def outs(lock: bytes) -> dict[Path, Out]:
-    """{path: output} of a dvc.lock's content, of this branch or another, parsed once: it has thousands of lines. Raises BrokenLock."""
-    try:
+    """{path: output} of a dvc.lock's content, cached: it has thousands of lines. Raises BrokenLock."""
+    with _readable():
         found = [Out(Path(out["path"]), out["md5"], name) for name, stage in _stages(lock).items() for out in stage.get("outs", [])]
         return {out.path: out for out in found}
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise _broken(fault) from fault
-
-
-def _stages(lock: bytes) -> dict[str, Any]:
-    try:
-        return dict((yaml.load(lock, yaml.CSafeLoader) or {}).get("stages", {}))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, TypeError, AttributeError) as fault:
-        raise _broken(fault) from fault
-
-
-def _broken(fault: Exception) -> BrokenLock:
-    words = f"A {LOCK} is not what DVC wrote, as a merge conflict leaves it ({' '.join(str(fault).split())})"
-    return BrokenLock(f"{words}. `make verify` says how to put it right, on the branch that has it.")
 
 
 def dependencies() -> dict[str, dict[str, str]]:
     """{stage: {path of a dependency: its hash}} of dvc.lock. Raises BrokenLock."""
-    try:
+    with _readable():
         return {name: {dep["path"]: dep["md5"] for dep in stage.get("deps", [])} for name, stage in _stages(content()).items()}
-    except (KeyError, TypeError, AttributeError) as fault:
-        raise _broken(fault) from fault
+
+
+def _stages(lock: bytes) -> dict[str, Any]:
+    return dict((yaml.load(lock, yaml.CSafeLoader) or {}).get("stages", {}))
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises BrokenLock."""
+    try:
+        yield
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as fault:
+        words = f"A {LOCK} is not what DVC wrote, as a merge conflict leaves it ({' '.join(str(fault).split())})"
+        raise BrokenLock(f"{words}. `make verify` on its branch names the repair.") from fault
 
 
 def renew(stage: str, path: Path, now: bytes) -> None:
-    """Let dvc.lock name this content for a dependency of a stage, as DVC would had it run the stage. Raises BrokenLock."""
+    """Record this content of a stage's dependency in dvc.lock, as DVC does after a run. Raises BrokenLock."""
     md5 = hashlib.md5(now, usedforsecurity=False).hexdigest()
     dep = rf"- path: {re.escape(path.as_posix())}\n +hash: md5\n +md5: "
     entry = rf"(^  {re.escape(stage)}:\n(?: {{4}}.*\n)*? {{4}}{dep})\w+(\n +size: )\d+"

@@ -1,7 +1,7 @@
-"""DVC's remotes by DVC's own API: what the ledgers name is sent there, also of older versions, and fetched from there.
+"""`make push` and `make gc`: what the ledgers name, also of older versions, on DVC's remotes, by DVC's own API.
 
-DVC's word that something has been transferred is not taken: it counts a damaged file and trusts its memory of the remote. What is
-on a remote is asked of the remote, what has come is read, and a folder is named by its list, which is sent last.
+DVC counts damaged files as transferred and trusts its memory of a remote. So the remote is asked for what it has, fetched files are
+hashed, and a folder's list is sent after its files.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 
 SENT, THERE = "sent", "there already"
-GRACE = 14 * 86400  # seconds that a file stays on a remote though nothing names it: so long git keeps what nothing names
+GRACE = 14 * 86400  # seconds that an unused file stays on a remote, as in git
 
 
 class NoRemote(LookupError):
@@ -29,16 +29,16 @@ class NoRemote(LookupError):
 
 
 class RemoteFault(OSError):
-    """A remote that does not answer, or does not take or give what it should."""
+    """A remote that does not answer or fails."""
 
 
 class UnknownFiles(LookupError):
-    """A folder whose list of files is nowhere, so that nobody can say which files of a remote are its own."""
+    """A folder whose list of files is lost, so that its files are unknown."""
 
 
 @contextmanager
 def _project() -> Iterator[Any]:
-    """DVC's view of this project. Raises NoRemote or RemoteFault in place of DVC's own errors."""
+    """DVC's view of this project. Raises NoRemote or RemoteFault for DVC's own errors."""
     from dvc.config import RemoteConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -48,13 +48,13 @@ def _project() -> Iterator[Any]:
         with Repo() as repo:
             yield repo
     except RemoteConfigError as fault:
-        raise NoRemote(f"DVC: {fault}. A folder will do: `dvc remote add -d store /path/to/folder`; then `make push`.") from fault
+        raise NoRemote(f"DVC: {fault}. Add one, such as a folder: `dvc remote add -d store /path/to/folder`.") from fault
     except (DvcException, ObjectDBError, OSError) as fault:
-        raise RemoteFault(f"DVC: {fault}. What is there already stays; put this right and run the same command again.") from fault
+        raise RemoteFault(f"DVC: {fault}. What is there already stays; repair this and run the same command again.") from fault
 
 
 def _copied(source: Any, target: Any, names: list[str], verify: bool) -> None:
-    """Copy these files from one of DVC's stores to another: folders' lists last, so that a list that is there names files that are."""
+    """Copy files from one of DVC's stores to another, folders' lists last: a list on the remote then has its files there."""
     from dvc.fs.callbacks import TqdmCallback
 
     for wanted in ([name for name in names if not _is_list(name)], list(filter(_is_list, names))):
@@ -73,14 +73,14 @@ def _failed(name: str, fault: BaseException) -> None:
 
 
 def push(names: list[str], remote: str | None = None) -> dict[str, str]:
-    """Send these folders to a remote, those of dvc.lock too; {name: "sent", "there already" or why it is not there}.
+    """Send these folders and those of dvc.lock to a remote, each file checked; {name: SENT, THERE or why it is not there}.
 
-    Each file is read before it is sent; a folder of which one is in neither place is not sent. Raises NoRemote or RemoteFault.
+    A folder with a file in neither place is not sent. Raises NoRemote or RemoteFault.
     """
     with _project() as repo:
         there = repo.cloud.get_remote_odb(remote, "push")
         wanted = {name: list(retention.files(name)) for name in names}
-        known = _sound(there, set(there.oids_exist(_flat(wanted))))
+        known = _intact(there, set(there.oids_exist(_flat(wanted))))
         gaps = {name: [each for each in files if each not in known and not retention.intact(each)] for name, files in wanted.items()}
         ready = _flat({name: wanted[name] for name in names if not gaps[name]})
         with repo.lock:
@@ -90,9 +90,8 @@ def push(names: list[str], remote: str | None = None) -> dict[str, str]:
     return {name: _state(wanted[name], gaps[name], known, now) for name in names}
 
 
-def _sound(there: Any, known: set[str]) -> set[str]:
-    """Without those that have another size on the remote, which are removed there; sizes cost nothing where it is a folder, and elsewhere
-    a question for each file, which is not asked."""
+def _intact(there: Any, known: set[str]) -> set[str]:
+    """Without the files of another size on a remote that is a folder; these are removed there. Other remotes are not checked."""
     if there.fs.protocol != "local":
         return known
     sizes = {name: Path(there.oid_to_path(name)).stat().st_size for name in known if cache.path_of(name).is_file()}
@@ -115,12 +114,8 @@ def _state(files: list[str], gaps: list[str], before: set[str], now: set[str]) -
 
 
 def fetch(names: list[str], remote: str | None = None) -> None:
-    """Bring what the cache lacks of these folders from a remote, each file checked. What the remote lacks stays away.
-
-    Raises NoRemote or RemoteFault.
-    """
-    lacking = retention.lacking(names)
-    if lacking:
+    """Fetch what the cache lacks of these folders and the remote has, each file checked. Raises NoRemote or RemoteFault."""
+    if lacking := retention.lacking(names):
         with _project() as repo:
             there = repo.cloud.get_remote_odb(remote, "fetch")
             _fetch(repo, there, lacking)
@@ -128,7 +123,7 @@ def fetch(names: list[str], remote: str | None = None) -> None:
 
 
 def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
-    """Damaged files make way for those that the remote holds."""
+    """Fetch these files, in place of damaged ones."""
     found = list(there.oids_exist(lacking))
     with repo.lock:
         for name in found:
@@ -137,10 +132,10 @@ def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
 
 
 def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
-    """Remove from the cache and, where one is named, from a remote what these folders do not need, nor any dvc.lock and ledger of any
-    branch that git knows; {place: files removed}. From a remote, also nothing that others may have sent and not told git of yet.
+    """Remove from the cache, and from a named remote, the files that no dvc.lock and no ledger of any branch needs; {place: count}.
 
-    Raises NoRemote, RemoteFault, or, before anything is removed, UnknownFiles or branches.Unfetched.
+    From a remote, no file that is younger than GRACE or the newest known commit: others may need it. Raises NoRemote, RemoteFault, or,
+    before anything is removed, UnknownFiles or branches.Unfetched.
     """
     newest = branches.fetch() if remote else 0.0
     with _project() as repo:
@@ -152,7 +147,9 @@ def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
             removed = {"cache": _removed(places["cache"], used)}
             retention.discard_unused(used)
             if remote:
-                removed[remote] = _removed(places[remote], used | _young(places[remote], used, min(newest, time.time() - GRACE)))
+                there, before = places[remote], min(newest, time.time() - GRACE)
+                young = {name for name in there.all() if name not in used and _since(there, name) >= before}
+                removed[remote] = _removed(there, used | young)
     return removed
 
 
@@ -167,34 +164,25 @@ def _removed(place: Any, used: set[str]) -> int:
 
 
 def _used(repo: Any, names: list[str], there: Any) -> set[str]:
-    """Every file that stays. Raises UnknownFiles where a list of files is lost: what it does not tell of would be removed."""
+    """Every file that stays. Raises UnknownFiles where a folder's list is lost, and its files would be removed."""
     others, locked = branches.needed(), branches.locked()
     if there:
         _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not retention.intact(name)])
-    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *_in_use()]) if not retention.intact(name)]
+    outs = [out for out in lock.outs(lock.content()).values() if _is_list(out.md5)]
+    in_use = [out.md5 for out in outs if out.path.exists() or cache.path_of(out.md5).exists()]
+    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *in_use]) if not retention.intact(name)]
     if unknown:
         raise UnknownFiles(
             f"{', '.join(unknown)}: the list of its files is damaged or not here{' and not on the remote' if there else ''}. "
-            "Nothing was removed. `make rebuild` fetches it; `dvc commit` writes it again of a folder that is in its place."
+            "Nothing was removed. `make rebuild` fetches it; `dvc commit` lists a folder in the workspace again."
         )
     with repo.lock:
         used = {info.value for found in repo.used_objs(force=True).values() for info in found}
     return used | {each for name in {*names, *others, *locked} for each in retention.files(name)}
 
 
-def _in_use() -> list[str]:
-    """The lists of this dvc.lock's folders that are, or should be, in the cache; not those that were never brought here."""
-    found = lock.outs(lock.content()).values()
-    return [out.md5 for out in found if _is_list(out.md5) and (out.path.exists() or cache.path_of(out.md5).exists())]
-
-
-def _young(there: Any, used: set[str], before: float) -> set[str]:
-    """What has come to a remote since `before` (seconds since 1970), or where it does not tell when."""
-    unused = [name for name in there.all() if name not in used]
-    return {name for name in unused if _since(there, name) >= before}
-
-
 def _since(there: Any, name: str) -> float:
+    """When a file came to a remote (seconds since 1970); now where that is unknown."""
     try:
         return float(there.fs.modified(there.oid_to_path(name)).timestamp())
     except (NotImplementedError, FileNotFoundError):
@@ -202,25 +190,25 @@ def _since(there: Any, name: str) -> float:
 
 
 def show(lines: list[Line], states: dict[str, str]) -> None:
-    """Which version's folders went, as a table."""
+    """Print which versions' folders were sent."""
     table = Table("family", "version", "candidate", "model", "data")
     for line in lines:
-        told = [states.get(str(line.get(key)), "trained without DVC") for key in ("dvc", "data_dvc")]
-        table.add_row(line["family"], str(line["version"]), line["candidate"], *told)
+        sent = [states.get(str(line.get(key)), "trained without DVC") for key in ("dvc", "data_dvc")]
+        table.add_row(line["family"], str(line["version"]), line["candidate"], *sent)
     Console(width=max(110, Console().width)).print(table, highlight=False)
 
 
 def pushed(ledgers: list[list[Line]], remote: str | None) -> None:
-    """Send, tell, and end with 1 where the remote does not have every version."""
+    """Push and print; exit 1 where the remote lacks a version."""
     states = push([name for lines in ledgers for name in retention.names(lines)], remote)
     show([line for lines in ledgers for line in ledger.versions(lines).values()], states)
     left = [state for state in states.values() if state not in {SENT, THERE}]
     if left:
-        raise SystemExit(f"{len(left)} of {len(states)} folders are not on the remote. Push from the machine that has trained them.")
+        raise SystemExit(f"{len(left)} of {len(states)} folders are not on the remote. Push from the machine that trained them.")
 
 
 def collected(ledgers: list[list[Line]], remote: str | None) -> None:
-    """Remove, and tell."""
+    """Collect and print."""
     for place, count in collect([name for lines in ledgers for name in retention.names(lines)], remote).items():
         print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
 

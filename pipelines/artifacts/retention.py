@@ -1,7 +1,4 @@
-"""What the ledger's versions need of DVC's cache, held there: no garbage collection takes it, and it costs no room.
-
-`dvc gc` keeps what dvc.lock names, which of a family is one model a candidate and one data set; the ledger names older ones too.
-"""
+"""Retain what the ledgers name in DVC's cache, as hard links: `dvc gc` keeps only what dvc.lock names, which lacks older versions."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,29 +12,26 @@ from pipelines.ledger.lines import Line
 
 
 def names(lines: list[Line]) -> list[str]:
-    """The DVC hashes of the model and data folders that a ledger needs, of every version and of the challenger, each once."""
+    """The DVC hashes of the model and data folders of every version and of the challenger, each once."""
     needed = [*ledger.versions(lines).values(), *filter(None, [ledger.challenger(lines)])]
     found = [line.get(key) for line in needed for key in ("dvc", "data_dvc")]
     return list(dict.fromkeys(name for name in found if name))
 
 
 def retain(lines: list[Line]) -> None:
-    """Hold every cached file that these lines name, and put back what a garbage collection has taken."""
+    """Retain every cached file that these lines name, and restore what a garbage collection has taken."""
     for name in names(lines):
         try:
             for each in files(name):
                 if cache.path_of(each).is_file() or cache.put_back(each):
                     cache.retain(each)
         except OSError as fault:
-            words = "`dvc gc` may take it: use `make gc`, or keep it on a DVC remote with `make push`."
-            print(f"WARNING: {name} cannot be held beside DVC's cache ({fault}). {words}", file=sys.stderr)
+            remedy = "`dvc gc` may remove it: use `make gc`, or store it on a DVC remote with `make push`."
+            print(f"WARNING: {name} cannot be retained beside DVC's cache ({fault}). {remedy}", file=sys.stderr)
 
 
 def discard_unused(used: set[str]) -> None:
-    """Hold no more what a collection has not kept, such as a challenger that stands no more: its second name would keep its room.
-
-    Beside a cache that is not in this project, which others may share, all stays: they hold theirs there.
-    """
+    """Remove the hard links that nothing uses any more, but none beside a cache that other projects may share."""
     if cache.cache().absolute().is_relative_to(Path.cwd()):
         for path in cache.retained_path("").glob("*"):
             if path.name not in used:
@@ -45,7 +39,7 @@ def discard_unused(used: set[str]) -> None:
 
 
 def files(name: str) -> Iterator[str]:
-    """The MD5 names of a folder's list and, where that is here and sound, of its files; of a file, its own."""
+    """The MD5 names of a folder's list and, where that is intact, of its files; of a file, its own."""
     yield name
     try:
         yield from dict.fromkeys(cache.listing(name).values() if name.endswith(cache.LIST) else [])
@@ -54,7 +48,7 @@ def files(name: str) -> Iterator[str]:
 
 
 def lacking(names: Iterable[str]) -> list[str]:
-    """What the cache does not hold of these folders, or holds damaged: their lists and files, each read once, on every core."""
+    """The lists and files of these folders that the cache lacks or holds damaged, each read once, on every core."""
     wanted = {each: Wanted(cache.path_of(each), "md5") for name in names for each in files(name)}
     for each, file in wanted.items():
         if not file.path.is_file():
@@ -64,7 +58,7 @@ def lacking(names: Iterable[str]) -> list[str]:
 
 
 def intact(name: str) -> bool:
-    """Is this one file in the cache, undamaged?"""
+    """Is this file in the cache, intact?"""
     try:
         return cache.cached(name).is_file()
     except (cache.NotHere, cache.BrokenCache):

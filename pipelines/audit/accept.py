@@ -1,8 +1,8 @@
-"""`make accept candidate=digits-adam`: does other code train the same? A few steps of both show it, then dvc.lock follows.
+"""`make accept candidate=digits-adam`: prove that changed code trains the same to the bit, then renew dvc.lock.
 
-The code that dvc.lock names is taken out of git and trains twice, from one seed, on one thread, with deterministic operations; where
-these two differ, nothing can be shown. Then the present code trains, and every tensor it writes must be the same to the bit. The stages
-run on the embedded data of the family, one epoch of a few batches. The evidence is a line of registry/accepted.jsonl.
+The code that dvc.lock names is taken from git and trains twice, from one seed, on one thread, with deterministic operations: these two
+must agree. Then the present code trains, and every tensor it writes must be the same. The stages run on the family's embedded data, one
+epoch of a few batches. The evidence is a line of registry/accepted.jsonl.
 """
 
 import argparse
@@ -30,9 +30,9 @@ from pipelines.training import records
 PLACE = Path(".store", "accepting")
 STAGES = ("train", "evaluate")
 SMALL = ("run=smoke", "data.sources=[embedded]", "data.limit=64")  # one epoch of a few batches
-VARIES = {"digest", "hardware", "latency_ms", "seconds", "size_mb"}  # of a report; an exporter may count its names in another order
+VARIES = {"digest", "hardware", "latency_ms", "seconds", "size_mb"}  # keys of a report; an exporter may number its names in another order
 STEADY = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-STARTS = {  # how a stage of each framework starts so that it does the same each time
+STARTS = {  # framework: what makes its training deterministic
     "torch": "import torch; torch.use_deterministic_algorithms(True, warn_only=True); torch.set_num_threads(1)",
     "tensorflow": "import tensorflow; tensorflow.config.experimental.enable_op_determinism()",
 }
@@ -40,11 +40,11 @@ RUN = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_module(sys.argv[0],
 
 
 class NothingToAccept(LookupError):
-    """A candidate whose code is what dvc.lock names, or that was never trained."""
+    """A candidate whose code is the one that dvc.lock names, or that was never trained."""
 
 
 class NotAccepted(ValueError):
-    """Code that computes something else than the code that dvc.lock names, or of which that cannot be shown."""
+    """Code that does not compute the same as the code that dvc.lock names, or cannot be shown to."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ class Stale:
 
 
 def accept(candidate: str) -> list[dict[str, Any]]:
-    """Prove the stale stages of a candidate, write the evidence down and renew dvc.lock; the lines of evidence.
+    """Prove the stale stages of a candidate, one process at a time, and renew dvc.lock; the evidence.
 
-    One at a time, as all use one folder. Raises UnknownFamily, NothingToAccept, NotAccepted, BrokenLock, BrokenLog.
+    Raises UnknownFamily, NothingToAccept, NotAccepted, BrokenLock, BrokenLog.
     """
     accepted.read()
     with folders.locked(PLACE.with_suffix(".lock")):
@@ -74,7 +74,9 @@ def accept(candidate: str) -> list[dict[str, Any]]:
             raise NothingToAccept(f"The code of {candidate} is what {lock.LOCK} names: there is nothing to accept.")
         commit = recorded(stale)
         evidence = compare(candidate, commit, [each.stage for each in stale])
-        _unedited(stale)
+        trained = Code(stale[0].family, (PLACE / stale[0].family).absolute())
+        if edited := [each.stage for each in stale if trained.fingerprint(each.stage) != each.now]:
+            raise NotAccepted(f"The code of {', '.join(edited)} was edited meanwhile. Nothing was changed; run the same command again.")
         lines = [_line(each, commit, evidence[each.stage]) for each in stale]
         for each, line in zip(stale, lines, strict=True):
             accepted.append(line)
@@ -83,15 +85,8 @@ def accept(candidate: str) -> list[dict[str, Any]]:
         return lines
 
 
-def _unedited(stale: list[Stale]) -> None:
-    """The code that has just trained must be the one whose fingerprint dvc.lock will name. Raises NotAccepted."""
-    trained = Code(stale[0].family, (PLACE / stale[0].family).absolute())
-    if edited := [each.stage for each in stale if trained.fingerprint(each.stage) != each.now]:
-        raise NotAccepted(f"The code of {', '.join(edited)} was edited meanwhile. Nothing was changed; run the same command again.")
-
-
 def changed(candidate: str) -> Iterator[Stale]:
-    """The stages of a candidate whose code is another than the one that dvc.lock names. Raises NothingToAccept."""
+    """The stages of a candidate whose code is not the one that dvc.lock names. Raises NothingToAccept."""
     family = discovery.family_of(candidate)
     code, locked = Code(family), lock.dependencies()
     for stage in STAGES:
@@ -104,9 +99,9 @@ def changed(candidate: str) -> Iterator[Stale]:
 
 
 def recorded(stale: list[Stale]) -> str:
-    """The newest commit that holds the very code that dvc.lock names for all these stages. Raises NotAccepted.
+    """The newest commit with the code that dvc.lock names for all these stages. Raises NotAccepted.
 
-    A fingerprint may have been committed before or after its code: every commit that touched either is asked.
+    A fingerprint may have been committed before or after its code: every commit that changed either is checked.
     """
     history = git.output("log", "--format=%H", "HEAD", "--", "pipelines", *(each.path.as_posix() for each in stale)) or b""
     for commit in history.decode().split():
@@ -116,12 +111,12 @@ def recorded(stale: list[Stale]) -> str:
     first = stale[0]
     raise NotAccepted(
         f"No commit of this branch holds the code that {lock.LOCK} names for {first.candidate} ({first.path}, MD5 {first.locked[:12]}). "
-        f"In a shallow clone, `git fetch --unshallow` may bring it; or train it with `make train family={first.family}`."
+        f"In a shallow clone, `git fetch --unshallow` may find it; or train it with `make train family={first.family}`."
     )
 
 
 def _holds(commit: str, stale: list[Stale]) -> bool:
-    """Is the code of a commit what the fingerprints in it say? By its own rules: those of now name modules that it may not have."""
+    """Are the fingerprints in a commit those of its code, by its own rules?"""
     place = PLACE / "recorded"
     shutil.rmtree(place, ignore_errors=True)
     if not replay.lay(commit, place):
@@ -134,7 +129,8 @@ def compare(candidate: str, commit: str, stages: list[str]) -> dict[str, dict[st
     """{stage: {what it wrote: SHA-256}}, the same with the commit's code, twice, and with the present one. Raises NotAccepted."""
     family = discovery.family_of(candidate)
     place = PLACE / family
-    _embedded(family, place)
+    replay.lay(None, place)
+    _run(place, "ingest", family, [f"family={family}"])  # the embedded data, packed once
     ways = tqdm((commit, commit, None), f"{candidate}: code of then, twice, and of now", unit="training")
     first, again, now = (_written(candidate, way, place, stages) for way in ways)
     _same(first, again, f"Two trainings with the code of {commit[:12]} differ, so that nothing can be shown")
@@ -142,14 +138,8 @@ def compare(candidate: str, commit: str, stages: list[str]) -> dict[str, dict[st
     return first
 
 
-def _embedded(family: str, place: Path) -> None:
-    """The family's embedded data, packed by the present code, once for all that are compared."""
-    replay.lay(None, place)
-    _run(place, "ingest", family, [f"family={family}"])
-
-
 def _written(candidate: str, commit: str | None, place: Path, stages: list[str]) -> dict[str, dict[str, str]]:
-    """Train, and evaluate where that is asked for, with the code of a commit or the present one."""
+    """Train, and evaluate where that is a stage, with the code of a commit or the present one; {stage: {what it wrote: SHA-256}}."""
     family, model = discovery.family_of(candidate), place / "models" / candidate
     if replay.lay(commit, place) is (commit is None):
         raise NotAccepted(f"Commit {commit} is not in this clone: `git fetch --unshallow`.")
@@ -171,13 +161,13 @@ def _run(place: Path, stage: str, family: str, words: list[str]) -> None:
 
 
 def framework(family: str) -> str:
-    """What a family trains with: the framework that its code imports."""
+    """The framework that a family's training imports."""
     targets = {target.partition(".")[0] for module in Code(family).closure("train").values() for target in module.targets}
     return next(name for name in STARTS if name in targets)
 
 
 def _report(folder: Path, candidate: str) -> dict[str, str]:
-    """{file: SHA-256} of what evaluate wrote: the report but for what varies, plots, sheets."""
+    """{file: SHA-256} of what evaluate wrote: the report without VARIES, plots, sheets."""
     report = json.loads((folder / "candidates" / f"{candidate}.json").read_text())
     steady = {key: value for key, value in report.items() if key not in VARIES}
     files = [path for name in ("plots", "sheets") for path in sorted((folder / name / candidate).rglob("*")) if path.is_file()]
@@ -218,12 +208,12 @@ def main() -> None:
     with errors.printed_once():
         if not (candidates := _asked(asked.candidate)):
             print(f"The code of every trained candidate is what {lock.LOCK} names: there is nothing to accept.")
-        if refused := [fault for candidate in candidates if (fault := _refusal(candidate))]:
-            raise NotAccepted("\n".join(refused))
+        if rejected := [fault for candidate in candidates if (fault := _rejection(candidate))]:
+            raise NotAccepted("\n".join(rejected))
 
 
-def _refusal(candidate: str) -> str | None:
-    """Accept a candidate and say so; why not, where it computes something else, so that the next one still has its turn."""
+def _rejection(candidate: str) -> str | None:
+    """Accept a candidate and print it; the reason where that fails, so that the next ones are still tried."""
     try:
         for line in accept(candidate):
             print(f"{line['stage']}@{candidate}: the same to the bit, {len(line['same'])} parts; {accepted.LOG} says so.")

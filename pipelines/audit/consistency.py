@@ -1,40 +1,43 @@
-"""Ledgers, pointers, releases and signatures, held against each other: what is wrong with them, and the command that puts it right."""
+"""Ledgers, pointers, releases, signatures and predictions against each other: the faults, each with its repair."""
 
 import hashlib
 import json
 import shlex
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 from pipelines import databases, folders, git, paths
 from pipelines import predictions as recorded
-from pipelines.audit.expected import reconciling
-from pipelines.audit.findings import Fault
+from pipelines.audit import findings
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
+from pipelines.ledger.cross_checks import Fault
 from pipelines.models import checksums, manifests, signing
-from pipelines.models.checksums import summed
-from pipelines.registry import store as model_store
+from pipelines.registry import store
 from pipelines.registry.releases import RELEASE
 
-SOME = 5  # as many rows of the prediction store are named one by one
+SOME = 5  # rows of the prediction store that a repair names one by one
+ALTERED = "is altered: it is not what was written"
 
 
 def faults(family: str) -> list[Fault]:
-    """Everything that contradicts the ledger of a family, or itself."""
-    return [*chain(decisions(family), pointers(family), release(family), signatures(family), trusted(family))]
+    """Everything that contradicts the ledger of a family, or itself. Raises BadKey."""
+    try:
+        lines = ledger.read(family)
+    except ledger.AlteredLedger:
+        lines = None
+    known = [] if lines is None else pointers(family, lines)
+    return [*decisions(family), *known, *release(family, lines or []), *signatures(family), *trusted(family)]
 
 
 def decisions(family: str) -> Iterator[Fault]:
-    """The ledger: its chain, its bytes, and what git, the pointers and the release have seen of it."""
+    """The ledger: its chain, its bytes, and the files that name its lines."""
     file = ledger.path(family)
     content = file.read_bytes() if file.exists() else b""
     if intact(content) < len(content):
-        yield Fault(file, "is altered: a line of it is not what was written, or is not whole", _mending(file, content))
-        return
-    for found in cross_checks.contradictions(family):
-        yield Fault(found.path, found.words, found.repair)
+        yield Fault(file, "is altered: a line is not what was written, or incomplete", _repair(file, content))
+    else:
+        yield from cross_checks.contradictions(family)
 
 
 def intact(content: bytes) -> int:
@@ -42,62 +45,47 @@ def intact(content: bytes) -> int:
     previous, size = None, 0
     for number, text in enumerate(content.splitlines(keepends=True), 1):
         line = ledger.parse(text)
-        own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
-        linked = (line.get("hash"), line.get("previous"), line.get("seq")) == (own, previous, number)
-        if not linked or (folders.canonical(line) + "\n").encode() != text:
-            return size
-        previous, size = own, size + len(text)
+        if not ledger.follows(line, previous, number) or (folders.canonical(line) + "\n").encode() != text:
+            break
+        previous, size = line["hash"], size + len(text)
     return size
 
 
-def _mending(file: Path, content: bytes) -> str:
-    """A newline that an editor dropped; what git's last commit has, and then what this file has after it; else as much as is whole."""
+def _repair(file: Path, content: bytes) -> str:
+    """Add a newline that an editor dropped; else take git's last commit and what this file has after it; else keep what is intact."""
     name = shlex.quote(str(file))
     if intact(content + b"\n") == len(content) + 1:
         return f"echo >> {name}"
-    shown = git.committed(file)
-    spliced = shown + content[len(shown) :]
-    if shown and intact(spliced) == len(spliced):
-        return f"{{ git show HEAD:./{name}; tail -c +{len(shown) + 1} {name}; }} > {name}.mended && mv {name}.mended {name}"
-    last = f"git checkout HEAD -- {name}" if len(shown) > intact(content) else f"truncate -s {intact(content)} {name}"
+    committed = git.committed(file)
+    spliced = committed + content[len(committed) :]
+    if committed and intact(spliced) == len(spliced):
+        return f"{{ git show HEAD:./{name}; tail -c +{len(committed) + 1} {name}; }} > {name}.mended && mv {name}.mended {name}"
+    last = findings.checkout(file) if len(committed) > intact(content) else f"truncate -s {intact(content)} {name}"
     return f"cp {name} {name}.broken && {last}"
 
 
-def pointers(family: str) -> Iterator[Fault]:
-    """What services follow: written from lines that the ledger holds."""
-    lines = _lines(family)
-    for role in (model_store.CHAMPIONS, model_store.CHALLENGERS):
-        path = model_store.pointer_path(family, role)
-        words = _astray(path, lines) if path.exists() and lines is not None else None
-        if words:
-            yield Fault(path, words, f"rm -f {path} && {reconciling(family)}")
+def pointers(family: str, lines: list[ledger.Line]) -> Iterator[Fault]:
+    """The pointers that services follow, against those that follow from the ledger."""
+    for role in (store.CHAMPIONS, store.CHALLENGERS):
+        path = store.pointer_path(family, role)
+        if path.exists() and (words := _pointer_fault(path.read_bytes(), lines)):
+            yield Fault(path, words, findings.remove(path, findings.reconcile(family)))
 
 
-def _lines(family: str) -> list[ledger.Line] | None:
-    """None where the chain does not hold, which is told by itself."""
-    try:
-        return ledger.read(family)
-    except ledger.AlteredLedger:
-        return None
-
-
-def _astray(path: Path, lines: list[ledger.Line]) -> str | None:
-    content = path.read_bytes()
-    pointer = ledger.parse(content)
-    if not _as_written(content) or not summed(pointer):
-        return "is altered: it is not what was written"
-    named = [pointer[key] for key in ("promotion", "decision", "challenge") if key in pointer]
-    if any(line.get("hash") not in {None, *(line["hash"] for line in lines)} for line in named):
-        return None  # cross_checks.contradictions tells it, and how the line comes back: this file may hold the only whole copy of it
-    if not named or any(line not in lines for line in named):
-        return "is altered: a line that it names is another one in the ledger"
-    model, version = pointer.get("model", {}), named[0]["version"] if "promotion" in pointer else None
-    wanted = {key: named[0].get(key) for key in ("family", "digest", "data", "commit")} | {"version": version}
-    if any(model.get(key) != value for key, value in wanted.items()) or pointer.get("tag") != model_store.tag_of(
-        wanted["family"], version, wanted["digest"]
-    ):
-        return "is altered: it names another model than its line of the ledger"
-    return None
+def _pointer_fault(content: bytes, lines: list[ledger.Line]) -> str | None:
+    pointer, known = ledger.parse(content), {line["hash"]: line for line in lines}
+    if not _as_written(content) or not checksums.summed(pointer):
+        return ALTERED
+    hashes: dict[str, str | None] = {key: pointer[key].get("hash") for key in ("promotion", "decision", "challenge") if key in pointer}
+    if any(name not in {None, *known} for name in hashes.values()):
+        return None  # a fault of the ledger, which lost a line; this file may hold the only copy of it
+    named = {key: known.get(name) for key, name in hashes.items()}
+    line = named.get("promotion") or named.get("challenge")
+    if line is None:
+        return "is altered: it names no line of the ledger"
+    model = store.identity(line, line["version"] if "promotion" in named else None, pointer.get("model", {}).get("run_id"))
+    right: ledger.Line = {**pointer, **named, "tag": store.tag_of(line["family"], model["version"], line["digest"]), "model": model}
+    return None if pointer == right else "is altered: it names another model than its line of the ledger"
 
 
 def _as_written(content: bytes) -> bool:
@@ -105,25 +93,20 @@ def _as_written(content: bytes) -> bool:
     return (json.dumps(ledger.parse(content), indent=2, ensure_ascii=False) + "\n").encode() == content
 
 
-def release(family: str) -> Iterator[Fault]:
-    """release.json: as it was written, of a line that the ledger holds, beside the very model of that line."""
-    folder = paths.RELEASED / family
-    path = folder / RELEASE
-    if not path.exists():
-        return
-    lines = _lines(family) or []
-    if words := _mistaken(folder, path.read_bytes(), lines):
-        again = f"make release family={family}" if _mistaken(folder, git.committed(path), lines) else f"git checkout HEAD -- {path}"
-        yield Fault(path, words, f"rm -f {path} && {again}")
+def release(family: str, lines: list[ledger.Line]) -> Iterator[Fault]:
+    """release.json: unaltered, of a line of the ledger, beside the model of that line."""
+    path = paths.RELEASED / family / RELEASE
+    if path.exists() and (words := _release_fault(path.parent, path.read_bytes(), lines)):
+        good = not _release_fault(path.parent, git.committed(path), lines)
+        yield Fault(path, words, findings.remove(path, findings.checkout(path) if good else f"make release family={family}"))
 
 
-def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | None:
-    """What is wrong with a release.json; None where it is as it should be."""
+def _release_fault(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | None:
     facts = ledger.parse(content)
-    if not facts or not _as_written(content) or not summed(facts):
-        return "is altered: it is not what was written"
+    if not facts or not _as_written(content) or not checksums.summed(facts):
+        return ALTERED
     line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
-    if line is None:  # where it names one cross_checks.contradictions tells it, and how that comes back
+    if line is None:  # one that the ledger lost is a fault of the ledger
         return None if facts.get("hash") else "names no line of the ledger"
     wrong = [key for key, value in facts.items() if key not in {"files", checksums.SUM} and line.get(key) != value]
     if wrong:
@@ -133,13 +116,13 @@ def _mistaken(folder: Path, content: bytes, lines: list[ledger.Line]) -> str | N
 
 
 def _as_released(manifest: Path, named: dict[str, str]) -> bool:
-    """Is this manifest what the release names, or where an earlier one names no files, what git has? What is not is told by itself."""
+    """Is this the manifest that the release names, or where one of an earlier format names no files, that of git?"""
     content = manifest.read_bytes() if manifest.exists() else b""
     return hashlib.sha256(content).hexdigest() == named.get(manifest.name) if named else content == (git.committed(manifest) or content)
 
 
 def _digest(folder: Path) -> str | None:
-    """What the manifest's files add up to; None where it cannot be read, which is told by itself."""
+    """The digest that follows from a manifest; None where it cannot be read, which is a fault of its own."""
     try:
         return manifests.digest(manifests.read(folder))
     except (manifests.BrokenModel, KeyError, TypeError):
@@ -147,66 +130,55 @@ def _digest(folder: Path) -> str | None:
 
 
 def predictions() -> Iterator[Fault]:
-    """Rows of the prediction store that are not what was recorded. There is no other copy of them: the repair forgets them."""
-    store = recorded.Store()
-    place = Path(store.place.removeprefix("sqlite:///"))
-    found: list[tuple[str, str]] = []
+    """Rows of the prediction store that are not what was recorded. They have no other copy: the repair forgets them."""
+    predictions = recorded.Store()
+    file = Path(predictions.place.removeprefix("sqlite:///"))
+    rows: dict[str, str] = {}
     try:
-        for each in store.faults():  # those that come before it breaks off count
-            found.append(each)
+        for name, words in predictions.faults():
+            if name:
+                rows[name] = words
+            else:
+                yield Fault(file, words, _set_aside(file))
     except databases.NoDatabase as fault:
-        yield Fault(place, str(fault), _away(place) if fault.reason == "broken" else "make verify  # again, once that is put right")
-    named = {name: words for name, words in found if name}
-    if named:
-        some = shlex.join(named) if len(named) < SOME else "all"
-        yield Fault(
-            place, f"{next(iter(named.values()))} (rows of {len(named):,} ids in all)", f"python -m pipelines.audit.verify --forget {some}"
-        )
-    for words in (words for name, words in found if not name):
-        yield Fault(place, words, _away(place))
+        yield Fault(file, str(fault), _set_aside(file) if fault.reason == "broken" else "make verify  # again, once that is repaired")
+    if rows:
+        some = shlex.join(rows) if len(rows) < SOME else "all"
+        words = f"{next(iter(rows.values()))} (rows of {len(rows):,} ids in all)"
+        yield Fault(file, words, f"python -m pipelines.audit.verify --forget {some}")
 
 
-def _away(place: Path) -> str:
-    """Take a broken file away, with what SQLite keeps beside it."""
-    if not place.is_file():
+def _set_aside(file: Path) -> str:
+    """Move a broken SQLite file away, with its -wal and -shm."""
+    if not file.is_file():
         return "restore the database from a backup"
-    files = " ".join(shlex.quote(f"{place}{rest}") for rest in ("", "-wal", "-shm"))
-    return f'for file in {files}; do [ ! -e "$file" ] || mv --backup=numbered "$file" "$file.broken"; done'
+    names = " ".join(shlex.quote(f"{file}{ending}") for ending in ("", "-wal", "-shm"))
+    return f'for file in {names}; do [ ! -e "$file" ] || mv --backup=numbered "$file" "$file.broken"; done'
 
 
 def signatures(family: str) -> Iterator[Fault]:
-    """The signatures in git: as the last commit has them, or as the store and the release have them of the same model."""
-    copies = _signature_copies(family)
+    """The signatures in git, against the last commit and the copies beside the same model in the store and the release."""
     for path in sorted((signing.ROOT / family).glob("*.sig")):
-        name = shlex.quote(str(path))
-        known = {copy.read_bytes(): f"cp -f {copy} {name}" for copy in copies.get(path.stem, [])}
-        if shown := git.committed(path):
-            known[shown] = f"rm -f {name} && git checkout HEAD -- {name}"
-        if known and path.read_bytes() not in known:
-            yield Fault(path, "is altered: neither git nor the model beside which it lies has it so", next(iter(known.values())))
+        copies = [folder / signing.SIGNATURE for folder in _served_folders(family) if (folder / signing.SIGNATURE).is_file()]
+        good = {copy.read_bytes(): f"cp -f {copy} {shlex.quote(str(path))}" for copy in copies if _digest(copy.parent) == path.stem}
+        if committed := git.committed(path):
+            good[committed] = findings.remove(path, findings.checkout(path))
+        if good and path.read_bytes() not in good:
+            yield Fault(path, "is altered: neither git nor the copy beside its model is the same", next(iter(good.values())))
 
 
-def _signature_copies(family: str) -> dict[str, list[Path]]:
-    """{digest: the copies of its signature}."""
-    found: dict[str, list[Path]] = {}
-    for folder in _served_here(family):
-        if (copy := folder / signing.SIGNATURE).is_file() and (digest := _digest(folder)):
-            found.setdefault(digest, []).append(copy)
-    return found
-
-
-def _served_here(family: str) -> list[Path]:
+def _served_folders(family: str) -> list[Path]:
     """The folders that a service could serve."""
-    return [*model_store.models(family), *([paths.RELEASED / family] if (paths.RELEASED / family).is_dir() else [])]
+    return [*store.models(family), *([paths.RELEASED / family] if (paths.RELEASED / family).is_dir() else [])]
 
 
 def trusted(family: str) -> Iterator[Fault]:
-    """Where this machine asks for signatures: every model that it could serve has one. Raises BadKey."""
-    for folder in _served_here(family):
+    """Where this machine asks for signatures: every model that it could serve has a valid one. Raises BadKey."""
+    for folder in _served_folders(family):
         try:
             signing.check(folder)
         except (signing.Unsigned, signing.BadSignature) as error:
-            again = f" && make release family={family}" if folder == paths.RELEASED / family else ""
-            yield Fault(folder / signing.SIGNATURE, str(error), f"make sign family={family}{again}")
-        except manifests.BrokenModel:  # which is told by itself
+            release = f" && make release family={family}" if folder == paths.RELEASED / family else ""
+            yield Fault(folder / signing.SIGNATURE, str(error), f"make sign family={family}{release}")
+        except manifests.BrokenModel:  # a fault of its own
             continue

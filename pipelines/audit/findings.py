@@ -1,38 +1,48 @@
-"""What an audit finds: files with the hash that is expected of them, faults, and how a folder describes itself."""
+"""What an audit finds: files with the hash that is recorded of them, faults, and the commands that repair them."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines import discovery, folders
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
+from pipelines.ledger.cross_checks import Fault
 from pipelines.models import checksums, manifests
 
-UNLISTED = ""  # what is expected of a file that should not be there
-NOWHERE = "no good copy of it is on this machine"
+UNLISTED = ""  # the expected hash of a file that should not be there
+NO_COPY = "no good copy of it is on this machine"
 
 
 class Item(NamedTuple):
-    """One file and what is expected of it: a hash, UNLISTED, or None where nobody vouches for it."""
+    """A file, its expected hash (UNLISTED, or None where none is recorded), where that is recorded, and the repair without a good copy."""
 
     path: Path
     algorithm: str
     expected: str | None
-    witness: str
-    repair: str
-
-
-class Fault(NamedTuple):
-    """One file, what is wrong with it, and the command that puts it right."""
-
-    path: Path
-    words: str
+    source: str
     repair: str
 
 
 Found = Iterator[Item | Fault]
+
+
+def reconcile(family: str) -> str:
+    """The repair of what follows from the ledger."""
+    return f"python -m pipelines.registry reconcile --family {family}"
+
+
+def checkout(path: Path) -> str:
+    """The repair of what git has."""
+    return f"git checkout HEAD -- {shlex.quote(str(path))}"
+
+
+def remove(path: Path, then: str) -> str:
+    """Remove a broken file, then bring it again; where no command does, it stays."""
+    if then.startswith(NO_COPY):
+        return then
+    return f"rm -f {shlex.quote(str(path))}" + (f" && {then}" if then else "")
 
 
 def family_folders(family: str) -> list[Path]:
@@ -40,46 +50,47 @@ def family_folders(family: str) -> list[Path]:
 
 
 def promotions(family: str) -> list[ledger.Line]:
-    """Those of a ledger that can be read: one that cannot is told by itself."""
+    """The promotions of a ledger; none where it is altered, which is a fault of its own."""
     try:
         return list(ledger.versions(ledger.read(family)).values())
     except ledger.AlteredLedger:
         return []
 
 
-def removed(path: Path, then: str | None) -> str:
-    """Remove the broken file and let it come again; where nothing brings it, it stays."""
-    if then and then.startswith(NOWHERE):
-        return then
-    return f"rm -f {shlex.quote(str(path))}" + (f" && {then}" if then else "")
-
-
-def describes(folder: Path) -> bool:
-    return any((folder / name).exists() for name in (manifests.MANIFEST, cards.CARD))
+def items(
+    folder: Path,
+    listed: Mapping[str, str | None],
+    algorithm: str,
+    source: str,
+    repair: str,
+    unlisted: str | None = UNLISTED,
+    without: str = "",
+) -> Iterator[Item]:
+    """Every file below a folder but `without`, and every listed one; `unlisted` is expected of those that {file: hash} does not list."""
+    for path in {folder / name for name in listed} | set(checksums.files(folder)) - {folder / without}:
+        expected = listed.get(path.relative_to(folder).as_posix(), unlisted)
+        yield Item(path, algorithm, expected, source, remove(path, "" if expected == UNLISTED else repair))
 
 
 def described(folder: Path, repair: str) -> Found:
-    """A model by its manifest, or data by their card: both name the SHA-256 of what matters. The rest nobody vouches for."""
+    """A model by its manifest, or data by their card, which name the SHA-256 of what matters."""
     try:
-        witness, named = _named(folder)
+        source, listed = _description(folder)
     except (manifests.BrokenModel, OSError, ValueError, KeyError) as error:
         yield Fault(folder, f"does not say what is in it: {error}", repair)
-        return
-    for path in {folder / name for name in named} | set(checksums.files(folder)):
-        expected = named.get(path.relative_to(folder).as_posix())
-        yield Item(path, "sha256", expected, witness, removed(path, repair))
+    else:
+        yield from items(folder, listed, "sha256", source, repair, unlisted=None)
 
 
-def _named(folder: Path) -> tuple[str, dict[str, str]]:
-    """(who says so, {file: SHA-256}). Raises BrokenModel, OSError, ValueError or KeyError."""
+def _description(folder: Path) -> tuple[str, dict[str, str]]:
+    """(manifest or card, {file: SHA-256}). Raises BrokenModel, OSError, ValueError or KeyError."""
     if (folder / cards.CARD).exists() and not (folder / manifests.MANIFEST).exists():
         card = cards.read(folder)
         if folders.hash_of(card["files"]) != card["hash"]:
             raise ValueError(f"the hash in {cards.CARD} does not follow from it")
-        return cards.CARD, dict(card["files"])
+        return cards.CARD, card["files"]
     manifest = manifests.read(folder)
     if manifests.digest(manifest) != manifest["digest"]:
         raise ValueError(f"the digest in {manifests.MANIFEST} does not follow from it")
-    return manifests.MANIFEST, {
-        name: entry["sha256"] for name, entry in manifest["files"].items() if (folder / name).exists() or entry["served"]
-    }
+    files = {name: entry for name, entry in manifest["files"].items() if (folder / name).exists() or entry["served"]}
+    return manifests.MANIFEST, {name: entry["sha256"] for name, entry in files.items()}

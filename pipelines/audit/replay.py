@@ -1,4 +1,4 @@
-"""Stages run again in a folder of their own, with the code of a commit or that of now: nothing of the project changes."""
+"""Run stages in a separate folder, with the code of a commit or the present code."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ CODE = ("pipelines", "conf")
 
 
 def lay(commit: str | None, place: Path) -> bool:
-    """Put the code of a commit into `place`, or the present one where the commit is None or not in this clone. Was it the commit's?"""
+    """Extract the code of a commit into `place`, or copy the present code where it is None or not in this clone. Was it the commit's?"""
     archive = git.output("archive", commit, "--", *CODE) if commit else None
     for name in CODE:
         shutil.rmtree(place / name, ignore_errors=True)
@@ -29,7 +29,7 @@ def lay(commit: str | None, place: Path) -> bool:
 
 
 def python(place: Path, *words: str, given: dict[str, str] | None = None, **more: Any) -> "subprocess.CompletedProcess[Any]":
-    """This Python with the code of that folder and none of this project's; a relative DATA_MIRROR means the same folder there."""
+    """Run this Python in `place`, with the code there; a relative DATA_MIRROR is made absolute."""
     passed = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DVC_EXP_NAME", "DVC_STAGE"}}
     if passed.get("DATA_MIRROR"):
         passed["DATA_MIRROR"] = str(Path(passed["DATA_MIRROR"]).absolute())

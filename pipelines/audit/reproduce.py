@@ -1,7 +1,7 @@
-"""`make reproduce of=digits@champion`: train a version again from its manifest and record, and say how near that comes.
+"""`make reproduce of=digits@champion`: train a version again from its manifest and record, and compare.
 
-It happens in .store/reproduced/, with the code of the record's commit, a copy of the data and the manifest's whole configuration;
-of the project itself nothing changes. A training that was killed goes on where it was when the same command is given again.
+It happens in .store/reproduced/, with the code of the record's commit, a copy of the data and the manifest's configuration. A training
+that was killed resumes when the same command is given again.
 """
 
 import argparse
@@ -28,20 +28,20 @@ from pipelines.tracking import client as tracking
 from pipelines.training import records
 
 FORMS = "digits@champion or digits@v1"
-DIFFER = 3  # the exit code where the second training gives another digest; 1 and 2 are those of errors and of wrong words
+DIFFER = 3  # the exit code where the digests differ; 1 and 2 are those of errors and of bad arguments
 COMPOSED = "import json, sys; from pipelines import configs; print(json.dumps(configs.compose(sys.argv[1:]).recipe()))"
 
 
 class NotReproducible(ValueError):
-    """A training that cannot be done again as it was: other data, another configuration, or code that fails."""
+    """A training that cannot be repeated: other data, another configuration, or code that fails."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A version and its second training: digest, metrics and records of both, and how code and choices differ.
+    """A version and its second training: folder, digest, metrics and records of both, and how code and configuration differ.
 
-    `differing` names the served files that are not the same to the byte and, of ONNX files, not the same network either, and which of
-    the manifest's input, output and preprocessing are not.
+    `differing` names the served files that are not the same bytes nor, for ONNX, the same network, and the manifest's input, output or
+    preprocessing where they differ.
     """
 
     line: Line
@@ -78,14 +78,21 @@ def reproduce(of: str) -> Finding:
     line = version(of)
     model = versions.model_folder(line)
     manifest, record = manifests.verified(model), records.read(model)
-    _trained_here(line, manifest["config"])
+    config = manifest["config"]
+    if config["run"] == "darknet":
+        raise NotReproducible(
+            f"{line['family']} version {line['version']} was trained by Darknet and imported, so it cannot be trained again here. "
+            f"`make darknet-export candidate={line['candidate']} to=folder` writes what Darknet needs for that."
+        )
     place = paths.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
     with folders.locked(place.with_suffix(".lock")):
         code = _code(line["commit"], record["code"], place)
         _data(line, place / "data" / line["family"])
-        added = _configured(manifest["config"], place)
+        added = _configured(config, place)
         for stage in ("train", "evaluate"):
-            _run(place, stage, manifest["config"])
+            done = replay.python(place, "-m", f"pipelines.stages.{stage}", *_overrides(config))
+            if done.returncode:
+                raise NotReproducible(f"{stage} ended with {done.returncode}; its messages are above, its folder is {place}.")
         again = place / "models" / line["candidate"]
         report = json.loads((place / "reports" / line["family"] / "candidates" / f"{line['candidate']}.json").read_text())
         digest, other = manifests.verified(again)["digest"], _differing(model, again)
@@ -94,64 +101,56 @@ def reproduce(of: str) -> Finding:
 
 
 def version(of: str) -> Line:
-    """The promotion that `of` names. Raises ledger.UnknownVersion, naming those there are, or starts.UnknownPlace."""
+    """The promotion that `of` names. Raises ledger.UnknownVersion or starts.UnknownPlace."""
     line = starts.version(of)
     if not line or not line.get("version"):
         raise ledger.UnknownVersion(f"of={of!r} is not a version. Say {FORMS}.")
     return line
 
 
-def _trained_here(line: Line, config: dict[str, Any]) -> None:
-    """Refuse what another program has trained: its name stands where the run's does."""
-    if config["run"] == "darknet":
-        raise NotReproducible(
-            f"{line['family']} version {line['version']} was trained by Darknet and came by `make darknet-import`; "
-            f"another framework's training says nothing of it. `make darknet-export candidate={line['candidate']} to=folder` "
-            "writes what Darknet needs to train it again."
-        )
-
-
 def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
-    """Put the commit's code there, or the present one where the commit is not in this clone; say which, and what differs."""
+    """Extract the commit's code, or copy the present one where the commit is not in this clone; which, and what differs."""
     if replay.lay(commit, place):
         words = f"commit {commit}"
     else:
         words = f"the present code, for commit {commit} is not in this clone" if commit else "the present code: it was trained outside git"
-    other = [name for name, sha256 in recorded.items() if not (place / name).is_file() or folders.sha256(place / name) != sha256]
+    other = _other(place, recorded)
     return f"{words}; not as it was then: {', '.join(other)}" if other else f"{words}; all {len(recorded)} modules as they were then"
+
+
+def _other(folder: Path, sha256: dict[str, str]) -> list[str]:
+    """The files that are missing or have another SHA-256."""
+    return [name for name, digest in sha256.items() if not (folder / name).is_file() or folders.sha256(folder / name) != digest]
 
 
 def _data(line: Line, folder: Path) -> None:
     """A copy of the data that the version was trained on, each file checked."""
     with folders.replacing(folder) as out:
         shutil.copytree(versions.data_folder(line), out, dirs_exist_ok=True)
-        card = cards.read(out)
-        wrong = [name for name, sha256 in card["files"].items() if not (out / name).is_file() or folders.sha256(out / name) != sha256]
-        if wrong or folders.hash_of(card["files"]) != line["data"]:
+        files = cards.read(out)["files"]
+        wrong = _other(out, files)
+        if wrong or folders.hash_of(files) != line["data"]:
             raise NotReproducible(
                 f"{', '.join(wrong) or cards.CARD} is not the data of {line['family']} version {line['version']}. "
-                f"`dvc checkout --force data/{line['family']}`, or `make rebuild`, brings it back."
+                f"`dvc checkout --force data/{line['family']}`, or `make rebuild`, restores it."
             )
 
 
 def _configured(config: dict[str, Any], place: Path) -> list[str]:
-    """Lay the manifest's whole configuration over the pages, and hold what comes of it against the manifest; what the code has added."""
-    page = {key: value for key, value in config.items() if key not in {"family", "candidate"}}
-    folders.write(place / "conf/run" / f"{config['run']}.yaml", "# @package _global_\n" + yaml.safe_dump(page, sort_keys=False))
-    done = replay.python(place, "-c", COMPOSED, *_words(config), capture_output=True, text=True)
+    """Write the manifest's configuration as a run, and check what the code composes of it; the keys that this code has added."""
+    run = {key: value for key, value in config.items() if key not in {"family", "candidate"}}
+    folders.write(place / "conf/run" / f"{config['run']}.yaml", "# @package _global_\n" + yaml.safe_dump(run, sort_keys=False))
+    done = replay.python(place, "-c", COMPOSED, *_overrides(config), capture_output=True, text=True)
     if done.returncode:
-        raise NotReproducible(f"this code does not take the configuration of then: {done.stderr.strip()}")
+        raise NotReproducible(f"this code does not take the recorded configuration: {done.stderr.strip()}")
     then, now = tracking.flat(config), tracking.flat(json.loads(done.stdout.splitlines()[-1]))
-    other = [
-        f"{key}={now.get(key)!r}, which was {value!r}" for key, value in then.items() if now.get(key, value) != value or key not in now
-    ]
-    if other:
-        raise NotReproducible(f"this code reads the configuration of then in another way: {'; '.join(other)}.")
+    if other := [f"{key}={now.get(key)!r}, which was {value!r}" for key, value in then.items() if key not in now or now[key] != value]:
+        raise NotReproducible(f"this code reads the recorded configuration in another way: {'; '.join(other)}.")
     return [f"{key}={value!r}" for key, value in now.items() if key not in then]
 
 
 def _differing(model: Path, again: Path) -> list[str]:
-    """The served files that are not the same, to the byte or, of ONNX files, as networks; and what else the digest is of."""
+    """Finding.differing of two model folders."""
     then, now = (manifests.read(folder) for folder in (model, again))
     names = dict.fromkeys([*manifests.served(then), *manifests.served(now)])
     files = [name for name in names if not _same(model / name, again / name)]
@@ -161,29 +160,21 @@ def _differing(model: Path, again: Path) -> list[str]:
 def _same(then: Path, now: Path) -> bool:
     if not (then.is_file() and now.is_file()):
         return False
-    if folders.sha256(then) == folders.sha256(now):
-        return True
-    return then.suffix == ".onnx" and exports.fingerprint(then) == exports.fingerprint(now)
+    same_bytes = folders.sha256(then) == folders.sha256(now)
+    return same_bytes or (then.suffix == ".onnx" and exports.fingerprint(then) == exports.fingerprint(now))
 
 
-def _words(config: dict[str, Any]) -> list[str]:
+def _overrides(config: dict[str, Any]) -> list[str]:
     return [f"{key}={config[key]}" for key in ("family", "candidate", "run")]
 
 
-def _run(place: Path, stage: str, config: dict[str, Any]) -> None:
-    """One stage, its words on this terminal."""
-    done = replay.python(place, "-m", f"pipelines.stages.{stage}", *_words(config))
-    if done.returncode:
-        raise NotReproducible(f"{stage} ended with {done.returncode}; what it said stands above. Its folder is {place}.")
-
-
 def show(found: Finding) -> None:
-    """Do the digests agree, or how far are the metrics apart; and what was not as it was then."""
+    """Print whether the digests agree, or how far the metrics are apart; and what was not as it was then."""
     line, console = found.line, Console(width=max(110, Console().width))
     then, now = line["figures"]["seconds"]["train"], found.again["seconds"]["train"]
-    told = f"{line['family']} version {line['version']} ({line['candidate']})"
-    lines = [f"{told}, trained again in {now:.0f} s, then {then:.0f} s, with {found.code}."]
-    lines += [f"Choices that this code has added: {', '.join(found.added)}."] if found.added else []
+    version = f"{line['family']} version {line['version']} ({line['candidate']})"
+    lines = [f"{version}, trained again in {now:.0f} s, then {then:.0f} s, with {found.code}."]
+    lines += [f"Configuration that this code has added: {', '.join(found.added)}."] if found.added else []
     for name in ("versions", "hardware"):
         lines.append(f"{name.capitalize()}: {records.differing(found.record[name], found.again[name])}.")
     lines.append(f"Versions that packed the data: {_ingested(line, found.again['versions'])}.")
@@ -213,20 +204,18 @@ def _farthest(found: Finding) -> str:
 
 
 def _ingested(line: Line, now: dict[str, str]) -> str:
-    """How the packages that packed the data differ from those of now, where that is recorded."""
+    """How the packages that packed the data differ from the present ones."""
     report = json.loads(git.committed(Path("reports", line["family"], "ingest.json")) or "{}")
-    if report.get("data") != line["data"]:
-        return "what packed the data is not recorded"
-    return records.differing(report["versions"], now)
+    return records.differing(report["versions"], now) if report.get("data") == line["data"] else "not recorded"
 
 
 def main() -> None:
     """Train again, compare, print; exit 3 where the digests differ."""
     parser = argparse.ArgumentParser(description=__doc__, epilog=f"Exit code: 0 where the digests agree, {DIFFER} where they differ.")
     parser.add_argument("of", help=FORMS)
-    asked = parser.parse_args()
+    of = parser.parse_args().of
     with errors.printed_once():
-        found = reproduce(asked.of)
+        found = reproduce(of)
         show(found)
     sys.exit(0 if found.agrees else DIFFER)
 

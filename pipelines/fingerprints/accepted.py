@@ -1,4 +1,4 @@
-"""registry/accepted.jsonl: where other code was shown to compute the same, by `make accept`. No ledger: nothing is decided by it."""
+"""registry/accepted.jsonl: the evidence of `make accept` that changed code computes the same."""
 
 import json
 from pathlib import Path
@@ -23,22 +23,20 @@ def read() -> list[Evidence]:
     """Every line, oldest first. Raises BrokenLog."""
     text = LOG.read_text() if LOG.exists() else ""
     try:
-        return [_checked(json.loads(line)) for line in text.splitlines()]
+        found = [json.loads(line) for line in text.splitlines()]
+        for line in found:
+            words(line)  # raises where a field is missing
+        return found
     except (ValueError, LookupError, TypeError) as fault:
-        raise BrokenLog(f"{LOG} cannot be read ({fault}). `git checkout HEAD -- {LOG}` brings back what was committed.") from fault
-
-
-def _checked(line: Evidence) -> Evidence:
-    words(line)
-    return line
+        raise BrokenLog(f"{LOG} cannot be read ({fault}). `git checkout HEAD -- {LOG}` restores what was committed.") from fault
 
 
 def words(line: Evidence) -> str:
-    """A line for a person."""
+    """A line as a sentence. Raises LookupError or TypeError where a field is missing."""
     stage = f"{line['stage']}@{line['candidate']}"
     return f"{stage} on {line['time']}: code as of commit {line['was']['commit'][:12]} and other code gave the same, {line['data']}"
 
 
 def append(line: Evidence) -> None:
-    """Add a line. Raises BrokenLog."""
+    """Append a line. Raises BrokenLog."""
     folders.write(LOG, "".join(f"{json.dumps(each)}\n" for each in [*read(), line]))

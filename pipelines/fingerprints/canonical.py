@@ -1,7 +1,6 @@
-"""A module in its one form: what it computes, without how it is written.
+"""The canonical form of a module: its AST without comments, docstrings, positions and imports, the same on Python 3.11 to 3.13.
 
-Comments, docstrings, positions and import statements are left out; a name that an import binds is written in full, so that neither an
-alias nor the place of the statement matters. The same on Python 3.11 to 3.13, whose own ast.dump() is not.
+A name that an import binds is written in full, so that aliases do not matter.
 """
 
 import ast
@@ -15,12 +14,12 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def text(tree: ast.Module, written: Callable[[str], str]) -> str:
-    """The canonical form; `written` gives for a name what stands for it. Empty for a module that only imports and documents."""
+    """The canonical form, each name replaced by `written(name)`; "" for a module that only imports and documents."""
     return "".join(_form(statement, written) for statement in _statements(tree))
 
 
 def _statements(node: Any) -> list[ast.stmt]:
-    """A body without its docstring, imports and what is for type checkers alone."""
+    """A body without docstring, imports and `if TYPE_CHECKING:`."""
     first = node.body[0] if node.body else None
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
     body = node.body[1:] if documented and isinstance(node, DOCUMENTED) else node.body
@@ -46,7 +45,7 @@ def _form(value: Any, written: Callable[[str], str]) -> str:
 
 
 def _fields(node: ast.AST, written: Callable[[str], str]) -> list[str]:
-    """The fields that hold something: which empty ones there are differs between versions of Python."""
+    """The non-empty fields: the empty ones differ between versions of Python."""
     values = {name: value for name, value in ast.iter_fields(node) if name not in DROPPED}
     if isinstance(values.get("body"), list):
         values["body"] = _statements(node)

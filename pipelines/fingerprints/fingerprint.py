@@ -1,7 +1,7 @@
 """The fingerprint of a family's stage: the digests of all modules that decide what it computes.
 
-A digest is of a module's canonical form, in which a name of another module of the project stands as that module's digest: moving or
-renaming a module changes nothing, and importing the same name from another one does.
+A digest is the hash of a module's canonical form, in which names of the project's other modules are replaced by their digests: moving
+or renaming a module changes nothing.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from pipelines.fingerprints import canonical
 from pipelines.fingerprints.modules import ROOT, Module, Sources
 
 STAGES = ("ingest", "train", "evaluate")
-PLUMBING = (  # what only starts, checks, writes down and shows: a test forbids it to import anything that computes
+PLUMBING = (  # modules that compute nothing: a test forbids them numeric imports
     "pipelines.configs",
     "pipelines.devices",
     "pipelines.errors",
@@ -34,15 +34,15 @@ PLUMBING = (  # what only starts, checks, writes down and shows: a test forbids 
 
 
 class ImportCycle(ValueError):
-    """Modules that import each other: none of them can be named by what it imports."""
+    """Modules that import each other, so that none has a digest."""
 
 
 class ChangedMeanwhile(ValueError):
-    """Code that was edited between the stage `code` and the stage that runs it: DVC would file the result under the wrong code."""
+    """Code that was edited between the stage `code` and the stage that runs it."""
 
 
 class Code:
-    """The code of a family below a folder."""
+    """A family's code below a folder."""
 
     def __init__(self, family: str, root: Path = ROOT) -> None:
         self.family, self.sources = family, Sources(root)
@@ -51,20 +51,20 @@ class Code:
             self.sources.named(name)
 
     def fingerprint(self, stage: str) -> str:
-        """The digests of a stage's modules as JSON, ready for a file that DVC hashes. Raises UnknownModule or ImportCycle."""
+        """The digests of a stage's modules as JSON. Raises UnknownModule or ImportCycle."""
         return json.dumps({"modules": sorted(self.modules(stage).values())}, indent=1) + "\n"
 
     def modules(self, stage: str) -> dict[str, str]:
-        """{module: digest} of all that decides what a stage computes; without plumbing, and packages that hold nothing."""
+        """{module: digest} of a stage, without plumbing and empty packages."""
         found = self.closure(stage).values()
         return {module.name: self._digest(module, ()) for module in found if module.name not in PLUMBING and self._text(module, ())}
 
     def imports(self, name: str) -> list[Module]:
-        """The modules of the project that one of them imports."""
+        """The project's modules that a module imports."""
         return self.sources.imports(self.sources.named(name), self.family)
 
     def closure(self, stage: str) -> dict[str, Module]:
-        """{name: module} of all that a stage imports, plumbing included."""
+        """{name: module} of a stage's import closure, plumbing included."""
         return self.sources.closure(f"pipelines.stages.{stage}", self.family)
 
     def _digest(self, module: Module, above: tuple[str, ...]) -> str:
@@ -76,14 +76,14 @@ class Code:
         return self._digests[module.name]
 
     def _text(self, module: Module, above: tuple[str, ...]) -> str:
-        """What is hashed: the canonical form, what it imports for others alone, and the files beside it that it reads."""
+        """What is hashed: the canonical form, re-exported names, and the resource files."""
         below = (*above, module.name)
         passed_on = [f"{name}={self._written(module, name, below)}" for name in module.passed_on]
         beside = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in module.resources]
         return "\n".join([canonical.text(module.tree, lambda name: self._written(module, name, below)), *passed_on, *beside]).strip()
 
     def _written(self, module: Module, name: str, above: tuple[str, ...]) -> str:
-        """A name as it stands in the canonical form: one that is imported in full, with a digest for the project's own modules."""
+        """A name in the canonical form: an imported one in full, with digests for the project's modules."""
         return "|".join(self._target(target, above) for target in module.bindings[name]) if name in module.bindings else name
 
     def _target(self, target: str, above: tuple[str, ...]) -> str:
@@ -95,19 +95,19 @@ class Code:
 
 
 def report(family: str, stage: str) -> Path:
-    """The file of a fingerprint, on which the stage depends."""
+    """The file of a stage's fingerprint."""
     return Path("reports", family, "code", f"{stage}.json")
 
 
 def changed(code: Code, stage: str, before: str) -> list[str]:
-    """The modules whose own text is another than when `before`, an earlier fingerprint, was taken: not those that only import them."""
+    """The modules that changed since the fingerprint `before`, without those that only import them."""
     known, now = set(json.loads(before)["modules"]), code.modules(stage)
     new = {name for name, digest in now.items() if digest not in known}
     return sorted(name for name in new if not new & {module.name for module in code.imports(name)})
 
 
 def check(family: str, stage: str) -> None:
-    """Under DVC, the code that runs must be the code that the stage `code` wrote down. Raises ChangedMeanwhile."""
+    """Under DVC, the code must still be the one that the stage `code` recorded. Raises ChangedMeanwhile."""
     path = report(family, stage)
     if "DVC_STAGE" in os.environ and path.exists() and path.read_text() != Code(family).fingerprint(stage):
         raise ChangedMeanwhile(f"The code of {stage} has changed since {path} was written. Run the same command again.")

@@ -1,4 +1,4 @@
-"""The project's modules as source: what each of them imports, read without importing any of them."""
+"""The project's modules as source: what each imports, read without importing it."""
 
 import ast
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ OWN = ("pipelines", "serving")
 
 
 class UnknownModule(LookupError):
-    """A module that has no file in the project, or of which the source does not say the name."""
+    """A module without a file in the project, or imported by a computed name or `*`."""
 
 
 class Module:
@@ -27,26 +27,27 @@ class Module:
 
     @cached_property
     def bindings(self) -> dict[str, list[str]]:
-        """{local name: what imports bind to it, written in full}, imports inside functions included; those for type checkers are not.
+        """{local name: its imported targets in full}, also of imports inside functions, not of those for type checkers.
 
-        Several where two functions, or the branches of an `if` or `try`, import other things by one name. Raises UnknownModule.
+        Several where functions or branches import different targets by one name. Raises UnknownModule.
         """
         found: dict[str, list[str]] = {}
         for local, target in (pair for node in running(self.tree) for pair in self._bound(node)):
             if local == "*":
-                raise UnknownModule(f"{self.file} imports {target}: its source does not say which names are meant. Write them out.")
+                raise UnknownModule(f"{self.file} imports {target}: write out the names.")
             if target not in found.setdefault(local, []):
                 found[local].append(target)
         return found
 
     @property
     def targets(self) -> list[str]:
-        """All that it imports, written in full: pipelines.datasets.splits, numpy.float32."""
-        return [*(target for targets in self.bindings.values() for target in targets), *self._plain]
+        """Everything that it imports, in full: pipelines.datasets.splits, numpy.float32."""
+        plain = {alias.name for node in running(self.tree) if isinstance(node, ast.Import) for alias in node.names}
+        return [*(target for targets in self.bindings.values() for target in targets), *plain]
 
     @property
     def passed_on(self) -> list[str]:
-        """The names that it imports and does not use: others may read them from it."""
+        """The names that it imports and does not use: re-exports."""
         return sorted(self.bindings.keys() - {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)})
 
     def _bound(self, node: ast.AST) -> Iterator[tuple[str, str]]:
@@ -59,29 +60,25 @@ class Module:
             for alias in node.names:
                 yield alias.asname or alias.name, f"{source}.{alias.name}"
 
-    @property
-    def _plain(self) -> set[str]:
-        """The modules that statements such as `import a.b` name."""
-        return {alias.name for node in running(self.tree) if isinstance(node, ast.Import) for alias in node.names}
-
     @cached_property
     def parts(self) -> set[str]:
-        """The family modules that it asks for by name: discovery.part(family, "fit"). Raises UnknownModule: write the name out."""
-        calls = [node for node in running(self.tree) if isinstance(node, ast.Call) and _called(node) == "part"]
+        """The family modules that it imports as discovery.part(family, "fit"). Raises UnknownModule for a computed name."""
+        calls = [node for node in running(self.tree) if isinstance(node, ast.Call)]
+        calls = [call for call in calls if getattr(call.func, "attr", getattr(call.func, "id", "")) == "part"]
         asked = [words[1] for call in calls if len(words := [*call.args, *(word.value for word in call.keywords)]) == 2]
         if computed := next((name for name in asked if not isinstance(name, ast.Constant)), None):
-            raise UnknownModule(f"{self.file}:{computed.lineno} asks for a family module by a computed name. Write the name out.")
+            raise UnknownModule(f"{self.file}:{computed.lineno} imports a family module by a computed name. Write the name out.")
         return {str(name.value) for name in asked if isinstance(name, ast.Constant)}
 
     @property
     def resources(self) -> list[Path]:
-        """The files beside it, no Python, whose names it holds as text."""
+        """The non-Python files beside it whose names are among its strings."""
         texts = {node.value for node in ast.walk(self.tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
         return sorted(path for path in self.file.parent.iterdir() if path.is_file() and path.suffix != ".py" and path.name in texts)
 
 
 def running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node, but for what stands under `if TYPE_CHECKING:`; its `else:` runs."""
+    """Every node but those under `if TYPE_CHECKING:`; its `else:` is included."""
     todo = [tree]
     while todo:
         node = todo.pop()
@@ -94,22 +91,18 @@ def for_type_checkers(node: ast.AST) -> TypeGuard[ast.If]:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
-def _called(call: ast.Call) -> str:
-    return getattr(call.func, "attr", getattr(call.func, "id", ""))
-
-
 class Sources:
-    """The modules below a folder that holds pipelines/: this project's, or those of a commit."""
+    """The modules below a folder with pipelines/: the project's, or a commit's."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
         self._known: dict[str, Module | None] = {}
 
     def find(self, name: str) -> Module | None:
-        """The module of this dotted name; None where the project has none."""
+        """The module of this dotted name, or None."""
         if name not in self._known:
             base = Path(self.root, *name.split(".")) if name.partition(".")[0] in OWN else Path()
-            files = [base / "__init__.py", base.with_suffix(".py")] if base.name else []  # Python, too, takes the package first
+            files = [base / "__init__.py", base.with_suffix(".py")] if base.name else []  # a package first, as in Python
             self._known[name] = next((Module(name, file) for file in files if file.is_file()), None)
         return self._known[name]
 
@@ -120,7 +113,7 @@ class Sources:
         return module
 
     def owner(self, target: str) -> Module | None:
-        """The module that an imported name is of: pipelines.datasets.splits.chosen -> pipelines.datasets.splits."""
+        """The module of an imported name: pipelines.datasets.splits.chosen -> pipelines.datasets.splits."""
         while target.partition(".")[0] in OWN and "." in target:
             if module := self.find(target):
                 return module
@@ -128,12 +121,12 @@ class Sources:
         return self.find(target)
 
     def imports(self, module: Module, family: str) -> list[Module]:
-        """The project's modules that this one imports by statement, and those that it asks the family for."""
+        """The project's modules that this one imports, by statement or from the family."""
         asked = [self.named(f"pipelines.families.{family}.{part}") for part in sorted(module.parts)]
         return [*asked, *(found for target in module.targets if (found := self.owner(target)))]
 
     def closure(self, start: str, family: str) -> dict[str, Module]:
-        """{name: module} of all that running a module for a family imports, lazily or not, packages included."""
+        """{name: module} of the import closure of a module run for a family, lazy imports and packages included."""
         seen: dict[str, Module] = {}
         todo = [self.named(start)]
         while todo:

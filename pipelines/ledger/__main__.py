@@ -1,4 +1,4 @@
-"""`python -m pipelines.ledger --family NAME`: put back the last lines of a ledger that are lost and that other files still hold."""
+"""`python -m pipelines.ledger --family NAME`: restore lost lines."""
 
 from pipelines.ledger import cross_checks
 

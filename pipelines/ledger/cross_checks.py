@@ -1,4 +1,4 @@
-"""The ledger against the files that name its lines: git's last commit, pointers, stamps and releases; lost lines come back from them."""
+"""The ledger against the files that name its lines: git's last commit, pointers, stamps and releases; lost lines are restored from them."""
 
 import argparse
 import shlex
@@ -11,117 +11,95 @@ from pipelines import errors, folders, git
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 
-FOLLOWERS = {  # what reconcile moves, and names lines of a ledger: file -> where in it a line, or the hash of one, stands
+FOLLOWERS = {  # files that reconcile writes, and their keys that hold a line of the ledger, or its hash
     ".store/champions/{family}.json": ("promotion", "decision"),
     ".store/challengers/{family}.json": ("challenge",),
     f"{ledger.STAMPS}/{{family}}.json": ("head",),
 }
-WITNESSES = {**FOLLOWERS, "released/{family}/release.json": ("hash",)}
-LOST = Path(".store", "lost")  # <family>.json: {hash: line} of what the ledger has lost, kept before everything follows it as it is
+RECORDS = {**FOLLOWERS, "released/{family}/release.json": ("hash",)}
+LOST = Path(".store", "lost")  # <family>.json: {hash: line} of lines that the ledger has lost, saved before its followers are rewritten
 
 
-class Contradiction(NamedTuple):
-    """A file that does not fit its ledger, what is wrong, and the command that puts it right."""
+class Fault(NamedTuple):
+    """A file, what is wrong with it, and the command that repairs it."""
 
     path: Path
     words: str
     repair: str
 
 
-def contradictions(family: str) -> list[Contradiction]:
-    """What the rest of the project says against this ledger: git's last commit, pointers, stamp and release. Empty where all agree.
+def contradictions(family: str) -> list[Fault]:
+    """Where git's last commit, a pointer, the stamp or the release names a line that the ledger does not have.
 
-    The chain finds any line that was altered, dropped or moved, but not that the last ones are gone: whoever saw them does.
-    Raises AlteredLedger where the chain itself does not hold.
+    The hash chain shows altered, dropped or moved lines, but not that the last ones are gone. Raises AlteredLedger where it is broken.
     """
-    committed, named = _committed(family), [*_named(family)]  # before the ledger is read: a line is written before it is named
+    file = ledger.path(family)
+    committed = [ledger.parse(text) for text in git.committed(file).splitlines()]
+    named = [*_named(family)]  # both before the ledger is read: a line is written before it is named
     lines = ledger.read(family)
-    return [*_against_git(family, committed, lines), *_against(family, named, lines)]
+    return [*_against_git(file, committed, lines), *_against(family, named, lines)]
 
 
-def _committed(family: str) -> list[Line]:
-    """The ledger's lines in git's last commit."""
-    return [ledger.parse(text) for text in git.committed(ledger.path(family)).splitlines()]
+def _named(family: str, records: dict[str, tuple[str, ...]] = RECORDS) -> Iterator[tuple[Path, Line]]:
+    """(file, line) for every line that another file names; some know only the hash."""
+    lost = LOST / f"{family}.json"
+    yield from ((lost, line) for line in _read(lost).values())
+    for pattern, keys in records.items():
+        file = Path(pattern.format(family=family))
+        content = _read(file)
+        for named in (content.get(key) for key in keys):
+            yield file, named if isinstance(named, dict) else {"hash": named}
 
 
-def _named(family: str, places: dict[str, tuple[str, ...]] = WITNESSES) -> Iterator[tuple[Path, Line]]:
-    """(file, line) for every line that another file names; of some the hash alone."""
-    for line in _kept(family).values():
-        yield LOST / f"{family}.json", line
-    for pattern, keys in places.items():
-        place = Path(pattern.format(family=family))
-        told = _read(place)
-        for named in (told.get(key) for key in keys):
-            yield place, named if isinstance(named, dict) else {"hash": named}
+def _read(file: Path) -> Line:
+    return ledger.parse(file.read_bytes()) if file.is_file() else {}
 
 
-def _read(place: Path) -> Line:
-    """A JSON object; an empty one where there is none."""
-    return ledger.parse(place.read_bytes()) if place.is_file() else {}
-
-
-def _kept(family: str) -> dict[str, Line]:
-    return _read(LOST / f"{family}.json")
-
-
-def _against_git(family: str, committed: list[Line], lines: list[Line]) -> Iterator[Contradiction]:
-    """What is committed is the beginning of the ledger, or all of it."""
-    for number, was in enumerate(committed, 1):
-        if len(lines) < number or was.get("hash") != lines[number - 1]["hash"]:
-            words = f"line {number} of git's last commit, {_told(was)}, is gone or another"
-            yield Contradiction(
-                ledger.path(family),
-                words,
-                f"cp {ledger.path(family)} {ledger.path(family)}.broken && git checkout HEAD -- {ledger.path(family)}",
-            )
+def _against_git(file: Path, committed: list[Line], lines: list[Line]) -> Iterator[Fault]:
+    """The committed lines are the beginning of the ledger."""
+    for number, line in enumerate(committed, 1):
+        if len(lines) < number or line.get("hash") != lines[number - 1]["hash"]:
+            words = f"line {number} of git's last commit, {_summary(line)}, is missing or another"
+            yield Fault(file, words, f"cp {file} {file}.broken && git checkout HEAD -- {file}")
             return
 
 
-def _against(family: str, named: list[tuple[Path, Line]], lines: list[Line]) -> Iterator[Contradiction]:
+def _against(family: str, named: list[tuple[Path, Line]], lines: list[Line]) -> Iterator[Fault]:
     known = {None, *(line["hash"] for line in lines)}
-    whole = {line.get("hash") for _, line in named if "seq" in line}
-    for (place, name), lost in {(place, line.get("hash")): line for place, line in named}.items():
-        if name not in known and ("seq" in lost or name not in whole):  # whoever has it whole tells how it comes back
-            kept = place == LOST / f"{family}.json"
-            gone = f"to let it go for good: `rm -f {place}`"
-            other = f"where this is another branch, with another history: `python -m pipelines.registry reconcile --family {family}`"
-            words = f"names the line {_told(lost)}, which {ledger.path(family)} does not hold ({gone if kept else other})"
-            yield Contradiction(place, words, _repair(lost, family, lines))
+    complete = {line.get("hash") for _, line in named if "seq" in line}
+    for (file, name), lost in {(file, line.get("hash")): line for file, line in named}.items():
+        if name not in known and ("seq" in lost or name not in complete):  # a file with the complete line names its repair
+            hint = f"on a branch with another history: `python -m pipelines.registry reconcile --family {family}`"
+            hint = f"to give it up: `rm -f {file}`" if file == LOST / f"{family}.json" else hint
+            words = f"names the line {_summary(lost)}, which {ledger.path(family)} does not have ({hint})"
+            yield Fault(file, words, _repair(lost, family, lines))
 
 
-def _told(line: Line) -> str:
-    """A line in words; of some only the hash is known."""
+def _summary(line: Line) -> str:
     more = f" ({line['event']} at {line['time']}, version {line['version']})" if "seq" in line else ""
     return f"{str(line.get('hash'))[:12]}{more}"
 
 
 def _repair(lost: Line, family: str, lines: list[Line]) -> str:
-    """The command that adds the lost line, where it is whole and the very next one; else the one that finds its commit."""
-    if _fits(lost, lines):
+    """The command that appends the lost line where it is the very next one, else the one that finds its commit."""
+    if _is_next(lost, lines):
         return f"python -m pipelines.ledger --family {family}"
     return shlex.join(["git", "log", "--all", "--oneline", f"-S{lost['hash']}", "--", str(ledger.path(family))])
 
 
-def _fits(line: Line, lines: list[Line]) -> bool:
-    """Is this line, just as it was written, the very next one?"""
-    own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
-    before = lines[-1]["hash"] if lines else None
-    return (line.get("hash"), line.get("previous"), line.get("seq")) == (own, before, len(lines) + 1)
+def _is_next(line: Line, lines: list[Line]) -> bool:
+    return ledger.follows(line, lines[-1]["hash"] if lines else None, len(lines) + 1)
 
 
 def save_lost(family: str) -> None:
-    """Keep what the pointers and the stamp name and neither the ledger nor any commit holds, before they are made to follow the ledger."""
-    named = [line for _, line in _named(family, FOLLOWERS)]
+    """Save the lines that pointers and stamp name and neither the ledger nor any commit has, before reconciling overwrites them."""
     known = {None, *(line["hash"] for line in ledger.read(family))}
     lost: dict[str, Line] = {}
-    for line in named:
+    for _, line in _named(family, FOLLOWERS):
         if line.get("hash") not in known and "seq" not in lost.get(line["hash"], {}):
             lost[line["hash"]] = line
-    lost = {
-        name: line
-        for name, line in lost.items()
-        if not git.output("log", "--all", "--format=%h", f"-S{name}", "--", str(ledger.path(family)))
-    }
+    search = ["log", "--all", "--format=%h"]
+    lost = {name: line for name, line in lost.items() if not git.output(*search, f"-S{name}", "--", str(ledger.path(family)))}
     if lost:
         folders.write_json(LOST / f"{family}.json", lost)
     else:
@@ -129,31 +107,25 @@ def save_lost(family: str) -> None:
 
 
 def restore(family: str) -> list[Line]:
-    """Append again what was lost and whoever saw it holds whole, as far as each line is the very next one; return what came back."""
+    """Append lost lines that other files hold complete, as long as each is the very next one; the restored lines."""
     ledger.ROOT.mkdir(exist_ok=True)
-    back: list[Line] = []
+    restored: list[Line] = []
     with folders.locked(ledger.ROOT / ".lock"):
         named = [line for _, line in _named(family)]
-        while line := next((line for line in named if _fits(line, ledger.read(family))), None):
-            back.append(ledger.write(ledger.path(family), line))
-    return back
+        while line := next((line for line in named if _is_next(line, ledger.read(family))), None):
+            restored.append(ledger.write(ledger.path(family), line))
+    return restored
 
 
 def main() -> None:
-    """Put back the last lines of a ledger that are lost and that the pointers, or .store/lost, still hold."""
+    """Restore the last lines of a ledger that are lost and that the pointers, or .store/lost, still hold."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--family", required=True)
     family = parser.parse_args().family
     with errors.printed_once():
         for line in restore(family):
-            print(
-                f"{ledger.path(family)}: line {line['seq']}, {_told(line)}, is back. `make ui` or `make serve family={family}` follows it."
-            )
+            print(f"{ledger.path(family)}: line {line['seq']}, {_summary(line)}, is restored. `make serve family={family}` follows it.")
         left = contradictions(family)
     for found in left:
         print(f"{found.path}: {found.words}.\n  {found.repair}", file=sys.stderr)
     sys.exit(bool(left))
-
-
-if __name__ == "__main__":
-    main()

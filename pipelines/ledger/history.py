@@ -1,7 +1,6 @@
-"""What was decided, in order, and what served at any moment, and why: read from the ledger alone.
+"""`make history family=digits`: every decision, in order; with `at=`, what served at that moment or day (UTC), and why.
 
-`make history family=digits` lists every decision, the refused ones too; `at=` asks for a moment or a day, in UTC. The end
-is 1 where a line was altered, dropped or moved: the chain and whoever has seen the lines say so.
+Read from the ledger alone. Exit 1 where a line was altered, dropped or moved.
 """
 
 import argparse
@@ -18,45 +17,45 @@ from rich.text import Text
 from pipelines import discovery, errors
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
-from pipelines.ledger.cross_checks import Contradiction
+from pipelines.ledger.cross_checks import Fault
 from pipelines.ledger.lines import Line
 
 FORMS = "2026-11-01 (the whole day), 2026-11-01T12:00, 2026-11-01T12:00:30, in UTC"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-WORDS = {"promote": "promoted", "rollback": "rolled back", "refuse": "refused", "challenge": "challenger"}
+WORDS = {"promote": "promoted", "rollback": "rolled back", "refuse": "rejected", "challenge": "challenger"}
 COLOURS = {"promote": "green", "rollback": "yellow", "refuse": "red", "challenge": "cyan"}
 
 
 class BadMoment(ValueError):
-    """No moment that history can tell of."""
+    """An `at` that is neither a moment nor a day, or in the future."""
 
 
 class Span(NamedTuple):
-    """From the first to the last second that is asked for, both in it, as the ledger writes them."""
+    """The first and last second that are asked for, inclusive, in the ledger's format."""
 
     first: str
     last: str
 
 
 def served(lines: list[Line], span: Span) -> list[dict[str, Any]]:
-    """Which versions stood in a span, oldest first, each with all that was decided while it stood.
-
-    {"version", "since", "until": None where it still stands, "promotion": the line that made it, "decision": the line by which it
-    stood, "ended": the decision that ended it or None, "refused": the lines in between, "challenges": those, and before them the
-    one that stood already}. Order is by `seq`, so that
-    two decisions of one second, or of a clock that jumped back, stand as they were made.
-    """
+    """The periods() that overlap a span."""
     return [period for period in periods(lines) if period["since"] <= span.last and (period["until"] or "9") > span.first]
 
 
 def periods(lines: list[Line]) -> list[dict[str, Any]]:
-    """What has stood, one after the other, to this day."""
+    """One period per champion, in the order of `seq`, whatever the clock said.
+
+    {"version", "since", "until": None for the current one, "promotion": the line that made the version, "decision": the line that made
+    it champion, "ended": the decision that ended it or None, "refused": the lines in between, "challenges": likewise, with the one that
+    was current at the start}
+    """
     promoted, decisions = ledger.versions(lines), ledger.decisions(lines)
     return [_period(promoted, lines, *pair) for pair in zip(decisions, [*decisions[1:], None], strict=True)]
 
 
 def _period(promoted: dict[int, Line], lines: list[Line], decision: Line, ended: Line | None) -> dict[str, Any]:
     between = lines[decision["seq"] : ended["seq"] - 1 if ended else None]
+    current = ledger.challenger(lines[: decision["seq"]])
     return {
         "version": decision["version"],
         "since": decision["time"],
@@ -65,15 +64,12 @@ def _period(promoted: dict[int, Line], lines: list[Line], decision: Line, ended:
         "decision": decision,
         "ended": ended,
         "refused": [line for line in between if line["event"] == "refuse"],
-        "challenges": [
-            *([still] if (still := ledger.challenger(lines[: decision["seq"]])) else []),
-            *(line for line in between if line["event"] == "challenge"),
-        ],
+        "challenges": [*([current] if current else []), *(line for line in between if line["event"] == "challenge")],
     }
 
 
 def refused_before(lines: list[Line], span: Span) -> list[Line]:
-    """What was refused before anything stood, up to the end of a span that begins there."""
+    """The candidates rejected before the first promotion, up to the end of a span that begins there."""
     first = next(iter(ledger.decisions(lines)), None)
     if first and first["time"] <= span.first:
         return []
@@ -82,7 +78,7 @@ def refused_before(lines: list[Line], span: Span) -> list[Line]:
 
 
 def span_of(at: str, lines: list[Line]) -> Span:
-    """The span that a person means: a moment, or a day. Raises BadMoment for what is neither, or has not come yet."""
+    """The span of a moment or a day. Raises BadMoment."""
     try:
         moment = datetime.fromisoformat(at)
         first = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
@@ -92,91 +88,86 @@ def span_of(at: str, lines: list[Line]) -> Span:
     span = Span(first.strftime(TIME), last.strftime(TIME))
     now = max([datetime.now(UTC).strftime(TIME), *(line["time"] for line in lines[-1:])])
     if span.first > now:
-        raise BadMoment(f"at={at!r} has not come yet: it is {now}. Without at=, history tells what stands now.")
+        raise BadMoment(f"at={at!r} has not come yet: it is {now}.")
     return span
 
 
-def all_of(family: str, lines: list[Line]) -> Table:
-    """Every decision as a row; `stands` is the version after it."""
-    table = Table(title=f"{family}: every decision", show_lines=True)
-    for name in ("line", "time, UTC", "decision", "candidate", "stands"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("why")
+def table(family: str, lines: list[Line]) -> Table:
+    """Every decision as a row, with the champion's version after it."""
+    rows = Table(title=f"{family}: every decision", show_lines=True)
+    for name in ("line", "time, UTC", "decision", "candidate", "champion"):
+        rows.add_column(name, no_wrap=True)
+    rows.add_column("why")
     for line in lines:
         event = Text(WORDS.get(line["event"]) or str(line["event"]), COLOURS.get(line["event"], ""))
         model = f"{line.get('candidate') or 'none'}\n{str(line.get('digest') or '')[:12]}"
-        stands = str(line["version"] or "nothing")
-        table.add_row(str(line["seq"]), line["time"], event, model, stands, Text("\n".join([*why(line), *_clock(line)])))
-    return table
+        rows.add_row(
+            str(line["seq"]), line["time"], event, model, str(line["version"] or "none"), Text("\n".join([*reasons(line), *_clock(line)]))
+        )
+    return rows
 
 
-def why(line: Line) -> list[str]:
-    """A line's reasons."""
+def reasons(line: Line) -> list[str]:
     return [str(reason) for reason in line.get("reasons", [])]
 
 
 def _clock(line: Line) -> list[str]:
-    """Where the line could not have the time that its machine's clock said."""
+    """A note where the machine's clock was behind the line before."""
     return [f"the clock was ahead when a line before was written: at this one it said {line['clock']}"] if "clock" in line else []
 
 
 def _refused(line: Line) -> str:
-    """A refusal with every condition that failed: the line has those first."""
-    return f"Refused at {line['time']}, {line['candidate']}: {'; '.join(why(line)[: len(line.get('failed', [1]))])}."
+    """A rejection with every condition that failed: the line has those first."""
+    return f"Rejected at {line['time']}, {line['candidate']}: {'; '.join(reasons(line)[: len(line.get('failed', [1]))])}."
 
 
-def told(family: str, at: str, lines: list[Line], span: Span) -> list[str]:
+def report(family: str, at: str, lines: list[Line], span: Span) -> list[str]:
     """What served in a span, and why, in sentences."""
     early = [_refused(line) for line in refused_before(lines, span)]
-    found = served(lines, span)
-    if not found:
-        first = next(iter(ledger.decisions(lines)), None)
-        later = f"version 1 was promoted at {first['time']}" if first else f"no version has been promoted. `make train family={family}`"
-        return [f"{family} at {at}: nothing served; {later}.", *early]
-    return [*early, *(words for period in found for words in _told(family, at, period))]
+    if found := served(lines, span):
+        return [*early, *(sentence for period in found for sentence in _report(family, at, period))]
+    first = next(iter(ledger.decisions(lines)), None)
+    later = f"version 1 was promoted at {first['time']}" if first else f"no version has been promoted. `make train family={family}`"
+    return [f"{family} at {at}: nothing served; {later}.", *early]
 
 
-def _told(family: str, at: str, period: dict[str, Any]) -> list[str]:
+def _report(family: str, at: str, period: dict[str, Any]) -> list[str]:
     line, decision, ended = period["promotion"], period["decision"], period["ended"]
-    until = f" until {ended['time']}, when version {ended['version']} was {_standing(ended)}" if ended else ", and still stands"
-    back = [f"It stood by a rollback: {'; '.join(why(decision))}."] if decision["event"] == "rollback" else []
+    event = "promoted" if ended and ended["event"] == "promote" else "restored"
+    until = f"until {ended['time']}, when version {ended['version']} was {event}" if ended else "to now"
     return [
-        f"{family} at {at}: version {period['version']} ({line['candidate']}), from {period['since']}{until}.",
+        f"{family} at {at}: version {period['version']} ({line['candidate']}), from {period['since']} {until}.",
         f"digest {line['digest'][:12]}, data {line['data'][:12]}, commit {str(line['commit'])[:12]}; line {decision['seq']} of the ledger.",
-        *(f"Of line {decision['seq']}: {words}." for words in _clock(decision)),
-        *back,
+        *(f"Of line {decision['seq']}: {note}." for note in _clock(decision)),
+        *([f"Champion by a rollback: {'; '.join(reasons(decision))}."] if decision["event"] == "rollback" else []),
         f"Promoted at {line['time']}, because:",
-        *(f"  {reason}" for reason in why(line)),
-        *([f"Ended by line {ended['seq']}: {'; '.join(why(ended))}."] if ended else []),
+        *(f"  {reason}" for reason in reasons(line)),
+        *([f"Ended by line {ended['seq']}: {'; '.join(reasons(ended))}."] if ended else []),
         *map(_refused, period["refused"]),
-        *(f"Challenger at {other['time']}, {other['candidate']}: {'; '.join(why(other))}." for other in period["challenges"]),
+        *(f"Challenger at {other['time']}, {other['candidate']}: {'; '.join(reasons(other))}." for other in period["challenges"]),
         f"Walk back to the data: make lineage of={family}@v{period['version']}",
     ]
 
 
-def _standing(decision: Line) -> str:
-    return "promoted" if decision["event"] == "promote" else "brought back"
-
-
 def show(family: str, at: str | None, lines: list[Line]) -> None:
-    """The table of all, or what served then."""
+    """Print the table of all decisions, or what served at `at`."""
     console = Console(width=max(110, Console().width), highlight=False)
     if at:
-        for words in told(family, at, lines, span_of(at, lines)):
-            console.print(Text(words), soft_wrap=True)
+        for sentence in report(family, at, lines, span_of(at, lines)):
+            console.print(Text(sentence), soft_wrap=True)
     elif lines:
-        console.print(all_of(family, lines))
+        console.print(table(family, lines))
     else:
         console.print(f"{family}: nothing has been decided yet. `make train family={family}` makes the first version.")
 
 
-def as_json(family: str, at: str | None, lines: list[Line], against: list[Contradiction]) -> dict[str, Any]:
+def as_json(family: str, at: str | None, lines: list[Line], against: list[Fault]) -> dict[str, Any]:
     """The same for programs."""
-    span = span_of(at, lines) if at else None
-    found = (
-        {"at": span._asdict(), "served": served(lines, span), "refused_before": refused_before(lines, span)} if span else {"lines": lines}
-    )
-    return {"family": family, **found, "contradictions": [{**told._asdict(), "path": str(told.path)} for told in against]}
+    found: dict[str, Any] = {"lines": lines}
+    if at:
+        span = span_of(at, lines)
+        found = {"at": span._asdict(), "served": served(lines, span), "refused_before": refused_before(lines, span)}
+    return {"family": family, **found, "contradictions": [{**fault._asdict(), "path": str(fault.path)} for fault in against]}
 
 
 def main() -> None:
@@ -193,8 +184,8 @@ def main() -> None:
             print(json.dumps(as_json(asked.family, asked.at, lines, against), indent=2, ensure_ascii=False))
         else:
             show(asked.family, asked.at, lines)
-    for found in against:
-        print(f"{found.path}: {found.words}.\n  {found.repair}", file=sys.stderr)
+    for fault in against:
+        print(f"{fault.path}: {fault.words}.\n  {fault.repair}", file=sys.stderr)
     sys.exit(bool(against))
 
 

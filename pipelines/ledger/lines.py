@@ -1,9 +1,8 @@
-"""registry/<family>.jsonl: every decision ever made, append-only, each line chained to the one before.
+"""registry/<family>.jsonl, the ledger: one line per decision, append-only, each with the hash of the line before.
 
-The append is the commit point of a promotion; everything else (MLflow, the model store, the pointer that services
-follow, champion.json) is rebuilt from here. `event` says what was decided: "promote" and "rollback" change the
-champion; "refuse" (the gate stayed closed) and "challenge" (a challenger was set or taken away) do not. `version` is
-what stands after the line: null where nothing does.
+An append commits the decision; MLflow, the model store, the pointers and champion.json are rebuilt from here. `event` is "promote" or
+"rollback" (they change the champion), "refuse" (the gate rejected a candidate) or "challenge" (a challenger was set or removed).
+`version` is the champion's after the line, null before the first promotion.
 """
 
 import itertools
@@ -18,7 +17,7 @@ from pipelines import folders
 
 ROOT = Path("registry")
 CHANGE = ("promote", "rollback")  # events that change the champion
-STAMPS = Path("mlruns", "reconciled")  # <family>.json: the head that everything was last made to follow
+STAMPS = Path("mlruns", "reconciled")  # <family>.json: the ledger's head at the last reconcile
 Line = dict[str, Any]
 
 
@@ -31,11 +30,11 @@ class Overtaken(RuntimeError):
 
 
 class NotWritten(OSError):
-    """A line that the disk did not take."""
+    """The line could not be written to disk."""
 
 
 class UnknownVersion(LookupError):
-    """A version that the ledger does not hold."""
+    """A version that the ledger does not have."""
 
 
 def path(family: str) -> Path:
@@ -43,38 +42,40 @@ def path(family: str) -> Path:
 
 
 def read(family: str) -> list[Line]:
-    """Every line, oldest first, the chain checked. A last line that is only a part was never committed and is left out."""
+    """Every line, oldest first; an incomplete last line was never committed and is left out. Raises AlteredLedger."""
     file = path(family)
-    whole = _whole(file.read_bytes()) if file.exists() else b""
-    return list(_checked(file, whole.removesuffix(b"\n").split(b"\n") if whole else []))
+    content = _complete(file.read_bytes()) if file.exists() else b""
+    return list(_validated(file, content.removesuffix(b"\n").split(b"\n") if content else []))
 
 
-def _whole(content: bytes) -> bytes:
-    """Without the part of a line that a killed writer left; a last line that lost only its newline to an editor stays."""
+def _complete(content: bytes) -> bytes:
+    """Without the partial line that a killed writer left; a last line that lost only its newline to an editor stays."""
     lines, newline, tail = content.rpartition(b"\n")
     return content + b"\n" if tail and parse(tail).get("hash") else lines + newline
 
 
-def _checked(file: Path, raw: list[bytes]) -> Iterator[Line]:
+def _validated(file: Path, raw: list[bytes]) -> Iterator[Line]:
     previous = None
-    for number, text in enumerate(raw, 1):
-        line = parse(text)
-        own = folders.hash_of({key: value for key, value in line.items() if key != "hash"})
-        fault = None if line.get("hash") == own else "is not what was written: its hash does not fit"
-        if line.get("previous") != previous or line.get("seq") != number:
-            fault = fault or f"does not follow line {number - 1}: it was written as line {line.get('seq')}, lines were dropped or moved"
-        if fault:
-            raise AlteredLedger(
-                f"{file}, line {number}, {fault}. "
-                f"`make verify family={file.stem}` says how to put it right and keep what was decided since; "
-                "decisions are added with `make promote` and `make rollback` only."
-            )
-        previous = own
+    for number, line in enumerate(map(parse, raw), 1):
+        if not follows(line, previous, number):
+            dropped = f"does not follow line {number - 1}: it was written as line {line.get('seq')}, lines were dropped or moved"
+            fault = dropped if line.get("hash") == _hash(line) else "is not what was written: its hash does not fit"
+            raise AlteredLedger(f"{file}, line {number}, {fault}. `make verify family={file.stem}` names the repair.")
+        previous = line["hash"]
         yield line
 
 
+def follows(line: Line, previous: str | None, seq: int) -> bool:
+    """Is this line unaltered, and number `seq` after the line with the hash `previous`?"""
+    return (line.get("hash"), line.get("previous"), line.get("seq")) == (_hash(line), previous, seq)
+
+
+def _hash(line: Line) -> str:
+    return folders.hash_of({key: value for key, value in line.items() if key != "hash"})
+
+
 def parse(text: bytes) -> Line:
-    """A JSON object; an empty one where it is none."""
+    """A JSON object; {} for anything else."""
     try:
         line = json.loads(text)
     except ValueError:
@@ -83,62 +84,59 @@ def parse(text: bytes) -> Line:
 
 
 def append(family: str, event: str, key: str, facts: dict[str, Any], after: str | None) -> Line:
-    """Commit a decision that was made looking at head `after`; the same event and key again return the line they already have.
+    """Commit a decision that was made when `after` was the last line's hash; the same event and key again return the existing line.
 
-    `facts` are the line's own; `version` is given here, a new one to a promotion, but for a rollback, which names its own.
-    One writer at a time. Raises Overtaken when the champion has changed since; what changed nothing is in nobody's way. Raises NotWritten.
+    `facts` are the line's other fields. A promotion gets a new version here; a rollback brings its own in `facts`.
+    Raises Overtaken when the champion has changed since `after`, and NotWritten.
     """
     ROOT.mkdir(exist_ok=True)
     with folders.locked(ROOT / ".lock"):
         lines = read(family)
         known = next((line for line in lines if (line["event"], line["key"]) == (event, key)), None)
-        if not known and _overtaken(lines, after):
-            words = f"the champion of {family} has changed while this was being decided: {path(family)} has grown to line {len(lines)}"
-            raise Overtaken(f"{words}. See `make history family={family}`, then decide again: `make promote` or `make rollback`.")
+        heads = [None, *(line["hash"] for line in lines)]
+        if not known and (after not in heads or decisions(lines[heads.index(after) :])):
+            raise Overtaken(
+                f"the champion of {family} has changed meanwhile ({path(family)}, line {len(lines)}). "
+                f"See `make history family={family}`, then decide again: `make promote` or `make rollback`."
+            )
         return known or write(path(family), _next(family, event, key, facts, lines))
 
 
-def _overtaken(lines: list[Line], after: str | None) -> bool:
-    """Has the champion changed since `after` was the last line, or is there no such line any more?"""
-    heads = [None, *(line["hash"] for line in lines)]
-    return after not in heads or bool(decisions(lines[heads.index(after) :]))
-
-
 def _next(family: str, event: str, key: str, facts: dict[str, Any], lines: list[Line]) -> Line:
-    standing = champion(lines)
+    current = champion(lines)
     line = {
         "seq": len(lines) + 1,
         "previous": lines[-1]["hash"] if lines else None,
         **_time(lines),
         "event": event,
         "family": family,
-        "version": len(versions(lines)) + 1 if event == "promote" else standing and standing["version"],
+        "version": len(versions(lines)) + 1 if event == "promote" else current and current["version"],
         "key": key,
         **facts,
     }
-    return {**line, "hash": folders.hash_of(line)}
+    return {**line, "hash": _hash(line)}
 
 
 def _time(lines: list[Line]) -> dict[str, str]:
-    """Now, in UTC; where the clock is behind the line before, that one's time, and `clock` is what the clock says: time never goes back."""
+    """Now, in UTC, never before the last line's time; where the clock is behind that, `clock` is what it says."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {"time": lines[-1]["time"], "clock": now} if lines and now < lines[-1]["time"] else {"time": now}
 
 
 def write(file: Path, line: Line) -> Line:
-    """Cut off what a killed writer left behind the last whole line, then write the line and sync it."""
+    """Cut off an incomplete last line, append this one and sync. Raises NotWritten."""
     try:
         with file.open("ab+") as handle:
             handle.seek(0)
             content = handle.read()
-            whole = _whole(content)
-            handle.truncate(min(len(content), len(whole)))
-            handle.write(whole[len(content) :] + (folders.canonical(line) + "\n").encode())
+            complete = _complete(content)
+            handle.truncate(min(len(content), len(complete)))
+            handle.write(complete[len(content) :] + (folders.canonical(line) + "\n").encode())
             handle.flush()
             os.fsync(handle.fileno())
     except OSError as fault:
-        words = f"{file} does not take line {line['seq']}: {fault.strerror}. What it held it still holds"
-        raise NotWritten(f"{words}. Free some space, or let this user write it, and decide again: that makes one line.") from fault
+        words = f"{file} cannot be extended by line {line['seq']}: {fault.strerror}. What it held is unchanged"
+        raise NotWritten(f"{words}. Free some space, or make it writable, and decide again.") from fault
     return line
 
 
@@ -148,47 +146,47 @@ def versions(lines: list[Line]) -> dict[int, Line]:
 
 
 def decisions(lines: list[Line]) -> list[Line]:
-    """Those that changed the champion, oldest first: promotions and rollbacks."""
+    """Promotions and rollbacks, oldest first."""
     return [line for line in lines if line["event"] in CHANGE]
 
 
 def decision(lines: list[Line]) -> Line | None:
-    """The one by which the champion stands: a promotion or a rollback, whatever was refused or challenged since."""
+    """The promotion or rollback that made the current champion."""
     return next(reversed(decisions(lines)), None)
 
 
 def champion(lines: list[Line]) -> Line | None:
-    """The promotion that stands: that of the last decision's version."""
+    """The promotion of the current champion's version."""
     last = decision(lines)
     return versions(lines)[last["version"]] if last else None
 
 
 def challenger(lines: list[Line]) -> Line | None:
-    """The challenge that stands: the last one, unless it was taken away (it has no share), or its model has become champion since."""
+    """The current challenge: the last one, unless it was removed (it has no share) or its model has become champion since."""
     last = next((line for line in reversed(lines) if line["event"] == "challenge"), None)
     if last is None or not last["share"]:
         return None
-    crowned = any(line["digest"] == last["digest"] for line in decisions(lines[last["seq"] :]))
-    return None if crowned else last
+    promoted = any(line["digest"] == last["digest"] for line in decisions(lines[last["seq"] :]))
+    return None if promoted else last
 
 
 def version(family: str, number: int) -> Line:
-    """The line that promoted a version. Raises UnknownVersion naming the ones there are."""
+    """The line that promoted a version. Raises UnknownVersion, naming the existing ones."""
     known = versions(read(family))
     if number not in known:
-        there = ", ".join(map(str, known)) or "none yet (`make train` makes the first)"
-        raise UnknownVersion(f"{family} has no version {number}. There are: {there}.")
+        existing = ", ".join(map(str, known)) or "none yet (`make train` makes the first)"
+        raise UnknownVersion(f"{family} has no version {number}. There are: {existing}.")
     return known[number]
 
 
 def head(family: str) -> str | None:
-    """The hash of the last line: names the state of the whole ledger. What stands is named by decision()."""
+    """The hash of the last line, which names the state of the ledger."""
     lines = read(family)
     return lines[-1]["hash"] if lines else None
 
 
 def rolled_back(lines: list[Line]) -> dict[str, int]:
-    """{digest: version} of what somebody rolled back from and nobody has brought back."""
+    """{digest: version} of the versions that were rolled back from and not made champion by a rollback since."""
     gone: dict[str, int] = {}
     for before, line in itertools.pairwise(decisions(lines)):
         if line["event"] == "rollback":

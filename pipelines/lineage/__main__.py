@@ -1,4 +1,4 @@
-"""`make lineage of=digits@champion`: the walk back as a tree, or as JSON; the end is 1 where a link is broken."""
+"""`make lineage of=digits@champion`: the walk back as a tree, or as JSON; exit 1 where a link is broken."""
 
 import argparse
 import json
@@ -15,23 +15,20 @@ from pipelines.lineage import starts, steps
 from pipelines.lineage.steps import Link
 
 COLOURS = {steps.OK: "green", steps.NOT_HERE: "yellow", steps.BROKEN: "red"}
-WIDTH, INDENT = 110, 32  # columns of the tree, and of what stands before the deepest row of it
+WIDTH, INDENT = 110, 32  # columns of the tree, and of the indentation of its deepest row
 
 
 def show(of: str, root: Link) -> None:
-    """The walk as a tree."""
+    """Print the walk as a tree."""
     tree = Tree(Text(of, "bold"))
     _grow(tree, root)
     rows = [len(link.words) + INDENT for link in steps.flat(root) if link.name == "file"]
     Console(width=max([WIDTH, Console().width, *rows])).print(tree, highlight=False)
 
 
-def _label(link: Link) -> Text:
-    return Text.assemble((link.status, COLOURS[link.status]), "  ", (link.name, "bold"), "  ", link.words)
-
-
 def _grow(tree: Tree, link: Link) -> None:
-    branch = tree.add(Text(link.words) if link.name == "file" else _label(link))
+    label = Text.assemble((link.status, COLOURS[link.status]), "  ", (link.name, "bold"), "  ", link.words)
+    branch = tree.add(Text(link.words) if link.name == "file" else label)
     for below in link.links:
         _grow(branch, below)
 
@@ -41,7 +38,7 @@ def as_json(of: str, root: Link) -> str:
     return json.dumps({"of": of, "status": steps.status(root), "broken": steps.broken(root), "tree": asdict(root)}, indent=2)
 
 
-def told(root: Link) -> str:
+def summary(root: Link) -> str:
     """How the walk ended, in one line."""
     if first := steps.broken(root):
         return f"Broken at {first}"
@@ -63,10 +60,10 @@ def main() -> None:
             print(as_json(asked.of, root))
         else:
             show(asked.of, root)
-    print(told(root), file=sys.stderr if asked.json else sys.stdout)
+    print(summary(root), file=sys.stderr if asked.json else sys.stdout)
     sys.exit(steps.broken(root) is not None)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it without a word
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it silently
     main()

@@ -1,4 +1,4 @@
-"""The sources that a data card names, held against what is at hand now: a file, a folder or tar, a data set of the image store."""
+"""The sources that a data card names, checked: a file, a folder or tar, a data set of the image store."""
 
 import hashlib
 import os
@@ -16,37 +16,33 @@ Source = dict[str, Any]
 
 
 def checked(source: Source) -> str:
-    """Recompute the SHA-256 of a source's content (an origin's decompressed): where it is, how large, under which licence.
+    """Recompute the SHA-256 of a source's content (an origin's decompressed): where it is, its size and licence.
 
-    Raises cache.NotHere with how to get it, or ValueError where it is another one.
+    Raises cache.NotHere with how to get it, or ValueError where it differs.
     """
-    place = _store(source) if source["kind"] == "mongo" else str(_file(source))
-    count = inside(source)
+    where, count = _check(source), _count(source)
     size = f"{source['bytes'] / 1e6:.1f} MB, " if "bytes" in source else ""
-    words = f"{size}{count:,} files, " if count else size
-    return f"{source.get('source', source['kind'])}: {place}, SHA-256 {source['sha256'][:12]}, {words}{source['licence']}"
+    files = f"{count:,} files, " if count else ""
+    return f"{source.get('source', source['kind'])}: {where}, SHA-256 {source['sha256'][:12]}, {size}{files}{source['licence']}"
 
 
-def _store(source: Source) -> str:
-    """A data set of the image store, by what it holds now."""
-    if "MONGO_URL" not in os.environ:
-        raise cache.NotHere(f"data set {source['path']} of the image store (SHA-256 {source['sha256'][:12]}): set MONGO_URL")
-    _same(source["url"], datasets.fingerprint(source["path"]), source["sha256"])
-    return str(source["url"])
-
-
-def _file(source: Source) -> Path:
-    path = located(source)
-    if source["kind"] == "folder":
-        _same(str(path), archives.fingerprint(path), source["sha256"])
+def _check(source: Source) -> str:
+    """Where a source is, once its content is checked. Raises as checked()."""
+    kind, sha256 = source["kind"], source["sha256"]
+    if kind == "mongo":
+        if "MONGO_URL" not in os.environ:
+            raise cache.NotHere(f"data set {source['path']} of the image store (SHA-256 {sha256[:12]}): set MONGO_URL")
+        where, found = str(source["url"]), datasets.fingerprint(source["path"])
+    elif kind == "folder":
+        path = located(source)
+        where, found = str(path), archives.fingerprint(path)
     else:
-        sources.unpack(path, Path(os.devnull), source["sha256"], source["bytes"])
-    return path
-
-
-def _same(where: str, found: str, sha256: str) -> None:
+        path = located(source)
+        sources.unpack(path, Path(os.devnull), sha256, source["bytes"])
+        return str(path)
     if found != sha256:
         raise ValueError(f"{where} holds other files than were ingested: its fingerprint is {found[:12]}, the card's is {sha256[:12]}")
+    return where
 
 
 def located(source: Source) -> Path:
@@ -56,11 +52,16 @@ def located(source: Source) -> Path:
             return archives.located(source["path"])
         except sources.MissingData as absence:
             raise cache.NotHere(str(absence)) from absence
-    return _packaged(source["path"]) if source["kind"] == "embedded" else _mirrored(source)
+    if source["kind"] == "embedded":
+        return _packaged(source["path"])
+    path = Path(os.environ.get("DATA_MIRROR", ""), source["path"])
+    if not os.environ.get("DATA_MIRROR") or not path.is_file():
+        raise cache.NotHere(f"{source['path']} (SHA-256 {source['sha256'][:12]}): download {source['url']}, or set DATA_MIRROR")
+    return path
 
 
 def _packaged(name: str) -> Path:
-    """A file inside an installed package, which is not imported for it: "sklearn.datasets.data/digits.csv.gz"."""
+    """A file of an installed package, which is not imported: "sklearn.datasets.data/digits.csv.gz"."""
     package, _, file = name.partition("/")
     top, *below = package.split(".")
     spec = find_spec(top)
@@ -69,16 +70,8 @@ def _packaged(name: str) -> Path:
     return Path(spec.submodule_search_locations[0], *below, file)
 
 
-def _mirrored(source: Source) -> Path:
-    mirror = os.environ.get("DATA_MIRROR")
-    path = Path(mirror, source["path"]) if mirror else None
-    if path is None or not path.is_file():
-        raise cache.NotHere(f"{source['path']} (SHA-256 {source['sha256'][:12]}): download {source['url']}, or set DATA_MIRROR")
-    return path
-
-
-def inside(source: Source) -> int | None:
-    """How many files a folder or plain tar holds; None where only unpacking tells, or there is one."""
+def _count(source: Source) -> int | None:
+    """How many files a folder or plain tar holds; None for one file, and where only unpacking tells."""
     path = located(source) if source["kind"] == "folder" else None
     if path is None or path.is_dir():
         return sum(1 for file in path.rglob("*") if file.is_file()) if path else None
@@ -90,7 +83,7 @@ def inside(source: Source) -> int | None:
 
 
 def files(source: Source) -> Iterator[tuple[str, int, str]]:
-    """(name, bytes, SHA-256) of every file inside a folder or tar; of what is one file, or in the image store, none."""
+    """(name, bytes, SHA-256) of every file inside a folder or tar; none for other kinds."""
     if source["kind"] == "folder":
         for name, content in archives.contents(located(source)):
             yield name, len(content), hashlib.sha256(content).hexdigest()

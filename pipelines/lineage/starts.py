@@ -1,7 +1,7 @@
-"""From an answer, a version, an alias, a run, a DVC hash, a model or data folder back to the source files: a tree of links.
+"""From an answer, version, alias, run, DVC hash, model or data folder back to the source files: a tree of checked links.
 
-Every link is checked, not believed: it is *ok*, *not here* (with how to get it) or *broken* (the command then ends with 1 and names the
-first one). What only looks costs little here: MLflow's database and DVC's cache are read in place, and reconciled where they lag behind.
+A link is *ok*, *not here* (with how to get it) or *broken*. MLflow's database and DVC's cache are read in place, and reconciled where
+they lag behind.
 """
 
 import json
@@ -35,11 +35,13 @@ class UnknownPlace(LookupError):
 
 
 def walk(of: str, files: bool = False) -> Link:
-    """The tree from `of` back to the source files, on demand with every file inside a folder or tar. Raises UnknownPlace."""
-    return next(found for start in STARTS if (found := start(of, files)))
+    """The tree from `of` back to the source files, with `files` every file inside a folder or tar. Raises UnknownPlace."""
+    if found := next((found for start in STARTS if (found := start(of, files))), None):
+        return found
+    raise UnknownPlace(f"{of!r} is no promoted version, alias, run, prediction, folder or answer. Start from {FORMS}.")
 
 
-# Where a walk starts: each gives its tree, or None where `of` is nothing of its kind.
+# Each start gives its tree, or None where `of` is of another kind.
 
 
 def _from_answer(of: str, files: bool) -> Link | None:
@@ -59,14 +61,13 @@ def _from_answer(of: str, files: bool) -> Link | None:
 
 
 def _from_prediction(of: str, files: bool) -> Link | None:
-    """A prediction_id whose answer was recorded."""
+    """The prediction_id of a recorded answer."""
     row = predictions.Store().find(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
     if row is None:
         return None
     line = ledger.version(discovery.validate(row["family"]), row["version"])
-    return steps.link(
-        "prediction", lambda: answers.predicted(row, line), [steps.link("input", lambda: answers.sent(row)), _training(line, files)]
-    )
+    below = [steps.link("input", lambda: answers.input_of(row)), _training(line, files)]
+    return steps.link("prediction", lambda: answers.predicted(row, line), below)
 
 
 def _from_version(of: str, files: bool) -> Link | None:
@@ -75,38 +76,35 @@ def _from_version(of: str, files: bool) -> Link | None:
 
 
 def version(of: str) -> Line | None:
-    """What digits@v2, digits@champion or digits@challenger names; None where it is no such name. Raises UnknownVersion, UnknownPlace."""
+    """The promotion or challenge of digits@v2, digits@champion or digits@challenger; None for another form.
+
+    Raises UnknownVersion or UnknownPlace.
+    """
     found = re.fullmatch(r"(\w+)@(champion|challenger|v?(\d+))", of)
     if not found:
         return None
     family = discovery.validate(found[1])
-    return ledger.version(family, int(found[3])) if found[3] else ALIASES[found[2]](family)
-
-
-def _champion(family: str) -> Line:
-    line = ledger.champion(ledger.read(family))
+    if found[3]:
+        return ledger.version(family, int(found[3]))
+    line = ledger.champion(ledger.read(family)) if found[2] == "champion" else _challenger(family)
     if line is None:
-        raise UnknownPlace(f"{family} has no champion yet. Train one with `make train family={family}`.")
+        remedy = f"make train family={family}" if found[2] == "champion" else f"make challenge family={family} candidate=..."
+        raise UnknownPlace(f"{family} has no {found[2]}. `{remedy}` makes one.")
     return line
 
 
-def _challenger(family: str) -> Line:
+def _challenger(family: str) -> Line | None:
     line = ledger.challenger(ledger.read(family))
     if line is None:
-        raise UnknownPlace(f"{family} has no challenger. `make challenge family={family} candidate=...` sets one.")
+        return None
     run = reader.of_training(family, line["run"])
-    told = {name: line[name] for name in ("family", "candidate", "digest", "dvc", "data", "commit", "run")}
-    return _promoted(line) or (_of_run(run) if run else {**told, "data_dvc": None})
-
-
-ALIASES = {"champion": _champion, "challenger": _challenger}
+    known = {name: line[name] for name in ("family", "candidate", "digest", "dvc", "data", "commit", "run")}
+    return _promotion(line) or (_of_run(run) if run else {**known, "data_dvc": None})
 
 
 def _from_run(of: str, files: bool) -> Link | None:
-    """An MLflow run: of a promoted training, or of any that has left a model."""
-    if not re.fullmatch(r"[0-9a-f]{32}", of):
-        return None
-    run = reader.found(of)
+    """An MLflow run that has left a model."""
+    run = reader.found(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
     return _training(_of_run(run), files) if run and DIGEST in run.tags else None
 
 
@@ -124,20 +122,24 @@ def _of_run(run: reader.Run) -> Line:
         "run": tags[KEY],
         "started": run.started,
     }
-    return _promoted(line) or line
+    return _promotion(line) or line
 
 
-def _promoted(line: Line) -> Line | None:
-    """The promotion of this very training."""
-    lines = ledger.versions(ledger.read(line["family"])).values()
-    return next((known for known in lines if (known["digest"], known["run"]) == (line["digest"], line["run"])), None)
+def _promotions(family: str) -> list[Line]:
+    return list(ledger.versions(ledger.read(family)).values())
+
+
+def _promotion(line: Line) -> Line | None:
+    """The promotion of this training."""
+    same = (line["digest"], line["run"])
+    return next((known for known in _promotions(line["family"]) if (known["digest"], known["run"]) == same), None)
 
 
 def _from_dvc(of: str, files: bool) -> Link | None:
-    """A DVC hash of a model or data folder: by the ledgers, then by the runs that carry it."""
+    """A DVC hash of a model or data folder: by the ledgers, then by the runs that have it as a tag."""
     if not re.fullmatch(r"[0-9a-f]{32}\.dir", of):
         return None
-    lines = [line for family in discovery.names() for line in ledger.versions(ledger.read(family)).values()]
+    lines = [line for family in discovery.names() for line in _promotions(family)]
     lines += [_of_run(run) for tag in (DVC, DATA_DVC) for run in reader.tagged(tag, of) if DIGEST in run.tags]
     if model := next((line for line in lines if line["dvc"] == of), None):
         return _training(model, files)
@@ -149,69 +151,51 @@ def _from_folder(of: str, files: bool) -> Link | None:
     """A model folder, by its manifest, or a data folder, by its card."""
     folder = Path(of)
     if (folder / manifests.MANIFEST).is_file():
-        return _training(_told(folder, _of_model), files)
+        return _training(_read(folder, _of_model), files)
     if (folder / cards.CARD).is_file():
-        return _data_and_its_models(_told(folder, _of_data), files)
+        return _data_and_its_models(_read(folder, _of_data), files)
     return None
 
 
-def _told(folder: Path, read: Callable[[Path], Line]) -> Line:
-    """What a folder says of itself. Raises UnknownPlace where a file of it is not what was written."""
+def _read(folder: Path, read: Callable[[Path], Line]) -> Line:
+    """A folder's description of itself. Raises UnknownPlace where a file of it is damaged."""
     try:
         return read(folder)
     except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as fault:
-        words = f"{folder} does not say what it is of: {type(fault).__name__}: {fault}"
-        raise UnknownPlace(f"{words}. `make verify` names the file, and how to put it right.") from fault
+        words = f"{folder} does not say what is in it: {type(fault).__name__}: {fault}"
+        raise UnknownPlace(f"{words}. `make verify` names the file, and the repair.") from fault
 
 
 def _of_model(folder: Path) -> Line:
-    """The promotion of the model in a folder, else what its manifest and record say of the training."""
+    """The promotion of the model in a folder, else what its manifest and record say of the training. Raises UnknownPlace."""
     manifest = manifests.read(folder)
     family, data = discovery.validate(manifest["family"]), Path("data", manifest["family"])
-    promoted = ledger.versions(ledger.read(family)).values()
     if not (folder / records.RECORD).is_file():
-        return next((line for line in promoted if line["digest"] == manifest["digest"]), None) or _nowhere(folder)
+        if promoted := next((line for line in _promotions(family) if line["digest"] == manifest["digest"]), None):
+            return promoted
+        raise UnknownPlace(f"{folder} holds the served files of a model that no ledger knows. Start from {FORMS}.")
     record = records.read(folder)
     line = {
         **{name: manifest[name] for name in ("family", "candidate", "digest", "data")},
         **{name: record[name] for name in ("commit", "dirty", "started")},
         "run": record["key"],
         "dvc": lock.hash_of(folder),
-        "data_dvc": _data_dvc(data, manifest["data"]),
+        "data_dvc": None,
     }
-    return {**(_promoted(line) or line), "folder": folder.as_posix()}
-
-
-def _data_dvc(folder: Path, data: str) -> str | None:
-    """The DVC hash of the data folder, where it holds this data; of a damaged card the link `data` tells."""
-    with suppress(JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return lock.hash_of(folder) if links.card_hash(folder) == data else None
-    return None
-
-
-def _nowhere(folder: Path) -> Line:
-    raise UnknownPlace(f"{folder} holds what was served of a model that no ledger knows. Start from {FORMS}.")
+    with suppress(JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):  # the link `data` names a damaged card
+        line["data_dvc"] = lock.hash_of(data) if links.card_hash(data) == manifest["data"] else None
+    return {**(_promotion(line) or line), "folder": folder.as_posix()}
 
 
 def _of_data(folder: Path) -> Line:
-    """What a data folder is to a training: the ledger knows its DVC hash where a version rests on it, dvc.lock where none does yet."""
+    """A data folder as a training names it: its DVC hash is the ledger's, or dvc.lock's where no version was trained on it."""
     card = cards.read(folder)
-    found = [line["data_dvc"] for line in _resting(discovery.validate(card["name"]), card["hash"])]
-    return {
-        "family": card["name"],
-        "data": card["hash"],
-        "data_dvc": next(iter(found), lock.hash_of(folder)),
-        "data_folder": folder.as_posix(),
-    }
+    found = [line["data_dvc"] for line in _promotions(discovery.validate(card["name"])) if line["data"] == card["hash"]]
+    dvc = next(iter(found), lock.hash_of(folder))
+    return {"family": card["name"], "data": card["hash"], "data_dvc": dvc, "data_folder": folder.as_posix()}
 
 
-def _unknown(of: str, files: bool) -> Link | None:
-    raise UnknownPlace(
-        f"{of!r} leads nowhere: no promoted version, alias, run, prediction, folder or answer of that name. Start from {FORMS}."
-    )
-
-
-STARTS = (_from_answer, _from_folder, _from_version, _from_run, _from_prediction, _from_dvc, _unknown)
+STARTS = (_from_answer, _from_folder, _from_version, _from_run, _from_prediction, _from_dvc)
 
 
 def _training(line: Line, files: bool) -> Link:
@@ -220,28 +204,17 @@ def _training(line: Line, files: bool) -> Link:
 
 
 def _data_and_its_models(line: Line, files: bool) -> Link:
-    """A data folder with its sources, and every version and run that rests on it."""
+    """A data folder with its sources, and every version and run that was trained on it."""
     follow.follow(line["family"])
-    tagged = [run for run in reader.tagged(DATA, line["data"]) if DIGEST in run.tags]
-    found = [
-        *map(_version, _resting(line["family"], line["data"])),
-        *(_never_promoted(run) for run in tagged if not _promoted(_of_run(run))),
+    lines = ledger.read(line["family"])
+    runs = [run for run in reader.tagged(DATA, line["data"]) if DIGEST in run.tags and not _promotion(_of_run(run))]
+    below = [
+        *(_version(known, known == ledger.champion(lines)) for known in ledger.versions(lines).values() if known["data"] == line["data"]),
+        *(Link("run", steps.OK, f"{run.id}: {run.tags[CANDIDATE]}, never promoted", {"run_id": run.id}, []) for run in runs),
     ]
-    return steps.link("data", lambda: links.data(line), [*found, *links.sources(line, files)])
+    return steps.link("data", lambda: links.data(line), [*below, *links.sources(line, files)])
 
 
-def _version(line: Line) -> Link:
-    words = f"{line['family']}@v{line['version']}: {line['candidate']}, digest {line['digest'][:12]}"
-    stands = ", the champion" if _champion(line["family"]) == line else ""
-    return Link(
-        "version", steps.OK, f"{words}{stands}", {name: line[name] for name in ("family", "version", "candidate", "digest", "dvc")}, []
-    )
-
-
-def _never_promoted(run: reader.Run) -> Link:
-    return Link("run", steps.OK, f"{run.id}: {run.tags[CANDIDATE]}, never promoted", {"run_id": run.id}, [])
-
-
-def _resting(family: str, data: str) -> list[Line]:
-    """The versions that were trained on this data."""
-    return [line for line in ledger.versions(ledger.read(family)).values() if line["data"] == data]
+def _version(line: Line, champion: bool) -> Link:
+    words = f"{line['family']}@v{line['version']}: {line['candidate']}, digest {line['digest'][:12]}{', the champion' if champion else ''}"
+    return Link("version", steps.OK, words, {name: line[name] for name in ("family", "version", "candidate", "digest", "dvc")}, [])

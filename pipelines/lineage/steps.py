@@ -1,4 +1,4 @@
-"""One step of the walk back, as a link: checked, in words and for programs; and all links below one."""
+"""A link of the walk back: checked, in words and for programs."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ from pipelines.artifacts import cache
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
 Facts = dict[str, Any]
+Step = tuple[str, Facts]  # what a checked step says in words, and for programs
 
 
 @dataclass(frozen=True)
 class Link:
-    """One step of the walk back: what it is, how it stands, in words and for programs, and what it came from."""
+    """One step of the walk back: its name, status, words and facts, and the links to what it came from."""
 
     name: str
     status: str
@@ -21,8 +22,8 @@ class Link:
     links: list["Link"]
 
 
-def link(name: str, step: Callable[[], tuple[str, Facts]], links: Iterable[Link] = ()) -> Link:
-    """The link that a step checks: it gives words, and facts for programs, or raises what is the link's status. `links` come before it."""
+def link(name: str, step: Callable[[], Step], links: Iterable[Link] = ()) -> Link:
+    """Run a step: OK with what it returns, NOT_HERE or BROKEN by what it raises. `links` are checked first."""
     below = list(links)
     try:
         return Link(name, OK, *step(), below)
@@ -33,7 +34,7 @@ def link(name: str, step: Callable[[], tuple[str, Facts]], links: Iterable[Link]
 
 
 def flat(link: Link) -> Iterator[Link]:
-    """A link, and all below it, in the order in which they are shown."""
+    """A link and all below it, in the order in which they are shown."""
     yield link
     for below in link.links:
         yield from flat(below)

@@ -1,4 +1,4 @@
-"""Alembic runs this for every migration: on the connection, and in the transaction, that databases.migrated() has opened."""
+"""Run by Alembic for every migration, on the connection and in the transaction of databases.migrated()."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""May the challenger replace the champion? Each condition is answered with its figures, in words."""
+"""The gate: the conditions under which a challenger replaces the champion, each with its figures."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Outcomes = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Condition:
-    """One thing the gate asks, whether it holds, and the figures."""
+    """One condition, whether it holds, and its figures."""
 
     name: str
     holds: bool
@@ -26,7 +26,7 @@ class Condition:
 
 
 def conditions(gate: Gate, metric: str, report: dict[str, Any]) -> list[Condition]:
-    """What any challenger must show, champion or not: floor, size, latency. `report` is that of evaluate."""
+    """Floor, size and latency, with or without a champion. `report` is that of evaluate."""
     figure, limit = report["valid"][metric], LATENCY_MS[gate.latency]
     size, latency = report["size_mb"], report["latency_ms"]
     return [
@@ -37,23 +37,20 @@ def conditions(gate: Gate, metric: str, report: dict[str, Any]) -> list[Conditio
 
 
 def schema(challenger: dict[str, Any], champion: dict[str, Any]) -> Condition:
-    """The challenger takes what the champion takes and answers what it answers: manifests' input and output."""
-    fits = challenger["input"] == champion["input"] and challenger["output"] == champion["output"]
-    return Condition(
-        "schema",
-        fits,
-        "input and output are the champion's" if fits else f"input or output differ from version {champion.get('version', '?')}",
-    )
+    """The manifests' input and output are the same."""
+    same = challenger["input"] == champion["input"] and challenger["output"] == champion["output"]
+    differ = f"input or output differ from version {champion.get('version', '?')}"
+    return Condition("schema", same, "input and output are the champion's" if same else differ)
 
 
 def returned(family: str, rolled_back: int | None) -> list[Condition]:
-    """Asked only of what somebody rolled back from: only somebody brings it back. `rolled_back` is its version, or None."""
+    """A version that was rolled back returns only by a rollback. `rolled_back` is its number, or None."""
     words = f"it was version {rolled_back} and was rolled back; `make rollback family={family} to={rolled_back}` brings it back"
     return [Condition("returned", False, words)] if rolled_back else []
 
 
 def shadow(asked: Shadowed, found: dict[str, Any], champion: int, family: str, candidate: str) -> Condition:
-    """The challenger has answered beside this champion often enough, and agreed: `found` is the prediction store's agreement()."""
+    """The challenger has agreed with this champion in enough answers: `found` is the prediction store's agreement()."""
     samples, agreement = int(found["samples"]), float(found["agreement"] or 0.0)
     enough = samples >= asked.samples
     low, high = interval(round(agreement * samples), samples)
@@ -79,7 +76,7 @@ def interval(agreed: int, samples: int) -> tuple[float, float]:
 
 
 def gain(gate: Gate, headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, seed: int) -> Condition:
-    """Paired bootstrap over the same examples: the share of resamples in which the challenger gains more than asked."""
+    """The share of paired bootstrap resamples in which the challenger gains more than asked."""
     gains = resampled(headline, challenger, champion, seed)
     sure, mean = float((gains > gate.gain).mean()), headline(challenger) - headline(champion)
     low, high = np.quantile(gains, [0.025, 0.975])
@@ -94,10 +91,9 @@ def resampled(headline: Callable[[Outcomes], float], challenger: Outcomes, champ
     """Differences of the headline figure over RESAMPLES paired resamples of the examples (Efron 1979)."""
     count = len(next(iter(challenger.values())))
     random = np.random.default_rng(seed)
-    return np.array([_difference(headline, challenger, champion, random.integers(0, count, count)) for _ in range(RESAMPLES)])
 
+    def score(outcomes: Outcomes, rows: NDArray[np.int64]) -> float:
+        return headline({key: value[rows] for key, value in outcomes.items()})
 
-def _difference(headline: Callable[[Outcomes], float], challenger: Outcomes, champion: Outcomes, rows: NDArray[np.int64]) -> float:
-    return headline({key: value[rows] for key, value in challenger.items()}) - headline(
-        {key: value[rows] for key, value in champion.items()}
-    )
+    samples = (random.integers(0, count, count) for _ in range(RESAMPLES))
+    return np.array([score(challenger, rows) - score(champion, rows) for rows in samples])

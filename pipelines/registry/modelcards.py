@@ -1,6 +1,6 @@
-"""The model card of a version: what it is for, its limits, figures, data, training, lineage and licences; Markdown as Hugging Face has it.
+"""The model card of a version, Markdown with Hugging Face's front matter: use, limits, figures, data, training, lineage, licences.
 
-It follows from the ledger's line, the data card and the room's `card.md`, so that a version has the same card on every machine.
+It follows from the ledger's line, the data card and the family's `card.md`, the same on every machine.
 Source of the front matter and its `model-index`: https://huggingface.co/docs/hub/model-cards
 """
 
@@ -30,15 +30,16 @@ Card = dict[str, Any]
 
 
 def render(line: Line, card: Card | None) -> str:
-    """The card of the promotion in this ledger line; `card` is that of its data, where it is at hand."""
+    """The model card of a promotion; `card` is that of its data, where it is on this machine."""
     own, prose = split_front_matter((HERE.parent / "families" / discovery.validate(line["family"]) / PROSE).read_text())
     test, valid = (phrases.figures(line["figures"][split]) for split in SPLITS)
     facts = {"line": line, "card": card, "test": test, "valid": valid, "names": [*(test | valid)], "prose": prose.strip()}
-    return f"---\n{_yaml(front(line, card, own))}---\n\n{_template().render(facts)}"
+    front = yaml.safe_dump(front_matter(line, card, own), sort_keys=False, allow_unicode=True, width=1000)
+    return f"---\n{front}---\n\n{_template().render(facts)}"
 
 
-def front(line: Line, card: Card | None, own: Mapping[str, Any]) -> dict[str, Any]:
-    """What Hugging Face reads of a card, as plain values; `own` is what the room says of its task."""
+def front_matter(line: Line, card: Card | None, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Hugging Face's front matter; `own` is that of the family's card.md."""
     name, tested = f"{line['family']}-v{line['version']}", list(phrases.figures(line["figures"]["test"]))
     return {
         **own,
@@ -53,7 +54,6 @@ def front(line: Line, card: Card | None, own: Mapping[str, Any]) -> dict[str, An
 
 
 def _result(line: Line, card: Card | None, own: Mapping[str, Any], split: str) -> dict[str, Any]:
-    """The figures of one split, each with its interval where it has one."""
     data = card["name"] if card else line["family"]
     found = phrases.figures(line["figures"][split]).items()
     return {
@@ -67,35 +67,30 @@ def _bounds(figure: Figure) -> dict[str, Any]:
     return {} if figure.low is None else {"args": {"interval": [figure.low, figure.high], "confidence": 0.95}}
 
 
-def _yaml(values: dict[str, Any]) -> str:
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
-
-
 @cache
 def _template() -> Any:
-    environment = Environment(  # noqa: S701  (Markdown: what is not ours passes through `literal`)
+    environment = Environment(  # noqa: S701  (Markdown: other text passes through `literal`)
         loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"literal": escape, "share": share, "hash": named}
+    environment.filters |= {"literal": escape, "share": share, "hash": code}
     environment.filters |= {"metric_name": phrases.metric_name, "duration": phrases.duration}
     environment.globals |= {"sources": phrases.sources, "hardware": phrases.hardware}
     return environment.get_template(TEMPLATE)
 
 
 def escape(value: object) -> str:
-    """Text on one line in which Markdown finds nothing to do."""
+    """Text on one line, its Markdown escaped."""
     return re.sub(r"([\\`*_\[\]<>|~&#!])", r"\\\1", " ".join(str(value).split()))
 
 
 def share(figure: Figure | None) -> str:
-    """0.9968 (0.9955 to 0.9977): fractions, as in reports/."""
+    """0.9968 (0.9955 to 0.9977)."""
     if figure is None:
         return ""
     return f"{figure.value:.4f}" if figure.low is None else f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
 
 
-def named(value: str | None) -> str:
-    """A hash, or that there is none."""
+def code(value: str | None) -> str:
     return f"`{value}`" if value else "not recorded"
 
 
@@ -106,18 +101,18 @@ def split_front_matter(markdown: str) -> tuple[dict[str, Any], str]:
 
 
 def body(markdown: str) -> str:
-    """What follows a card's front matter, whatever that is."""
+    """A card without its front matter, which is not parsed."""
     return FENCE.sub("", markdown)
 
 
 def sections(markdown: str) -> dict[str, str]:
-    """{heading of the second level: what stands below it}."""
+    """{heading of the second level: the text below it}."""
     found = re.split(r"^## (.+)\n", body(markdown), flags=re.MULTILINE)
     return {title: below.strip() for title, below in zip(found[1::2], found[2::2], strict=True)}
 
 
 def write(folder: Path, line: Line, data: Path | None) -> None:
-    """README.md and croissant.json beside the served files. Without `data`, the packed folder or a release, what is there already stays."""
+    """README.md and croissant.json beside the served files; without a folder with the data card, an existing README stays."""
     if data is None and (folder / README).exists():
         return
     _write(folder / README, render(line, cards.read(data) if data else None))
@@ -125,18 +120,18 @@ def write(folder: Path, line: Line, data: Path | None) -> None:
         _write(folder / cards.CROISSANT, (data / cards.CROISSANT).read_text())
 
 
-def _write(path: Path, words: str) -> None:
-    if not path.exists() or path.read_bytes() != words.encode():
-        folders.write(path, words)
+def _write(path: Path, text: str) -> None:
+    if not path.exists() or path.read_bytes() != text.encode():
+        folders.write(path, text)
 
 
 def publish(store: "MlflowClient", version: "ModelVersion", line: Line, data: Path | None) -> None:
-    """The card in MLflow: README.md and croissant.json with the run, then as the version's description."""
-    whole = render(line, cards.read(data) if data else None)
-    words = split_front_matter(whole)[1]
-    if version.description == words or (data is None and (version.description or "").startswith("# ")):
+    """The card in MLflow: README.md and croissant.json with the run, and the version's description."""
+    text = render(line, cards.read(data) if data else None)
+    description = split_front_matter(text)[1]
+    if version.description == description or (data is None and (version.description or "").startswith("# ")):
         return
-    store.log_text(version.run_id, whole, README)
+    store.log_text(version.run_id, text, README)
     if data and (data / cards.CROISSANT).exists():
         store.log_artifact(version.run_id, str(data / cards.CROISSANT), "data")
-    store.update_model_version(version.name, version.version, words)
+    store.update_model_version(version.name, version.version, description)

@@ -1,6 +1,5 @@
-"""The best candidate against the champion: decide, say why, commit the promotion or the refusal to the ledger."""
+"""The best candidate against the champion: decide, and commit the promotion or the rejection to the ledger."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,15 @@ from pipelines.tracking import client as tracking
 from pipelines.training import records
 
 Report = dict[str, Any]
-CHAMPION = "champion"  # the condition that it is here
+CHAMPION = "champion"  # the condition that its files are on this machine
 
 
 class NothingToPromote(LookupError):
-    """No candidate has been evaluated on the data that is here."""
+    """No candidate has been evaluated on the data in data/."""
 
 
 def promote(cfg: Config) -> dict[str, Any]:
-    """Decide and, unless this is an experiment, commit and reconcile. Returns what promotion.json holds."""
+    """Decide and, unless this is an experiment, commit and reconcile; the content of promotion.json."""
     board = leaderboard(cfg)
     lines = ledger.read(cfg.family)
     decision = decide(cfg, board[0], lines)
@@ -37,15 +36,16 @@ def promote(cfg: Config) -> dict[str, Any]:
         reconcile.candidate_runs(tracking.client(), cfg.family)
         decision["words"] += " This is an experiment: it decides but never promotes."
     else:
-        if not (_stands(decision["digest"], lines) or unbeaten(decision)):
+        champion = ledger.champion(lines)
+        if not (champion and champion["digest"] == decision["digest"]) and not champion_missing(decision):
             decision["version"] = commit(cfg, board[0], decision, lines)["version"]
         reconcile.reconcile(cfg.family)
     show(board, headline(cfg), decision)
     return decision
 
 
-def unbeaten(decision: dict[str, Any]) -> bool:
-    """Was the champion not on this machine to be beaten? That is no decision on the model: it is written nowhere, and made again."""
+def champion_missing(decision: dict[str, Any]) -> bool:
+    """Were the champion's files not on this machine? Then nothing was decided on the candidate, and nothing is committed."""
     return any(condition["name"] == CHAMPION for condition in decision["conditions"])
 
 
@@ -55,17 +55,15 @@ def experiment() -> bool:
 
 
 def headline(cfg: Config) -> str:
-    """The name of the metric that this family is judged by."""
+    """The family's headline metric."""
     return str(discovery.part(cfg.family, "score").HEADLINE)
 
 
 def leaderboard(cfg: Config) -> list[Report]:
-    """The report of every candidate as it stands in models/, on the present data, best on validation first.
-
-    Raises NothingToPromote where there is none.
-    """
+    """The reports of the candidates in models/ on the data in data/, best on validation first. Raises NothingToPromote."""
     data = cards.read(cfg.data_folder)["hash"]
-    reports = [report for name in discovery.candidates(cfg.family) if (report := _report(cfg.family, name)) and report["data"] == data]
+    found = [reconcile.candidate_report(cfg.family, name) for name in discovery.candidates(cfg.family)]
+    reports = [report for report in found if report and report["data"] == data]
     if not reports:
         raise NothingToPromote(
             f"no candidate of {cfg.family} has been evaluated on data {data[:12]}. Run `make train family={cfg.family}`."
@@ -73,32 +71,22 @@ def leaderboard(cfg: Config) -> list[Report]:
     return sorted(reports, key=lambda report: (-report["valid"][headline(cfg)], report["latency_ms"], report["candidate"]))
 
 
-def _report(family: str, candidate: str) -> Report | None:
-    """A candidate's report, if it is of the model that is there now."""
-    page, folder = Path("reports", family, "candidates", f"{candidate}.json"), Path("models", candidate)
-    if not page.exists() or not (folder / manifests.MANIFEST).exists():
-        return None
-    report: Report = json.loads(page.read_text())
-    return report if report["digest"] == manifests.read(folder)["digest"] else None
-
-
 def decide(cfg: Config, challenger: Report, lines: list[Line]) -> dict[str, Any]:
     """The decision, its key, and each condition in words.
 
-    The key is of the candidate, the decision by which the champion stands, gate and data. What grows by itself, such as a
-    shadow's samples, is no part of it: each look would be another decision.
+    The key names candidate, champion's decision, gate and data; not a shadow's samples, which grow by themselves.
     """
-    standing, stands_by = ledger.champion(lines), ledger.decision(lines)
-    key = folders.hash_of([challenger["digest"], stands_by and stands_by["hash"], cfg.gate.model_dump(), challenger["data"]])
-    asked = gate.conditions(cfg.gate, headline(cfg), challenger) + (_against(cfg, challenger, standing) if standing else [])
+    champion, last = ledger.champion(lines), ledger.decision(lines)
+    key = folders.hash_of([challenger["digest"], last and last["hash"], cfg.gate.model_dump(), challenger["data"]])
+    asked = gate.conditions(cfg.gate, headline(cfg), challenger) + (_against(cfg, challenger, champion) if champion else [])
     asked += gate.returned(cfg.family, ledger.rolled_back(lines).get(challenger["digest"]))
-    opens, words = _verdict(challenger, lines, asked)
+    opens, words = _verdict(challenger, champion, asked)
     return {
         "family": cfg.family,
         "candidate": challenger["candidate"],
         "digest": challenger["digest"],
-        "champion": standing and standing["version"],
-        "version": standing and standing["version"],
+        "champion": champion and champion["version"],
+        "version": champion and champion["version"],
         "key": key,
         "open": opens,
         "words": words,
@@ -106,64 +94,47 @@ def decide(cfg: Config, challenger: Report, lines: list[Line]) -> dict[str, Any]
     }
 
 
-def _verdict(challenger: Report, lines: list[Line], asked: list[Condition]) -> tuple[bool, str]:
-    name, standing = challenger["candidate"], ledger.champion(lines)
-    failed = [condition.words for condition in asked if not condition.holds]
-    if standing and _stands(challenger["digest"], lines):
-        return False, f"{name} is the champion already: version {standing['version']}."
+def _verdict(challenger: Report, champion: Line | None, asked: list[Condition]) -> tuple[bool, str]:
+    name, failed = challenger["candidate"], [condition.words for condition in asked if not condition.holds]
+    if champion and champion["digest"] == challenger["digest"]:
+        return False, f"{name} is the champion already: version {champion['version']}."
     if failed:
         return False, f"The gate stays closed for {name}: {'; '.join(failed)}."
     return True, f"The gate opens for {name}: {'; '.join(condition.words for condition in asked)}."
 
 
-def _stands(digest: str, lines: list[Line]) -> bool:
-    """Is this model the champion already? Then there is nothing to commit."""
-    standing = ledger.champion(lines)
-    return standing is not None and bool(standing["digest"] == digest)
-
-
-def _against(cfg: Config, challenger: Report, standing: Line) -> list[Condition]:
-    """The conditions that need the champion's own files: it answers the same validation pictures."""
-    if standing["digest"] == challenger["digest"]:
+def _against(cfg: Config, challenger: Report, champion: Line) -> list[Condition]:
+    """The conditions that need the champion's files: it answers the same validation images. Raises NoDatabase."""
+    if champion["digest"] == challenger["digest"]:
         return []
     try:
-        champion = versions.served_folder(standing)
+        served = versions.served_folder(champion)
     except versions.ABSENT as absence:
-        return [Condition(CHAMPION, False, f"version {standing['version']}, the champion to beat, is not here: {absence}")]
+        return [Condition(CHAMPION, False, f"version {champion['version']}, the champion to beat, is not here: {absence}")]
     examples, predict, scoring = (discovery.part(cfg.family, name) for name in ("examples", "predict", "score"))
     valid, model = examples.load(cfg.data_folder, "valid"), Path("models", challenger["candidate"])
-    fits = gate.schema(manifests.read(model), {**manifests.read(champion), "version": standing["version"]})
+    fits = gate.schema(manifests.read(model), {**manifests.read(served), "version": champion["version"]})
     if not fits.holds:
         return [fits]
-    pair = [scoring.outcomes(predict.Predictor(folder), valid) for folder in (model, champion)]
-    return [fits, gate.gain(cfg.gate, scoring.headline, pair[0], pair[1], cfg.seed), *_shown(cfg, challenger, standing)]
-
-
-def _shown(cfg: Config, challenger: Report, standing: Line) -> list[Condition]:
-    """Where the gate asks for it: how the candidate has answered beside the champion. Raises NoDatabase."""
-    if cfg.gate.shadow is None:
-        return []
-    found = predictions.Store().agreement(cfg.family, standing["digest"], challenger["digest"])
-    return [gate.shadow(cfg.gate.shadow, found, standing["version"], cfg.family, challenger["candidate"])]
+    pair = [scoring.outcomes(predict.Predictor(folder), valid) for folder in (model, served)]
+    conditions = [fits, gate.gain(cfg.gate, scoring.headline, pair[0], pair[1], cfg.seed)]
+    if cfg.gate.shadow:
+        found = predictions.Store().agreement(cfg.family, champion["digest"], challenger["digest"])
+        conditions.append(gate.shadow(cfg.gate.shadow, found, champion["version"], cfg.family, challenger["candidate"]))
+    return conditions
 
 
 def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: list[Line]) -> Line:
-    """Append the promotion, or the refusal, to the ledger: from here on it stands, whatever happens to this process.
+    """Append the promotion, or the rejection, to the ledger.
 
-    A model that the same conditions refuse again, against the same champion, makes no second line, whatever its figures.
+    A model that the same conditions reject again, against the same champion, makes no second line, whatever its figures.
     """
-    asked = sorted(decision["conditions"], key=lambda condition: bool(condition["holds"]))  # those that failed come first
+    asked = sorted(decision["conditions"], key=lambda condition: bool(condition["holds"]))  # failed ones first
     failed = [condition["name"] for condition in asked if not condition["holds"]]
     event, key = ("refuse", folders.hash_of([decision["key"], sorted(failed)])) if failed else ("promote", decision["key"])
-    facts = {**_facts(cfg, challenger), "reasons": [condition["words"] for condition in asked], **({"failed": failed} if failed else {})}
-    return ledger.append(cfg.family, event, key, facts, after=lines[-1]["hash"] if lines else None)
-
-
-def _facts(cfg: Config, challenger: Report) -> dict[str, Any]:
-    """What a line says of the model that it is about."""
     folder = Path("models", challenger["candidate"])
     manifest, record = manifests.verified(folder), records.read(folder)
-    return {
+    facts = {
         "candidate": challenger["candidate"],
         "digest": manifest["digest"],
         "dvc": lock.hash_of(folder),
@@ -174,11 +145,14 @@ def _facts(cfg: Config, challenger: Report) -> dict[str, Any]:
         "run": record["key"],
         "started": record["started"],
         "figures": {key: challenger[key] for key in ("valid", "test", "examples", "seconds", "hardware")},
+        "reasons": [condition["words"] for condition in asked],
+        **({"failed": failed} if failed else {}),
     }
+    return ledger.append(cfg.family, event, key, facts, after=lines[-1]["hash"] if lines else None)
 
 
 def show(board: list[Report], metric: str, decision: dict[str, Any]) -> None:
-    """The leaderboard and the decision, as a person reads them."""
+    """Print the leaderboard and the decision."""
     table = Table("", "candidate", f"valid {metric}", f"test {metric}", "train s", "ms", "MB", title=decision["family"])
     for place, report in enumerate(board, 1):
         figures = f"{report['valid'][metric]:.4f}", f"{report['test'][metric]:.4f}", f"{report['seconds']['train']:.0f}"
@@ -186,5 +160,5 @@ def show(board: list[Report], metric: str, decision: dict[str, Any]) -> None:
     console = Console(width=max(100, Console().width))
     console.print(table)
     console.print(decision["words"], highlight=False)
-    stands = f"version {decision['version']} stands" if decision["version"] else "no version stands yet"
-    console.print(f"{decision['family']}: {stands}.", highlight=False)
+    champion = f"the champion is version {decision['version']}" if decision["version"] else "there is no champion yet"
+    console.print(f"{decision['family']}: {champion}.", highlight=False)

@@ -1,7 +1,6 @@
-"""released/<family>/: what the champion serves, small, in git, so that a machine that has trained nothing can answer."""
+"""`make release`: the champion's served files in released/<family>/, in git, for machines that have trained nothing."""
 
 import argparse
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,16 @@ from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import checksums, manifests, selfcheck
-from pipelines.registry import modelcards, signatures, versions
+from pipelines.registry import modelcards, signatures, store, versions
 from pipelines.training import records
 
 ROOT = paths.RELEASED
-LIMIT_MB = 50
+LIMIT_MB = 50  # in git
 RELEASE = "release.json"
 
 
 class TooLarge(ValueError):
-    """More than git should carry."""
+    """More than LIMIT_MB."""
 
 
 class NothingToRelease(LookupError):
@@ -28,11 +27,11 @@ class NothingToRelease(LookupError):
 
 
 class Damaged(ValueError):
-    """A file that a release would vouch for, and that is not as it was written."""
+    """A file to be released that is not as it was written."""
 
 
 def release(family: str) -> dict[str, Any]:
-    """Copy what the champion serves, its card, example and signature to released/<family>/; release.json, written last, names every file.
+    """Copy the champion's served files, card, example and signature to released/<family>/; release.json, written last, names every file.
 
     Raises TooLarge, NothingToRelease, Damaged or BadSignature.
     """
@@ -44,13 +43,11 @@ def release(family: str) -> dict[str, Any]:
     if manifests.served_bytes(manifest) > LIMIT_MB * 1e6:
         raise TooLarge(f"{family} serves {manifests.served_bytes(manifest) / 1e6:.1f} MB; a release holds at most {LIMIT_MB} MB.")
     data = versions.data_folder(line)
-    if wrong := [*_wrong_in_model(source, line), *_wrong_in_data(data, line)]:
-        words = f"Missing, or not as it was written: {', '.join(map(str, wrong))}. Nothing was released."
+    if wrong := _wrong(source, data, line):
+        words = f"Missing or altered: {', '.join(map(str, wrong))}. Nothing was released."
         raise Damaged(f"{words} `make verify family={family}` names the repair.")
     with folders.replacing(ROOT / family) as out:
-        for name in [*manifests.served(manifest), manifests.MANIFEST]:
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, out / name)
+        store.copy_served(source, out, manifest)
         folders.write_json(out / cards.CARD, cards.read(data))
         modelcards.write(out, line, data)
         selfcheck.bring(source, out)
@@ -61,29 +58,23 @@ def release(family: str) -> dict[str, Any]:
     return facts
 
 
-def _wrong_in_model(source: Path, line: Line) -> list[Path]:
-    """By its sums in the store, by DVC's hash the whole folder; an earlier release has its own list, which `make verify` reads."""
-    dvc = line["dvc"] if (source / records.RECORD).is_file() else None
-    return [source / name for name in copies.wrong(copies.of_folder(source), checksums.read(source), dvc)]
-
-
-def _wrong_in_data(data: Path, line: Line) -> list[Path]:
-    """Of the data itself nothing is released: its card is, in two forms."""
-    packed, dvc = copies.of_folder(data), lock.hash_of(data) or line["data_dvc"]
-    return [data / name for name in (cards.CARD, cards.CROISSANT) if dvc and not copies.listed(packed, name, dvc)]
+def _wrong(source: Path, data: Path, line: Line) -> list[Path]:
+    """Files of the model that differ from its SHA256SUMS, or a complete folder's from DVC's hash; and of the data's two cards."""
+    dvc, data_dvc = line["dvc"] if (source / records.RECORD).is_file() else None, lock.hash_of(data) or line["data_dvc"]
+    model = [source / name for name in copies.wrong(copies.of_folder(source), checksums.read(source), dvc)]
+    packed = copies.of_folder(data)
+    return model + [data / name for name in (cards.CARD, cards.CROISSANT) if data_dvc and not copies.listed(packed, name, data_dvc)]
 
 
 def main() -> None:
     """Release the champion of one family."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--family", required=True)
-    asked = parser.parse_args()
+    family = parser.parse_args().family
     with errors.printed_once():
-        facts = release(asked.family)
-        megabytes = sum(path.stat().st_size for path in Path(ROOT, asked.family).rglob("*")) / 1e6
-        print(
-            f"released/{asked.family}: version {facts['version']} ({facts['candidate']}), {megabytes:.2f} MB. Commit it: git add released"
-        )
+        facts = release(family)
+        megabytes = sum(path.stat().st_size for path in Path(ROOT, family).rglob("*")) / 1e6
+        print(f"released/{family}: version {facts['version']} ({facts['candidate']}), {megabytes:.2f} MB. Commit it: git add released")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The project's own BentoML model store, and the pointer that services follow. Services read these and nothing else.
+"""The project's own BentoML model store, and the pointers that services follow. Services read these and nothing else.
 
-Who may write here is trusted: a model is hashed and its signature checked first, then it is opened, and pointers carry no signature.
+Whoever can write here is trusted: models are hashed and their signatures checked before they are opened, pointers carry no signature.
 """
 
 import json
@@ -14,9 +14,9 @@ from typing import Any
 from pipelines import folders, paths
 from pipelines.models import checksums, manifests, selfcheck, signing
 
-ASIDE = paths.ROOT / "aside"  # where goes what is damaged and may be the only copy
-BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both are there where a bento runs
-CHAMPIONS, CHALLENGERS = "champions", "challengers"  # what a pointer names
+ASIDE = paths.ROOT / "aside"  # damaged models, each of which may be the only copy
+BENTO = (Path("../bento.yaml"), Path("bentofile.yaml"))  # both exist where a bento runs
+CHAMPIONS, CHALLENGERS = "champions", "challengers"  # roles of a pointer
 Pointer = dict[str, Any]
 
 
@@ -29,42 +29,48 @@ class NotStored(LookupError):
 
 
 def put(folder: Path, version: int | None) -> str:
-    """Copy what a model folder serves, verified, into the store; return its tag. What is there already stays.
+    """Copy the served files of a verified model folder into the store, with its golden example; the tag. A stored model stays.
 
-    Beside it lies its stored example, of the folder, or made here, once the signature holds where one is asked for (signatures.lay).
-    `version` is None of a challenger, which has none.
+    `version` is None for a challenger.
     """
     manifest = manifests.verified(folder)
     bentoml = _bentoml()
     tag = tag_of(manifest["family"], version, manifest["digest"])
     if not holds(tag, manifest["digest"]):
         with bentoml.models.create(tag, labels={"digest": manifest["digest"]}, _model_store=_models()) as model:
-            _copy(folder, Path(model.path), manifest)
-        checksums.complete(folder_of(tag), *(path.relative_to(folder_of(tag)).as_posix() for path in checksums.files(folder_of(tag))))
+            copy_served(folder, Path(model.path), manifest)
+        stored = folder_of(tag)
+        checksums.complete(stored, *(path.relative_to(stored).as_posix() for path in checksums.files(stored)))
     add_example(folder, folder_of(tag))
     return tag
 
 
+def copy_served(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
+    """Copy the served files and the manifest of a model."""
+    for name in [*manifests.served(manifest), manifests.MANIFEST]:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, target / name)
+
+
 def add_example(source: Path, folder: Path) -> None:
-    """Bring a stored model its example where it has none. One that is not signed as this machine asks is not even loaded for that."""
+    """Give a stored model its golden example where it has none; an untrusted model is not loaded for that."""
     if not (folder / selfcheck.EXAMPLE).is_file() and signing.trusted(folder):
         selfcheck.bring(source, folder)
         checksums.complete(folder, selfcheck.EXAMPLE)
 
 
 def tag_of(family: str, version: int | None, digest: str) -> str:
-    """The name of a model in the store: digits:v3-0123456789ab, or digits:c-0123456789ab of a challenger."""
+    """The name of a model in the store: digits:v3-0123456789ab, or digits:c-0123456789ab for a challenger."""
     return f"{family}:{'c' if version is None else f'v{version}'}-{digest[:12]}"
 
 
-def _copy(folder: Path, target: Path, manifest: manifests.Manifest) -> None:
-    for name in [*manifests.served(manifest), manifests.MANIFEST]:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(folder / name, target / name)
+def identity(line: dict[str, Any], version: int | None, run_id: str) -> dict[str, Any]:
+    """What every answer of the model of a ledger's line says of its origin."""
+    return {"family": line["family"], "version": version, **{key: line[key] for key in ("digest", "data", "commit")}, "run_id": run_id}
 
 
 def holds(tag: str, digest: str) -> bool:
-    """Is this very model in the store, undamaged? A damaged or half-copied one is put aside, and another one under its name."""
+    """Is this model in the store, intact? A damaged one, or another one under its tag, is moved to ASIDE."""
     try:
         if manifests.verified(location(tag))["digest"] == digest:
             return True
@@ -72,20 +78,15 @@ def holds(tag: str, digest: str) -> bool:
         return False
     except manifests.BrokenModel:
         pass
-    _set_aside(folder_of(tag))
-    return False
-
-
-def _set_aside(folder: Path) -> None:
-    """Out of the way, and not deleted: what it serves may be whole, and nowhere else."""
+    folder = folder_of(tag)
     ASIDE.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f"{folder.parent.name}-{folder.name}-", dir=ASIDE))
     folder.replace(aside)
-    print(f"WARNING: {folder} was damaged, and lies at {aside} now, for it may be the only copy of what it serves.", file=sys.stderr)
+    print(f"WARNING: {folder} was damaged and is moved to {aside}: it may be the only copy of its served files.", file=sys.stderr)
+    return False
 
 
 def has_example(tag: str) -> bool:
-    """Has a stored model its example beside it?"""
     return (folder_of(tag) / selfcheck.EXAMPLE).is_file()
 
 
@@ -95,23 +96,23 @@ def folder_of(tag: str) -> Path:
 
 
 def models(family: str) -> list[Path]:
-    """The folders of every model of a family that is in the store."""
+    """The folders of a family's models in the store."""
     return sorted(path for path in Path(paths.ROOT, "models", family).glob("*") if path.is_dir())
 
 
 def location(tag: str) -> Path:
-    """The folder of a stored model. Raises NotStored, or BrokenModel where BentoML cannot read what it wrote beside it."""
+    """The folder of a stored model. Raises NotStored, or BrokenModel where BentoML cannot read its model.yaml."""
     bentoml = _bentoml()
     try:
         return Path(bentoml.models.get(tag, _model_store=_models()).path)
     except bentoml.exceptions.NotFound as absence:
-        raise NotStored(f"{tag} is not in the model store {paths.ROOT}. `make serve` and `make ui` bring it back.") from absence
-    except Exception as fault:  # a damaged model.yaml raises whatever its reader does
-        raise manifests.BrokenModel(f"{tag} in the model store {paths.ROOT} is incomplete: {fault}. `make serve` mends it.") from fault
+        raise NotStored(f"{tag} is not in the model store {paths.ROOT}. `make serve` or `make ui` restores it.") from absence
+    except Exception as fault:  # whatever BentoML's reader raises
+        raise manifests.BrokenModel(f"{tag} in the model store {paths.ROOT} is incomplete: {fault}. `make serve` restores it.") from fault
 
 
 def _models() -> Any:
-    """The project's own store: BentoML's default one is the user's, and the process's for good."""
+    """The project's own store: BentoML's default is the user's, and fixed for the process."""
     from bentoml._internal.models.model import ModelStore
 
     _models_folder().mkdir(parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ def _models_folder() -> Path:
 
 
 def _bentoml() -> Any:
-    """BentoML, imported where it is needed (a second), and told first to report to nobody."""
+    """BentoML, imported on demand (a second), without its usage reports."""
     os.environ["BENTOML_DO_NOT_TRACK"] = "True"
     import bentoml
     import bentoml.exceptions
@@ -137,49 +138,41 @@ def pointer_path(family: str, role: str = CHAMPIONS) -> Path:
 
 
 def write_pointer(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
-    """Move what services follow, atomically.
+    """Point services at a model, atomically.
 
-    {"tag", "model": what every answer carries, "promotion" and "decision": the ledger's lines that made this version and
-    that it stands by, "card": the data card or None, "released": whether this machine has only the released files}
+    {"tag", "model": identity(), "promotion" and "decision": the ledger's lines that made the version and made it champion, "card": the
+    data card or None, "released": whether only the released files are on this machine}
     """
     try:
-        moved = read_pointer(family, role) != pointer
+        changed = read_pointer(family, role) != pointer
     except NoChampion:
-        moved = True
-    if moved:
+        changed = True
+    if changed:
         folders.write_json(pointer_path(family, role), {**pointer, checksums.SUM: folders.hash_of(pointer)})
 
 
 def read_pointer(family: str, role: str = CHAMPIONS) -> Pointer:
-    """The pointer. Raises NoChampion with the remedy, also where its file cannot be read, or is not what was written."""
+    """The pointer. Raises NoChampion with the remedy, also where its file is unreadable or altered."""
     path = pointer_path(family, role)
+    remedy = f"Is {path.parent} readable for this user? If so, `make ui` writes it again."
     try:
         pointer: Pointer = json.loads(path.read_text())
-        as_written = pointer.pop(checksums.SUM, None) in (None, folders.hash_of(pointer)) and _agrees(family, pointer)
+        model = pointer["model"]
+        named = pointer["tag"] == tag_of(family, model["version"], model["digest"])
+        intact = checksums.summed(pointer) and (named or (model["version"] is None and isinstance(pointer["tag"], str)))
     except FileNotFoundError:
         raise NoChampion(f"{family} has no champion to serve. Train one with `make train family={family}`.") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
-        raise NoChampion(f"{path} cannot be read ({fault}). {_anew(path)}") from fault
-    if not as_written:
-        raise NoChampion(f"{path} is not what was written: its sum, or the version and digest in its tag, are others. {_anew(path)}")
-    return pointer
-
-
-def _agrees(family: str, pointer: Pointer) -> bool:
-    """Does the tag name the version and the digest that answers would name? A challenger has no version."""
-    model = pointer["model"]
-    named = tag_of(family, model["version"], model["digest"])
-    return pointer["tag"] == named or (model["version"] is None and isinstance(pointer["tag"], str))
-
-
-def _anew(path: Path) -> str:
-    return f"Is {path.parent} this user's to read? If so, `make ui` writes it anew."
+        raise NoChampion(f"{path} cannot be read ({fault}). {remedy}") from fault
+    if not intact:
+        raise NoChampion(f"{path} is not what was written: its sum, or the version and digest in its tag, are others. {remedy}")
+    return {key: value for key, value in pointer.items() if key != checksums.SUM}
 
 
 def challenger(family: str) -> Pointer | None:
-    """{"tag", "model": whence its answers would come, but for a version, "challenge": the ledger's line}; None where nobody challenges.
+    """{"tag", "model": identity() without a version, "challenge": the ledger's line}; None without a challenger.
 
-    Where its model could not be brought into the store, `absent` says why. Raises NoChampion where its file cannot be read.
+    `absent` says why its model is not in the store. Raises NoChampion where the file cannot be read.
     """
     try:
         return read_pointer(family, CHALLENGERS)

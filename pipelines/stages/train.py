@@ -1,4 +1,4 @@
-"""train: data/<family>/ -> models/<candidate>/, resumed where it was killed, streamed to MLflow, its export proven."""
+"""train: data/<family>/ -> models/<candidate>/, resumed after a kill, logged to MLflow, its export proven."""
 
 from pipelines import configs, devices, discovery, folders
 from pipelines.datasets import cards
@@ -10,11 +10,11 @@ from pipelines.training import records, session
 
 
 class OneProcess(ValueError):
-    """A family whose training torchrun cannot share."""
+    """A family that torchrun cannot train."""
 
 
 def main(cfg: configs.Config) -> None:
-    """Train one candidate; its folder is complete or absent. Under torchrun the first process writes, the others share its work."""
+    """Train one candidate; its folder is complete or absent. Under torchrun the first process writes, the others compute with it."""
     fit = discovery.part(cfg.family, "fit")
     if devices.processes() > 1 and not hasattr(fit, "share"):
         command = f"python -m pipelines.stages.train family={cfg.family} candidate={cfg.candidate}"
@@ -23,7 +23,7 @@ def main(cfg: configs.Config) -> None:
     card, code = cards.read(cfg.data_folder), Code(cfg.family).fingerprint("train")
     if devices.rank():
         return fit.share(cfg, cfg.data_folder, lambda: session.under_way(cfg, card["hash"], code))
-    tracking.mlflow()  # its seconds of import are none of the first epoch
+    tracking.mlflow()  # so that its import does not count as the first epoch's
     begun, training = records.begun(cfg.family), session.under_way(cfg, card["hash"], code)
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)

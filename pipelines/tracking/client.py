@@ -1,6 +1,6 @@
-"""MLflow on mlruns/mlflow.db: where people compare. Every run is a projection of a model folder and can be made again.
+"""MLflow on mlruns/mlflow.db. Every run is a projection of a model folder and can be made again.
 
-MLflow takes three seconds to import: mlflow() does that, here alone, when it is first needed.
+MLflow takes three seconds to import: only mlflow() here does, on demand.
 """
 
 import json
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run, RunTag
 
 ROOT = Path("mlruns")
-SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page then opens on training, not on traces
+SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow then opens on training, not on traces
 SAMPLED = 5  # seconds between two looks at the machine's load
 
 
 def mlflow() -> Any:
-    """MLflow, which is told first to report to nobody, and to open no pickle."""
+    """MLflow, without its usage reports, and opening no pickle."""
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     import mlflow as imported
 
@@ -37,12 +37,12 @@ def mlflow() -> Any:
 
 
 def uri() -> str:
-    """The tracking store of the working directory's project."""
+    """The project's tracking store."""
     return f"sqlite:///{(ROOT / 'mlflow.db').absolute()}"
 
 
 def client() -> "MlflowClient":
-    """A client on the project's own database, created once even when two processes ask for it."""
+    """A client on the project's database, which one process at a time creates."""
     imported = mlflow()
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     with folders.locked(ROOT / ".lock"):
@@ -52,7 +52,7 @@ def client() -> "MlflowClient":
 
 
 def experiment(store: "MlflowClient", family: str) -> str:
-    """The id of the family's experiment, created beside the database when it is new."""
+    """The id of the family's experiment, created or restored."""
     with folders.locked(ROOT / ".lock"):
         found = store.get_experiment_by_name(family)
         place = (ROOT / "artifacts" / family).absolute().as_uri()
@@ -62,7 +62,7 @@ def experiment(store: "MlflowClient", family: str) -> str:
 
 
 def find(store: "MlflowClient", family: str, key: str) -> "Run | None":
-    """The run of the training with this key; one that was deleted by hand is restored."""
+    """The run of the training with this key, restored where it was deleted."""
     runs = store.search_runs([experiment(store, family)], f"tags.`{KEY}` = '{key}'", mlflow().entities.ViewType.ALL, max_results=1)
     if runs and runs[0].info.lifecycle_stage == "deleted":
         store.restore_run(runs[0].info.run_id)
@@ -70,7 +70,7 @@ def find(store: "MlflowClient", family: str, key: str) -> "Run | None":
 
 
 def create(store: "MlflowClient", config: dict[str, Any], key: str, started: float) -> "Run":
-    """A new run under the training's key, with its parameters."""
+    """A new run with the training's key and parameters."""
     tags = {KEY: key, "family": config["family"], CANDIDATE: config["candidate"], "mlflow.source.name": "dvc repro"}
     run = store.create_run(experiment(store, config["family"]), int(started * 1000), tags, config["candidate"])
     log_params(store, run, config)
@@ -78,7 +78,7 @@ def create(store: "MlflowClient", config: dict[str, Any], key: str, started: flo
 
 
 def log_params(store: "MlflowClient", run: "Run", config: dict[str, Any]) -> None:
-    """The recipe, such as fit.epochs; what is there already stays."""
+    """The configuration, such as fit.epochs; logged parameters stay."""
     param = mlflow().entities.Param
     store.log_batch(run.info.run_id, params=[param(name, str(value)) for name, value in sorted(flat(config).items())])
 
@@ -93,7 +93,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @contextmanager
 def live(cfg: Config, card: dict[str, Any], training: Training) -> Iterator[str]:
-    """Stream a training to its run, each epoch as one batch, with the machine's load; a resumed one goes on in the same run."""
+    """Log a training to its run, each epoch as one batch, with the machine's load; a resumed one continues its run."""
     store, imported = client(), mlflow()
     run = find(store, cfg.family, training.key) or create(store, cfg.recipe(), training.key, training.started)
     log_data(store, run, card)
@@ -131,10 +131,10 @@ def _points(rows: list[Epoch]) -> "list[Metric]":
 
 
 def project(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> "Run":
-    """Bring the run of a model folder up to date: adopt or create it, then recipe, data, history, scores, files. Returns the run.
+    """Find or create the run of a model folder, and log configuration, data, history, scores and files; the run.
 
-    `report` holds {"valid", "test"} metrics where the model has been evaluated; `shown` is {name: file or folder} to keep beside it,
-    of which "data" is the data card.
+    `report` holds {"valid", "test"} metrics where the model has been evaluated; `shown` is {name: file or folder} to log, of which "data"
+    is the data card.
     """
     manifest, record = manifests.read(folder), records.read(folder)
     run = find(store, manifest["family"], record["key"]) or create(store, manifest["config"], record["key"], record["started"])
@@ -146,7 +146,9 @@ def project(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, 
         log_data(store, run, json.loads(shown["data"].read_text()))
     log_history(store, run, session.read_history(folder))
     _log_scores(store, run, manifest, record, report)
-    _log_files(store, run, {"model": folder, **shown})
+    for name, path in {"model": folder, **shown}.items():
+        log = store.log_artifacts if path.is_dir() else store.log_artifact
+        log(run.info.run_id, str(path), name)
     store.set_tag(run.info.run_id, DONE, state)
     if run.info.end_time is None:
         store.set_terminated(run.info.run_id, "FINISHED", int((record["started"] + record["seconds"]["train"]) * 1000))
@@ -154,7 +156,7 @@ def project(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, 
 
 
 def linked(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: str | None) -> "Run":
-    """The run, its tags naming what DVC keeps of it: model folder and data, such as "1f…c2.dir", where that is known."""
+    """Tag a run with the DVC hashes of model folder and data, such as "1f…c2.dir", where known; the run."""
     wanted = {tag: value for tag, value in {DVC: dvc, DATA_DVC: data_dvc}.items() if value and run.data.tags.get(tag) != value}
     if wanted:
         store.log_batch(run.info.run_id, tags=_tags(wanted))
@@ -162,7 +164,7 @@ def linked(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: str | N
 
 
 def remembered(store: "MlflowClient", line: dict[str, Any]) -> "Run":
-    """The run of a promotion whose folder is not on this machine: what the ledger knows of it, to be completed when it is here."""
+    """The run of a promotion whose folder is not on this machine, with what the ledger knows; project() completes it later."""
     family, key = line["family"], line["run"]
     found = find(store, family, key)
     if found is None:
@@ -173,7 +175,7 @@ def remembered(store: "MlflowClient", line: dict[str, Any]) -> "Run":
 
 
 def _log_scores(store: "MlflowClient", run: "Run", manifest: dict[str, Any], record: dict[str, Any], report: dict[str, Any] | None) -> None:
-    """Scores as final_<split>_<metric>, and what the run came from as tags."""
+    """Scores as final_<split>_<metric>, and origin as tags."""
     splits = {split: report[split] for split in ("valid", "test")} if report else {}
     named = {f"final_{split}_{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
     metric, now = mlflow().entities.Metric, int(time.time() * 1000)
@@ -185,9 +187,3 @@ def _log_scores(store: "MlflowClient", run: "Run", manifest: dict[str, Any], rec
 def _tags(values: dict[str, str]) -> "list[RunTag]":
     tag = mlflow().entities.RunTag
     return [tag(name, value) for name, value in values.items()]
-
-
-def _log_files(store: "MlflowClient", run: "Run", shown: dict[str, Path]) -> None:
-    for name, path in shown.items():
-        log = store.log_artifacts if path.is_dir() else store.log_artifact
-        log(run.info.run_id, str(path), name)

@@ -1,7 +1,7 @@
-"""MLflow's runs, versions and alias as they stand in its database, read without MLflow (3 s to import): for what only looks.
+"""MLflow's runs, versions and alias, read from its database without MLflow (3 s to import).
 
-The tables are those of the MLflow in requirements.lock; a test holds what is read here against MLflow's own answers. Where a table or
-column is unknown, or the file cannot be read, every function here raises Unreadable: "no run" is said only where there is none.
+The tables are those of the MLflow in requirements.lock; a test compares this with MLflow's own answers. Where a table or column is
+unknown, or the file cannot be read, every function raises Unreadable: None and [] always mean that there is none.
 """
 
 import sqlite3
@@ -27,17 +27,17 @@ VERSIONS = """
 """
 TABLES = {"alembic_version", "experiments", "runs", "tags", "model_versions", "model_version_tags", "registered_model_aliases"}
 PATIENCE = 5  # seconds for another process that writes
-AGAIN = "Or move the file away: `make ui` makes it again from the ledgers and the model folders."
-REMEDIES = {  # {beginnings of SQLite's name of an error: the remedy}
-    ("SQLITE_ERROR",): "Read here are the tables of the MLflow in requirements.lock: use that one; "
-    f"`mlflow db upgrade sqlite:///{DATABASE}` brings tables of an older one to it. {AGAIN}",
+AGAIN = "Or move the file away: `make ui` makes it again from ledgers and model folders."
+REMEDIES = {  # {prefixes of SQLite's error names: the remedy}
+    ("SQLITE_ERROR",): "Use the MLflow of requirements.lock; "
+    f"`mlflow db upgrade sqlite:///{DATABASE}` upgrades the tables of an older one. {AGAIN}",
     ("SQLITE_BUSY", "SQLITE_LOCKED"): "Another process writes it. Wait for it, or look for one that hangs.",
     ("SQLITE_NOTADB", "SQLITE_CORRUPT"): f"Put back a copy. {AGAIN}",
 }
 
 
 class Unreadable(ValueError):
-    """MLflow's database has other tables than are known here, is broken or locked: whether it holds a run cannot be said."""
+    """MLflow's database has other tables, is broken or locked."""
 
 
 class Run(NamedTuple):
@@ -55,7 +55,7 @@ def found(run_id: str) -> Run | None:
 
 
 def tagged(name: str, value: str) -> list[Run]:
-    """Every run that carries this tag, oldest first."""
+    """Every run with this tag, oldest first."""
     return _runs(RUNS, name, value)
 
 
@@ -85,10 +85,11 @@ def _runs(query: str, *values: str) -> list[Run]:
 
 
 def _rows(query: str, *values: str) -> list[tuple[Any, ...]]:
-    """Nothing where there is no database yet, or none of MLflow's tables in it: reconciling makes them. Raises Unreadable."""
+    """No rows where there is no database yet, or none of MLflow's tables: reconciling makes them. Raises Unreadable."""
     with suppress(sqlite3.Error):
         return _read(query, *values)
-    _await_tables()
+    with suppress(OSError), folders.locked(DATABASE.with_name(".lock")):  # wait for a process that is just creating them
+        pass
     try:
         return _read(query, *values)
     except sqlite3.Error as fault:
@@ -103,12 +104,6 @@ def _read(query: str, *values: str) -> list[tuple[Any, ...]]:
         return database.execute(query, values).fetchall() if tables & TABLES else []
 
 
-def _await_tables() -> None:
-    """Wait for a process that is just creating them: it holds the lock that tracking.client takes."""
-    with suppress(OSError), folders.locked(DATABASE.with_name(".lock")):
-        pass
-
-
 def _explained(fault: sqlite3.Error) -> Unreadable:
     name = getattr(fault, "sqlite_errorname", "")
     remedy = next((remedy for beginnings, remedy in REMEDIES.items() if name.startswith(beginnings)), "May this user read it?")
@@ -117,7 +112,7 @@ def _explained(fault: sqlite3.Error) -> Unreadable:
 
 
 def _schema() -> str:
-    """The revision of its tables that MLflow notes in them."""
+    """MLflow's schema revision."""
     with suppress(sqlite3.Error, IndexError):
         return str(_read("SELECT version_num FROM alembic_version")[0][0])
     return "unknown"

@@ -1,4 +1,4 @@
-"""Answers as they were given, what was sent for them where that is kept, and how a challenger's compare."""
+"""Answers, stored inputs, and comparisons with a challenger's answers."""
 
 import sqlalchemy as sa
 from alembic import op
