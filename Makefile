@@ -1,6 +1,6 @@
 # The front door. `make help` lists what a person types; every target sets up what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick fuzz lint docs lock new-family train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
+.PHONY: help demo test test-slow test-all test-system test-times fuzz lint docs lock new-family train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -32,11 +32,20 @@ help: ## this list
 demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
 	@python -m serving.demo
 
-test: .venv/with-$(EVERY)+dev ## the whole test suite
+test: .venv/with-serve+digits+dev ## the quick tests, in minutes; what they leave out is named at the end
 	@$(PYTEST)
 
-quick: .venv/with-$(EVERY)+dev ## the quick tests, 6 minutes: no training framework, browser or external server
-	@$(PYTEST) -m "not slow and not long"
+test-slow: .venv/with-$(EVERY)+dev ## the tests that need all frameworks, browsers and external servers
+	@$(PYTEST) -m slow
+
+test-all: .venv/with-$(EVERY)+dev ## the quick and the slow tests
+	@$(PYTEST) -m "not system and not long"
+
+test-system: .venv/with-$(EVERY)+dev ## the heaviest tests, such as a family made from another one, trained and served
+	@pytest -m system
+
+test-times: .venv/with-$(EVERY)+dev ## test-all, with the seconds of each file in reports/tests.json
+	@$(PYTEST) -m "not system and not long" --times
 
 fuzz: .venv/with-$(EVERY)+dev ## hostile input, the long way
 	@pytest -m long tests/test_hostile.py

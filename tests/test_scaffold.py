@@ -156,7 +156,7 @@ def test_every_family_can_be_copied(clean: Path, like: str) -> None:
     assert all(place.format("leaves") in done.stdout for place in scaffold.CHANGES)
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_sixth_family_is_trained_served_and_walked_back(clean: Path) -> None:
     assert new_family(clean, "leaves", "objects").returncode == 0
     ran(clean, "-m", "ruff", "check", "-q", "--fix", "pipelines", "serving", "tests")
