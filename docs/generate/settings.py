@@ -86,7 +86,7 @@ def _annotation(annotation: Any) -> str:
         return " or ".join(_annotation(part) for part in inner)
     if inner and hasattr(annotation, "__metadata__"):
         return ", ".join([_annotation(inner[0]), *(_limit(rule) for rule in _rules(annotation))])
-    return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(annotation, "section")
+    return {str: "text", int: "integer", float: "number", bool: "true or false"}.get(annotation, "section")
 
 
 def _rules(annotation: Any) -> list[Any]:
