@@ -17,7 +17,7 @@ from PIL import Image
 from pipelines import configs
 from pipelines.datasets import archives, cards, sources
 from pipelines.families.gravures import data, embedded, examples
-from pipelines.families.gravures.parts import alphabets, drawing, engravings, files, lenses, shapes, symbols
+from pipelines.families.gravures.parts import alphabets, drawing, engravings, lenses, shapes, symbols
 from pipelines.stages import look
 
 CLASSES = ("bell", "fish", "key")
@@ -266,9 +266,9 @@ def test_croissant_reads_the_metadata(folder: Path, tmp_path: Path) -> None:
 
 def test_a_picture_that_is_not_here_is_named(folder: Path, tmp_path: Path) -> None:
     pack(tmp_path / "out")
-    with pytest.raises(examples.NoPicture, match=r"holds no picture catalogue/lost.png"):
+    with pytest.raises(examples.NoPicture, match=r"has no image catalogue/lost.png"):
         examples.picture(tmp_path / "out", "catalogue/lost.png")
-    with pytest.raises(examples.NoPicture, match=r"nowhere is not here, so catalogue/one.png cannot be shown"):
+    with pytest.raises(examples.NoPicture, match=r"nowhere is not on this machine, so catalogue/one.png cannot be shown"):
         examples.picture(tmp_path / "nowhere", "catalogue/one.png")
 
 
@@ -334,18 +334,18 @@ HEAD = "lens_id,lens_name,index_code,image\n"
 BAD: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "broken": (
         broken,
-        files.BrokenPictures,
+        data.BrokenPictures,
         r"2 files are broken or blank: drawn/key/key_3\.png \(.+\); drawn/key/key_4\.png \(.+\)\. Replace",
     ),
-    "blank": (blank, files.BrokenPictures, r"drawn/key/key_3\.png \(blank\)"),
-    "black": (black, files.BrokenPictures, r"catalogue/one\.png \(blank\)"),
+    "blank": (blank, data.BrokenPictures, r"drawn/key/key_3\.png \(blank\)"),
+    "black": (black, data.BrokenPictures, r"catalogue/one\.png \(blank\)"),
     "few": (few, data.TooFewDrawings, r"key \(3, of which 1 train\).*add drawings"),
     "one": (one, data.TooFewDrawings, r"key \(1, of which 0 train\)"),
-    "loose": (loose, engravings.BadFolders, r"drawn/key_99\.png lies in no class folder"),
-    "deep": (deep, engravings.BadFolders, r"drawn/key/old/key_99\.png lies in no class folder"),
-    "emptied": (emptied, engravings.BadFolders, r"drawn/newt/ holds no drawing"),
+    "loose": (loose, engravings.BadFolders, r"drawn/key_99\.png is in no class folder"),
+    "deep": (deep, engravings.BadFolders, r"drawn/key/old/key_99\.png is in no class folder"),
+    "emptied": (emptied, engravings.BadFolders, r"drawn/newt/ is an empty folder"),
     "undrawn": (undrawn, data.TooFewDrawings, "There is no drawing. Wanted"),
-    "official": (lost, engravings.BadFolders, r"official/key/one\.png is no official picture"),
+    "official": (lost, engravings.BadFolders, r"official/key/one\.png is no official image"),
     "elsewhere": (elsewhere, engravings.BadFolders, r"catalogue/one\.png has no place in a catalogue"),
     "columns": (table("lens_id,name,code,image\n"), lenses.BadCatalogue, r"catalogue\.csv, line 1: index_code, lens_name is missing"),
     "empty": (table(""), lenses.BadCatalogue, r"line 1: image, index_code, lens_id, lens_name is missing"),
@@ -370,13 +370,13 @@ def test_bad_folders_are_refused_by_name(folder: Path, tmp_path: Path, kind: str
 
 def test_loose_files_among_class_folders_are_refused(folder: Path, tmp_path: Path) -> None:
     put(folder / "drawn/readme.txt", b"my drawings")
-    with pytest.raises(engravings.BadFolders, match=r"readme.txt lies in no class folder"):
+    with pytest.raises(engravings.BadFolders, match=r"readme.txt is in no class folder"):
         pack(tmp_path / "out", path="lenses/drawn")
 
 
 def test_two_files_of_one_name_are_refused(folder: Path, tmp_path: Path) -> None:
     put(tmp_path / "mine/bell/bell_0.png", sketch("bell", 1))
-    with pytest.raises(data.TwoPictures, match=r"drawn/bell/bell_0\.png \(2 files\)"):
+    with pytest.raises(engravings.BadFolders, match=r"drawn/bell/bell_0\.png \(2 files\)"):
         pack(tmp_path / "out", f"data.folders.mine={SAID % 'mine'}")
 
 
@@ -404,7 +404,7 @@ BAD_LETTERS: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "unnumbered": (unnumbered, alphabets.BadAlphabets, r"Ash/character01/first\.png is no character of an alphabet"),
     "shallow": (shallow, alphabets.BadAlphabets, r"0001_01\.png is no character"),
     "repeated": (repeated, alphabets.BadAlphabets, r"0001_01\.png and .*0009_01\.png are the same character by the same writer"),
-    "torn": (torn, files.BrokenPictures, r"Ash/character01/0001_01\.png \(no picture\)"),
+    "torn": (torn, data.BrokenPictures, r"Ash/character01/0001_01\.png \(no picture\)"),
     "unvalidated": (unvalidated, data.TooFewDrawings, r"3 alphabets leave none for valid"),
 }
 

@@ -142,12 +142,12 @@ def loose(folder: Path) -> None:
 
 
 BAD = {
-    nested: r"train/owl/birds/\d\d.png lies in no class folder",
-    loose: r"test/00.png lies in no class folder",
-    emptied: r"test/newt/ holds no file",
+    nested: r"train/owl/birds/\d\d.png is in no class folder",
+    loose: r"test/00.png is in no class folder",
+    emptied: r"test/newt/ is an empty folder",
     differing: r"only one of them has: newt, owl",
-    alone: r"1 classes with pictures were found \(cat\)",
-    few: r"2 training pictures are too few",
+    alone: r"1 classes were found \(cat\)",
+    few: r"2 training images are too few",
 }
 
 

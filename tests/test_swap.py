@@ -62,7 +62,7 @@ def pointers(place: Path) -> dict[int, store.Pointer]:
     return found
 
 
-# the stored example
+# the golden example
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -89,14 +89,14 @@ def test_the_released_champion_finds_something_in_its_example(family: str) -> No
     """So that a runtime that computes something else is noticed: an answer of nothing would be the same everywhere."""
     folder = Path(__file__).parents[1] / "released" / decided(family)
     room, predictor = discovery.part(family, "probe"), discovery.part(family, "predict").Predictor(folder)
-    kept = room.kept(predictor.predict(room.example(predictor.convention)))
+    kept = room.arrays(predictor.predict(room.example(predictor.convention)))
     assert expected(family).recognised(kept), kept
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime", "opencv"])
 def test_every_runtime_of_signatures_answers_the_released_example(place: Path, runtime: str) -> None:
     folder = shutil.copytree(Path(__file__).parents[1] / "released/signatures", place / "signatures")
-    selfcheck.bring(folder, folder)
+    selfcheck.copy(folder, folder)
     selfcheck.check(discovery.part("signatures", "predict").Predictor(folder, runtime), folder)
 
 
@@ -109,13 +109,13 @@ TEXT = np.array(["Total"])
     [
         (NUMBERS, NUMBERS + 0.0009, ""),
         (NUMBERS, NUMBERS + 0.0011, "off by 0.0011"),
-        (NUMBERS, np.append(NUMBERS, 0), r"shape \[2\], and had \[3\]"),
+        (NUMBERS, np.append(NUMBERS, 0), r"shape \[2\], expected \[3\]"),
         (NUMBERS * np.nan, NUMBERS, "off by nan"),
         (NUMBERS[:0], NUMBERS[:0], ""),
         (TEXT, TEXT, ""),
         (TEXT, np.array(["TOtal"]), "'Total'.*'TOtal'"),
-        (None, TEXT, "not there"),
-        (TEXT, None, "is there"),
+        (None, TEXT, "is missing"),
+        (TEXT, None, "is new"),
     ],
 )
 def test_numbers_are_close_and_texts_are_equal(found: Any, expected: Any, words: str) -> None:
@@ -163,7 +163,7 @@ FAULTS: dict[Callable[[Path], None], tuple[str, str]] = {  # the whole words, an
     without_example: ("cannot be read", "answers its example otherwise"),
     with_half_an_example: ("cannot be read", "answers its example otherwise"),
     with_a_swelling_example: ("unpacked it has 64 MB", "answers its example otherwise"),
-    with_another_example: ("does not answer its stored example", "answers its example otherwise"),
+    with_another_example: ("answers its golden example otherwise", "answers its example otherwise"),
 }
 
 
@@ -401,10 +401,10 @@ def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str)
     followed = Champion(family)
     folder = store.location(followed.served.pointer["tag"])
     batch, _ = selfcheck.read(folder)
-    before = discovery.part(family, "probe").kept(followed.served.predictor.predict(batch))
+    before = discovery.part(family, "probe").arrays(followed.served.predictor.predict(batch))
     shutil.rmtree(folder)
     followed.look()
-    after = discovery.part(family, "probe").kept(followed.served.predictor.predict(batch))
+    after = discovery.part(family, "probe").arrays(followed.served.predictor.predict(batch))
     assert {name: array.tolist() for name, array in after.items()} == {name: array.tolist() for name, array in before.items()}
     assert followed.rejected is None
 

@@ -1,4 +1,4 @@
-"""SHA256SUMS of a folder that nothing else vouches for, in the form that `sha256sum -c` reads; the first line vouches for the others."""
+"""SHA256SUMS of a folder whose checksums are recorded nowhere else, as `sha256sum -c` reads it; its first line is the hash of the rest."""
 
 import hashlib
 import re
@@ -10,11 +10,11 @@ from pipelines.models import manifests
 
 SUMS = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-f]{64})  (.+)")
-SUM = "sum"  # in a pointer's file: the hash of the rest of it
+SUM = "sum"  # the key, in a JSON file, for the hash of its other keys
 
 
 class BrokenSums(ValueError):
-    """A SHA256SUMS that is not as it was written."""
+    """An altered SHA256SUMS."""
 
 
 def read(folder: Path) -> dict[str, str]:
@@ -26,15 +26,14 @@ def read(folder: Path) -> dict[str, str]:
     first, _, rest = content.partition(b"\n")
     found = [LINE.fullmatch(line) for line in rest.decode(errors="replace").splitlines()]
     if first.decode(errors="replace") != _own(rest) or None in found:
-        raise BrokenSums(f"{path} is not as it was written: its first line is not the SHA-256 of the others.")
+        raise BrokenSums(f"{path} was altered: its first line is not the SHA-256 of the others.")
     return {line[2]: line[1] for line in found if line}
 
 
 def complete(folder: Path, *made: str) -> None:
-    """Note the files that the caller has just `made`, and no other: what is listed stays, and a stray file is not listed.
+    """List the files that the caller has just `made`, and no others, so that neither an altered nor a stray file becomes valid.
 
-    So a file that changed by itself does not become right by being listed again; nor does a SHA256SUMS that is broken. Where there is
-    none, a manifest says what was served.
+    A broken SHA256SUMS stays as it is; where there is none, the served files of the manifest are listed too.
     """
     try:
         known = read(folder) or _manifest(folder)
@@ -46,7 +45,7 @@ def complete(folder: Path, *made: str) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, str]:
-    """{name: SHA-256} of a model by its manifest, where that holds."""
+    """{name: SHA-256} of a model by its manifest, empty where it is broken."""
     try:
         manifest = manifests.verified(folder)
     except manifests.BrokenModel:
@@ -56,7 +55,7 @@ def _manifest(folder: Path) -> dict[str, str]:
 
 
 def write(folder: Path, listed: dict[str, str]) -> None:
-    """SHA256SUMS with these lines, whole or not at all."""
+    """Write SHA256SUMS with these lines atomically."""
     rest = "".join(f"{digest}  {name}\n" for name, digest in sorted(listed.items()))
     folders.write(folder / SUMS, f"{_own(rest.encode())}\n{rest}")
 
@@ -66,10 +65,10 @@ def _own(rest: bytes) -> str:
 
 
 def files(folder: Path) -> list[Path]:
-    """Every file below a folder, without drafts under way (`.name.draft-1`)."""
+    """Every file below a folder, without unfinished drafts (`.name.draft-1`)."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
 def summed(facts: dict[str, Any]) -> bool:
-    """Is this what it was when its sum was taken? True also where none was."""
+    """Does the recorded hash match, where there is one?"""
     return facts.get(SUM) in {None, folders.hash_of({key: value for key, value in facts.items() if key != SUM})}

@@ -1,4 +1,4 @@
-"""Exported ONNX files: without what their exporter tells of the machine, and what they compute, whatever their nodes are called."""
+"""Exported ONNX files: reproducible bytes, and a fingerprint of what they compute."""
 
 import hashlib
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def write(
 
 
 def bare(path: Path) -> None:
-    """Take out paths, stack traces and names of modules: the same network is the same bytes, wherever it was exported."""
+    """Remove paths, stack traces and names of modules, so that the same network gives the same bytes on any machine."""
     model = onnx.load(path)
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         del part.metadata_props[:]
@@ -40,10 +40,10 @@ def bare(path: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 over operations, attributes, weights and how they hang together; names count for what goes in and out alone.
+    """SHA-256 over operations, attributes, weights and edges: two files with the same one compute the same.
 
-    Exporters name nodes by counting, in an order that varies from run to run. Two files with the same one compute the same. Operations
-    on which no output rests do not count; bodies of loops count as written.
+    Only the names of inputs and outputs count, as exporters number nodes in an order that varies. Operations that no output depends on
+    do not count; bodies of loops count as written.
     """
     model = onnx.load(path)
     known = {tensor.name: _tensor(tensor) for tensor in model.graph.initializer} | {"": ""}
@@ -68,7 +68,7 @@ def _tensor(tensor: onnx.TensorProto) -> str:
 
 
 def _hash(*parts: str | bytes) -> str:
-    """Over the parts and their lengths, so that no two lists of parts are one."""
+    """SHA-256 over the parts and their lengths, so that no two lists of parts collide."""
     digest = hashlib.sha256()
     for part in parts:
         content = part.encode() if isinstance(part, str) else part

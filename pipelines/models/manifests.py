@@ -1,4 +1,4 @@
-"""A model is a folder; model.json, written last, is its manifest: what is in it, what goes in, what comes out."""
+"""A model is a folder; model.json, written last, is its manifest: files, input, output, preprocessing."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ Manifest = dict[str, Any]
 
 
 class NotProven(ValueError):
-    """An exported model that does not answer as the native one does."""
+    """An exported model whose answers differ from those of the native one."""
 
 
 class BrokenModel(ValueError):
-    """A model folder that is incomplete, or whose files are not the ones its manifest names."""
+    """A model folder that is incomplete or altered."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Description:
-    """What a family's fit() says of the folder it wrote: {file: role}, schemas, constants, proof."""
+    """What fit() of a family has written: {file: role} of served and native files, schemas, constants, proof."""
 
     served: Mapping[str, str]
     native: Mapping[str, str]
@@ -48,15 +48,15 @@ class Description:
 
 
 def prove(native: ArrayLike, exported: ArrayLike, tolerance: float) -> Proof:
-    """Hold exported answers against native ones, arrays [n, ...]. Raises NotProven, with both figures."""
+    """Compare exported answers with native ones, arrays [n, ...]. Raises NotProven."""
     difference = float(np.abs(np.asarray(native, float) - np.asarray(exported, float)).max())
     if not difference <= tolerance:
-        raise NotProven(f"the exported model differs from the native one by {difference:.2g}; at most {tolerance:.2g} is allowed.")
+        raise NotProven(f"the exported model differs from the native one by {difference:.2g}, at most {tolerance:.2g} is allowed.")
     return Proof(len(np.asarray(native)), difference, tolerance)
 
 
 def write(folder: Path, cfg: Config, data: str, description: Description) -> Manifest:
-    """Write model.json into a folder that is otherwise complete. `data` is the hash of the data card."""
+    """Write model.json into an otherwise complete folder. `data` is the hash of the data card."""
     roles = {**description.served, **description.native}
     manifest: Manifest = {
         "format": FORMAT,
@@ -81,13 +81,13 @@ def _entry(path: Path, role: str, served: bool) -> dict[str, Any]:
 
 
 def digest(manifest: Manifest) -> str:
-    """Names what is served: the served files and the constants around them, and nothing that varies."""
+    """The hash of what is served: files, schemas and constants, nothing that varies between trainings."""
     files = {name: entry["sha256"] for name, entry in manifest["files"].items() if entry["served"]}
     return folders.hash_of([manifest["family"], files, manifest["input"], manifest["output"], manifest["preprocessing"]])
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of a model folder. Raises BrokenModel where there is none, or one of another format."""
+    """The manifest of a model folder. Raises BrokenModel where it is missing or of another format."""
     try:
         manifest: Manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError) as error:
@@ -98,7 +98,7 @@ def read(folder: Path) -> Manifest:
 
 
 def verified(folder: Path) -> Manifest:
-    """The manifest of a folder whose served files and digest are what it says. Raises BrokenModel, naming the file."""
+    """The manifest of a folder, its served files and digest checked. Raises BrokenModel, naming the file."""
     with legible(folder):
         manifest = read(folder)
         for name in served(manifest):
@@ -112,7 +112,7 @@ def verified(folder: Path) -> Manifest:
 
 @contextmanager
 def legible(folder: Path) -> Iterator[None]:
-    """A manifest in which a key is missing, or holds something else, is a BrokenModel."""
+    """Raise BrokenModel where a key of the manifest is missing or of another type."""
     try:
         yield
     except (LookupError, TypeError, AttributeError) as fault:
@@ -121,12 +121,12 @@ def legible(folder: Path) -> Iterator[None]:
 
 
 def served(manifest: Manifest) -> list[str]:
-    """The files that answer, without those that only training reads."""
+    """The served files, without those that only training reads."""
     return [name for name, entry in manifest["files"].items() if entry["served"]]
 
 
 def served_bytes(manifest: Manifest) -> int:
-    """How large the served files are together."""
+    """The size of the served files together."""
     return sum(manifest["files"][name]["bytes"] for name in served(manifest))
 
 

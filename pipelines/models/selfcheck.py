@@ -1,11 +1,11 @@
-"""The stored example: beside each model in the store an input and what the model answered when it was stored.
+"""The golden example: an input stored beside each model with the answer that the model gave.
 
-A service answers it before a version stands (serving/live/champion.py): so another runtime, or another machine, that computes something
-else is found before anybody is told a wrong answer. A family's probe.py makes the input, and nothing of a data set is in it:
+A service checks it before it serves a version, so that a runtime or machine that computes something else is found before any request.
+probe.py of a family makes the input, which contains nothing of a data set:
 
-TOLERANCE           how far a number may be from what it was
-example(convention) -> a batch of one for Predictor.predict: drawn, so that there is something to find
-kept(answer)        -> {name: array}: what is held against the same model's answer elsewhere
+TOLERANCE           the largest difference of a number
+example(convention) -> a drawn batch of one for Predictor.predict
+arrays(answer)      -> {name: array}: what is stored and compared
 """
 
 import io
@@ -27,11 +27,11 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class NotAsExpected(ValueError):
-    """A model that answers its stored example otherwise than it did, or has none that can be read."""
+    """A model whose answer to its golden example differs, or whose example cannot be read."""
 
 
-def bring(source: Path, target: Path) -> None:
-    """Put the example of a model folder beside the same model in `target`: its own, or a new one where it has none."""
+def copy(source: Path, target: Path) -> None:
+    """Copy the example of a model folder beside the same model in `target`, or make it where there is none."""
     if (source / EXAMPLE).is_file():
         folders.write(target / EXAMPLE, (source / EXAMPLE).read_bytes())
     else:
@@ -39,15 +39,15 @@ def bring(source: Path, target: Path) -> None:
 
 
 def make(folder: Path) -> None:
-    """Let a model folder answer its family's example, and keep both beside it."""
+    """Store the example of its family and the model's answer in a model folder."""
     family = manifests.read(folder)["family"]
-    room, predictor = discovery.part(family, "probe"), discovery.part(family, "predict").Predictor(folder)
-    batch = room.example(predictor.convention)
-    folders.write(folder / EXAMPLE, _packed({INPUT: batch, **room.kept(predictor.predict(batch))}))
+    probe, predictor = discovery.part(family, "probe"), discovery.part(family, "predict").Predictor(folder)
+    batch = probe.example(predictor.convention)
+    folders.write(folder / EXAMPLE, _packed({INPUT: batch, **probe.arrays(predictor.predict(batch))}))
 
 
 def _packed(arrays: Arrays) -> bytes:
-    """As numpy.savez_compressed does, without the time: the same arrays are the same bytes."""
+    """As numpy.savez_compressed, without the time: the same arrays give the same bytes."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, array in arrays.items():
@@ -58,53 +58,46 @@ def _packed(arrays: Arrays) -> bytes:
 
 
 def read(folder: Path) -> tuple[NDArray[Any], Arrays]:
-    """The input and the expected answer beside a model. Raises NotAsExpected where they cannot be read."""
+    """The stored input and the expected answer. Raises NotAsExpected where they cannot be read."""
     try:
         _bounded(folder / EXAMPLE)
         with np.load(folder / EXAMPLE, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         return arrays.pop(INPUT), arrays
     except (OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as fault:
-        raise NotAsExpected(
-            f"{folder / EXAMPLE}, the stored example that a model must answer before it serves, cannot be read: {fault}. "
-            "Remove it, and `make serve` makes it anew."
-        ) from fault
+        raise NotAsExpected(f"{folder / EXAMPLE} cannot be read: {fault}. Remove it; `make serve` renews it.") from fault
 
 
 def _bounded(path: Path) -> None:
-    """Before anything is unpacked: zipfile gives no more of a member than its entry says. Raises ValueError or BadZipFile."""
+    """Check the size before unpacking: zipfile reads no more of a member than its entry says. Raises ValueError or BadZipFile."""
     with zipfile.ZipFile(path) as archive:
         size = sum(member.file_size for member in archive.infolist())
     if size > LIMIT_MB * 1e6:
-        raise ValueError(f"unpacked it has {size / 1e6:,.0f} MB, and at most {LIMIT_MB} are read")
+        raise ValueError(f"unpacked it has {size / 1e6:,.0f} MB, at most {LIMIT_MB} are allowed")
 
 
 def check(predictor: Any, folder: Path) -> None:
-    """Let a loaded model answer its stored example, which warms it too. Raises NotAsExpected with both answers."""
+    """Compare the answer of a loaded model to its golden example, which warms it up too. Raises NotAsExpected with the difference."""
     family = predictor.manifest["family"]
-    room = discovery.part(family, "probe")
+    probe = discovery.part(family, "probe")
     batch, expected = read(folder)
-    found = room.kept(predictor.predict(batch))
+    found = probe.arrays(predictor.predict(batch))
     for name in {**expected, **found}:
-        if words := _difference(found.get(name), expected.get(name), room.TOLERANCE):
+        if words := _difference(found.get(name), expected.get(name), probe.TOLERANCE):
             raise NotAsExpected(
-                f"{folder} does not answer its stored example as it did when it was stored: {name} {words}. Its files are those of its "
-                f"manifest, so that what runs them has changed: install the packages of requirements.lock, or go back "
-                f"(`make rollback family={family}`). Where the change is wanted, remove {EXAMPLE} there, and `make serve` makes it anew."
+                f"{folder} answers its golden example otherwise than when it was stored: {name} {words}. Its files match the manifest, so "
+                f"the runtime has changed: install requirements.lock, or `make rollback family={family}`. To accept the change, remove "
+                f"{folder / EXAMPLE}; `make serve` renews it."
             )
 
 
 def _difference(found: NDArray[Any] | None, expected: NDArray[Any] | None, tolerance: float) -> str:
-    """How an answer is another one; "" where it is the same: numbers within the tolerance, texts exactly."""
+    """How two answers differ: numbers by more than the tolerance, texts at all; "" where they do not."""
     if found is None or expected is None:
-        return f"is {'there' if expected is None else 'not there'}"
+        return "is new" if expected is None else "is missing"
     if found.shape != expected.shape:
-        return f"has the shape {[*found.shape]}, and had {[*expected.shape]}"
+        return f"has shape {[*found.shape]}, expected {[*expected.shape]}"
     if found.dtype.kind == "U" or expected.dtype.kind == "U":
-        return "" if np.array_equal(found, expected) else f"is {_told(found)}, and was {_told(expected)}"
-    furthest = float(np.abs(found.astype(float) - expected.astype(float)).max(initial=0))
-    return "" if furthest <= tolerance else f"is off by {furthest:.2g}, and at most {tolerance:g} is allowed"
-
-
-def _told(text: NDArray[Any]) -> str:
-    return repr(text.tolist())
+        return "" if np.array_equal(found, expected) else f"is {found.tolist()}, expected {expected.tolist()}"
+    largest = float(np.abs(found.astype(float) - expected.astype(float)).max(initial=0))
+    return "" if largest <= tolerance else f"is off by {largest:.2g}, at most {tolerance:g} is allowed"

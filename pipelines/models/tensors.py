@@ -1,4 +1,4 @@
-"""What the files of a model hold, without what varies between two writings of the same tensors: times, and names that exporters count."""
+"""Hashes of the tensors in the files of a model, without times and names of nodes, which vary between exports."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ STEADY = ("input", "output", "preprocessing")  # of the manifest
 
 
 def of_model(folder: Path) -> dict[str, str]:
-    """{file or key of the manifest: SHA-256 of what it holds}. Raises BrokenModel."""
+    """{file or key of the manifest: SHA-256 of its content}. Raises BrokenModel."""
     manifest = manifests.verified(folder)
     files = {name: content(folder / name) for name in manifest["files"]}
     return files | {key: hashlib.sha256(json.dumps(manifest[key], sort_keys=True).encode()).hexdigest() for key in STEADY}
@@ -26,8 +26,8 @@ def content(path: Path) -> str:
 
 
 def _keras(path: Path) -> str:
-    """Over names and values of all arrays, of the optimizer too; the files beside them hold times and addresses in memory."""
-    import h5py  # it comes with Keras, which only one family needs
+    """Over names and values of all arrays, of the optimizer too; other files in it hold times and addresses in memory."""
+    import h5py  # a dependency of Keras, which one family needs
 
     digest = hashlib.sha256()
 

@@ -50,7 +50,7 @@ def release(family: str) -> dict[str, Any]:
         store.copy_served(source, out, manifest)
         folders.write_json(out / cards.CARD, cards.read(data))
         modelcards.write(out, line, data)
-        selfcheck.bring(source, out)
+        selfcheck.copy(source, out)
         signatures.copy(source, out)
         facts = {key: line[key] for key in ("family", "candidate", "version", "digest", "data", "commit", "time", "hash")}
         facts["files"] = {path.relative_to(out).as_posix(): folders.sha256(path) for path in checksums.files(out)}

@@ -55,7 +55,7 @@ def copy_served(folder: Path, target: Path, manifest: manifests.Manifest) -> Non
 def add_example(source: Path, folder: Path) -> None:
     """Give a stored model its golden example where it has none; an untrusted model is not loaded for that."""
     if not (folder / selfcheck.EXAMPLE).is_file() and signing.trusted(folder):
-        selfcheck.bring(source, folder)
+        selfcheck.copy(source, folder)
         checksums.complete(folder, selfcheck.EXAMPLE)
 
 

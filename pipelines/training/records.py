@@ -1,4 +1,4 @@
-"""record.json beside model.json: what varies from one training of a recipe to the next."""
+"""record.json beside model.json: what varies between trainings of a recipe."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ RECORD = "record.json"
 
 
 def write(folder: Path, training: Training, begun: dict[str, Any]) -> dict[str, Any]:
-    """Write record.json: key, what begun() gave when training began, hardware, seconds, memory."""
+    """Write record.json: key, the facts of begun(), hardware, seconds, memory."""
     record = {
         "key": training.key,
         "started": training.started,
@@ -35,9 +35,9 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def begun(family: str, module: str = "pipelines.stages.train") -> dict[str, Any]:
-    """{"commit", "dirty", "code", "versions"} as a run of a module begins: commit is None outside git.
+    """{"commit", "dirty", "code", "versions"} at the start of a training; commit is None outside git.
 
-    `code` is {path: SHA-256} of every module that it imports, lazily or not; reports and locks do not make it dirty.
+    `code` is {path: SHA-256} of every module that `module` imports, lazily or not; reports and locks do not make it dirty.
     """
     dirty = bool(_git("status", "--porcelain", "--", "pipelines", "conf", "serving"))
     return {"commit": _git("rev-parse", "HEAD"), "dirty": dirty, "code": code(family, module), "versions": versions()}
@@ -52,7 +52,7 @@ def _git(*words: str) -> str | None:
 
 
 def code(family: str, module: str) -> dict[str, str]:
-    """SHA-256 of every module of this project that running `module` for a family imports, and of the files beside it that it reads."""
+    """{path: SHA-256} of every module of this project that `module` imports for a family, and of the files beside it that it reads."""
     files = {file for found in Sources().closure(module, family).values() for file in (found.file, *found.resources)}
     return {file.relative_to(ROOT).as_posix(): folders.sha256(file) for file in sorted(files)}
 

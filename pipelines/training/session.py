@@ -1,6 +1,6 @@
-"""A training under way: its key, its epochs, its checkpoint. Killed in the middle, it goes on from its last epoch.
+"""A training with its key, epochs and checkpoint; when killed, it resumes after its last epoch.
 
-It lives in .checkpoints/, outside DVC's outputs (DVC deletes those before each run), under the hash of recipe, data and code.
+Its folder is below .checkpoints/, as DVC deletes the outputs of a stage before each run, named by the hash of recipe, data and code.
 """
 
 import json
@@ -20,7 +20,7 @@ Epoch = dict[str, float]
 
 
 class Training:
-    """`key` names it everywhere; `history` has a row for each finished epoch; `checkpoint` is the last one's folder."""
+    """`key` identifies it; `history` has a row for each finished epoch; `checkpoint` is the folder of the last one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,17 +35,17 @@ class Training:
         return range(len(self.history) + 1, epochs + 1)
 
     def epoch(self, figures: dict[str, float], save: Callable[[Path], None]) -> None:
-        """Close an epoch: `save` writes its weights; they and the figures become the checkpoint in one rename."""
+        """Finish an epoch: `save` writes its weights; they and the figures become the checkpoint in one rename."""
         now = time.perf_counter()
         row = {"epoch": len(self.history) + 1, "seconds": now - self._since, **{name: float(value) for name, value in figures.items()}}
         self.history.append(row)
-        self._keep(save)
+        self._checkpoint(save)
         saved = time.perf_counter()
         self.listen(row)
         self._since = time.perf_counter()
         row |= {"checkpoint_seconds": saved - now, "logging_seconds": self._since - saved}
 
-    def _keep(self, save: Callable[[Path], None]) -> None:
+    def _checkpoint(self, save: Callable[[Path], None]) -> None:
         old, new = self.checkpoint, self.folder / f"epoch-{len(self.history):06}"
         with folders.replacing(new) as draft:
             save(draft)
@@ -55,13 +55,13 @@ class Training:
             shutil.rmtree(old)
 
     def seconds(self) -> dict[str, float]:
-        """Over all epochs, also those before a kill: train is all that was waited for, checkpoint and logging are parts of it."""
+        """{"train", "checkpoint", "logging"} over all epochs, also those before a kill; train includes the others."""
         parts = {name: sum(row.get(f"{name}_seconds", 0.0) for row in self.history) for name in ("checkpoint", "logging")}
         work = sum(row["seconds"] for row in self.history)
         return {"train": work + sum(parts.values()) + time.perf_counter() - self._since, **parts}
 
     def finish(self) -> None:
-        """Forget the checkpoint: the model folder is in its place."""
+        """Delete the checkpoint, once the model folder is complete."""
         shutil.rmtree(self.folder)
 
 

@@ -18,6 +18,6 @@ AGREEING = [(classifiers.answer(7), [classifiers.answer(7)], [classifiers.answer
 network = partial(classifiers.network, TINY)
 
 
-def recognised(kept: dict[str, NDArray[np.float32]]) -> bool:
+def recognised(arrays: dict[str, NDArray[np.float32]]) -> bool:
     """Does a released model find in its golden example what is there?"""
-    return bool(LABELS[int(kept["probabilities"].argmax())] == 7)
+    return bool(LABELS[int(arrays["probabilities"].argmax())] == 7)

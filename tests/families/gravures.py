@@ -21,6 +21,6 @@ AGREEING = [
 ]  # what one says, what agrees with it, what does not
 
 
-def recognised(kept: dict[str, NDArray[Any]]) -> bool:
+def recognised(arrays: dict[str, NDArray[Any]]) -> bool:
     """Does a released model find in its golden example what is there?"""
-    return bool(abs(np.linalg.norm(kept["embedding"]) - 1) < 1e-4)
+    return bool(abs(np.linalg.norm(arrays["embedding"]) - 1) < 1e-4)

@@ -19,6 +19,6 @@ AGREEING = [(classifiers.answer("cat"), [classifiers.answer("cat")], [classifier
 network = partial(classifiers.network, TINY)
 
 
-def recognised(kept: dict[str, NDArray[np.float32]]) -> bool:
+def recognised(arrays: dict[str, NDArray[np.float32]]) -> bool:
     """Does a released model find in its golden example what is there?"""
-    return bool(kept["probabilities"].max() > 0.5)
+    return bool(arrays["probabilities"].max() > 0.5)

@@ -18,6 +18,6 @@ def text(words: str) -> dict[str, Any]:
 AGREEING = [(text("TOTAL 7.00"), [text("TOTAL 7.00")], [text("TOTAL 1.00"), text("")])]  # what one says, what agrees with it, what does not
 
 
-def recognised(kept: dict[str, NDArray[Any]]) -> bool:
+def recognised(arrays: dict[str, NDArray[Any]]) -> bool:
     """Does a released model find in its golden example what is there?"""
-    return str(kept["text"][0]).lower() == "total 12.50"
+    return str(arrays["text"][0]).lower() == "total 12.50"

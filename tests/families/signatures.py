@@ -25,6 +25,6 @@ AGREEING = [
 ]  # what one says, what agrees with it, what does not
 
 
-def recognised(kept: dict[str, NDArray[Any]]) -> bool:
+def recognised(arrays: dict[str, NDArray[Any]]) -> bool:
     """Does a released model find in its golden example what is there?"""
-    return len(kept["boxes"]) == 1 and bool(kept["boxes"][0, 4] > 0.9)
+    return len(arrays["boxes"]) == 1 and bool(arrays["boxes"][0, 4] > 0.9)

@@ -1,1 +1,1 @@
-"""digits: which digit is on this picture?"""
+"""digits: which digit is on this image?"""

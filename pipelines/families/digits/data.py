@@ -1,4 +1,4 @@
-"""MNIST, or scikit-learn's digits brought to its shape, packed as one array of pictures and one of labels a split."""
+"""MNIST, or scikit-learn's digits in its shape, packed as one array of images and one of labels a split."""
 
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from pipelines.configs import Config
-from pipelines.datasets import cards, sources, splits
+from pipelines.datasets import cards, packed, sources, splits
 from pipelines.families.digits import embedded
 from pipelines.families.digits.examples import CONVENTION, LABELS, Split
 
@@ -28,13 +28,12 @@ ORIGINS = {
 def prepare(cfg: Config, out: Path) -> dict[str, Any]:
     """Pack the sources of `cfg.data` into `out`, split once by content, and return the data card."""
     loaded = [READERS[source]() for source in cfg.data.sources]
-    train, test = (_joined([pair[part] for pair in loaded]) for part in (0, 1))
+    train, test = (Split(*map(np.concatenate, zip(*parts, strict=True))) for parts in zip(*loaded, strict=True))
     valid = splits.chosen((image.tobytes() for image in train.images), cfg.data.valid, salt=b"valid")
-    parts = {"train": train.taken(~valid), "valid": train.taken(valid), "test": test}
-    limited = {name: _limited(split, cfg.data.limit) for name, split in parts.items()}
+    parts = {"train": train.take(~valid), "valid": train.take(valid), "test": test}
+    limited = {name: split.take(slice(cfg.data.limit)) for name, split in parts.items()}
     for name, split in limited.items():
-        np.save(out / f"{name}-images.npy", split.images, allow_pickle=False)
-        np.save(out / f"{name}-labels.npy", split.labels, allow_pickle=False)
+        packed.save(out, name, **split._asdict())
     return cards.write(out, _card(cfg, limited))
 
 
@@ -46,20 +45,12 @@ def _mnist() -> tuple[Split, Split]:
 
 
 def _idx_pair(idx: dict[str, bytes], part: str) -> Split:
-    """The idx format: 16 bytes of head before pictures, 8 before labels."""
+    """The idx format: a header of 16 bytes before images, 8 before labels."""
     images = np.frombuffer(idx[f"{part}-images-idx3"], np.uint8, offset=16).reshape(-1, CONVENTION.side, CONVENTION.side)
     return Split(images, np.frombuffer(idx[f"{part}-labels-idx1"], np.uint8, offset=8))
 
 
 READERS = {"mnist": _mnist, "embedded": embedded.read}
-
-
-def _joined(parts: list[Split]) -> Split:
-    return Split(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def _limited(split: Split, limit: int | None) -> Split:
-    return Split(split.images[:limit], split.labels[:limit])
 
 
 def _card(cfg: Config, parts: dict[str, Split]) -> dict[str, Any]:

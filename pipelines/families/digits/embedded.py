@@ -14,17 +14,17 @@ from pipelines.families.digits.examples import CONVENTION, Split
 
 
 def read() -> tuple[Split, Split]:
-    """8 x 8 in 17 greys, brought to the convention; a fifth, chosen by content, is the test."""
+    """Train and test, a fifth chosen by content: 8 x 8 in 17 greys, normalised by the convention."""
     with gzip.open(str(files("sklearn.datasets.data") / "digits.csv.gz")) as stream:
         table = np.loadtxt(stream, delimiter=",", dtype=np.float32)
     bar = tqdm(table[:, :64].reshape(-1, 8, 8) / 16, desc="embedded", unit="digit")
     digits = Split(np.stack([CONVENTION.centred(ink) for ink in bar]), table[:, 64].astype(np.uint8))
     test = splits.chosen((image.tobytes() for image in digits.images), 0.2, salt=b"test")
-    return digits.taken(~test), digits.taken(test)
+    return digits.take(~test), digits.take(test)
 
 
 def sources() -> Iterator[dict[str, Any]]:
-    """What the data card says of it."""
+    """Its entry in the data card."""
     content = gzip.decompress((files("sklearn.datasets.data") / "digits.csv.gz").read_bytes())
     yield {
         "source": "embedded",

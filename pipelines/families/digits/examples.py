@@ -1,29 +1,8 @@
-"""Packed digits, as ingest wrote them: what training and scoring read."""
+"""Packed digits as training and scoring read them: images [n, 28, 28] of 0 to 255, light ink on black, and their labels [n]."""
 
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
-
+from pipelines.datasets.packed import Split, load
 from pipelines.families.digits.picture import Convention
 
+__all__ = ["CONVENTION", "LABELS", "Split", "load"]
 LABELS = list(range(10))
 CONVENTION = Convention()
-
-
-class Split(NamedTuple):
-    """Pictures [n, 28, 28] of 0 to 255, light ink on black, and their labels [n] of 0 to 9."""
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-
-    def taken(self, where: NDArray[np.bool_]) -> "Split":
-        """The examples where [n] is true."""
-        return Split(self.images[where], self.labels[where])
-
-
-def load(folder: Path, split: str) -> Split:
-    """One of the splits train, valid, test, mapped from disk."""
-    images, labels = (np.load(folder / f"{split}-{part}.npy", mmap_mode="r", allow_pickle=False) for part in Split._fields)
-    return Split(images, labels)

@@ -1,4 +1,4 @@
-"""Train with Keras on TensorFlow, export to ONNX, and prove that both give the same answers."""
+"""Train with Keras on TensorFlow, export to ONNX, and prove that both give the same probabilities."""
 
 import warnings
 from pathlib import Path
@@ -20,14 +20,11 @@ from pipelines.training import calibration
 from pipelines.training.session import Training
 
 TOLERANCE = 1e-4  # of a probability, between Keras and ONNX Runtime
-PROOF = 256  # pictures of the validation split
+PROOF = 256  # images of the validation split
 
 
 def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
-    """Train to `cfg.fit.epochs`, from the last checkpoint where there is one; write model.onnx and native/model.keras.
-
-    Raises NotProven when the exported model does not answer as the native one does.
-    """
+    """Train to `cfg.fit.epochs`, from the last checkpoint if there is one; write model.onnx and native/model.keras. Raises NotProven."""
     keras.utils.set_random_seed(cfg.seed)
     train, valid = load(data, "train"), load(data, "valid")
     model = _train(cfg, train, valid, log)
@@ -45,19 +42,18 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
 
 
 def _train(cfg: Config, train: Split, valid: Split, log: Training) -> keras.Model:
-    model = _resumed(log) or _compiled(cfg, len(train.labels) // _batch(cfg.fit, len(train.labels)))
+    if log.checkpoint:
+        model = keras.models.load_model(log.checkpoint / "model.keras")
+    else:
+        model = _compiled(cfg, len(train.labels) // _batch(cfg.fit, len(train.labels)))
     pixels, labels = tf.constant(train.images), tf.one_hot(train.labels, len(LABELS))
-    judged = tf.data.Dataset.from_tensor_slices((_pixels(valid.images), tf.one_hot(valid.labels, len(LABELS)))).batch(1000)
+    validation = tf.data.Dataset.from_tensor_slices((_pixels(valid.images), tf.one_hot(valid.labels, len(LABELS)))).batch(1000)
     for epoch in log.remaining(cfg.fit.epochs):
         batches = _batches(cfg, pixels, labels, epoch)
-        seen = model.fit(batches, validation_data=judged, shuffle=False, verbose=0, callbacks=[_Bar(cfg, epoch, len(batches))])
+        seen = model.fit(batches, validation_data=validation, shuffle=False, verbose=0, callbacks=[_Bar(cfg, epoch, len(batches))])
         figures = {name.replace("val_", "valid_"): values[0] for name, values in seen.history.items()}
         log.epoch(figures, lambda folder: model.save(folder / "model.keras"))
     return model
-
-
-def _resumed(log: Training) -> keras.Model | None:
-    return keras.models.load_model(log.checkpoint / "model.keras") if log.checkpoint else None
 
 
 def _compiled(cfg: Config, steps: int) -> keras.Model:
@@ -78,7 +74,7 @@ def _optimizer(fit: Fit, rate: Any) -> keras.optimizers.Optimizer:
 
 
 def _rate(fit: Fit, steps: int) -> Any:
-    """The learning rate over all steps: constant, or a linear warm-up and half a cosine to nothing."""
+    """The learning rate over all steps: constant, or a linear warm-up, then half a cosine to 0."""
     if fit.schedule == "constant":
         return fit.learning_rate
     warmup = fit.warmup_epochs * steps
@@ -92,18 +88,18 @@ def _batch(fit: Fit, count: int) -> int:
 
 
 def _batches(cfg: Config, pixels: tf.Tensor, labels: tf.Tensor, epoch: int) -> tf.data.Dataset:
-    """An epoch's batches, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
+    """The batches of an epoch; seed and epoch determine order and distortions, so that a resumed training sees the same."""
     count = int(pixels.shape[0])
     batch = _batch(cfg.fit, count)
     order = np.random.default_rng([cfg.seed, epoch]).permutation(count)[: count // batch * batch].reshape(-1, batch)
     seeds = np.random.default_rng([cfg.seed, epoch, 1]).integers(0, 2**31, (len(order), 2), np.int32)
 
     def drawn(rows: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pictures = _pixels(tf.gather(pixels, rows))
-        return (_distorted(pictures, cfg.fit.augment, seed) if cfg.fit.augment else pictures), tf.gather(labels, rows)
+        images = _pixels(tf.gather(pixels, rows))
+        return (_distorted(images, cfg.fit.augment, seed) if cfg.fit.augment else images), tf.gather(labels, rows)
 
     options = tf.data.Options()
-    options.autotune.enabled = False  # its thread keeps an ending epoch waiting for up to 10 s
+    options.autotune.enabled = False  # its thread delays the end of an epoch by up to 10 s
     return tf.data.Dataset.from_tensor_slices((order, seeds)).map(drawn).prefetch(2).with_options(options)
 
 
@@ -111,9 +107,9 @@ def _pixels(images: Any) -> tf.Tensor:
     return tf.cast(images, tf.float32)[..., None] / CONVENTION.scale
 
 
-def _distorted(pictures: tf.Tensor, augment: Augment, seed: tf.Tensor) -> tf.Tensor:
-    """One random affine distortion for each picture [n, 28, 28, 1], about its middle."""
-    drawn = tf.random.stateless_uniform([6, tf.shape(pictures)[0]], seed, -1.0, 1.0)
+def _distorted(images: tf.Tensor, augment: Augment, seed: tf.Tensor) -> tf.Tensor:
+    """Each image [n, 28, 28, 1] distorted by a random affine map about its middle."""
+    drawn = tf.random.stateless_uniform([6, tf.shape(images)[0]], seed, -1.0, 1.0)
     angle, shear = drawn[0] * augment.rotation * np.pi / 180, drawn[1] * augment.shear
     wide, high = 1 + drawn[2] * augment.scale, 1 + drawn[3] * augment.scale
     a, b = tf.cos(angle) * wide, (shear - tf.sin(angle)) * high
@@ -122,12 +118,12 @@ def _distorted(pictures: tf.Tensor, augment: Augment, seed: tf.Tensor) -> tf.Ten
     x, y = middle * (1 - a - b) + drawn[4] * augment.shift, middle * (1 - c - d) + drawn[5] * augment.shift
     matrix = tf.stack([a, b, x, c, d, y, tf.zeros_like(a), tf.zeros_like(a)], 1)
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=pictures, transforms=matrix, output_shape=pictures.shape[1:3], interpolation="BILINEAR", fill_mode="CONSTANT", fill_value=0.0
+        images=images, transforms=matrix, output_shape=images.shape[1:3], interpolation="BILINEAR", fill_mode="CONSTANT", fill_value=0.0
     )
 
 
 class _Bar(keras.callbacks.Callback):
-    """A progress bar for an epoch that ends with its figures."""
+    """A progress bar for an epoch, which ends with its accuracies."""
 
     def __init__(self, cfg: Config, epoch: int, steps: int) -> None:
         super().__init__()
@@ -142,7 +138,7 @@ class _Bar(keras.callbacks.Callback):
 
 
 def _export(model: keras.Model, path: Path, valid: Split) -> Proof:
-    """Write logits, tempered, and softmax as ONNX; what it answers on real pictures is held against Keras."""
+    """Write the model with a calibrated softmax as ONNX; compare its probabilities of real images with those of Keras."""
     logits = model.predict(_pixels(valid.images), batch_size=1000, verbose=0)
     sharpness = 1 / calibration.temperature(logits, valid.labels)
     answering = keras.Model(model.input, keras.layers.Softmax(name="probabilities")(model.output * sharpness))

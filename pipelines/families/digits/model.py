@@ -1,4 +1,4 @@
-"""A small convolutional network: a stage a scale, each ends by halving; the last convolutions see 5 x 5 and decide."""
+"""A small convolutional network: a stage for each scale, halved by pooling in between."""
 
 import keras
 from keras import layers
@@ -7,7 +7,7 @@ from pipelines.families.digits.settings import Model
 
 
 def build(cfg: Model) -> keras.Model:
-    """Pictures [n, 28, 28, 1] of 0 to 1 -> logits [n, 10]."""
+    """Images [n, 28, 28, 1] of 0 to 1 -> logits [n, 10]."""
     pixels = keras.Input((28, 28, 1), name="pixels")
     x = _stage(pixels, cfg.widths[0], 1)
     for width in cfg.widths[1:]:

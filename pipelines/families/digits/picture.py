@@ -12,30 +12,27 @@ from PIL import Image
 
 
 class Blank(ValueError):
-    """There is no ink on the picture."""
+    """An image without ink."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How any picture of a digit becomes one that looks like MNIST; the manifest of a model holds these constants."""
+    """The constants by which any image of a digit is normalised to MNIST's form; a model's manifest holds them."""
 
     side: int = 28
     box: int = 20
-    grain: float = 0.2  # of the strongest stroke: what is fainter is paper, not ink
-    contrast: int = 24  # of 255: a picture with less between its paper and its ink is blank
+    grain: float = 0.2  # of the strongest stroke: what is fainter is paper
+    contrast: int = 24  # of 255: an image with less between paper and ink is blank
     scale: int = 255
 
     def from_grey(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring a grey picture [height, width], dark on light or light on dark, to [side, side].
+        """Normalise a grey image [height, width], dark on light or light on dark, to [side, side]. Raises Blank.
 
-        The paper's brightness is the median of the border. Raises Blank when nothing stands out from it.
+        The brightness of the paper is the median of the border.
         """
         ink = np.abs(grey.astype(np.float32) - np.median(_border(grey)))
         if ink.max() < self.contrast:
-            raise Blank(
-                f"The picture is blank: it differs from its border by at most {ink.max():.0f} of 255, and ink needs {self.contrast}. "
-                "Send a picture with a digit on it."
-            )
+            raise Blank(f"The picture is blank: its contrast is {ink.max():.0f} of 255, ink needs {self.contrast}. Send one with a digit.")
         return self.centred(ink / ink.max())
 
     def centred(self, ink: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -45,14 +42,14 @@ class Convention:
         return self._placed(self._scaled(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
 
     def _scaled(self, ink: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Fit the longer side to the box; the shorter keeps the proportion, and at least one pixel."""
+        """The longer side fits the box; the shorter, in proportion, has at least one pixel."""
         ratio = self.box / max(ink.shape)
         height, width = (max(1, round(side * ratio)) for side in ink.shape)
         picture = Image.fromarray(ink.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
         return np.clip(np.asarray(picture), 0, 1)
 
     def _placed(self, digit: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Put the digit's centre of mass on the middle of the page, as near as it stays whole."""
+        """Put the centre of mass on the middle of the page, or as near as the digit fits."""
         page = np.zeros((self.side, self.side), np.float32)
         top, left = (self._offset(digit.sum(1 - axis)) for axis in (0, 1))
         page[top : top + digit.shape[0], left : left + digit.shape[1]] = digit

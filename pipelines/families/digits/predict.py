@@ -12,7 +12,7 @@ THREADS = 1  # the network is too small to share out
 
 
 class Predictor:
-    """A model folder that answers."""
+    """A loaded model folder."""
 
     def __init__(self, folder: Path) -> None:
         self.manifest = manifests.verified(folder)
@@ -22,7 +22,7 @@ class Predictor:
         self._input = self._session.get_inputs()[0].name
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Pictures [n, 28, 28] of 0 to 255 in the MNIST convention -> probabilities [n, 10]."""
+        """Images [n, 28, 28] of 0 to 255 in the MNIST convention -> probabilities [n, 10]."""
         pixels = batch[..., None].astype(np.float32) / self.convention.scale
         probabilities: NDArray[np.float32] = self._session.run(None, {self._input: pixels})[0]
         return probabilities

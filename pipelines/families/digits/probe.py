@@ -1,4 +1,4 @@
-"""The example that is stored beside each model: a drawn seven, and the probabilities that the model gives it."""
+"""The golden example stored beside each model: a drawn seven, and its probabilities."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,12 @@ STROKE = [(80, 70), (195, 70), (130, 220)]
 
 
 def example(convention: Convention) -> NDArray[np.uint8]:
-    """A seven, brought: [1, side, side]."""
+    """A seven: [1, side, side]."""
     paper = Image.new("L", (280, 280), 255)
     ImageDraw.Draw(paper).line(STROKE, fill=0, width=24, joint="curve")
     return convention.from_grey(np.asarray(paper))[None]
 
 
-def kept(answer: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Of an answer [1, labels]: its probabilities."""
+def arrays(answer: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The probabilities of an answer [1, labels]."""
     return {"probabilities": answer[0]}

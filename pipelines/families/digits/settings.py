@@ -1,4 +1,4 @@
-"""The pages of conf/family/digits.yaml and conf/candidate/digits-*.yaml, as types."""
+"""The types of conf/family/digits.yaml and conf/candidate/digits-*.yaml."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from pipelines.configs import Section
 
 
 class Data(Section):
-    """Where the pictures come from, the share kept for validation, and at most how many a split."""
+    """The sources of images, the share of validation, and at most how many a split."""
 
     sources: list[Literal["mnist", "embedded"]] = Field(min_length=1)
     valid: float = Field(gt=0, lt=0.5)
@@ -24,7 +24,7 @@ class Model(Section):
 
 
 class Augment(Section):
-    """Random affine distortion: degrees, shear, relative scale and pixels, each at most so much either way."""
+    """Random affine distortion: degrees, shear, relative scale and pixels, each the most either way."""
 
     rotation: float = Field(ge=0, le=45)
     shear: float = Field(ge=0, le=1)

@@ -1,4 +1,4 @@
-"""Packed engravings, as ingest wrote them: what training and scoring read."""
+"""Packed engravings as training and scoring read them."""
 
 import json
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines import folders
+from pipelines.datasets.packed import array
 from pipelines.families.gravures.picture import Convention
 
 CONVENTION = Convention()
@@ -19,11 +20,11 @@ FILES, PLACES = "pictures.bin", "pictures.json"
 
 
 class NoPicture(LookupError):
-    """A picture that is not in data/, or data/ that is not here."""
+    """An image that is not in data/, or no data/ on this machine."""
 
 
 class Labelled(NamedTuple):
-    """Brought pictures [n, 64, 64], ink 255 on 0, their labels [n], indices into the classes, and their names in pictures.json."""
+    """Normalised images [n, 64, 64], ink 255 on 0, their labels [n], indices into the classes, and their names in pictures.json."""
 
     images: NDArray[np.uint8]
     labels: NDArray[np.uint16]
@@ -31,9 +32,8 @@ class Labelled(NamedTuple):
 
 
 class Writers(NamedTuple):
-    """Characters of alphabets as many people drew them: brought pictures [n, 64, 64], and of each [n] the character, numbered once over
-
-    all splits, its alphabet, an index into the card's alphabets, and who drew it, 1 to 20.
+    """Characters of alphabets: normalised images [n, 64, 64]; for each [n] the character, numbered over all splits, its alphabet, an index
+    into the card's alphabets, and the person who drew it, 1 to 20.
     """
 
     images: NDArray[np.uint8]
@@ -44,9 +44,9 @@ class Writers(NamedTuple):
 
 @dataclass(frozen=True)
 class Split:
-    """One split's drawings and characters, and what all splits share: the drawings of train, the official pictures, the catalogue.
+    """The drawings and characters of one split, named `split`; for every split the drawings of train, the official images, the catalogue.
 
-    `catalogue_images` [m, 64, 64] are the catalogue's pictures, brought, in its order. `split` is its name.
+    `catalogue_images` [m, 64, 64] are the normalised images of the catalogue, in its order.
     """
 
     split: str
@@ -64,14 +64,8 @@ class Split:
         return len(self.images)
 
 
-def save(folder: Path, name: str, **arrays: NDArray[Any]) -> None:
-    """Write <name>-<part>.npy for each array."""
-    for part, values in arrays.items():
-        np.save(folder / f"{name}-{part}.npy", values, allow_pickle=False)
-
-
 def pack(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write pictures.bin, the files one after another as they came, and pictures.json: where each is, {name: [offset, size]}."""
+    """Write the files one after another into pictures.bin, and {name: [offset, size]} into pictures.json."""
     places, offset = {}, 0
     with (folder / FILES).open("wb") as out:
         for name, content in files:
@@ -91,31 +85,26 @@ def load(folder: Path, split: str) -> Split:
         names,
         gallery=_labelled(folder, "train"),
         official=_labelled(folder, "official"),
-        writers=Writers(*(_array(folder, f"writers-{split}-{part}") for part in Writers._fields)),
+        writers=Writers(*(array(folder, f"writers-{split}", part) for part in Writers._fields)),
         classes=json.loads((folder / CLASSES).read_text()),
         catalogue=json.loads((folder / CATALOGUE).read_text()),
-        catalogue_images=_array(folder, "catalogue-images"),
+        catalogue_images=array(folder, "catalogue", "images"),
     )
 
 
 def _labelled(folder: Path, name: str) -> Labelled:
     names = json.loads((folder / NAMES).read_text())[name]
-    return Labelled(_array(folder, f"{name}-images"), _array(folder, f"{name}-labels"), tuple(names))
-
-
-def _array(folder: Path, name: str) -> NDArray[Any]:
-    loaded: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-    return loaded
+    return Labelled(array(folder, name, "images"), array(folder, name, "labels"), tuple(names))
 
 
 def picture(folder: Path, name: str) -> bytes:
-    """A picture's file as it came, by its name in pictures.json, such as catalogue/gravure_0000.png. Raises NoPicture."""
+    """The original file of an image, by its name in pictures.json, such as catalogue/gravure_0000.png. Raises NoPicture."""
     try:
         offset, size = json.loads((folder / PLACES).read_text())[name]
         with (folder / FILES).open("rb") as files:
             files.seek(offset)
             return files.read(size)
     except FileNotFoundError as error:
-        raise NoPicture(f"{folder} is not here, so {name} cannot be shown. `dvc repro ingest@gravures` makes it from the data.") from error
+        raise NoPicture(f"{folder} is not on this machine, so {name} cannot be shown. `dvc repro ingest@gravures` packs it.") from error
     except KeyError as error:
-        raise NoPicture(f"{folder} holds no picture {name}. The data were packed without it; they and the model may differ.") from error
+        raise NoPicture(f"{folder} has no image {name}: the data may differ from those of the model.") from error

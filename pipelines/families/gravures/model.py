@@ -1,4 +1,4 @@
-"""EfficientNet-B0 with a head of 256 dimensions: pictures whose engravings look alike become vectors that lie close."""
+"""EfficientNet-B0 with a head of 256 dimensions: similar engravings get similar vectors."""
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -7,7 +7,7 @@ from torchvision.models import EfficientNet_B0_Weights, efficientnet_b0
 from pipelines.families.gravures.settings import Model
 from pipelines.training import pretrained
 
-MEAN, DEVIATION = 0.1, 0.3  # of brought drawings, ink being 1
+MEAN, DEVIATION = 0.1, 0.3  # of normalised drawings, ink 1
 
 
 class Encoder(nn.Module):
@@ -22,9 +22,9 @@ class Encoder(nn.Module):
 
 
 def build(cfg: Model) -> Encoder:
-    """The network of a candidate's page, its weights fresh or pretrained. Raises MissingWeights."""
+    """The network of a candidate, its weights fresh or pretrained. Raises MissingWeights."""
     body = efficientnet_b0(dropout=0.0, stochastic_depth_prob=cfg.stochastic_depth)
-    pretrained.take(body, "efficientnet_b0", cfg.weights, cfg.weights_sha256, EfficientNet_B0_Weights.IMAGENET1K_V1)
+    pretrained.load(body, "efficientnet_b0", cfg.weights, cfg.weights_sha256, EfficientNet_B0_Weights.IMAGENET1K_V1)
     features = body.classifier[1].in_features
     body.classifier = nn.Sequential(
         nn.Linear(features, cfg.hidden), nn.BatchNorm1d(cfg.hidden), nn.SiLU(), nn.Linear(cfg.hidden, cfg.dimensions)

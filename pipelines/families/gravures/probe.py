@@ -1,4 +1,4 @@
-"""The example that is stored beside each model: a V in a circle, and its embedding."""
+"""The golden example stored beside each model: a V in a circle, and its embedding."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ CIRCLE, LETTER = (56, 56, 224, 224), [(104, 101), (140, 185), (176, 101)]
 
 
 def example(convention: Convention) -> NDArray[np.uint8]:
-    """A drawn engraving, brought: [1, side, side]."""
+    """The drawn engraving: [1, side, side]."""
     paper = Image.new("L", (SIDE, SIDE), 255)
     on = ImageDraw.Draw(paper)
     on.ellipse(CIRCLE, outline=24, width=PEN)
@@ -20,6 +20,6 @@ def example(convention: Convention) -> NDArray[np.uint8]:
     return convention.from_grey(np.asarray(paper))[None]
 
 
-def kept(answer: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Of an answer [1, dimensions]: the embedding."""
+def arrays(answer: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The embedding of an answer [1, dimensions]."""
     return {"embedding": answer[0]}

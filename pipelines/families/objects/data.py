@@ -1,4 +1,4 @@
-"""Class folders, CIFAR-10 or drawn shapes, brought to 32 x 32 and packed as one array of pictures and one of labels a split."""
+"""Class folders, CIFAR-10 or drawn shapes, normalised to 32 x 32 and packed as one array of images and one of labels a split."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from pipelines import folders
 from pipelines.configs import Config
-from pipelines.datasets import archives, cards, pictures, sources, splits
+from pipelines.datasets import archives, cards, packed, pictures, sources, splits
 from pipelines.families.objects import embedded
 from pipelines.families.objects.examples import CLASSES, CONVENTION, Split
 from pipelines.families.objects.settings import Data
 
-WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
-SPLITS = {"train", "test"}
+WORKING_SIDE = 1024  # pixels: larger images are reduced while they are decoded
+SPLITS = ("train", "test")
 MOST = 256  # classes: a label is a byte
 SHAPE = "Wanted: train/<class>/* and test/<class>/*, the same classes in both."
-DESCRIBED = {"cifar10": "CIFAR-10 as published.", "embedded": "Ten drawn shapes, made here."}  # a folder is described on the page
+DESCRIBED = {"cifar10": "CIFAR-10 as published.", "embedded": "Ten drawn shapes, made here."}  # a folder is described in the config
 DRAWN = {"train": (1600, 1), "test": (400, 2)}  # shapes and seed
 CIFAR10 = sources.Origin(  # .tgz: its checksum is that of the packed file, as its users publish it
     "cifar10/cifar-10-binary.tgz",
@@ -27,7 +27,7 @@ CIFAR10 = sources.Origin(  # .tgz: its checksum is that of the packed file, as i
     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     170052171,
 )
-ROW = 1 + 3 * CONVENTION.side**2  # bytes of a picture in the binary version: its label, then red, green and blue planes
+ROW = 1 + 3 * CONVENTION.side**2  # bytes of an image in the binary version: its label, then red, green and blue planes
 
 
 class BadFolders(ValueError):
@@ -39,7 +39,7 @@ class BrokenPictures(ValueError):
 
 
 class Example(NamedTuple):
-    """One picture [32, 32, 3], the split and the class it was found in, and its name in its source."""
+    """One image [32, 32, 3], the split and the class of its folder, and its name in its source."""
 
     split: str
     label: str
@@ -48,7 +48,7 @@ class Example(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a source holds: its examples, what the card says of it, and the files that were passed over, by name."""
+    """A source: its examples, its entry in the card, and the names of the files that were skipped."""
 
     examples: list[Example]
     source: dict[str, Any]
@@ -62,25 +62,16 @@ def prepare(cfg: Config, out: Path) -> dict[str, Any]:
     """
     found = [READERS[source](cfg.data) for source in cfg.data.sources]
     classes = _classes([example for source in found for example in source.examples])
-    packed = {name: _packed(found, classes, name) for name in ("train", "test")}
-    train, valid = packed["train"], splits.chosen((image.tobytes() for image in packed["train"].images), cfg.data.valid)
+    train, test = (_split(found, classes, name) for name in SPLITS)
+    valid = splits.chosen((image.tobytes() for image in train.images), cfg.data.valid)
     if valid.all() or not valid.any():
-        raise BadFolders(
-            f"{len(valid)} training pictures are too few to keep {cfg.data.valid:.0%} of them for validation. Add some. {SHAPE}"
-        )
-    parts = {"train": train.taken(~valid), "valid": train.taken(valid), "test": packed["test"]}
-    limited = {name: _limited(split, cfg.data.limit) for name, split in parts.items()}
+        raise BadFolders(f"{len(valid)} training images are too few for a validation share of {cfg.data.valid:.0%}. Add some. {SHAPE}")
+    parts = {"train": train.take(~valid), "valid": train.take(valid), "test": test}
+    limited = {name: split.take(splits.spread(range(len(split.labels)), cfg.data.limit)) for name, split in parts.items()}
     for name, split in limited.items():
-        np.save(out / f"{name}-images.npy", split.images, allow_pickle=False)
-        np.save(out / f"{name}-labels.npy", split.labels, allow_pickle=False)
+        packed.save(out, name, **split._asdict())
     folders.write_json(out / CLASSES, classes)
     return cards.write(out, _card(cfg, found, classes, limited))
-
-
-def _limited(split: Split, limit: int | None) -> Split:
-    """At most `limit` pictures, from all of the split: it may be sorted by class."""
-    rows = splits.spread(range(len(split.labels)), limit)
-    return Split(split.images[rows], split.labels[rows])
 
 
 def _folder(data: Data) -> Found:
@@ -105,15 +96,15 @@ def _class_files(path: Path) -> Iterator[tuple[str, str, str, bytes]]:
     for name, content in archives.members(path):
         *above, split, label, file = ("", "", *name.split("/"))
         if split in SPLITS and not file:
-            raise BadFolders(f"{name} holds no file. Put pictures into it, or remove it. {SHAPE}")
+            raise BadFolders(f"{name} is an empty folder. Put images into it, or remove it. {SHAPE}")
         if split in SPLITS and not file.startswith("."):
             yield split, label, name, content
-        elif SPLITS & {*above, label} and not file.startswith("."):
-            raise BadFolders(f"{name} lies in no class folder. Move it into one, or remove it. {SHAPE}")
+        elif {*SPLITS} & {*above, label} and not file.startswith("."):
+            raise BadFolders(f"{name} is in no class folder. Move it into one, or remove it. {SHAPE}")
 
 
 def _decoded(content: bytes) -> NDArray[np.uint8]:
-    """A file as a picture [32, 32, 3]."""
+    """The content of a file as an image [32, 32, 3]."""
     return CONVENTION.from_rgb(pictures.decoded(pictures.opened(content), "RGB", WORKING_SIDE))
 
 
@@ -127,16 +118,12 @@ def _cifar10(_: Data) -> Found:
     """The published archive, binary version: six files of 10,000 rows, and the names of the classes."""
     with tempfile.TemporaryDirectory() as folder:
         content = {Path(name).name: data for name, data in archives.members(sources.fetch(CIFAR10, Path(folder)))}
-    names = content["batches.meta.txt"].decode().split()
-    batches = {"train": [f"data_batch_{number}.bin" for number in range(1, 6)], "test": ["test_batch.bin"]}
-    rows = [(split, row) for split, files in batches.items() for file in files for row in _rows(content[file])]
-    examples = [Example(split, names[row[0]], "", row[1:].reshape(3, CONVENTION.side, -1).transpose(1, 2, 0)) for split, row in rows]
+    names, shape = content["batches.meta.txt"].decode().split(), (3, CONVENTION.side, CONVENTION.side)
+    batches = [("train", f"data_batch_{number}.bin") for number in range(1, 6)] + [("test", "test_batch.bin")]
+    rows = [(split, row) for split, file in batches for row in np.frombuffer(content[file], np.uint8).reshape(-1, ROW)]
+    examples = [Example(split, names[row[0]], "", row[1:].reshape(shape).transpose(1, 2, 0)) for split, row in rows]
     citation = "Krizhevsky: Learning Multiple Layers of Features from Tiny Images, 2009"
     return Found(examples, cards.origin_source("cifar10", CIFAR10, "https://www.cs.toronto.edu/~kriz/cifar.html", citation), [])
-
-
-def _rows(content: bytes) -> NDArray[np.uint8]:
-    return np.frombuffer(content, np.uint8).reshape(-1, ROW)
 
 
 def _embedded(_: Data) -> Found:
@@ -150,18 +137,18 @@ READERS: dict[str, Callable[[Data], Found]] = {"cifar10": _cifar10, "folder": _f
 
 def _classes(examples: list[Example]) -> list[str]:
     """The classes, sorted. Raises BadFolders where the splits differ in them, or there are fewer than two."""
-    found = {split: {example.label for example in examples if example.split == split} for split in ("train", "test")}
+    found = {split: {example.label for example in examples if example.split == split} for split in SPLITS}
     if found["train"] != found["test"]:
         odd = ", ".join(sorted(found["train"] ^ found["test"]))
-        raise BadFolders(f"train and test must hold pictures of the same classes; only one of them has: {odd}. {SHAPE}")
+        raise BadFolders(f"train and test must have the same classes; only one of them has: {odd}. {SHAPE}")
     if not 2 <= len(found["train"]) <= MOST:
         listed = archives.listed(found["train"])
-        raise BadFolders(f"{len(found['train'])} classes with pictures were found ({listed}); there may be 2 to {MOST}. {SHAPE}")
+        raise BadFolders(f"{len(found['train'])} classes were found ({listed}); 2 to {MOST} are allowed. {SHAPE}")
     return sorted(found["train"])
 
 
-def _packed(found: list[Found], classes: list[str], split: str) -> Split:
-    """All pictures of one split, in the order of the sources."""
+def _split(found: list[Found], classes: list[str], split: str) -> Split:
+    """All images of one split, in the order of the sources."""
     chosen = [example for source in found for example in source.examples if example.split == split]
     index = {name: number for number, name in enumerate(classes)}
     return Split(np.stack([example.picture for example in chosen]), np.array([index[example.label] for example in chosen], np.uint8))

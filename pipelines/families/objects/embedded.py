@@ -1,4 +1,4 @@
-"""Ten drawn shapes in random colours, places and sizes: data for tests and the demo, made here, the same every time."""
+"""Ten shapes in random colours, places and sizes: generated data for tests and the demo, reproducible."""
 
 from collections.abc import Callable, Iterator
 
@@ -46,7 +46,7 @@ SHAPES: dict[str, Callable[[Draw, Box, Colour], None]] = {
 
 
 def drawn(count: int, seed: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """(class, picture [32, 32, 3]), the classes in turn."""
+    """(class, image [32, 32, 3]), the classes in turn."""
     random = np.random.default_rng(seed)
     for index in range(count):
         name = list(SHAPES)[index % len(SHAPES)]

@@ -1,6 +1,6 @@
-"""Train with PyTorch, export to ONNX, and prove that both give the same answers. One path for CPU, CUDA and MPS.
+"""Train with PyTorch, export to ONNX, and prove that both give the same probabilities.
 
-Pictures live on the device as bytes, augmentation is drawn there for a whole epoch at once: no loader, no workers.
+Images stay on the device as bytes and are augmented there, an epoch at a time, without a loader or workers.
 """
 
 from collections.abc import Callable
@@ -26,10 +26,10 @@ from pipelines.training import calibration, checkpoints, runtime
 from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a probability, between PyTorch and ONNX Runtime
-PROOF = 256  # pictures of the validation split
-JUDGED = 1000  # pictures of validation at once
-WHITENED = 5000  # pictures that the whitening layer is made from
-GREY = 120  # of a blanked square: about the mean of photographs
+PROOF = 256  # images of the validation split
+JUDGED = 1000  # images of validation at once
+WHITENED = 5000  # images that the whitening layer is computed from
+GREY = 120  # of a square that is cut out: about the mean of photographs
 
 
 class Pictures(NamedTuple):
@@ -40,12 +40,11 @@ class Pictures(NamedTuple):
 
 
 def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
-    """Train to `cfg.fit.epochs`, from the last checkpoint where there is one; write model.onnx and native/model.safetensors.
+    """Train to `cfg.fit.epochs`, from the last checkpoint if there is one; write model.onnx and native/model.safetensors.
 
-    Raises MissingWeights, or NotProven when the exported model does not answer as the native one does.
+    Raises MissingWeights or NotProven.
     """
-    device = _joined()
-    network, valid = _trained(cfg, data, device, log)
+    network, valid = _trained(cfg, data, _joined(), log)
     (out / "native").mkdir()
     save_file(checkpoints.contiguous(network.state_dict()), out / "native/model.safetensors")
     return Description(
@@ -60,12 +59,11 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
 
 def share(cfg: Config, data: Path, under_way: Callable[[], Training]) -> None:
     """Another process of the same training under torchrun: its part of every batch, nothing written."""
-    device = _joined()
-    _trained(cfg, data, device, under_way())
+    _trained(cfg, data, _joined(), under_way())
 
 
 def _joined() -> torch.device:
-    """This process's device; under torchrun, once all its processes have met."""
+    """The device of this process, once all processes of torchrun have joined."""
     device = runtime.device()
     if devices.processes() > 1:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -106,7 +104,7 @@ def _train(cfg: Config, network: models.Network, train: Pictures, valid: Picture
 
 
 def _shared(network: nn.Module) -> nn.Module:
-    """The network itself, or one whose gradients, and on CUDA batch statistics, are those of all torchrun's processes."""
+    """The network, or one that shares gradients, and on CUDA batch statistics, among the processes of torchrun."""
     if not distributed.is_initialized():
         return network
     if next(network.parameters()).is_cuda:
@@ -115,8 +113,8 @@ def _shared(network: nn.Module) -> nn.Module:
 
 
 def _epoch(cfg: Config, network: nn.Module, optimizer: torch.optim.Optimizer, train: Pictures, epoch: int) -> dict[str, float]:
-    """One walk over all pictures, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
-    torch.manual_seed((cfg.seed * 100_000 + epoch) * devices.processes() + devices.rank())  # dropout is each process's own
+    """One pass over all images; seed and epoch determine order and augmentation, so that a resumed training sees the same."""
+    torch.manual_seed((cfg.seed * 100_000 + epoch) * devices.processes() + devices.rank())  # dropout differs between processes
     random = torch.Generator().manual_seed(cfg.seed * 100_000 + epoch)
     images = _augmented(cfg, train.images, random, epoch)
     order = torch.randperm(len(train.labels), generator=random).to(images.device)
@@ -136,12 +134,12 @@ def _epoch(cfg: Config, network: nn.Module, optimizer: torch.optim.Optimizer, tr
 
 
 def _own(batch: Tensor) -> Tensor:
-    """Of a batch, the rows that are this process's."""
+    """The rows of a batch that this process trains on."""
     return batch[devices.rank() :: distributed.get_world_size()] if distributed.is_initialized() else batch
 
 
 def _step(fit: Fit, network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, labels: Tensor) -> Tensor:
-    """One step down the gradient; [loss, share of right answers] before it."""
+    """One step down the gradient; [loss, accuracy] before it."""
     with runtime.autocast(fit.precision, images.device):
         logits = network(images.to(torch.float32, memory_format=torch.channels_last))
     loss = nn.CrossEntropyLoss(label_smoothing=fit.label_smoothing)(logits.float(), labels)
@@ -159,14 +157,14 @@ def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
 
 
 def _set_rate(fit: Fit, optimizer: torch.optim.Optimizer, done: float) -> None:
-    """Constant, or up in a line to `peak` of the way and down in a line to a hundredth."""
+    """Constant, or linear up to the share `peak` of the training and linear down to a hundredth."""
     share = 1.0 if fit.schedule == "constant" else min(done / fit.peak, (1 - done) / (1 - fit.peak))
     for group in optimizer.param_groups:
         group["lr"] = fit.learning_rate * group["times"] * max(share, 0.01)
 
 
 def _augmented(cfg: Config, images: Tensor, random: torch.Generator, epoch: int) -> Tensor:
-    """Shifted by up to `crop` pixels, flipped, a square blanked: [n, 3, 32, 32] in channels-last order."""
+    """Shifted by up to `crop` pixels, flipped, a square cut out: [n, 3, 32, 32] in channels-last order."""
     count, side = len(images), CONVENTION.side
     shifts = torch.randint(-cfg.fit.crop, cfg.fit.crop + 1, (2, count, 1), generator=random)
     places = torch.arange(side) + shifts
@@ -184,7 +182,7 @@ def _augmented(cfg: Config, images: Tensor, random: torch.Generator, epoch: int)
 
 
 def _square(edge: int, count: int, random: torch.Generator) -> Tensor:
-    """[n, 32, 32, 1] booleans, true in one square of each picture.
+    """[n, 32, 32, 1] booleans, true in one square of each image.
 
     Source: DeVries and Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
     """
@@ -200,7 +198,7 @@ def _reflected(position: Tensor, side: int) -> Tensor:
 
 
 def _flipped(cfg: Config, count: int, random: torch.Generator, epoch: int) -> Tensor:
-    """Which pictures are mirrored this time: drawn each epoch, or drawn once and then in turn, so that both sides are seen equally."""
+    """Which images are mirrored: random in each epoch, or random once and then alternating, so that both sides are seen equally."""
     if cfg.fit.flips == "none":
         return torch.zeros(count, dtype=torch.bool)
     if cfg.fit.flips == "random":
@@ -210,7 +208,7 @@ def _flipped(cfg: Config, count: int, random: torch.Generator, epoch: int) -> Te
 
 
 def _logits(fit: Fit, network: nn.Module, images: Tensor) -> Tensor:
-    """[n, classes]: averaged with those of the mirrored picture where the page says so."""
+    """[n, classes], averaged with those of the mirrored image where `fit.mirrored` is set."""
     network.eval()
     with torch.inference_mode(), runtime.autocast(fit.precision, images.device):
         return torch.cat([_both(fit, network, part.float()).float() for part in torch.split(images, JUDGED)])
@@ -221,7 +219,7 @@ def _both(fit: Fit, network: nn.Module, pictures: Tensor) -> Tensor:
 
 
 class Served(nn.Module):
-    """Pictures [n, 32, 32, 3] of bytes -> probabilities [n, classes], tempered."""
+    """Images [n, 32, 32, 3] of bytes -> calibrated probabilities [n, classes]."""
 
     def __init__(self, fit: Fit, network: nn.Module, sharpness: float) -> None:
         super().__init__()
@@ -232,7 +230,7 @@ class Served(nn.Module):
 
 
 def _export(cfg: Config, network: nn.Module, valid: Pictures, path: Path) -> Proof:
-    """Write what is served as ONNX; its answers on real pictures are held against PyTorch's."""
+    """Write the calibrated network as ONNX; compare its probabilities of real images with those of PyTorch."""
     exact = cfg.fit.model_copy(update={"precision": "float32"})
     sharpness = 1 / calibration.temperature(_logits(exact, network, valid.images).cpu().numpy(), valid.labels.cpu().numpy())
     served = Served(cfg.fit, network, sharpness).cpu().eval()

@@ -1,4 +1,4 @@
-"""Three networks for 32 x 32 in colour. Each takes pictures [n, 3, 32, 32] of 0 to 255 and normalises them itself."""
+"""Three networks for 32 x 32 in colour. Each takes images [n, 3, 32, 32] of 0 to 255 and normalises them."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ PATCH = 2  # pixels: the whitening layer looks at PATCH x PATCH
 
 
 class Network(nn.Module):
-    """Normalisation with the data's own mean and deviation, then a body that gives logits [n, classes]."""
+    """Normalisation by mean and standard deviation of the data, then a body that gives logits [n, classes]."""
 
     def __init__(self, body: nn.Module, mean: list[float], deviation: list[float]) -> None:
         super().__init__()
@@ -26,11 +26,11 @@ class Network(nn.Module):
         return self.body(self.normalised(pictures))
 
     def normalised(self, pictures: Tensor) -> Tensor:
-        """With the data's mean 0 and deviation 1."""
+        """With mean 0 and standard deviation 1."""
         return (pictures - self.mean) / self.deviation
 
     def whiten(self, pictures: Tensor) -> None:
-        """Let the first layer turn patches of pictures [n, 3, 32, 32] into uncorrelated ones of equal strength."""
+        """Set the first layer so that it decorrelates patches of images [n, 3, 32, 32] to equal variance."""
         patches = self.normalised(pictures.float()).unfold(2, PATCH, 1).unfold(3, PATCH, 1).permute(0, 2, 3, 1, 4, 5)
         values, vectors = torch.linalg.eigh(torch.cov(patches.reshape(-1, 3 * PATCH**2).T))
         scaled = (vectors / (values + 5e-4).sqrt()).T.reshape(-1, 3, PATCH, PATCH)
@@ -39,7 +39,7 @@ class Network(nn.Module):
 
 
 def build(cfg: Model, classes: int, mean: list[float], deviation: list[float]) -> Network:
-    """The network that the candidate's page names, its weights fresh or pretrained. Raises MissingWeights."""
+    """The network of a candidate, its weights fresh or pretrained. Raises MissingWeights."""
     return Network({"simple": simple, "fast": fast, "resnet18": resnet18}[cfg.network](cfg, classes), mean, deviation)
 
 
@@ -54,7 +54,7 @@ def simple(cfg: Model, classes: int) -> nn.Module:
 
 
 def fast(cfg: Model, classes: int) -> nn.Module:
-    """A whitening layer that does not learn, blocks of two convolutions, the strongest answer of each channel, one linear layer.
+    """A fixed whitening layer, blocks of two convolutions, global max pooling, one linear layer.
 
     In the spirit of Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024, https://arxiv.org/abs/2404.00498
     """
@@ -85,19 +85,19 @@ def _block(before: int, width: int) -> nn.Module:
 
 
 def _norm(width: int) -> nn.BatchNorm2d:
-    """Batch normalisation whose scale stays 1."""
+    """Batch normalisation with a fixed scale of 1."""
     norm = nn.BatchNorm2d(width, momentum=0.4)
     norm.weight.requires_grad_(False)
     return norm
 
 
 def resnet18(cfg: Model, classes: int) -> nn.Module:
-    """torchvision's, its first layer made for small pictures; pretrained where `weights` names a file or "hub"."""
+    """torchvision's, with a first layer for small images; pretrained where `weights` names a file or "hub"."""
     from torchvision.models import ResNet18_Weights
     from torchvision.models import resnet18 as network
 
     body = network()
-    pretrained.take(body, "resnet18", cfg.weights, cfg.weights_sha256, ResNet18_Weights.DEFAULT)
+    pretrained.load(body, "resnet18", cfg.weights, cfg.weights_sha256, ResNet18_Weights.DEFAULT)
     body.conv1, body.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     body.fc = nn.Linear(body.fc.in_features, classes)
     return body

@@ -1,4 +1,4 @@
-"""The CIFAR convention: 32 x 32 in colour, the middle square of the picture."""
+"""The CIFAR convention: 32 x 32 in colour, the middle square of the image."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Convention:
-    """How any picture becomes one that the network takes; the manifest of a model holds these constants."""
+    """The constants by which any image is normalised for the network; a model's manifest holds them."""
 
     side: int = 32
 
     def from_rgb(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring a picture [height, width, 3] to [side, side, 3]: the middle square, reduced or enlarged."""
+        """The middle square of an image [height, width, 3], scaled to [side, side, 3]."""
         height, width = rgb.shape[:2]
         edge = min(height, width)
         top, left = (height - edge) // 2, (width - edge) // 2

@@ -10,7 +10,7 @@ from pipelines.models import inference, manifests
 
 
 class Predictor:
-    """A model folder that answers."""
+    """A loaded model folder."""
 
     def __init__(self, folder: Path) -> None:
         self.manifest = manifests.verified(folder)
@@ -20,6 +20,6 @@ class Predictor:
         self._input = self._session.get_inputs()[0].name
 
     def predict(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Pictures [n, 32, 32, 3] of 0 to 255 -> probabilities [n, classes]."""
+        """Images [n, 32, 32, 3] of 0 to 255 -> probabilities [n, classes]."""
         probabilities: NDArray[np.float32] = self._session.run(None, {self._input: batch})[0]
         return probabilities

@@ -1,4 +1,4 @@
-"""The example that is stored beside each model: a drawn arrow, and the probabilities that the model gives it."""
+"""The golden example stored beside each model: a drawn arrow, and its probabilities."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,12 @@ ARROW = [(8, 26), (32, 26), (32, 12), (56, 32), (32, 52), (32, 38), (8, 38)]
 
 
 def example(convention: Convention) -> NDArray[np.uint8]:
-    """A dark arrow before something like a sky, brought: [1, side, side, 3]."""
+    """A dark arrow on sky blue: [1, side, side, 3]."""
     paper = Image.new("RGB", (64, 64), PAPER)
     ImageDraw.Draw(paper).polygon(ARROW, fill=INK)
     return convention.from_rgb(np.asarray(paper))[None]
 
 
-def kept(answer: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Of an answer [1, labels]: its probabilities."""
+def arrays(answer: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The probabilities of an answer [1, labels]."""
     return {"probabilities": answer[0]}

@@ -1,4 +1,4 @@
-"""The pages of conf/family/objects.yaml and conf/candidate/objects-*.yaml, as types."""
+"""The types of conf/family/objects.yaml and conf/candidate/objects-*.yaml."""
 
 from typing import Annotated, Literal
 
@@ -8,9 +8,9 @@ from pipelines.configs import Section
 
 
 class Data(Section):
-    """Where the pictures come from and what is said of them, the share kept for validation, at most how many a split.
+    """The sources of images, the share of validation, at most how many a split.
 
-    `folder` is class folders or a tar of them, `skip_broken` passes over files in it that are no whole pictures.
+    `folder` is class folders or a tar of them; with `skip_broken` files that cannot be decoded are skipped.
     """
 
     sources: list[Literal["cifar10", "folder", "embedded"]] = Field(min_length=1)
@@ -44,7 +44,7 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _fitting(self) -> "Model":
-        """Each network has its own keys: none is missing, none is there in vain."""
+        """Each network has its own keys."""
         known = {"simple": {"widths", "hidden", "dropout"}, "fast": {"widths"}, "resnet18": set[str]()}[self.network]
         given = self.model_fields_set & {"widths", "hidden", "dropout"}
         if given != known:
@@ -62,10 +62,10 @@ class Model(Section):
 
 
 class Fit(Section):
-    """One recipe of training. `flips` of one picture are drawn each time, or alternate from epoch to epoch; beyond the `border` it is
-    black, or the picture again, mirrored.
+    """One recipe of training. `bias_rate` multiplies the learning rate of biases.
 
-    `bias_rate` multiplies the learning rate of biases; `crop` and `cutout` are pixels: the largest shift, the side of a blank square.
+    `crop` is the largest shift in pixels, over a black or mirrored `border`; `cutout` the side in pixels of a square that is cut out;
+    `flips` are random, or alternate from epoch to epoch; `mirrored` averages the logits of each image and its mirror image.
     """
 
     optimizer: Literal["adam", "sgd"]

@@ -1,4 +1,4 @@
-"""The example that is stored beside each model: a printed line, and what the model reads."""
+"""The golden example stored beside each model: a printed line, and its reading."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ TEXT, SIZE, MARGIN = "Total 12.50", 40, 8  # pixels
 
 
 def example(convention: Convention) -> NDArray[np.uint8]:
-    """A line in Pillow's own font, brought: [1, height, W]."""
+    """A line in Pillow's own font: [1, height, W]."""
     font = ImageFont.load_default(SIZE)
     left, top, right, bottom = (round(edge) for edge in font.getbbox(TEXT))
     paper = Image.new("L", (right - left + 2 * MARGIN, bottom - top + 2 * MARGIN), 255)
@@ -23,6 +23,6 @@ def example(convention: Convention) -> NDArray[np.uint8]:
     return convention.from_grey(np.asarray(paper))[None]
 
 
-def kept(answer: Sequence[Reading]) -> dict[str, NDArray[Any]]:
-    """Of an answer, one reading: its text and confidence."""
+def arrays(answer: Sequence[Reading]) -> dict[str, NDArray[Any]]:
+    """Text and confidence of one reading."""
     return {"text": np.array([answer[0].text]), "confidence": np.array([answer[0].confidence])}

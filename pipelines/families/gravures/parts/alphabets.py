@@ -15,7 +15,7 @@ SHAPE = "Wanted: <alphabet>/<character>/<file>_<writer>.png, below images_backgr
 
 
 class BadAlphabets(ValueError):
-    """Files that are no character of an alphabet, by name."""
+    """Files that are no character of an alphabet, or no file at all."""
 
 
 class Character(NamedTuple):
@@ -37,7 +37,7 @@ def read(files: Iterable[tuple[str, bytes]]) -> list[Character]:
         raise BadAlphabets(f"There is no character. {SHAPE}")
     for one, other in pairwise(found):
         if one[:3] == other[:3]:
-            raise BadAlphabets(f"{one.name} and {other.name} are the same character by the same writer. Take one of them out.")
+            raise BadAlphabets(f"{one.name} and {other.name} are the same character by the same writer. Remove one of them.")
     return found
 
 

@@ -16,11 +16,11 @@ Files = Iterable[tuple[str, bytes]]
 
 
 class BadFolders(ValueError):
-    """Files that lie in no class folder, folders without a drawing, or two pictures of one name."""
+    """Files outside a class folder, folders without a drawing, or several files of one name."""
 
 
 class Picture(NamedTuple):
-    """A file as it came, the engraving on it (a class, or the file's own name in a catalogue), and its name in pictures.json."""
+    """An image file, the engraving on it (a class, or the file's own name in a catalogue), and its name in pictures.json."""
 
     engraving: str
     name: str
@@ -28,13 +28,18 @@ class Picture(NamedTuple):
 
 
 class Engravings(NamedTuple):
-    """What a source holds: drawings by class and number, official pictures, and a catalogue: pictures and tables (name, content)."""
+    """The content of a source: drawings by class and number, official images, and the images and tables (name, content) of a catalogue."""
 
     drawn: list[Picture]
     official: list[Picture]
     catalogue: list[Picture]
     lenses: list[tuple[str, bytes]]
     tags: list[tuple[str, bytes]]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All image files."""
+        return self.drawn + self.official + self.catalogue
 
 
 def read(files: Files) -> Engravings:
@@ -52,12 +57,12 @@ def read(files: Files) -> Engravings:
 
 
 def natural(name: str) -> list[str | int]:
-    """A key to sort by: numbers in a name count as numbers, so that 10 comes after 9."""
+    """A sort key by which 10 comes after 9."""
     return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
 def _places(names: list[str]) -> dict[str, tuple[str, list[str]]]:
-    """{name: where it lies, and the path below that}; without any of the places, class folders lie where most files do."""
+    """{name: (place, path below it)}; without any of the places, class folders are at the depth of most files."""
     found = {name: _place(name) for name in names}
     if any(place for place, _ in found.values()):
         return {name: (place, below) for name, (place, below) in found.items() if place == "drawn" or (place and below[-1])}
@@ -66,7 +71,7 @@ def _places(names: list[str]) -> dict[str, tuple[str, list[str]]]:
 
 
 def _place(name: str) -> tuple[str, list[str]]:
-    """Which of the places a file lies in, and the path below it."""
+    """The place of a file, "" for none, and the path below it."""
     *above, file = name.split("/")
     for depth, folder in enumerate(above):
         if folder in PLACES:
@@ -76,15 +81,15 @@ def _place(name: str) -> tuple[str, list[str]]:
 
 def _drawing(below: list[str], name: str, content: bytes) -> Picture:
     if len(below) != 2:
-        raise BadFolders(f"{name} lies in no class folder. Move it into one, or take it out. {SHAPE}")
+        raise BadFolders(f"{name} is in no class folder. Move it into one, or remove it. {SHAPE}")
     if not below[1]:
-        raise BadFolders(f"{name} holds no drawing. Put drawings into it, or take it out. {SHAPE}")
+        raise BadFolders(f"{name} is an empty folder. Put drawings into it, or remove it. {SHAPE}")
     return Picture(below[0], f"drawn/{below[0]}/{below[1]}", content)
 
 
 def _official(below: list[str], name: str, content: bytes) -> Picture:
     if len(below) != 1:
-        raise BadFolders(f"{name} is no official picture. Move it to official/<class>.png, or take it out. {SHAPE}")
+        raise BadFolders(f"{name} is no official image. Move it to official/<class>.png, or remove it. {SHAPE}")
     return Picture(below[0].rpartition(".")[0] or below[0], f"official/{below[0]}", content)
 
 
@@ -96,4 +101,4 @@ def _catalogue(found: list[tuple[list[str], str, bytes]]) -> Iterator[Picture]:
             case [table] if table in TABLES:
                 pass
             case _:
-                raise BadFolders(f"{name} has no place in a catalogue. Move it to catalogue/images/, or take it out. {SHAPE}")
+                raise BadFolders(f"{name} has no place in a catalogue. Move it to catalogue/images/, or remove it. {SHAPE}")
