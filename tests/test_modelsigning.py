@@ -198,7 +198,7 @@ def test_a_pair_of_keys_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert f"{models_signing.SIGNING}={private.absolute()}" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         signatures.main()
-    assert "there already" in capsys.readouterr().err
+    assert "its signatures would become invalid" in capsys.readouterr().err
 
 
 def test_reconciling_lays_the_signature_that_git_has(signed: Path) -> None:
