@@ -138,7 +138,7 @@ def test_grain_in_the_paper_is_not_ink() -> None:
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 255))
 @unhurried
 def test_an_empty_page_is_blank(height: int, width: int, paper: int) -> None:
-    with pytest.raises(Blank, match=rf"at most 0 of 255.*needs {CONVENTION.contrast}.*Send a picture with a digit"):
+    with pytest.raises(Blank, match=rf"contrast is 0 of 255.*needs {CONVENTION.contrast}.*Send one with a digit"):
         CONVENTION.from_grey(np.full((height, width), paper, np.uint8))
 
 
