@@ -148,5 +148,5 @@ def test_faint_ink_is_blank_below_the_contrast(faintness: int, blank: bool) -> N
     if not blank:
         assert CONVENTION.from_grey(grey).max() == 255
         return
-    with pytest.raises(Blank, match=rf"at most {faintness} of 255, and ink needs {CONVENTION.contrast}"):
+    with pytest.raises(Blank, match=rf"contrast is {faintness} of 255, ink needs {CONVENTION.contrast}"):
         CONVENTION.from_grey(grey)
