@@ -30,7 +30,7 @@ help: ## this list
 	@echo "  families: $(FAMILIES)"
 
 demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
-	@python -m serving.demo
+	@python -m serving.digits.demo
 
 test: .venv/with-serve+digits+dev ## the quick tests, in minutes; what they leave out is named at the end
 	@$(PYTEST)

@@ -159,8 +159,8 @@ def upload(browser: Browser, path: Path) -> None:
 
 def ranking(browser: Browser) -> list[str]:
     """The rows of the answer, once it is there."""
-    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#told .ranking li"))
-    return [" ".join(row.text.split()) for row in browser.driver.find_elements(By.CSS_SELECTOR, "#told .ranking li")]
+    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#result .ranking li"))
+    return [" ".join(row.text.split()) for row in browser.driver.find_elements(By.CSS_SELECTOR, "#result .ranking li")]
 
 
 def expected(service: Service, content: bytes, ranks: str, label: str) -> list[str]:
@@ -171,7 +171,7 @@ def expected(service: Service, content: bytes, ranks: str, label: str) -> list[s
 
 def bars(browser: Browser) -> list[float]:
     """The widths of the ranking's bars, in pixels."""
-    return [bar.size["width"] for bar in browser.driver.find_elements(By.CSS_SELECTOR, "#told .bar span")]
+    return [bar.size["width"] for bar in browser.driver.find_elements(By.CSS_SELECTOR, "#result .bar span")]
 
 
 def foreign(browser: Browser, service: Service) -> list[str]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.configs import Serving
-from serving.inputs import documents, rendering
 from serving.problems import Refusal
+from serving.signatures import documents, rendering
 from tests import corpus, papers
 from tests.corpus import Body
 

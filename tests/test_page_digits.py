@@ -94,12 +94,12 @@ def test_the_page_says_what_is_served_and_why() -> None:
     text = page("whole")
     for words in ("99.68\u00a0%", "99.55 to 99.77\u00a0%", "20 November 2026, 22:49 UTC", "9 min 4 s", "54,946 train", "digits-augmented"):
         assert words in text
-    assert "stands again" not in text
+    assert "served again" not in text
     assert "released files" not in text
 
 
 def test_a_pointer_without_facts_says_so() -> None:
-    assert "is not told here" in page("bare")
+    assert "does not record when and why" in page("bare")
     assert "data card is not on this machine" in page("bare")
     assert "promoted <time" not in page("bare")
 
@@ -184,12 +184,12 @@ def test_an_uploaded_picture_is_answered_with_its_ranking_and_lineage(browser: B
     assert len(bars(browser)) == 10
     assert bars(browser) == sorted(bars(browser), reverse=True)
     assert "digits, version 1" in one(browser, ".lineage").text
-    assert one(browser, "#told .command code").text == "make lineage of=digits@v1"
+    assert one(browser, "#result .command code").text == "make lineage of=digits@v1"
     assert "seven.png" in one(browser, ".verdict img").get_attribute("alt")
     assert browser.driver.execute_script("return document.querySelector('.verdict img').naturalWidth") == 60
     assert one(browser, "#answer").get_attribute("aria-busy") == "false"
-    one(browser, "#told .command button").click()
-    browser.until(lambda _: one(browser, "#told .command button").text in {"Copied", "Selected"})
+    one(browser, "#result .command button").click()
+    browser.until(lambda _: one(browser, "#result .command button").text in {"Copied", "Selected"})
     assert (browser.complaints(), foreign(browser, service)) == ([], [])
 
 
@@ -250,7 +250,7 @@ def test_a_broken_file_is_explained_and_the_next_is_answered(browser: Browser, p
     assert one(browser, "[role=alert]").text == ""
     upload(browser, broken)
     browser.until(lambda _: "a seven," in one(browser, "[role=alert]").text)
-    assert browser.driver.find_elements(By.CSS_SELECTOR, "#told *") == []
+    assert browser.driver.find_elements(By.CSS_SELECTOR, "#result *") == []
 
 
 def test_an_empty_drawing_is_explained(browser: Browser) -> None:
@@ -291,9 +291,9 @@ def test_an_answer_of_a_newer_version_says_that_the_page_is_older(browser: Brows
         assert until(lambda: service.client.get("/health").json()["model"]["version"] == 2), service.log()
         upload(browser, picture)
         ranking(browser)
-        assert "Version 2 stands now" in one(browser, ".stale").text
+        assert "Version 2 is served now" in one(browser, ".stale").text
         browser.driver.refresh()
-        assert "is not told here" in one(browser, "#served").text
+        assert "does not record when and why" in one(browser, "#served").text
     finally:
         service.point(service.pointers[1])
     assert until(lambda: service.client.get("/health").json()["model"]["version"] == 1), service.log()

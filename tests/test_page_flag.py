@@ -63,11 +63,11 @@ def sent(tmp_path: Path, name: str, content: bytes) -> Path:
 
 
 def answered(browser: Browser) -> None:
-    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#told .flag"))
+    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#result .flag"))
 
 
 def said(browser: Browser, words: str) -> None:
-    browser.until(lambda _: words in one(browser, "#told .flag [role=status]").text)
+    browser.until(lambda _: words in one(browser, "#result .flag [role=status]").text)
 
 
 def flags(service: Service) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def test_a_wrong_digit_is_flagged_and_kept(chromium: Browser, digits: Service, t
     one(chromium, ".flag [type=submit]").click()  # nothing is chosen: the browser asks for it
     Select(one(chromium, "#flag-really")).select_by_visible_text("7")
     one(chromium, ".flag [type=submit]").click()
-    said(chromium, "Kept in data/feedback/digits (1 flagged)")
+    said(chromium, "Stored in data/feedback/digits (1 flagged)")
     [flag] = flags(digits)
     assert (flag["correction"], flag["answer"]) == ("7", shown)
     assert flag["prediction_id"] in one(chromium, ".lineage").text
@@ -106,7 +106,7 @@ def test_flagging_needs_no_mouse(chromium: Browser, digits: Service, tmp_path: P
     press(chromium, Keys.ENTER)
     chromium.until(lambda _: len(Select(one(chromium, "#flag-really")).options) == 11)
     press(chromium, Keys.TAB, "2", Keys.TAB, Keys.ENTER)
-    said(chromium, "Kept in data/feedback/digits")
+    said(chromium, "Stored in data/feedback/digits")
     assert flags(digits)[-1]["correction"] == "2"
     assert one(chromium, "#flag-really").accessible_name == "It is really"
 
@@ -138,7 +138,7 @@ def ticks(browser: Browser, count: int) -> list[Any]:
 
 def drag(browser: Browser, shares: tuple[float, float, float, float]) -> list[float]:
     """From one place of the sheet to another, as shares of its width and height; x, y, w, h on the page."""
-    sheet = one(browser, "#told .sheet svg")
+    sheet = one(browser, "#result .sheet svg")
     browser.driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", sheet)
     width, height = sheet.rect["width"], sheet.rect["height"]
     x, y, w, h = (round((share - 0.5 * (at < 2)) * (width, height)[at % 2]) for at, share in enumerate(shares))
@@ -165,9 +165,9 @@ def test_wrong_boxes_are_unticked_and_missing_ones_drawn_or_typed(chromium: Brow
     one(chromium, "#flag-box").send_keys("30, 200, 120, 40")
     one(chromium, "[data-do=add]").click()
     assert [tick.is_selected() for tick in ticks(chromium, len(found) + 2)] == [False] + [True] * (len(found) + 1)
-    assert len(chromium.driver.find_elements(By.CSS_SELECTOR, "#told .sheet rect.wrong")) == 1
+    assert len(chromium.driver.find_elements(By.CSS_SELECTOR, "#result .sheet rect.wrong")) == 1
     one(chromium, ".flag [type=submit]").click()
-    said(chromium, "Kept in data/feedback/signatures (1 flagged)")
+    said(chromium, "Stored in data/feedback/signatures (1 flagged)")
     [page] = labelled.read(signatures.folder / "data/feedback/signatures", LABELS)
     assert page.content == content
     assert page.boxes.tolist() == [pytest.approx(box, abs=2) for box in [*found[1:], drawn, [30, 200, 120, 40]]]
@@ -182,10 +182,10 @@ def test_a_page_of_a_document_is_kept_as_the_picture_that_was_shown(chromium: Br
     answered(chromium)
     one(chromium, ".turn [data-turn='1']").click()
     one(chromium, ".flag summary").click()
-    chromium.until(lambda _: one(chromium, "#told .sheet > img").get_attribute("alt").endswith("page 2 of lease.pdf"))
+    chromium.until(lambda _: one(chromium, "#result .sheet > img").get_attribute("alt").endswith("page 2 of lease.pdf"))
     ticks(chromium, found["count"])
     one(chromium, ".flag [type=submit]").click()
-    said(chromium, "Kept in data/feedback/signatures")
+    said(chromium, "Stored in data/feedback/signatures")
     flag = flags(signatures)[-1]
     pages = {page.name.split("/")[0]: page for page in labelled.read(signatures.folder / "data/feedback/signatures", LABELS)}
     page = pages[flag["hash"]]

@@ -140,8 +140,8 @@ def ink(browser: Browser) -> float:
 
 def cards(browser: Browser) -> list[WebElement]:
     """The matches, once they are there."""
-    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#told .match"))
-    return browser.driver.find_elements(By.CSS_SELECTOR, "#told .match")
+    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#result .match"))
+    return browser.driver.find_elements(By.CSS_SELECTOR, "#result .match")
 
 
 def read(card: WebElement) -> tuple[str, ...]:
@@ -297,7 +297,7 @@ def test_an_uploaded_picture_is_answered(browser: Browser, service: Service, pic
 def test_an_empty_canvas_is_explained_and_the_next_drawing_answered(browser: Browser) -> None:
     one(browser, "[data-do=ask]").click()
     browser.until(lambda _: "Draw the engraving" in one(browser, "#problem").text)
-    assert browser.driver.find_elements(By.CSS_SELECTOR, "#told *") == []
+    assert browser.driver.find_elements(By.CSS_SELECTOR, "#result *") == []
     draw(browser, TRIANGLE)
     assert len(asked(browser)) == 10
     assert one(browser, "#problem").text == ""

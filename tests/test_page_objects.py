@@ -113,7 +113,7 @@ def test_an_uploaded_picture_is_answered_with_three_ranks_and_its_lineage(browse
     assert bars(browser) == sorted(bars(browser), reverse=True)
     assert bars(browser)[0] > bars(browser)[-1]
     assert "objects, version 1" in one(browser, ".lineage").text
-    assert one(browser, "#told .command code").text == "make lineage of=objects@v1"
+    assert one(browser, "#result .command code").text == "make lineage of=objects@v1"
     assert "shape.jpg" in one(browser, ".verdict img").get_attribute("alt")
     assert (browser.complaints(), foreign(browser, service)) == ([], [])
 

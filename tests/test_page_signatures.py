@@ -49,7 +49,7 @@ MODEL = {"family": "signatures", "version": 1, "digest": "a" * 64, "data": "d" *
 BARE: dict[str, Any] = {"tag": "signatures:v1-aaaaaaaaaaaa", "model": MODEL}
 POINTERS = {"whole": BARE | FACTS, "bare": BARE, "released": BARE | FACTS | {"released": True, "card": None}}
 BOXES = """
-const [image, svg] = [".sheet:has(svg) img", ".sheet svg"].map((name) => document.querySelector("#told " + name));
+const [image, svg] = [".sheet:has(svg) img", ".sheet svg"].map((name) => document.querySelector("#result " + name));
 const on = image.getBoundingClientRect();
 const scale = Math.min(on.width / image.naturalWidth, on.height / image.naturalHeight);
 const left = on.left + (on.width - scale * image.naturalWidth) / 2, top = on.top + (on.height - scale * image.naturalHeight) / 2;
@@ -140,7 +140,7 @@ def counted(count: int) -> str:
 
 def boxes(browser: Browser, count: int) -> list[list[float]]:
     """The boxes over the picture, in its own pixels, once they are there."""
-    browser.until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "#told .sheet rect")) == count)
+    browser.until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "#result .sheet rect")) == count)
     return list(browser.driver.execute_script(BOXES))
 
 
@@ -156,7 +156,7 @@ def test_an_uploaded_page_is_answered_with_its_count_and_boxes_beside_it(browser
     assert one(browser, ".prediction").text == counted(found["count"])
     assert len(browser.driver.find_elements(By.CSS_SELECTOR, ".found li")) == found["count"]
     assert not one(browser, ".turn").is_displayed()
-    before, after = one(browser, "#submitted img"), one(browser, "#told .sheet img")
+    before, after = one(browser, "#submitted img"), one(browser, "#result .sheet img")
     assert before.is_displayed()
     assert before.rect["x"] + before.rect["width"] <= after.rect["x"]
     assert "letter.png" in before.get_attribute("alt")
@@ -168,7 +168,7 @@ def test_an_uploaded_page_is_answered_with_its_count_and_boxes_beside_it(browser
 def test_the_count_stands_above_the_page(browser: Browser, service: Service, letter: Path) -> None:
     upload(browser, letter)
     boxes(browser, answered(service, letter)["count"])
-    word, picture = one(browser, ".prediction"), one(browser, "#told .sheet img")
+    word, picture = one(browser, ".prediction"), one(browser, "#result .sheet img")
     assert word.rect["y"] + word.rect["height"] <= picture.rect["y"]
     assert float(word.value_of_css_property("font-size").removesuffix("px")) > 28
 
@@ -182,7 +182,7 @@ def test_a_document_is_turned_page_by_page(browser: Browser, service: Service, d
         step = "1" if number > int(one(browser, "[data-is=page]").text.split()[1]) else "-1"
         one(browser, f"[data-turn='{step}']").click()
         page = found["pages"][number - 1]
-        browser.until(lambda _, number=number: f"page {number} of" in one(browser, "#told .sheet img").get_attribute("alt"))
+        browser.until(lambda _, number=number: f"page {number} of" in one(browser, "#result .sheet img").get_attribute("alt"))
         assert one(browser, "[data-is=page]").text == f"Page {number} of 3: {counted(page['count'])}"
         browser.until(lambda _, page=page: browser.driver.execute_script(BOXES) == near(page))
     assert browser.driver.execute_script("return document.querySelector('#submitted img').naturalWidth") == 1240
@@ -203,7 +203,7 @@ def test_pages_are_turned_by_keyboard_and_not_beyond_the_ends(browser: Browser, 
 
 def test_another_upload_replaces_the_document(browser: Browser, service: Service, letter: Path, document: Path) -> None:
     upload(browser, document)
-    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#told .turn"))
+    browser.until(lambda driver: driver.find_elements(By.CSS_SELECTOR, "#result .turn"))
     upload(browser, letter)
     browser.until(lambda _: not one(browser, ".turn").is_displayed())
     found = answered(service, letter)
@@ -218,7 +218,7 @@ def test_what_cannot_be_read_is_explained(browser: Browser, tmp_path: Path, cont
     broken.write_bytes(content)
     upload(browser, broken)
     browser.until(lambda _: words in one(browser, "[role=alert]").text)
-    assert browser.driver.find_elements(By.CSS_SELECTOR, "#told *") == []
+    assert browser.driver.find_elements(By.CSS_SELECTOR, "#result *") == []
 
 
 def test_the_data_card_names_both_sources(browser: Browser) -> None:

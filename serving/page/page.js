@@ -1,14 +1,14 @@
-// Asks the service about a picture and shows the answer. Upload, drop and paste stand here; drawing stands in draw.js.
+// Asks the service about a picture and shows the answer; upload, drop and paste. Drawing is in draw.js.
 
 const answer = document.getElementById("answer");
-const told = document.getElementById("told");
+const result = document.getElementById("result");
 const problem = document.getElementById("problem");
 const busy = document.getElementById("busy");
 const file = document.getElementById("file");
 let asking = null; // the request under way, so that a newer one replaces it
-let shown = null; // the address of the picture on show, given back when another follows
+let shown = null; // the address of the picture on show, revoked when another follows
 
-/** Ask about one picture: a Blob, and the name a person knows it by. */
+/** Asks about one picture: a Blob, and the name of its file. */
 export async function ask(picture, name) {
   asking?.abort();
   const own = (asking = new AbortController());
@@ -29,7 +29,7 @@ async function send(picture, name, signal) {
   return { ...content, latency: performance.now() - began };
 }
 
-/** The service's response to a picture, and to fields beside it; throws an Error that says why there is none. */
+/** The service's response to a picture and further fields; throws an Error with its reason. */
 export async function posted(path, picture, name, signal, fields = {}) {
   const body = new FormData();
   body.append("image", picture, name);
@@ -37,7 +37,7 @@ export async function posted(path, picture, name, signal, fields = {}) {
   return answered(path, { method: "POST", body, signal });
 }
 
-/** What the service says at an address, read as JSON; throws an Error that says why it says nothing. */
+/** The JSON at an address of the service; throws an Error with its reason. */
 export async function got(path, signal) {
   return (await answered(path, { signal })).json();
 }
@@ -64,22 +64,22 @@ function setBusy(state) {
   answer.setAttribute("aria-busy", state);
 }
 
-/** Say what went wrong, in place of an answer. */
+/** Shows an error in place of an answer. */
 export function complain(fault) {
-  told.replaceChildren();
+  result.replaceChildren();
   problem.textContent = fault.message;
   reveal(problem);
 }
 
 function show(reply, picture, name) {
-  const view = document.getElementById("told-answer").content.cloneNode(true);
+  const view = document.getElementById("answer-template").content.cloneNode(true);
   const part = (role) => view.querySelector(`[data-is="${role}"]`);
   part("latency").textContent = `${Math.round(reply.latency)} ms`;
   if (part("prediction")) classify(part, reply, picture, name);
   explain(part, reply);
-  answer.dispatchEvent(new CustomEvent("told", { detail: { reply, picture, name, part } })); // boxes.js or matches.js shows the rest
-  told.replaceChildren(view);
-  reveal(told.firstElementChild);
+  answer.dispatchEvent(new CustomEvent("answered", { detail: { reply, picture, name, part } })); // a family's script shows the rest
+  result.replaceChildren(view);
+  reveal(result.firstElementChild);
 }
 
 function classify(part, reply, picture, name) {
@@ -89,7 +89,7 @@ function classify(part, reply, picture, name) {
   part("ranking")?.replaceChildren(...reply[answer.dataset.ranking].map(rank));
 }
 
-/** On a phone the answer stands below the question: bring it into view, unless it is there. */
+/** On a phone the answer is below the question: scrolls it into view. */
 function reveal(part) {
   const { top, bottom } = part.getBoundingClientRect();
   if (top < 0 || bottom > innerHeight) answer.scrollIntoView();
@@ -102,7 +102,7 @@ function illustrate(image, picture, name) {
 }
 
 function rank(entry) {
-  const row = document.getElementById("told-rank").content.cloneNode(true);
+  const row = document.getElementById("rank-template").content.cloneNode(true);
   row.querySelector(".name").textContent = entry[answer.dataset.label];
   row.querySelector(".share").textContent = percent(entry.confidence);
   row.querySelector(".bar span").style.width = `${entry.confidence * 100}%`;
@@ -114,7 +114,7 @@ function explain(part, { model, prediction_id }) {
   const rows = { version: `${family}, version ${version}`, ...hashes, answer: prediction_id };
   part("model").replaceChildren(...Object.entries(rows).map(fact));
   part("stale").hidden = String(version) === answer.dataset.version;
-  part("stale").textContent = `Version ${version} stands now. Reload this page to read about it.`;
+  part("stale").textContent = `Version ${version} is served now. Reload this page to read about it.`;
   part("command").textContent = `make lineage of=${family}@v${version}`;
   part("copy").addEventListener("click", copy);
 }

@@ -1,4 +1,4 @@
-"""The model card and the data's Croissant file that lie beside the served model: as a page, as they are, and in parts for `/`."""
+"""The model card and the Croissant file beside the served model: as a page, as files, and in parts for `/`."""
 
 import logging
 from functools import cache, lru_cache
@@ -17,12 +17,12 @@ from pipelines.registry import modelcards, store
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")
-COLUMNS = (("Uses", "Out-of-scope uses"), ("Limits",))  # of the card, on the page at `/`, which has figures and data already
+COLUMNS = (("Uses", "Out-of-scope uses"), ("Limits",))  # sections of the card that `/` shows
 KINDS = {modelcards.README: "text/markdown", cards.CROISSANT: "application/ld+json"}
 
 
 def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> None:
-    """Add /card, /card.md and /data/croissant.json: those of `app.state.champion` as it stands when they are asked for."""
+    """Add /card, /card.md and /data/croissant.json, of the current `app.state.champion`."""
     template = environment.get_template("page/card.html")
 
     async def page(request: Request) -> HTMLResponse:
@@ -44,9 +44,9 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
 
 
 def shown(pointer: store.Pointer) -> dict[str, Any]:
-    """What `/` shows: "told", a {heading: HTML} for each column, none where there is no card; "croissant", None where there is none."""
+    """What `/` shows: "columns", each {heading: HTML}, none without a card; "croissant", None without one."""
     card = beside(pointer, modelcards.README)
-    return {"told": _columns(card) if card else [], "croissant": beside(pointer, cards.CROISSANT)}
+    return {"columns": _columns(card) if card else [], "croissant": beside(pointer, cards.CROISSANT)}
 
 
 @lru_cache(maxsize=4)
@@ -69,13 +69,13 @@ def beside(pointer: store.Pointer, name: str) -> str | None:
 
 @lru_cache(maxsize=16)
 def _unread(path: Path, fault: str) -> None:
-    """Into the log, once."""
-    logger.warning("%s cannot be read, and is not shown: %s", path, fault)
+    """Log it once."""
+    logger.warning("%s cannot be read: %s", path, fault)
 
 
 @lru_cache(maxsize=4)
 def rendered(markdown: str) -> Markup:
-    """Markdown as HTML without scripts, styles and pictures: tags in it are text, links lead to web addresses alone."""
+    """Markdown as HTML without scripts, styles and images: tags are text, links lead to web addresses only."""
     return Markup(_reader().render(markdown))  # noqa: S704  (markdown-it has escaped it)
 
 
@@ -92,8 +92,8 @@ def _pointer(request: Request) -> Any:
 
 
 def _asked(pointer: store.Pointer, name: str) -> str:
-    """That file, or Refusal 404 with the remedy."""
+    """The file's text. Raises Refusal 404."""
     if (found := beside(pointer, name)) is None:
-        words = f"{name} of version {pointer['model']['version']} is not on this machine. `make ui` writes it where the data are."
-        raise Refusal(404, "no card", words)
+        detail = f"{name} of version {pointer['model']['version']} is not on this machine. `make ui` writes it where the data are."
+        raise Refusal(404, "no card", detail)
     return found

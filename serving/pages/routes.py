@@ -1,6 +1,6 @@
 """The page at `/` of every service: what is served, a field to ask with, the answer and where it comes from.
 
-A family's `serving/<family>/page.html` says which parts of `serving/page/` it uses. Nothing is loaded from elsewhere.
+`serving/<family>/page.html` extends serving/page/base.html; static/ has the assets of both folders. Nothing is loaded from elsewhere.
 """
 
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ HEADERS = {
 
 
 class Assets(StaticFiles):
-    """Style, scripts and icon with the page's own headers; templates beside them are not given out."""
+    """Style, scripts and icon with the page's headers; the other files of the folders are not served."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if Path(path).suffix not in ASSETS:
@@ -46,16 +46,18 @@ class Assets(StaticFiles):
 
 
 def mount(app: FastAPI, family: str, question: str) -> None:
-    """Add `/`, the model card and `/static`. The page shows `app.state.champion` as it stands when it is asked for."""
+    """Add `/`, the model card and `/static`; the page shows the current `app.state.champion`."""
     template = environment().get_template(f"{family}/page.html")
     cards.mount(app, environment(), HEADERS)
-    app.mount("/static", Assets(directory=HERE / "page"), name="static")
+    assets = Assets(directory=HERE / "page")
+    assets.all_directories.append(HERE / family)
+    app.mount("/static", assets, name="static")
 
     @app.head("/", include_in_schema=False)
     @app.get("/", include_in_schema=False)
     async def front(request: Request) -> HTMLResponse:
         champion = request.app.state.champion
-        user = getattr(request.state, "user", None)  # where nobody need sign in, there is none
+        user = getattr(request.state, "user", None)  # None where no token is required
         facts = {"family": family, "question": question, "address": request.base_url, "user": user, "refused": champion.rejected}
         facts |= {"shadow": request.app.state.shadow.status()}
         pointer = champion.served.pointer
@@ -64,7 +66,7 @@ def mount(app: FastAPI, family: str, question: str) -> None:
 
 
 def environment() -> Environment:
-    """Templates of serving/, escaped; a fact that a pointer lacks is empty, however deep it is asked for."""
+    """Templates of serving/, escaped; what a pointer lacks is rendered empty, at any depth."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -12,11 +12,11 @@ from starlette.datastructures import QueryParams
 
 from pipelines.configs import Serving
 from pipelines.datasets import boxes
-from serving.inputs import bodies, dataurls, documents, queries
+from serving.inputs import bodies, dataurls, queries
 from serving.inputs.bodies import Body
 from serving.live.champion import Origin, Served, signature, traced
 from serving.problems import Refusal
-from serving.signatures import pages
+from serving.signatures import documents, pages
 from serving.signatures.pages import Page
 
 KINDS = (*bodies.KINDS, "application/pdf")

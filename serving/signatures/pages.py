@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from pipelines.configs import Serving
 from pipelines.families.signatures.examples import WORKING_SIDE
-from serving.inputs import bodies, documents, pictures
+from serving.inputs import bodies, pictures
 from serving.inputs.bodies import Body
+from serving.signatures import documents
 
 ALSO = ", or a PDF"
 SHOWN_SIDE = 4096  # pixels: a larger page is drawn reduced

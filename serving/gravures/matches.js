@@ -6,7 +6,7 @@ const KINDS = { class: "drawn engraving", catalogue: "picture of the catalogue",
 const sheet = document.getElementById("bearing");
 
 function card(match) {
-  const view = document.getElementById("told-match").content.cloneNode(true);
+  const view = document.getElementById("match-template").content.cloneNode(true);
   const button = view.querySelector("button");
   button.setAttribute("aria-label", `${match.rank}: ${called(match)}, similarity ${similarity(match)}, ${counted(match.lenses_total)}`);
   button.querySelector(".rank").textContent = match.rank;
@@ -41,14 +41,14 @@ function open(match) {
   const part = (role) => sheet.querySelector(`[data-is="${role}"]`);
   part("engraving").textContent = called(match);
   part("kind").textContent = `${KINDS[match.kind]}, similarity ${similarity(match)}`;
-  part("count").textContent = told(match);
+  part("count").textContent = bearing(match);
   depict(sheet.querySelector(".shown"), match);
   part("lenses").replaceChildren(...match.lenses.map(lensRow));
   sheet.showModal();
   sheet.querySelector(".inside").scrollTop = 0;
 }
 
-function told({ lenses, lenses_total: total, kind }) {
+function bearing({ lenses, lenses_total: total, kind }) {
   if (!total) return kind === "added" ? "It was added by hand, and no lens of the catalogue bears it yet." : "No lens of the catalogue bears it.";
   const cut = lenses.length < total ? ` The first ${lenses.length} are shown.` : "";
   return `${counted(total)} ${total === 1 ? "bears" : "bear"} it.${cut}`;
@@ -57,7 +57,7 @@ function told({ lenses, lenses_total: total, kind }) {
 sheet.addEventListener("click", ({ target }) => target === sheet && sheet.close()); // the page behind it
 sheet.querySelector("[data-do=close]").addEventListener("click", () => sheet.close());
 
-document.getElementById("answer").addEventListener("told", ({ detail: { reply, part } }) => {
+document.getElementById("answer").addEventListener("answered", ({ detail: { reply, part } }) => {
   const [best] = reply.matches;
   part("best").textContent = called(best);
   part("similarity").textContent = similarity(best);

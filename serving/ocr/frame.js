@@ -1,7 +1,7 @@
-// The frame with the page's own application: as tall as what it shows, and announced until it shows something.
+// The frame of the page's application: as tall as its content, with a status text until it is built.
 
 const frame = document.getElementById("desk");
-const state = document.getElementById("desk-state");
+const state = document.getElementById("frame-state");
 const LEAST = 320; // pixels
 const SPARE = 12; // pixels below the last part: frames of focus are not cut off
 
@@ -9,7 +9,7 @@ function followed() {
   const inside = frame.contentDocument;
   const shown = inside?.querySelector("gradio-app");
   if (!shown) {
-    state.textContent = "The desk cannot be shown. Reload this page, and sign in if it asks.";
+    state.textContent = "The application cannot be shown. Reload this page, and sign in if it asks.";
     return;
   }
   const sized = new ResizeObserver(() => fit(inside));

@@ -1,4 +1,4 @@
-// The answer about a page, or about a document's pages: what was submitted beside what was found, framed.
+// The answer about a page, or a document's pages: the submitted page beside the boxes that were found.
 
 import { complain, percent, posted } from "./page.js";
 
@@ -46,7 +46,7 @@ class Pages {
     }
   }
 
-  /** The picture of a page, and where it is: a browser shows a picture as it is; a document's page is the service's to draw. */
+  /** The picture of a page, and its address; a page of a document is rendered by the service. */
   async pictured(page) {
     const number = page.page ?? 1;
     if (!this.pictures.has(number)) {
@@ -73,10 +73,10 @@ class Pages {
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.svg.replaceChildren(...page.prediction.map(framed));
     if (this !== shown || page !== this.pages[this.at]) return;
-    answer.dispatchEvent(new CustomEvent("paged", { detail: { page, picture, image: after, svg: this.svg } })); // flag.js corrects its boxes
+    answer.dispatchEvent(new CustomEvent("paged", { detail: { page, picture, image: after, svg: this.svg } })); // corrections.js edits its boxes
   }
 
-  /** Give back what another answer replaces. */
+  /** Frees what another answer replaces. */
   leave() {
     this.gone.abort();
     for (const { address } of this.pictures.values()) URL.revokeObjectURL(address);
@@ -99,7 +99,7 @@ function counted(count) {
   return `${count} ${count === 1 ? "signature" : "signatures"}`;
 }
 
-answer.addEventListener("told", ({ detail }) => {
+answer.addEventListener("answered", ({ detail }) => {
   shown?.leave();
   shown = new Pages(detail);
   shown.show();

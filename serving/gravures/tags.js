@@ -4,7 +4,7 @@ import { counted, lensRow } from "./lenses.js";
 import { got } from "./page.js";
 
 const PAGE = 12; // lenses
-const OFTEN = 18; // tags that stand as buttons
+const OFTEN = 18; // tags shown as buttons
 const form = document.getElementById("by-tag");
 const field = form.querySelector("input");
 const suggested = form.querySelector("datalist");
@@ -14,7 +14,7 @@ const found = document.getElementById("found");
 let tags = []; // known ones, the most frequent first
 let searching = null; // the search under way, so that a newer one replaces it
 
-/** What stands in the field: circle, V -> ["circle", "V"] */
+/** The words in the field: circle, V -> ["circle", "V"] */
 function asked() {
   return field.value.split(",").map((word) => word.trim()).filter(Boolean);
 }
@@ -41,7 +41,7 @@ function show({ items, total, page, pages, unknown }, words) {
   const part = (role) => found.querySelector(`[data-is="${role}"]`);
   const ofPages = pages > 1 ? `, page ${page} of ${pages}` : "";
   const [strange] = Object.keys(unknown);
-  part("count").textContent = strange ? unheard(strange, unknown) : `${counted(total)} with ${words.join(" and ")}${ofPages}`;
+  part("count").textContent = strange ? unknownTag(strange, unknown) : `${counted(total)} with ${words.join(" and ")}${ofPages}`;
   part("instead").replaceChildren(...(unknown[strange] ?? []).map((tag) => pressed({ tag }, () => instead(strange, tag))));
   part("lenses").replaceChildren(...items.map(lensRow));
   part("turn").hidden = pages < 2;
@@ -53,7 +53,7 @@ function show({ items, total, page, pages, unknown }, words) {
   found.hidden = false;
 }
 
-function unheard(strange, unknown) {
+function unknownTag(strange, unknown) {
   return `No engraving shows \u201c${strange}\u201d. ${unknown[strange].length ? "Most like it:" : "Nothing is like it."}`;
 }
 

@@ -1,10 +1,10 @@
-// Lenses in a list: each opens, and then tells what the catalogue knows of it. Used by matches.js and tags.js.
+// Lenses in a list: each opens to show what the catalogue has. Used by matches.js and tags.js.
 
 import { got } from "./page.js";
 
 const KNOWN = { verre_id: "Lens", index_code: "Index code", index: "Index", maker: "Maker", material: "Material", tags: "Tags" };
 
-const TOLD = { Index: refractive, Tags: (tags) => tags.join(", ") || "none" };
+const RENDER = { Index: refractive, Tags: (tags) => tags.join(", ") || "none" };
 
 /** 1.5 -> 1.50, 1.591 as it is */
 function refractive(index) {
@@ -13,7 +13,7 @@ function refractive(index) {
 
 /** A lens as a line that opens. */
 export function lensRow({ verre_id, name, index_code, index }) {
-  const row = document.getElementById("told-lens").content.cloneNode(true).firstElementChild;
+  const row = document.getElementById("lens-template").content.cloneNode(true).firstElementChild;
   row.querySelector(".name").textContent = name;
   row.querySelector(".index").textContent = index === null ? index_code : refractive(index);
   row.querySelector(".id").textContent = `no. ${verre_id}`;
@@ -22,30 +22,30 @@ export function lensRow({ verre_id, name, index_code, index }) {
   return row;
 }
 
-/** What the catalogue tells is asked for when it is first looked at. */
+/** Fetches the lens when it is first opened. */
 async function look(details, verre_id) {
-  const told = details.querySelector(".lens");
-  if (told.dataset.asked) return;
-  told.dataset.asked = verre_id;
+  const panel = details.querySelector(".lens");
+  if (panel.dataset.asked) return;
+  panel.dataset.asked = verre_id;
   try {
-    tell(told, await got(`verre/${verre_id}`));
+    fill(panel, await got(`verre/${verre_id}`));
   } catch (fault) {
-    told.querySelector("[role=status]").textContent = fault.message;
-    delete told.dataset.asked; // closed and opened, it is asked for again
+    panel.querySelector("[role=status]").textContent = fault.message;
+    delete panel.dataset.asked; // closed and opened, it is asked for again
   }
 }
 
-function tell(told, lens) {
-  told.querySelector("[role=status]").textContent = lens.picture ? "" : lens.picture_note;
-  picture(told.querySelector("img"), lens.picture, `The engraving of ${lens.name}`);
+function fill(panel, lens) {
+  panel.querySelector("[role=status]").textContent = lens.picture ? "" : lens.picture_note;
+  picture(panel.querySelector("img"), lens.picture, `The engraving of ${lens.name}`);
   const known = Object.entries(KNOWN).filter(([key]) => lens[key] !== null);
-  told.querySelector("dl").replaceChildren(...known.map(([key, name]) => fact(name, lens[key])));
+  panel.querySelector("dl").replaceChildren(...known.map(([key, name]) => fact(name, lens[key])));
 }
 
 function fact(name, value) {
   const row = document.createElement("div");
   row.appendChild(document.createElement("dt")).textContent = name;
-  row.appendChild(document.createElement("dd")).textContent = (TOLD[name] ?? String)(value);
+  row.appendChild(document.createElement("dd")).textContent = (RENDER[name] ?? String)(value);
   return row;
 }
 
