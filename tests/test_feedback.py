@@ -28,7 +28,7 @@ from pipelines.families.ocr.parts import transcribed
 from pipelines.families.signatures.examples import LABELS
 from serving.feedback import routes as feedback_routes
 from serving.feedback import store
-from serving.feedback.store import BrokenLog, Full, Kept, Picture
+from serving.feedback.store import BrokenLog, Full, Picture, Stored
 from serving.ocr import flags
 from serving.problems import Refusal
 from tests import papers
@@ -55,8 +55,8 @@ def picture(number: int = 0, size: tuple[int, int] = (60, 80)) -> Picture:
     return store.read(encoded(Image.fromarray(np.random.default_rng(number).integers(0, 255, size[::-1], np.uint8))), LIMITS)
 
 
-def keep(family: str, correction: Any, of: Picture | None = None, **about: Any) -> Kept:
-    return store.keep(family, of or picture(), correction, import_module(f"serving.{family}.flags").files, about)
+def keep(family: str, correction: Any, of: Picture | None = None, **about: Any) -> Stored:
+    return store.add(family, of or picture(), correction, import_module(f"serving.{family}.flags").files, about)
 
 
 def rows(family: str) -> list[dict[str, Any]]:
@@ -108,15 +108,15 @@ def test_a_line_of_the_log_says_who_flagged_what_and_when() -> None:
 
 
 def test_the_same_flag_twice_is_one() -> None:
-    assert [keep("digits", "7"), keep("digits", "7")] == [Kept(picture().hash, again, 1) for again in (False, True)]
+    assert [keep("digits", "7"), keep("digits", "7")] == [Stored(picture().hash, again, 1) for again in (False, True)]
     assert len(rows("digits")) == 1
 
 
 def test_another_correction_takes_the_place_of_the_first() -> None:
     keep("digits", "7")
     keep("digits", "7", picture(1))
-    assert keep("digits", "1") == Kept(picture().hash, True, 2)
-    assert keep("digits", "2", picture(1)) == Kept(picture(1).hash, True, 2)
+    assert keep("digits", "1") == Stored(picture().hash, True, 2)
+    assert keep("digits", "2", picture(1)) == Stored(picture(1).hash, True, 2)
     assert files("digits") == {"flags.jsonl", f"train/1/{picture().name}", f"train/2/{picture(1).name}"}
     assert not Path("data/feedback/digits/train/7").exists()  # an empty class folder is refused by ingest
     assert [(row["correction"], row["replaced"]) for row in rows("digits")] == [("7", None), ("7", None), ("1", "7"), ("2", "7")]
@@ -245,7 +245,7 @@ def test_no_more_are_kept_than_are_allowed(monkeypatch: pytest.MonkeyPatch) -> N
     keep("digits", "7")
     keep("digits", "7", picture(1))
     before = files("digits")
-    with pytest.raises(Full, match=r"2 corrections with 0 MB.*at most 2 and 2,000 MB.*Move the folder"):
+    with pytest.raises(Full, match=r"2 corrections with 0 MB.*allowed: 2 and 2,000 MB.*Move the folder"):
         keep("digits", "7", picture(2))
     keep("digits", "7")  # known already
     keep("objects", "cat")  # another family
@@ -271,8 +271,8 @@ def test_a_log_that_was_broken_by_hand_is_named(line: str) -> None:
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", ".hidden/a", "/etc/evil", "", "a//b", "a\0b", "a\\b"])
 def test_nothing_is_written_outside_of_the_folder(name: str) -> None:
-    with pytest.raises(ValueError, match="no path below"):
-        store.keep("digits", picture(), "7", lambda picture, correction, folder: {name: b"evil"}, {})
+    with pytest.raises(ValueError, match="not a path below"):
+        store.add("digits", picture(), "7", lambda picture, correction, folder: {name: b"evil"}, {})
     assert files("digits") == set()
 
 
@@ -375,7 +375,7 @@ def test_the_same_flag_again_puts_right_what_was_left(renamed: int) -> None:
     keep("ocr", "other", picture(1))
     assert forked(killed, renamed, "ocr", "second", picture())() == -signal.SIGKILL
     assert [text for _, text, _ in table()[1:]] == ["first", "other"]
-    assert keep("ocr", "second") == Kept(picture().hash, True, 2)
+    assert keep("ocr", "second") == Stored(picture().hash, True, 2)
     assert sorted(text for _, text, _ in table()[1:]) == ["other", "second"]
     assert len(rows("ocr")) == 3
 
@@ -484,10 +484,10 @@ def test_a_folder_that_cannot_be_written_is_a_refusal_and_no_failure(service: Se
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_said_to_be_full(number: int) -> None:
-    refusal = feedback_routes._unkept("digits", OSError(number, os.strerror(number)))
+    refusal = feedback_routes._refusal("digits", OSError(number, os.strerror(number)))
     assert (refusal.status, refusal.reason) == (507, "disk full")
-    assert feedback_routes._unkept("digits", Full("enough")).status == 507
-    assert feedback_routes._unkept("digits", BrokenLog("broken")).status == 503
+    assert feedback_routes._refusal("digits", Full("enough")).status == 507
+    assert feedback_routes._refusal("digits", BrokenLog("broken")).status == 503
 
 
 def test_many_flags_at_once_are_all_kept(service: Service) -> None:

@@ -160,7 +160,7 @@ def test_wrong_boxes_are_unticked_and_missing_ones_drawn_or_typed(chromium: Brow
     drawn = drag(chromium, (0.2, 0.6, 0.3, 0.1))
     ticks(chromium, len(found) + 1)
     one(chromium, "#flag-box").send_keys("30, 200, 120, 4000", Keys.ENTER)
-    said(chromium, "Four numbers are wanted, of a box within 620")
+    said(chromium, "Type four numbers, of a box within 620")
     one(chromium, "#flag-box").clear()
     one(chromium, "#flag-box").send_keys("30, 200, 120, 40")
     one(chromium, "[data-do=add]").click()

@@ -1,7 +1,7 @@
-"""POST /flag of every family: a picture that was answered wrongly, and what it really shows, kept for training (serving/feedback/store.py).
+"""POST /flag of every family: a picture that was answered wrongly, and what it really shows, stored for training (store.py).
 
-A family's flags.py says what a correction is: `choices(served)`, `read(word, picture, served)`, which raises Refusal 422 for what is
-none, and `files(picture, correction, folder)`, which lays a flag out as the family's `folder` source reads it.
+A family's flags.py defines a correction: `choices(served)`, `read(word, picture, served)`, which raises Refusal 422, and
+`files(picture, correction, folder)`, the files that the family's `folder` source reads.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from pipelines.configs import Serving
 from serving import problems
 from serving.auth import csrf
 from serving.feedback import store
-from serving.feedback.store import BrokenLog, Full, Kept, Picture
+from serving.feedback.store import BrokenLog, Full, Picture, Stored
 from serving.inputs import bodies
 from serving.inputs.bodies import Body
 from serving.live.champion import Served
@@ -33,7 +33,7 @@ LONGEST = 20_000  # characters of a correction: a page of boxes
 NAMED = 20  # choices that a refusal lists
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ASIDE = ThreadPoolExecutor(1, "flags")  # another service may hold the lock, and a disk may be slow
-FIELDS: dict[str, dict[str, Any]] = {  # of the form, beside the picture: what each may be
+FIELDS: dict[str, dict[str, Any]] = {  # of the form, beside the picture
     "correction": {"type": "string", "maxLength": LONGEST},
     "prediction_id": {
         "type": "string",
@@ -45,14 +45,14 @@ FIELDS: dict[str, dict[str, Any]] = {  # of the form, beside the picture: what e
         "type": "string",
         "pattern": "^[0-9a-f]{64}$",
         "title": "64 hexadecimal digits",
-        "description": "of the model; unless told, the one that stands",
+        "description": "of the model; by default the current one",
     },
     "answer": {"type": "string", "maxLength": LONGEST, "description": "what it was"},
 }
 
 
 class Flagged(BaseModel):
-    """The picture is kept: the SHA-256 of its bytes, whether it was flagged before, and how many pictures of this family are flagged."""
+    """The picture is stored: the SHA-256 of its bytes, whether it was flagged before, and how many pictures of this family are flagged."""
 
     kept: bool
     hash: str
@@ -61,7 +61,7 @@ class Flagged(BaseModel):
 
 
 class Choices(BaseModel):
-    """What a picture may really show, where that is one of a list."""
+    """The possible corrections, where they are a list."""
 
     choices: list[str] | None
 
@@ -72,64 +72,62 @@ def mount(app: FastAPI, family: str) -> None:
 
     @app.get("/flag", response_model=Choices)
     async def choices(request: Request) -> JSONResponse:
-        """The corrections to choose from; null where a correction is no choice."""
+        """The corrections to choose from; null where a correction is not one of a list."""
         return JSONResponse({"choices": flags.choices(request.app.state.champion.served)})
 
     responses = problems.documented(400, 403, 408, 413, 415, 422, 503, 507)
 
     @app.post("/flag", status_code=201, response_model=Flagged, responses=responses, openapi_extra=_described(flags.CORRECTION))
     async def flag(request: Request) -> JSONResponse:
-        """Keep a picture that was answered wrongly, with what it really shows; flagged again, it has the new correction."""
+        """Store a picture that was answered wrongly, with what it really shows; flagged again, it gets the new correction."""
         csrf.check(request)
         state = request.app.state
         body, fields = await bodies.read_flag(request, state.limits.limit_mb, tuple(FIELDS))
-        correction = _checked(fields).pop("correction")
+        _validate(fields)
         about = {**fields, "user": getattr(request.state, "user", None)}
-        kept = await flagged(family, body, correction, about, state.champion.served, state.limits)
-        request.state.flagged, request.state.again = kept.hash, kept.again
-        return JSONResponse({"kept": True, "hash": kept.hash, "again": kept.again, "count": kept.flagged}, 201)
+        stored = await add(family, body, about.pop("correction"), about, state.champion.served, state.limits)
+        request.state.flagged, request.state.again = stored.hash, stored.again
+        return JSONResponse({"kept": True, "hash": stored.hash, "again": stored.again, "count": stored.flagged}, 201)
 
 
-async def flagged(family: str, body: Body, correction: str, about: Mapping[str, Any], served: Served, limits: Serving) -> Kept:
-    """Keep a picture with its correction, as text; `about` may name `user`, `prediction_id`, `digest` and `answer`. Raises Refusal."""
+async def add(family: str, body: Body, correction: str, about: Mapping[str, Any], served: Served, limits: Serving) -> Stored:
+    """Store a picture with its correction, as text; `about` may name `user`, `prediction_id`, `digest` and `answer`. Raises Refusal."""
     flags = import_module(f"serving.{family}.flags")
     picture = await bodies.understood(_read, body, limits)
     known = {"digest": served.pointer["model"]["digest"], **{key: value for key, value in about.items() if value is not None}}
-    told = {key: known.get(key) for key in ("prediction_id", "digest", "answer", "user")}
-    work = (family, picture, flags.read(correction, picture, served), flags.files, told)
+    facts = {key: known.get(key) for key in ("prediction_id", "digest", "answer", "user")}
+    work = (family, picture, flags.read(correction, picture, served), flags.files, facts)
     try:
-        return await asyncio.get_running_loop().run_in_executor(ASIDE, store.keep, *work)
+        return await asyncio.get_running_loop().run_in_executor(ASIDE, store.add, *work)
     except (Full, BrokenLog, OSError) as error:
-        raise _unkept(family, error) from error
+        raise _refusal(family, error) from error
 
 
 def _read(body: Body, limits: Serving) -> Picture:
     return store.read(body.content, limits)
 
 
-def _checked(fields: dict[str, str]) -> dict[str, str]:
-    """The same, a correction among them. Raises Refusal 422."""
+def _validate(fields: dict[str, str]) -> None:
+    """Raises Refusal 422."""
     for name, value in fields.items():
-        told = FIELDS[name]
-        if len(value) > LONGEST or not re.fullmatch(told.get("pattern", "(?s).*"), value):
-            wanted = told.get("title") or f"at most {LONGEST:,} characters"
-            raise Refusal(422, "bad field", f"{name}={value[:80]!r} is not read here. Send {wanted}, or leave it out.")
+        if len(value) > LONGEST or not re.fullmatch(FIELDS[name].get("pattern", "(?s).*"), value):
+            allowed = FIELDS[name].get("title") or f"at most {LONGEST:,} characters"
+            raise Refusal(422, "bad field", f"{name}={value[:80]!r} is not allowed. Send {allowed}, or leave it out.")
     if "correction" not in fields:
         raise Refusal(422, "no correction", "The field 'correction' is missing. Send what the picture really shows.")
-    return fields
 
 
-def _unkept(family: str, error: Exception) -> Refusal:
-    """What a flag that is not kept is refused with."""
-    logger.error("%s: a flag was not kept: %s", family, error)
+def _refusal(family: str, error: Exception) -> Refusal:
+    """The refusal of a flag that cannot be stored."""
+    logger.error("%s: a flag was not stored: %s", family, error)
     if isinstance(error, Full):
         return Refusal(507, "enough flags", str(error))
     if isinstance(error, BrokenLog):
         return Refusal(503, "broken log", str(error))
+    folder = store.ROOT / family
     if isinstance(error, OSError) and error.errno in NO_SPACE:
-        return Refusal(507, "disk full", f"{store.ROOT / family} cannot be written: {error.strerror}. Free some space, and flag again.")
-    words = f"{store.ROOT / family} cannot be written; the service's log says why. Make it writable, and flag again."
-    return Refusal(503, "not writable", words)
+        return Refusal(507, "disk full", f"{folder} cannot be written: {error.strerror}. Free some space, and flag again.")
+    return Refusal(503, "not writable", f"{folder} cannot be written; the service's log says why. Make it writable, and flag again.")
 
 
 def chosen(word: str, choices: Sequence[str]) -> str:

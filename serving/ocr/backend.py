@@ -132,7 +132,7 @@ class Backend:
         flags = corrections.corrected(content, await self._pages(content, self.state.limits.limit_pages), given, text)
         for flag in flags:
             facts = {**about, "answer": flag.wrong}
-            stored = await feedback_routes.flagged("ocr", Body(False, flag.picture), flag.right, facts, served, self.state.limits)
+            stored = await feedback_routes.add("ocr", Body(False, flag.picture), flag.right, facts, served, self.state.limits)
         counted = "The image is stored with its text" if len(flags) == 1 else f"{len(flags)} lines are stored with their text"
         return f"{counted} in data/feedback/ocr, which holds {stored.flagged} now."
 
