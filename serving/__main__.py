@@ -1,4 +1,4 @@
-"""`python -m serving --family digits`: the family's BentoML service, once the store follows the ledger."""
+"""`python -m serving --family <family>`: the family's BentoML service, once the store follows the ledger."""
 
 import argparse
 import os
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def memory() -> str | None:
-    """The folder for what is mapped into memory: where the system keeps it there, a disk that is full ends no worker (SIGBUS)."""
+    """A folder in memory for the metrics, which are mapped: a full disk would end workers by SIGBUS."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
 
 
@@ -44,7 +44,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     telemetry.log_as_json()
     policy.settle(host)
     champion.settle(family)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, and the metrics' folder would stay
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"
     uvicorn.run(service, factory=True, host=host, port=port, workers=workers, log_config=None, server_header=False, proxy_headers=False)
 

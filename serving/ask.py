@@ -1,4 +1,4 @@
-"""`python -m serving.ask --family digits --image my_digit.png`: one answer, without a server, as a person reads it."""
+"""`python -m serving.ask --family <family> --image my_picture.png`: one answer as text, without a server."""
 
 import argparse
 import asyncio
@@ -16,11 +16,11 @@ from serving.problems import Refusal
 
 
 class NoPicture(ValueError):
-    """There is no such file, or it holds no picture of the kind."""
+    """There is no such file, or the service does not read it."""
 
 
 def ask(family: str, image: Path, recorder: Recorder) -> dict[str, object]:
-    """The answer that the endpoint would give to this picture, noted as there. Raises NoPicture, NoChampion or Refusal."""
+    """The endpoint's answer to this picture, recorded. Raises NoPicture, NoChampion or Refusal."""
     if not image.is_file():
         raise NoPicture(f"{image} is not a file. Name a picture: make predict family={family} image=my_picture.png")
     answers = import_module(f"serving.{family}.answers")
@@ -33,7 +33,7 @@ def ask(family: str, image: Path, recorder: Recorder) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print the answer and where it comes from; it is recorded then, as nobody should wait for a database that is away."""
+    """Print the answer and where it comes from; the database is written after that."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", required=True)
     parser.add_argument("--image", required=True, type=Path)
@@ -45,8 +45,8 @@ def main() -> None:
             answer = ask(family, asked.image, recorder)
         except Refusal as refusal:
             raise NoPicture(f"{asked.image}: {refusal}") from None
-        told = import_module(f"serving.{family}.answers").told(answer)
-        Console().print(told, highlight=False, soft_wrap=True, markup=False)  # a class may be named in brackets
+        text = import_module(f"serving.{family}.answers").told(answer)
+        Console().print(text, highlight=False, soft_wrap=True, markup=False)  # names of classes may have brackets
         recorder.end()
 
 

@@ -1,4 +1,4 @@
-"""Does the service answer, with which model, and which version does it refuse? /health is the application's, /readyz is asked by machines.
+"""Does the service answer, with which model, and which version was rejected? /health is the application's, /readyz is for probes.
 
 Both are open to everybody (serving/auth/guard.py).
 """
@@ -17,9 +17,9 @@ READY = "/readyz"
 
 
 class RefusedVersion(BaseModel):
-    """A version that was to serve, and does not: the one before serves on. The number is null where the pointer names none.
+    """A rejected version: the one before is still served. The number is null where the pointer names none.
 
-    `why` is a word or two, since everybody may ask; the log and the page have the whole words.
+    `why` is a word or two, since everybody may ask; the log and the page have the error.
     """
 
     version: int | None
@@ -40,27 +40,25 @@ def mount(app: FastAPI) -> None:
     @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=Health)
     async def health(request: Request) -> JSONResponse:
-        return _told(request.app)
+        return _response(request.app)
 
 
 class Ready:
-    """/readyz: 200 as long as a model answers, whatever is refused; 503 where none does yet. All else goes to the application behind."""
+    """/readyz: 200 once a model is loaded, 503 before. All else goes to the application behind."""
 
     def __init__(self, app: FastAPI, behind: ASGIApp) -> None:
         self.app, self.behind = app, behind
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["type"] == "http" and scope["path"] == READY
-        await (_told(self.app) if ours else self.behind)(scope, receive, send)
+        await (_response(self.app) if ours else self.behind)(scope, receive, send)
 
 
-def _told(app: FastAPI) -> JSONResponse:
+def _response(app: FastAPI) -> JSONResponse:
     champion: Champion | None = getattr(app.state, "champion", None)
     if champion is None:
-        return JSONResponse(_said("starting", None, None), 503)
-    return JSONResponse(_said("ok", champion.served.pointer["model"], champion.rejected))
-
-
-def _said(status: str, model: dict[str, Any] | None, refused: dict[str, Any] | None) -> dict[str, Any]:
-    told = {"version": refused["version"], "why": refused["reason"]} if refused else None
-    return {"status": status, "model": model, "refused": told}
+        return JSONResponse({"status": "starting", "model": None, "refused": None}, 503)
+    refused: dict[str, Any] | None = None
+    if rejected := champion.rejected:
+        refused = {"version": rejected["version"], "why": rejected["reason"]}
+    return JSONResponse({"status": "ok", "model": champion.served.pointer["model"], "refused": refused})

@@ -1,4 +1,4 @@
-"""One shape for every refusal: problem+json (RFC 9457), which names the value, what is allowed and the remedy."""
+"""One format for every refusal: problem+json (RFC 9457), which names the value, what is allowed and the remedy."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -16,7 +16,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """What a refused request is answered with; `reason` is a short word for programs and for the metrics."""
+    """The answer to a refused request; `reason` is a short word for programs and metrics."""
 
     title: str
     status: int
@@ -25,7 +25,7 @@ class Problem(BaseModel):
 
 
 class Refusal(Exception):
-    """A request that cannot be answered, and why; `error` is a protocol's own word for it, `headers` go with the answer."""
+    """A request that cannot be answered, and why; `error` is OAuth2's error code, `headers` are added to the answer."""
 
     def __init__(self, status: int, reason: str, detail: str, error: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -33,14 +33,14 @@ class Refusal(Exception):
 
 
 def problem(refusal: Refusal) -> dict[str, Any]:
-    """A refusal as it is told."""
+    """A refusal as JSON."""
     title = HTTPStatus(refusal.status).phrase
-    told = Problem(title=title, status=refusal.status, detail=refusal.detail, reason=refusal.reason).model_dump()
-    return told | ({"error": refusal.error} if refusal.error else {})
+    problem = {"title": title, "status": refusal.status, "detail": refusal.detail, "reason": refusal.reason}
+    return problem | ({"error": refusal.error} if refusal.error else {})
 
 
 class Refused(JSONResponse):
-    """A refusal as the client sees it; it leaves its reason with the request, for the log and the metrics."""
+    """The response to a refused request; stores the reason in the request's state, for the log and the metrics."""
 
     media_type = MEDIA_TYPE
 
@@ -55,12 +55,12 @@ class Refused(JSONResponse):
 
 
 def fault(request_id: str) -> Refusal:
-    """What went wrong is the log's to say, not the client's to read."""
+    """The refusal of a request that failed unexpectedly: only the log has the error."""
     return Refusal(500, "fault", f"The service failed on this request; its log says why under request id {request_id}.")
 
 
 def handle(app: FastAPI) -> None:
-    """Answer refusals, and the framework's own errors, in the one shape."""
+    """Answer refusals, and the framework's own errors, as problems."""
 
     async def refused(_: Request, error: Any) -> Refused:
         return Refused(error)
@@ -69,11 +69,11 @@ def handle(app: FastAPI) -> None:
         answer = Refused(Refusal(error.status_code, HTTPStatus(error.status_code).phrase.lower(), str(error.detail)))
         answer.headers.update(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
-            answer.headers["Allow"] = ", ".join(sorted(methods))  # the framework names those of the first route alone
+            answer.headers["Allow"] = ", ".join(sorted(methods))  # the framework names only those of the first route
         return answer
 
     async def gone(_: Request, __: Any) -> Refused:
-        return Refused(Refusal(400, "client gone", "The connection was closed before the whole body had come. Send it again."))
+        return Refused(Refusal(400, "client gone", "The connection was closed before the body was complete. Send it again."))
 
     async def failed(request: Request, _: Any) -> Refused:
         return Refused(fault(request.state.request_id))
@@ -85,7 +85,7 @@ def handle(app: FastAPI) -> None:
 
 
 def _methods(request: Request) -> set[str]:
-    """What this path answers to; nothing where it is below a mount, which speaks for itself."""
+    """The methods of this path; none below a mount."""
     here = (route for route in request.app.routes if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE)
     return {method for route in here for method in route.methods or ()}
 

@@ -1,4 +1,4 @@
-"""What an endpoint tells of itself: a name and a line of JSON for every request, and figures for Prometheus at /metrics."""
+"""Request ids, a line of JSON in the log for every request, and metrics for Prometheus."""
 
 import json
 import logging
@@ -32,20 +32,20 @@ VERSION = Gauge("atelier_model_version", "The version that is served.", ["family
 REFUSED = Gauge(
     "atelier_model_refused", "1 where a worker refuses the version that the pointer names.", ["family"], multiprocess_mode="livemax"
 )
-COUNTED = "PROMETHEUS_MULTIPROC_DIR"  # the variable that names the folder where the workers of one service keep their figures
+COUNTED = "PROMETHEUS_MULTIPROC_DIR"  # the variable that names the folder of the metrics of one service's workers
 
 
 def forget_the_dead() -> None:
-    """What a worker that has ended said of itself holds no more: its gauges of the living are taken away."""
+    """Remove the live gauges of workers that have ended."""
     for path in Path(os.environ.get(COUNTED, "none")).glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
         if not psutil.pid_exists(pid):
-            with suppress(FileNotFoundError):  # another worker that begins now was faster
+            with suppress(FileNotFoundError):  # another worker was faster
                 multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Telemetry:
-    """An application whose requests are named (X-Request-ID), logged and counted; what it did not catch is answered as a problem."""
+    """An application whose requests get an id (X-Request-ID), are logged and counted; unexpected errors are answered as a problem."""
 
     def __init__(self, app: ASGIApp, family: str) -> None:
         self.app, self.family = app, family
@@ -53,9 +53,9 @@ class Telemetry:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = time.perf_counter()
         state = scope.setdefault("state", {})
-        state["request_id"], status = _name(scope), 0
+        state["request_id"], status = _request_id(scope), 0
 
-        async def named(message: Message) -> None:
+        async def with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -63,36 +63,32 @@ class Telemetry:
             await send(message)
 
         try:
-            await self.app(scope, receive, named)
+            await self.app(scope, receive, with_id)
         except Exception:
             logger.exception("a fault of the service", extra={"facts": {"request_id": state["request_id"]}})
             if not status:
-                await Refused(fault(state["request_id"]))(scope, receive, named)
+                await Refused(fault(state["request_id"]))(scope, receive, with_id)
         self._count(scope, status, time.perf_counter() - begun)
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         path = getattr(scope.get("route"), "path", "other")
         REQUESTS.labels(self.family, path, status).inc()
         LATENCY.labels(self.family, path).observe(seconds)
-        for reason in _refusals(scope["state"]):
+        state = scope["state"]
+        for reason in filter(None, [state.get("refusal"), *state.get("refusals", [])]):
             REFUSALS.labels(self.family, reason).inc()
         facts = {"method": scope["method"], "path": scope["path"][:LOGGED], "status": status, "ms": round(seconds * 1000, 2)}
-        logger.info("request", extra={"facts": {**facts, **scope["state"]}})
+        logger.info("request", extra={"facts": {**facts, **state}})
 
 
-def _name(scope: Scope) -> str:
-    """The id that the client gave, where it is a plain one; else a new one."""
+def _request_id(scope: Scope) -> str:
+    """The client's id, where it is well formed; else a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
     return given if GIVEN.fullmatch(given) else uuid.uuid4().hex
 
 
-def _refusals(state: dict[str, Any]) -> list[str]:
-    """Why the request was refused, or parts of it."""
-    return [*filter(None, [state.get("refusal")]), *state.get("refusals", [])]
-
-
-class Lines(logging.Formatter):
-    """A record as one line of JSON: time, level, message, the facts it carries, and the traceback where there is one."""
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: time, level, message, its `facts`, and the traceback where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -107,10 +103,10 @@ class Lines(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Send what the service and its server say to standard error, a line of JSON each."""
+    """Log the service and its server to standard error, a line of JSON each."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonFormatter())
     for name in ("atelier", "uvicorn.error"):
-        told = logging.getLogger(name)
-        told.handlers, told.propagate = [handler], False
-        told.setLevel(logging.INFO)
+        log = logging.getLogger(name)
+        log.handlers, log.propagate = [handler], False
+        log.setLevel(logging.INFO)

@@ -221,7 +221,7 @@ BROKEN = {
     "text": (b"a cat, I believe", 415, ("a cat, I", "PNG, JPEG or WebP")),
     "nothing": (b"", 415, ("0 bytes", "PNG, JPEG or WebP")),
     "gif": (encoded(coloured(), "GIF"), 415, ("GIF8", "PNG, JPEG or WebP")),
-    "truncated": (PICTURE[: len(PICTURE) // 2], 422, ("truncated", "whole file")),
+    "truncated": (PICTURE[: len(PICTURE) // 2], 422, ("truncated", "complete file")),
     "huge": (asked.header(20_000, 20_000), 413, ("20000 x 20000", "25 megapixels")),
 }
 

@@ -1,1 +1,1 @@
-"""What strangers send: bodies, data URLs, queries, pictures and documents, checked."""
+"""Untrusted input, validated: bodies, data URLs, query parameters and pictures."""

@@ -1,4 +1,4 @@
-"""Pictures from strangers: kind and size are read from the header before anything is decoded."""
+"""Untrusted images: format and size are read from the header before anything is decoded."""
 
 import io
 
@@ -10,7 +10,7 @@ from pipelines.datasets import pictures
 from serving.problems import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a walk over all pixels, and need not hold more than 30 bytes
+SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a pass over all pixels, in as few as 30 bytes
 LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 500_000, 12  # within all three a picture is decoded in a few milliseconds
 INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megabyte each, unpacked with its header
 EXIF, PARTS = b"Exif\0\0", 3  # of a JPEG: each may be 64 KB, of which Pillow 12 makes hundreds of megabytes while it opens them
@@ -24,23 +24,24 @@ def opened(content: bytes, limit_megapixels: float, also: str = "") -> Image.Ima
     `also` names what else the service reads.
     """
     if content[:2] == b"\xff\xd8" and (parts := content.count(EXIF)) > PARTS:
-        words = f"The JPEG picture has {parts} parts of EXIF; at most {PARTS} are read. Save it again, without its metadata."
-        raise Refusal(422, "too much EXIF", words)
+        detail = f"The JPEG picture has {parts} parts of EXIF; at most {PARTS} are read. Save it again, without its metadata."
+        raise Refusal(422, "too much EXIF", detail)
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own bomb check names neither size nor remedy; the one below is stricter
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        words = f"{_named(content)} is not a picture this service reads. Send PNG, JPEG or WebP{also}."
-        raise Refusal(415, "not a picture", words) from error
+        start = f"A body that begins with {content[:8]!r} ({len(content)} bytes)"
+        raise Refusal(415, "not a picture", f"{start} is not a picture this service reads. Send PNG, JPEG or WebP{also}.") from error
     width, height = picture.size
     if width * height > limit_megapixels * 1e6:
-        raise Refusal(413, "too many pixels", f"The picture has {width} x {height} pixels; {_allowed(limit_megapixels)}")
+        allowed = f"at most {limit_megapixels:g} megapixels are allowed. Send a smaller one."
+        raise Refusal(413, "too many pixels", f"The picture has {width} x {height} pixels; {allowed}")
     few_scans(picture, content)
     return picture
 
 
 def light(content: bytes) -> bool:
-    """Is this decoded in a few milliseconds? A small file may hold millions of pixels, many scans or long texts."""
+    """Is this decoded in a few milliseconds? A small file may hold millions of pixels, many scans or long text chunks."""
     if len(content) > LIGHT_BYTES or content.count(b"\xff\xda") > LIGHT_SCANS or any(name in content for name in INFLATED):
         return False
     try:
@@ -57,18 +58,10 @@ def upright(size: tuple[int, int], decoded: NDArray[np.uint8]) -> tuple[int, int
 
 
 def few_scans(picture: Image.Image, content: bytes) -> None:
-    """Pixels hold no FF DA, the marker of a scan: counting it needs no decoding. Raises Refusal 422."""
+    """Count scans by their marker FF DA, which pixels do not contain. Raises Refusal 422."""
     if picture.format in {"JPEG", "MPO", "TIFF"} and (scans := content.count(b"\xff\xda")) > SCANS:
-        words = f"The JPEG picture has {scans} scans; at most {SCANS} are read. Save it again, as a baseline JPEG."
-        raise Refusal(422, "too many scans", words)
-
-
-def _allowed(limit_megapixels: float) -> str:
-    return f"at most {limit_megapixels:g} megapixels are allowed. Send a smaller one."
-
-
-def _named(content: bytes) -> str:
-    return f"A body that begins with {content[:8]!r} ({len(content)} bytes)"
+        detail = f"The JPEG picture has {scans} scans; at most {SCANS} are read. Save it again, as a baseline JPEG."
+        raise Refusal(422, "too many scans", detail)
 
 
 def grey(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
@@ -85,5 +78,5 @@ def _decoded(picture: Image.Image, mode: str, side: int) -> NDArray[np.uint8]:
     try:
         return pictures.decoded(picture, mode, side)
     except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
-        words = f"The {picture.format} picture is truncated or broken ({error}). Send the whole file."
-        raise Refusal(422, "broken picture", words) from error
+        detail = f"The {picture.format} picture is truncated or broken ({error}). Send the complete file."
+        raise Refusal(422, "broken picture", detail) from error

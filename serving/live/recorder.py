@@ -57,6 +57,7 @@ class Recorder:
 
     def __init__(self, family: str, config: Predictions, store: Store | None = None) -> None:
         self.family, self.config, self.store = family, config, store or Store()
+        self.place = self.store.place  # also validates the URL
         self._queue: deque[Noted] = deque()
         self._rows: list[Noted] = []  # of the next batch
         self._came = self._went = self._bytes_came = self._bytes_went = 0  # each counted by one thread alone
@@ -71,7 +72,7 @@ class Recorder:
 
     def follow(self) -> None:
         """Write in a thread until end()."""
-        logger.info("%s: answers are recorded in %s", self.family, self.store.place)
+        logger.info("%s: answers are recorded in %s", self.family, self.place)
         self._writer = threading.Thread(target=self._follow, daemon=True, name=f"{self.family}-predictions")
         self._writer.start()
 
