@@ -84,8 +84,8 @@ def mount(app: FastAPI, family: str) -> None:
         state = request.app.state
         body, fields = await bodies.read_flag(request, state.limits.limit_mb, tuple(FIELDS))
         _validate(fields)
-        about = {**fields, "user": getattr(request.state, "user", None)}
-        stored = await add(family, body, about.pop("correction"), about, state.champion.served, state.limits)
+        correction, about = fields.pop("correction"), {**fields, "user": getattr(request.state, "user", None)}
+        stored = await add(family, body, correction, about, state.champion.served, state.limits)
         request.state.flagged, request.state.again = stored.hash, stored.again
         return JSONResponse({"kept": True, "hash": stored.hash, "again": stored.again, "count": stored.flagged}, 201)
 
