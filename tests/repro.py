@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 
 from pipelines import configs, discovery
-from pipelines.families.ocr.parts.readings import Reading
+from pipelines.families.ocr.parts.ctc import Reading
 from pipelines.models import manifests
 from tests.conftest import commit, environment, worktree
 

@@ -170,7 +170,7 @@ BEGUN = f"{HEAD}\nr00_0.png\tA\t0\n"
 TABLES = {
     "a column is missing": ("file\ttext\nr00_0.png\tA\n", r"labels\.tsv has no column group; its first row names 'file, text'"),
     "commas": ("file,text,group\nr00_0.png,A,0\n", r"no column file, text, group; .* tab separated"),
-    "a quoted head": ('"file"\t"text"\t"group"\n', r"no column .*stand in quotation marks"),
+    "a quoted head": ('"file"\t"text"\t"group"\n', r"no column .*are quoted"),
     "quoted texts": (f'{BEGUN}r00_1.png\t"5""X8"""\t0\n', r'row 3: "5""X8""" was quoted by a CSV writer'),
     "a tab in a text": (f"{BEGUN}r00_1.png\tA\tB\t0\n", r"row 3: 4 fields, and the first row has 3"),
     "a line break in a text": (f"{BEGUN}r00_1.png\tA\nB\t0\n", r"row 3: 2 fields"),
@@ -179,10 +179,10 @@ TABLES = {
     "a file twice": (f"{BEGUN}r00_0.png\tB\t0\n", r"1 files more than once: r00_0\.png\. Keep one row"),
     "a file twice by another path": (f"{BEGUN}./r00_0.png\tB\t0\n", r"1 files more than once"),
     "no group": (f"{BEGUN}r00_1.png\tB\t \n", r"row 3: no group\. Name the page"),
-    "no file": (f"{BEGUN}\tB\t0\n", r"row 3: '' is no picture below images/"),
-    "a path above": (f"{BEGUN}../labels.tsv\tB\t0\n", r"row 3: '\.\./labels\.tsv' is no picture below images/"),
-    "a path above by a detour": (f"{BEGUN}a/../../labels.tsv\tB\t0\n", r"is no picture below images/"),
-    "a path from the root": (f"{BEGUN}/etc/passwd\tB\t0\n", r"row 3: '/etc/passwd' is no picture below"),
+    "no file": (f"{BEGUN}\tB\t0\n", r"row 3: '' is no image below images/"),
+    "a path above": (f"{BEGUN}../labels.tsv\tB\t0\n", r"row 3: '\.\./labels\.tsv' is no image below images/"),
+    "a path above by a detour": (f"{BEGUN}a/../../labels.tsv\tB\t0\n", r"is no image below images/"),
+    "a path from the root": (f"{BEGUN}/etc/passwd\tB\t0\n", r"row 3: '/etc/passwd' is no image below"),
 }
 
 
@@ -337,7 +337,7 @@ def test_a_look_sees_a_new_flag(project: Path, tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["data.folder=null"], "data.folder must name a folder or tar"),
-        (["data.sources=[feedback]", "data.feedback=null"], "data.feedback.path must say where flags are kept"),
+        (["data.sources=[feedback]", "data.feedback=null"], "data.feedback.path must name the folder of flags"),
     ],
 )
 def test_a_source_without_its_place_is_refused(words: list[str], told: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pipelines import configs
-from pipelines.families.ocr.parts.readings import Reading
+from pipelines.families.ocr.parts.ctc import Reading
 from serving import problems
 from serving.inputs import bodies
 from serving.ocr import answers, tiffs

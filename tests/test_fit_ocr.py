@@ -81,11 +81,11 @@ FOUND = """
 import json, sys
 from pipelines import configs
 from pipelines.training import pretrained
-from pipelines.families.ocr.parts import hub
+from pipelines.families.ocr.parts import initial_weights
 
 for words in json.loads(sys.argv[1]):
     try:
-        print(json.dumps(["found", sorted(path.name for path in hub.folder(configs.compose(words).model).iterdir())]))
+        print(json.dumps(["found", sorted(path.name for path in initial_weights.folder(configs.compose(words).model).iterdir())]))
     except pretrained.MissingWeights as error:
         print(json.dumps(["refused", str(error)]))
 """
@@ -277,9 +277,9 @@ def test_a_second_start_needs_no_network(project: Path, answers: dict[str, list]
         ("ocr-trocr", "model.widths=[8, 8, 8, 8]", "widths is not known"),
         ("ocr-reader", "model.side=64", "side is not known"),
         ("ocr-reader", "model.weights=hub", "weights is not known"),
-        ("ocr-trocr", "model.patch=15", "without a rest"),
-        ("ocr-trocr", "model.heads=3", "without a rest"),
-        ("ocr-trocr", "model.weights=somewhere", "weights_sha256 must say"),
+        ("ocr-trocr", "model.patch=15", "multiple of patch"),
+        ("ocr-trocr", "model.heads=3", "hidden of heads"),
+        ("ocr-trocr", "model.weights=somewhere", "weights_sha256 must be"),
     ],
 )
 def test_keys_that_do_not_fit_are_refused(candidate: str, override: str, words: str) -> None:

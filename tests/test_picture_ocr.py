@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.families.ocr.parts import fonts, receipts, vocabulary
+from pipelines.families.ocr.parts import blanks, fonts, receipts, vocabulary
 from pipelines.families.ocr.picture import Convention
 
 CONVENTION = Convention()
@@ -93,7 +93,7 @@ def test_a_seed_gives_the_same_lines() -> None:
 
 def test_pictures_without_a_line_are_of_every_kind() -> None:
     random = np.random.default_rng(3)
-    pictures = [receipts.nothing(random) for _ in range(80)]
+    pictures = [blanks.nothing(random) for _ in range(80)]
     assert all(picture.dtype == np.uint8 and picture.ndim == 2 and min(picture.shape) >= 4 for picture in pictures)
     assert 0.02 < np.mean([(CONVENTION.from_grey(picture) == 255).all() for picture in pictures]) < 0.4
 

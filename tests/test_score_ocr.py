@@ -29,7 +29,7 @@ def test_edits_are_those_counted_by_hand(text: str, said: str, counts: tuple[int
 
 def test_rates_are_of_all_lines_together() -> None:
     texts, said = zip(*[(text, read) for text, read, _ in COUNTED.values()], strict=True)
-    found = score.metrics(score.judged(list(texts), list(said), np.linspace(0, 1, len(texts))))
+    found = score.metrics(score.compared(list(texts), list(said), np.linspace(0, 1, len(texts))))
     assert found["cer"] == pytest.approx((1 + 1 + 10 + 3 + 4) / (5 * 10 + 1))
     assert found["wer"] == pytest.approx((1 + 2 + 2 + 1 + 2) / (5 * 2 + 1))
     assert found["exact"] == pytest.approx(2 / 7)
@@ -91,8 +91,8 @@ def test_a_line_on_its_head_says_nothing() -> None:
     turned = batches.upside_down(batches.Line(picture, "TOTAL", True))
     assert turned.text == ""
     assert (turned.picture[24:30, :56] == 0).all()
-    assert batches.one_way(batches.Line(picture, "TOTAL PAY", True))
-    assert not batches.one_way(batches.Line(picture, "80.08 NOO1", True))
+    assert batches.is_oriented(batches.Line(picture, "TOTAL PAY", True))
+    assert not batches.is_oriented(batches.Line(picture, "80.08 NOO1", True))
 
 
 def test_distortion_keeps_both_ends_of_a_line() -> None:
@@ -107,7 +107,7 @@ def test_distortion_keeps_both_ends_of_a_line() -> None:
 
 def test_length_groups_are_those_of_the_card(tmp_path: Path) -> None:
     texts = ["A" * length for length in (1, 4, 5, 16, 17, 40)]
-    rows = score.tables(None, None, score.judged(texts, texts, np.ones(len(texts))))["classes"]  # type: ignore[arg-type]
+    rows = score.tables(None, None, score.compared(texts, texts, np.ones(len(texts))))["classes"]  # type: ignore[arg-type]
     assert [(row["class"], row["examples"]) for row in rows] == [
         ("1 to 4 characters", 2),
         ("5 to 8 characters", 1),

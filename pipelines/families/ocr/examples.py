@@ -1,4 +1,4 @@
-"""Packed lines, as ingest wrote them: what training and scoring read."""
+"""Packed lines, as ingest wrote them, for training and scoring."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,14 +15,14 @@ from pipelines.families.ocr.picture import Convention
 
 CONVENTION = Convention()
 ALPHABET = vocabulary.ALPHABET  # the printable characters of ASCII, in order
-LENGTHS = (4, 8, 16, 32)  # characters: where groups of lines end, the last one open
+LENGTHS = (4, 8, 16, 32)  # characters: upper ends of the groups of lines, the last one open
 LENGTH_NAMES = ("1 to 4", "5 to 8", "9 to 16", "17 to 32", "33 and more")
 
 Grey = NDArray[np.uint8]
 
 
 class Line(NamedTuple):
-    """One line: its picture [h, w] of 0 to 255, what it says, what a split keeps together with it, its file's name and its source."""
+    """One line: its image [h, w] of 0 to 255, its text, the group that stays in one split, its file's name and its source."""
 
     picture: Grey
     text: str
@@ -32,7 +32,7 @@ class Line(NamedTuple):
 
 
 class Pictures(Sequence[Grey]):
-    """Grey pictures [h, w] of different sizes, one after the other in a file that is mapped into memory."""
+    """Grey images [h, w] of different sizes, one after the other in a memory-mapped file."""
 
     def __init__(self, content: Grey, rows: Sequence[dict[str, Any]]) -> None:
         self._content, self._rows = content, rows
@@ -62,7 +62,7 @@ class Split:
 
     @cached_property
     def images(self) -> list[Grey]:
-        """The lines as the convention brings them, [height, W] each."""
+        """The preprocessed lines, [height, W] each."""
         return [CONVENTION.from_grey(picture) for picture in self.pictures]
 
     def __len__(self) -> int:
@@ -73,14 +73,14 @@ class Split:
 
 
 def pack(folder: Path, split: str, lines: Iterable[Line]) -> None:
-    """Write <split>-pictures.bin, the grey rows of all pictures one after another, and <split>.json, a row for each."""
+    """Write <split>-pictures.bin, the grey images one after another, and <split>.json, a row for each."""
     rows, offset = [], 0
     with (folder / f"{split}-pictures.bin").open("wb") as out:
         for line in lines:
             height, width = line.picture.shape
             out.write(np.ascontiguousarray(line.picture).tobytes())
-            said = {"text": line.text, "group": line.group, "name": line.name, "source": line.source}
-            rows.append({**said, "offset": offset, "height": height, "width": width})
+            facts = {"text": line.text, "group": line.group, "name": line.name, "source": line.source}
+            rows.append({**facts, "offset": offset, "height": height, "width": width})
             offset += height * width
     folders.write_json(folder / f"{split}.json", rows)
 

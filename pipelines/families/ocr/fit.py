@@ -1,6 +1,6 @@
-"""Train a network that reads lines with PyTorch: first on lines that are made here, then on real ones mixed with these.
+"""Train a network that reads lines with PyTorch: first on generated lines, then on real ones mixed with these.
 
-Any epoch may be the last before a kill: the next start goes on from it.
+A training that was killed resumes after its last complete epoch.
 """
 
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ from pipelines.training import checkpoints, runtime
 from pipelines.training.session import Training
 
 PROOF = 32  # lines of the validation split
-JUDGED = 64  # lines at once, where nothing is learned
-WARMING = 100  # batches of rising steps
+JUDGED = 64  # lines at once in validation
+WARMING = 100  # batches of warm-up
 CLIP = 1.0  # norm of the gradient
 
 
 @dataclass
 class Learner:
-    """A network under way, and its average, which is what is judged and served."""
+    """A network in training, and its average, which is validated and served."""
 
     network: Network
     average: AveragedModel
@@ -45,12 +45,12 @@ class Learner:
 
     @property
     def parts(self) -> checkpoints.Parts:
-        """What a checkpoint holds."""
+        """The parts of a checkpoint."""
         return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
 
 
 def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
-    """Train both parts, from the last checkpoint where there is one; write what is served.
+    """Train both parts, from the last checkpoint where there is one; write the served and native files.
 
     Raises MissingWeights, or NotProven when the exported network does not answer as the native one does.
     """
@@ -60,7 +60,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     if log.checkpoint:
         checkpoints.load(log.checkpoint, learner.parts)
     for epoch in log.remaining(cfg.fit.pretraining + cfg.fit.epochs):
-        figures = _epoch(cfg, learner, train, epoch) | _judged(learner.averaged, valid)
+        figures = _epoch(cfg, learner, train, epoch) | _validated(learner.averaged, valid)
         log.epoch(figures, lambda folder: checkpoints.save(folder, learner.parts))
     return _written(learner.averaged.cpu().eval(), valid, out)
 
@@ -72,7 +72,7 @@ def _learner(cfg: Config, device: torch.device) -> Learner:
 
 
 def _epoch(cfg: Config, learner: Learner, train: Split, epoch: int) -> dict[str, float]:
-    """Batches that seed and epoch decide: a resumed training sees the same ones."""
+    """One epoch. Seed and epoch determine the batches, so that a resumed training sees the same ones."""
     fit, random = cfg.fit, np.random.default_rng([cfg.seed, epoch])
     tuning = epoch > fit.pretraining
     lines, count = _tuning(learner, fit, train, random) if tuning else _pretraining(learner, cfg, random)
@@ -89,28 +89,28 @@ def _epoch(cfg: Config, learner: Learner, train: Split, epoch: int) -> dict[str,
 
 
 def _pretraining(learner: Learner, cfg: Config, random: np.random.Generator) -> tuple[Iterator[Line], int]:
-    """Lines that are made here, and how many: not more than a limited split holds."""
+    """Generated lines, and how many: at most as many as a limited split holds."""
     count = min(cfg.fit.drawn, cfg.data.limit or cfg.fit.drawn)
-    return (batches.made(learner.network.convention, random, cfg.fit.nothing) for _ in range(count)), count
+    return (batches.generated(learner.network.convention, random, cfg.fit.nothing) for _ in range(count)), count
 
 
 def _tuning(learner: Learner, fit: Fit, train: Split, random: np.random.Generator) -> tuple[Iterator[Line], int]:
-    """Every real line `repeats` times, some of them on their heads, and made ones among them; and how many."""
+    """Every real line `repeats` times, some of them upside down, mixed with generated ones; and how many."""
     convention, count = learner.network.convention, len(train) * fit.repeats
     more = round(count * fit.made / (1 - fit.made))
     order = random.permutation(np.concatenate([np.tile(np.arange(len(train)), fit.repeats), np.full(more, -1)]))
 
     def line(row: int) -> Line:
         if row < 0:
-            return batches.made(convention, random, fit.nothing)
+            return batches.generated(convention, random, fit.nothing)
         found = batches.real(train, row, convention, random)
-        return batches.upside_down(found) if random.random() < fit.nothing and batches.one_way(found) else found
+        return batches.upside_down(found) if random.random() < fit.nothing and batches.is_oriented(found) else found
 
     return (line(int(row)) for row in order), len(order)
 
 
 def _step(learner: Learner, fit: Fit, batch: batches.Batch) -> float:
-    """One step down the gradient; the loss before it."""
+    """One step of the optimizer; the loss before it."""
     device = runtime.device_of(learner.network)
     with runtime.autocast(fit.precision, device):
         value = learner.network.loss(torch.from_numpy(batch.pictures).to(device), batch.texts, batch.cased)
@@ -118,34 +118,34 @@ def _step(learner: Learner, fit: Fit, batch: batches.Batch) -> float:
     return float(value.detach())
 
 
-def _judged(network: Network, valid: Split) -> dict[str, float]:
-    """Figures of the validation split that tell how a training goes."""
+def _validated(network: Network, valid: Split) -> dict[str, float]:
+    """Figures of the validation split."""
     network.eval()
-    figures = edits.rates(valid.texts, list(_read(network, valid)))
+    figures = edits.rates(valid.texts, _read(network, valid))
     return {"valid_character_accuracy": 1 - figures["cer"], **{f"valid_{name}": value for name, value in figures.items()}}
 
 
-def _read(network: Network, split: Split) -> Iterator[str]:
-    """What the native network reads, in the order of the split; lines of about one width at once."""
-    lines = [network.convention.from_grey(picture) for picture in tqdm(split.pictures, "judging", leave=False)]
+def _read(network: Network, split: Split) -> list[str]:
+    """The texts that the native network reads, in the order of the split; lines of similar width at once."""
+    lines = [network.convention.from_grey(picture) for picture in tqdm(split.pictures, "validating", leave=False)]
     order, texts = np.argsort([line.shape[1] for line in lines], kind="stable"), [""] * len(lines)
     device = runtime.device_of(network)
     for start in range(0, len(order), JUDGED):
         rows = order[start : start + JUDGED]
-        batch = batches.stacked([Line(lines[row], "", True) for row in rows])
+        batch = batches.collated([Line(lines[row], "", True) for row in rows])
         for row, text in zip(rows, network.read(torch.from_numpy(batch.pictures).to(device)), strict=True):
             texts[row] = text
-    return iter(texts)
+    return texts
 
 
 def _written(network: Network, valid: Split, out: Path) -> Description:
-    """Write the network in both forms, and prove them against each other."""
+    """Write the served and the native files, and compare them."""
     (out / "native").mkdir()
     lines = [Line(network.convention.from_grey(valid.pictures[row]), "", True) for row in range(min(PROOF, len(valid)))]
-    served, proof = network.export(out, torch.from_numpy(batches.stacked(lines).pictures))
+    served, proof = network.export(out, torch.from_numpy(batches.collated(lines).pictures))
     return Description(
         served=served,
-        native={f"native/{name}": "native" for name in network.keep(out / "native")},
+        native={f"native/{name}": "native" for name in network.save(out / "native")},
         input={"shape": [None, None, None], "dtype": "uint8"},
         output={"kind": "text"},
         preprocessing=network.convention,

@@ -1,4 +1,4 @@
-"""The networks that read a line: one trained here from scratch, and TrOCR. Each has loss(), read(), export() and its convention."""
+"""The networks that read a line: one trained from scratch, and TrOCR. Each has loss(), read(), export(), save() and its convention."""
 
 from pipelines.families.ocr.parts.reader import Reader
 from pipelines.families.ocr.parts.trocr import Trocr
@@ -8,5 +8,5 @@ Network = Reader | Trocr
 
 
 def build(cfg: Model) -> Network:
-    """The network that the candidate's page names, its weights fresh or pretrained. Raises MissingWeights."""
+    """The network of a candidate, untrained or pretrained. Raises MissingWeights."""
     return Reader(cfg) if cfg.network == "reader" else Trocr(cfg)

@@ -1,4 +1,4 @@
-"""How any picture of a line becomes what a reader takes: dark ink on white paper, of one height, padded on the right."""
+"""Preprocessing of an image of a line: dark ink on white paper, one height, padded on the right."""
 
 from dataclasses import dataclass
 
@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-CONTRAST = 24  # levels of grey: what differs less from its paper is no ink
+CONTRAST = 24  # levels of grey between paper and ink, at least
 PAPER, INK = 0.70, 0.005  # shares of the pixels, from dark to light, at which paper and the darkest ink are looked for
 
 
 @dataclass(frozen=True)
 class Convention:
-    """The constants that travel in a model's manifest. Pixels: `height` and at most `widest`, a multiple of `step`.
+    """Constants of the preprocessing, stored in a model's manifest. Pixels: `height` and at most `widest`, a multiple of `step`.
 
-    `stretched` lines are all brought to `widest`, whatever their proportions.
+    Where `stretched`, every line is resized to `widest`, whatever its proportions.
     """
 
     height: int = 32
@@ -23,7 +23,7 @@ class Convention:
     stretched: bool = False
 
     def from_grey(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring a line [h, w] of 0 to 255 to [height, W]: ink 0, paper 255, white on black turned round; no contrast: all white."""
+        """A line [h, w] of 0 to 255 as [height, W]: ink 0, paper 255, white on black inverted; without contrast all white."""
         height, width = grey.shape
         wide = self.widest if self.stretched else min(self.widest, max(1, round(width * self.height / height)))
         image = Image.fromarray(contrasted(grey)).resize((wide, self.height), Image.Resampling.BILINEAR, reducing_gap=3.0)
@@ -33,7 +33,7 @@ class Convention:
 
 
 def contrasted(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The same picture with its paper at 255 and its ink at 0."""
+    """The image with its paper at 255 and its ink at 0."""
     turned = 255 - grey if np.median(grey) < (int(grey.min()) + int(grey.max())) / 2 else grey
     ink, paper = np.quantile(turned, [INK, PAPER])
     if paper - ink < CONTRAST:

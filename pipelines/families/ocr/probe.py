@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.families.ocr.parts.readings import Reading
+from pipelines.families.ocr.parts.ctc import Reading
 from pipelines.families.ocr.picture import Convention
 
 TOLERANCE = 0.01  # of the confidence; the text is the same or not

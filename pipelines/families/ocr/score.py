@@ -1,14 +1,15 @@
-"""How many characters and words of real lines does a Predictor get wrong, and which?"""
+"""Error rates of a Predictor on lines, by characters and words, and its mistakes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from pipelines.families.ocr.examples import LENGTH_NAMES, LENGTHS, Split
-from pipelines.families.ocr.parts import edits, lines
+from pipelines.families.ocr.parts import edits
 from pipelines.families.ocr.predict import Predictor
 from pipelines.metrics import statistics
 from pipelines.metrics.statistics import Rows
@@ -18,36 +19,35 @@ Outcomes = dict[str, NDArray[Any]]
 TOGETHER = 16  # lines that are read at once
 RESAMPLES, SEED = 1000, 0
 WORST = 50  # lines on a sheet
+HEIGHT, WIDTH, GAP, CAPTION = 32, 560, 8, 440  # pixels on a sheet: a line's height and most width, the space around it, its caption
 
 
 def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
-    """What each line got: {"text", "said", "confidence"}, and Counts of both as compared and, `raw_`, as they are; arrays [n]."""
-    brought = [predictor.convention.from_grey(picture) for picture in examples.pictures]
-    order = np.argsort([line.shape[1] for line in brought], kind="stable")
-    said, confidence = np.full(len(brought), "", object), np.zeros(len(brought))
-    for rows in tqdm(list(_together(order, brought)), "reading", unit="batch", leave=False):
-        for row, reading in zip(rows, predictor.predict(np.stack([brought[row] for row in rows])), strict=True):
+    """Of each line {"text", "said", "confidence"}, and Counts of the texts as compared and, `raw_`, as they are; arrays [n]."""
+    lines = [predictor.convention.from_grey(picture) for picture in examples.pictures]
+    said, confidence = np.full(len(lines), "", object), np.zeros(len(lines))
+    for rows in tqdm(_batches(np.array([line.shape[1] for line in lines])), "reading", unit="batch", leave=False):
+        for row, reading in zip(rows, predictor.predict(np.stack([lines[row] for row in rows])), strict=True):
             said[row], confidence[row] = reading
-    return judged(examples.texts, list(said), confidence)
+    return compared(examples.texts, list(said), confidence)
 
 
-def _together(order: NDArray[np.int64], brought: list[NDArray[np.uint8]]) -> list[NDArray[np.int64]]:
-    """Rows of lines of one width, at most TOGETHER."""
-    widths = np.array([brought[row].shape[1] for row in order])
-    alike = np.split(order, np.flatnonzero(np.diff(widths)) + 1)
+def _batches(widths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows of lines of one width, at most TOGETHER, the narrow ones first."""
+    order = np.argsort(widths, kind="stable")
+    alike = np.split(order, np.flatnonzero(np.diff(widths[order])) + 1)
     return [rows[start : start + TOGETHER] for rows in alike for start in range(0, len(rows), TOGETHER)]
 
 
-def judged(texts: list[str], said: list[str], confidence: NDArray[np.float64]) -> Outcomes:
-    """Texts and what was read of them, with the edits between."""
-    compared = edits.counted([edits.plain(text) for text in texts], [edits.plain(read) for read in said])
-    raw = edits.counted(texts, said)
-    told = {"text": np.array(texts, object), "said": np.array(said, object), "confidence": confidence}
-    return {**told, **compared._asdict(), **{f"raw_{name}": values for name, values in raw._asdict().items()}}
+def compared(texts: list[str], said: list[str], confidence: NDArray[np.float64]) -> Outcomes:
+    """Outcomes of texts, what was read of them, and the confidence."""
+    plain = edits.counted([edits.plain(text) for text in texts], [edits.plain(read) for read in said])
+    raw = {f"raw_{name}": values for name, values in edits.counted(texts, said)._asdict().items()}
+    return {"text": np.array(texts, object), "said": np.array(said, object), "confidence": confidence, **plain._asdict(), **raw}
 
 
 def headline(outcomes: Outcomes) -> float:
-    """The figure named HEADLINE, by itself: the gate asks for it thousands of times."""
+    """The figure named HEADLINE alone: the gate's bootstrap computes it thousands of times."""
     return 1 - float(outcomes["edits"].sum() / outcomes["characters"].sum())
 
 
@@ -113,7 +113,7 @@ def _row(name: str, outcomes: Outcomes) -> dict[str, Any]:
 
 
 def sheets(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, Image.Image]:
-    """Pictures to look at: {"mistakes"}, the lines with the most edits for their length."""
+    """Sheets of images: {"mistakes"}, the lines with the most edits for their length."""
     share = outcomes["edits"] / np.maximum(1, outcomes["characters"])
     worst = [row for row in np.argsort(-share, kind="stable")[:WORST] if share[row]]
     wrong = int((outcomes["edits"] > 0).sum())
@@ -122,4 +122,18 @@ def sheets(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[st
         f"{outcomes['said'][row] or '(nothing)'}   {outcomes['confidence'][row]:.0%}\nis {outcomes['text'][row]}   {share[row]:.0%} wrong"
         for row in worst
     ]
-    return {"mistakes": lines.sheet(title, [examples.pictures[row] for row in worst], captions)}
+    return {"mistakes": _sheet(title, [examples.pictures[row] for row in worst], captions)}
+
+
+def _sheet(title: str, pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str]) -> Image.Image:
+    """Grey lines [h, w] resized to one height, a caption of two lines to the right of each."""
+    step = HEIGHT + GAP
+    page = Image.new("RGB", (WIDTH + CAPTION + 3 * GAP, step * (len(pictures) + 1) + GAP), "white")
+    draw = ImageDraw.Draw(page)
+    draw.text((GAP, 2 * GAP), title, "black")
+    for row, (picture, caption) in enumerate(zip(pictures, captions, strict=True), 1):
+        height, width = picture.shape
+        line = Image.fromarray(np.asarray(picture)).resize((min(WIDTH, max(1, round(width * HEIGHT / height))), HEIGHT))
+        page.paste(line, (GAP, row * step + GAP))
+        draw.multiline_text((WIDTH + 2 * GAP, row * step + GAP), caption, "black")
+    return page

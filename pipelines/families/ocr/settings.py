@@ -1,4 +1,4 @@
-"""The pages of conf/family/ocr.yaml and conf/candidate/ocr-*.yaml, as types."""
+"""The types of conf/family/ocr.yaml and conf/candidate/ocr-*.yaml."""
 
 from typing import Annotated, Literal
 
@@ -8,16 +8,16 @@ from pipelines.configs import Section
 
 
 class Flagged(Section):
-    """Where the service keeps what was flagged on its page."""
+    """Where the service stores what was flagged on its page."""
 
     path: str
 
 
 class Data(Section):
-    """Where the lines come from and what is said of them, the shares kept for validation and test, at most how many a split.
+    """Sources of the lines, their description, the shares of validation and test, and the most lines of a split.
 
-    `folder` is labels.tsv and its pictures, or a tar of them, and `feedback` such a folder that the service fills; `skip_broken` passes
-    over lines that cannot be used.
+    `folder` is labels.tsv with its images, or a tar of them, and `feedback` such a folder that the service fills; `skip_broken` leaves
+    out lines that cannot be used.
     """
 
     sources: list[Literal["folder", "feedback", "embedded"]] = Field(min_length=1)
@@ -34,17 +34,17 @@ class Data(Section):
     @model_validator(mode="after")
     def _named(self) -> "Data":
         if "folder" in self.sources and not self.folder:
-            raise ValueError("sources has 'folder', so data.folder must name a folder or tar with labels.tsv and its pictures")
+            raise ValueError("sources has 'folder', so data.folder must name a folder or tar with labels.tsv and its images")
         if "feedback" in self.sources and not self.feedback:
-            raise ValueError("sources has 'feedback', so data.feedback.path must say where flags are kept: data/feedback/ocr")
+            raise ValueError("sources has 'feedback', so data.feedback.path must name the folder of flags: data/feedback/ocr")
         return self
 
 
 class Model(Section):
-    """Which network, and its size. reader: channels of the convolutions, units of each direction of its LSTM layers, dropout between them.
+    """A network and its size. reader: channels of the convolutions, units of each direction of its LSTM layers, dropout between them.
 
-    trocr: `weights` is "none", "hub" (`hub` at `revision`), or a folder or its model.safetensors with `weights_sha256`. Where it is "none"
-    `hidden`, `layers`, `heads`, `side` (pixels) and `patch` (pixels) are the size of a fresh one. A line has at most `longest` tokens.
+    trocr: `weights` is "none", "hub" (`hub` at `revision`), or a folder or its model.safetensors with `weights_sha256`. Without weights
+    `hidden`, `layers`, `heads`, `side` (pixels) and `patch` (pixels) are its size. A line has at most `longest` tokens.
     """
 
     network: Literal["reader", "trocr"]
@@ -62,35 +62,24 @@ class Model(Section):
     longest: int = Field(default=80, ge=2, le=510)
 
     @model_validator(mode="after")
-    def _fitting(self) -> "Model":
-        """Keys of the other network are not there in vain."""
+    def _consistent(self) -> "Model":
         own = {"reader": {"widths"}, "trocr": {"weights", "weights_sha256", "hub", "revision", "heads", "side", "patch", "longest"}}
         known = own.pop(self.network) | {"network", "hidden", "layers", "dropout"}
         if wrong := sorted(self.model_fields_set - known):
             raise ValueError(f"network {self.network!r} takes {', '.join(sorted(known - {'network'}))}: {', '.join(wrong)} is not known")
-        return self
-
-    @model_validator(mode="after")
-    def _whole(self) -> "Model":
         if self.network == "trocr" and (self.side % self.patch or self.hidden % self.heads):
             rest = f"side={self.side} by patch={self.patch}, hidden={self.hidden} by heads={self.heads}"
-            raise ValueError(f"side is divided into patches, and hidden among heads, without a rest: {rest}")
-        return self
-
-    @model_validator(mode="after")
-    def _named(self) -> "Model":
+            raise ValueError(f"side must be a multiple of patch, and hidden of heads: {rest}")
         if self.weights not in {"none", "hub"} and not self.weights_sha256:
-            raise ValueError(
-                f"weights names {self.weights}, so model.weights_sha256 must say what its model.safetensors is (`sha256sum` does)"
-            )
+            raise ValueError(f"weights names {self.weights}, so model.weights_sha256 must be that of its model.safetensors (`sha256sum`)")
         return self
 
 
 class Fit(Section):
-    """One recipe of training: first on `drawn` lines an epoch that the generator makes, then on the real ones mixed with them.
+    """A recipe of training: first on `drawn` generated lines an epoch, then on the real ones mixed with generated ones.
 
     `pretraining` and `epochs` count epochs of the two parts, `made` is the share of generated lines in the second, `nothing` that of
-    pictures without text in both; `ema` is the decay of the averaged weights. Where data.limit is set, no more lines are drawn than that.
+    images without text in both; `ema` is the decay of the averaged weights. data.limit also limits the generated lines.
     """
 
     pretraining: int = Field(ge=0)

@@ -1,1 +1,1 @@
-"""Pieces of this room that have no like in another."""
+"""Modules of ocr that no other family has."""

@@ -1,16 +1,23 @@
-"""Reading with a network that says at each step along the line which character it sees, if any (CTC, Graves et al. 2006)."""
+"""Reading with a network that gives a character or a blank at each step along the line (CTC, Graves et al. 2006)."""
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.families.ocr.parts.readings import Reading
 from pipelines.models import inference, manifests
 from pipelines.models.manifests import Manifest
 
-BLANK = 0  # the step's answer where no character begins or goes on; the others are characters in order
+BLANK = 0  # the class of a step without a character; the others are characters in order
+
+
+class Reading(NamedTuple):
+    """The text of a line, and 0 to 1: the geometric mean of its characters' probabilities; of no text, 0."""
+
+    text: str
+    confidence: float
 
 
 class Ctc:
@@ -21,7 +28,7 @@ class Ctc:
         self._session = inference.session(manifests.file(folder, manifest, "model"))
 
     def read(self, batch: NDArray[np.uint8]) -> list[Reading]:
-        """Lines [n, height, W], ink 0 on paper 255 -> what each says."""
+        """Readings of lines [n, height, W], ink 0 on paper 255."""
         return decoded(self._session.run(None, {"pictures": batch})[0], self.alphabet)
 
 
@@ -32,7 +39,7 @@ def decoded(logprobs: NDArray[np.float32], alphabet: str) -> list[Reading]:
 
 
 def _reading(path: NDArray[np.int64], sure: NDArray[np.float32], alphabet: str) -> Reading:
-    """Steps that repeat are one character; its probability is that of its surest step. Spaces at the ends are dropped."""
+    """Repeated steps are one character, with the probability of the surest. Spaces at the ends are dropped."""
     begins = np.flatnonzero((path != BLANK) & (path != np.concatenate([[BLANK], path[:-1]])))
     if not len(text := "".join(alphabet[path[step] - 1] for step in begins).strip()):
         return Reading("", 0.0)
@@ -41,6 +48,6 @@ def _reading(path: NDArray[np.int64], sure: NDArray[np.float32], alphabet: str) 
 
 
 def _end(path: NDArray[np.int64], step: int) -> int:
-    """Where the run that begins at `step` is over."""
+    """The step after the run that begins at `step`."""
     others = np.flatnonzero(path[step:] != path[step])
     return step + int(others[0]) if len(others) else len(path)

@@ -1,13 +1,13 @@
-"""A scanned line as it might have been printed, cut out and scanned another time."""
+"""Augmentation of scanned lines: as printed, cut out and scanned another time."""
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-TURN = 0.02  # radians: the standard deviation of how askew a line is
-SLANT = 0.12  # the same of how far letters lean, as a share of their height
+TURN = 0.02  # radians: the standard deviation of a line's skew
+SLANT = 0.12  # the same of the slant of letters, as a share of their height
 STRETCH = 0.12  # of the logarithm of its width
-SHIFT = 0.06  # of how far it is moved up or down, as a share of its height
+SHIFT = 0.06  # of its shift up or down, as a share of its height
 SWELL = 0.08  # of the logarithm of its size
 
 
@@ -30,7 +30,7 @@ def _bent(grey: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.ui
 
 
 def _printed(grey: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Ink that ran, or did not take, now and then."""
+    """Ink that is fatter, thinner or blurred, now and then."""
     kind = random.random()
     if kind < 0.1:
         return cv2.erode(grey, np.ones((2, 2), np.uint8))
@@ -40,7 +40,7 @@ def _printed(grey: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np
 
 
 def _scanned(grey: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """Another contrast, and noise."""
+    """Contrast and noise."""
     levels = 255 - (255 - grey.astype(np.float32)) * random.uniform(0.5, 1.1)
     if random.random() < 0.5:
         levels += random.normal(0, random.uniform(0, 14), grey.shape).astype(np.float32)

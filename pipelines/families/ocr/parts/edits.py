@@ -1,12 +1,13 @@
-"""How far is what was read from what is written? Edits by jiwer (Levenshtein), of characters and of words."""
+"""Edits (Levenshtein, by jiwer) between a text and what was read of it, of characters and of words."""
 
+from itertools import zip_longest
 from typing import NamedTuple
 
 import jiwer
 import numpy as np
 from numpy.typing import NDArray
 
-NOTHING = ""  # in a pair of characters: one that was missed, or added
+NOTHING = ""  # in a pair of characters: a missed or added one
 
 
 class Counts(NamedTuple):
@@ -19,12 +20,12 @@ class Counts(NamedTuple):
 
 
 def plain(text: str) -> str:
-    """Capitals, and single spaces: how lines are compared."""
+    """A text as it is compared: in capitals, with single spaces."""
     return " ".join(text.upper().split())
 
 
 def counted(texts: list[str], said: list[str]) -> Counts:
-    """What it takes to make each text of what was said. An empty text is all insertions."""
+    """The edits from what was read to each text. For an empty text all of it is insertions."""
     rows = [(*_edits(text, read), len(text), len(text.split())) for text, read in zip(texts, said, strict=True)]
     edits, word_edits, characters, words = np.array(rows, np.int64).reshape(-1, 4).T
     return Counts(edits, characters, word_edits, words)
@@ -33,12 +34,11 @@ def counted(texts: list[str], said: list[str]) -> Counts:
 def _edits(text: str, said: str) -> tuple[int, int]:
     if not text.strip():
         return len(said), len(said.split())
-    characters, words = jiwer.process_characters(text, said), jiwer.process_words(text, said)
-    return _sum(characters), _sum(words)
-
-
-def _sum(found: jiwer.CharacterOutput | jiwer.WordOutput) -> int:
-    return found.insertions + found.deletions + found.substitutions
+    characters, words = (
+        found.insertions + found.deletions + found.substitutions
+        for found in (jiwer.process_characters(text, said), jiwer.process_words(text, said))
+    )
+    return characters, words
 
 
 def rates(texts: list[str], said: list[str]) -> dict[str, float]:
@@ -52,14 +52,9 @@ def rates(texts: list[str], said: list[str]) -> dict[str, float]:
 
 
 def pairs(text: str, said: str) -> list[tuple[str, str]]:
-    """(written, read) for each character of an alignment; NOTHING stands for one that was missed or added."""
+    """(written, read) for each character of an alignment; NOTHING in place of one that was missed or added."""
     if not text.strip():
         return [(NOTHING, character) for character in said]
     found = jiwer.process_characters(text, said)
-    return [pair for part in found.alignments[0] for pair in _aligned(part, text, said)]
-
-
-def _aligned(part: jiwer.AlignmentChunk, text: str, said: str) -> list[tuple[str, str]]:
-    written, read = text[part.ref_start_idx : part.ref_end_idx], said[part.hyp_start_idx : part.hyp_end_idx]
-    length = max(len(written), len(read))
-    return list(zip([*written] + [NOTHING] * (length - len(written)), [*read] + [NOTHING] * (length - len(read)), strict=True))
+    parts = [(text[part.ref_start_idx : part.ref_end_idx], said[part.hyp_start_idx : part.hyp_end_idx]) for part in found.alignments[0]]
+    return [pair for written, read in parts for pair in zip_longest(written, read, fillvalue=NOTHING)]

@@ -1,4 +1,4 @@
-"""The fonts that generated lines are set in: files inside installed Python packages, the same wherever the project is installed."""
+"""Fonts of generated lines: files inside installed Python packages, the same on every machine."""
 
 import importlib.util
 from functools import cache
@@ -9,7 +9,7 @@ from PIL import ImageFont
 
 FOLDERS = {"matplotlib": "mpl-data/fonts/ttf", "gradio": "templates/frontend/static/fonts", "font_roboto": "files"}  # below the package
 DEFAULT = "Aileron"  # Pillow's own, which is in no file
-SIZE = 100  # pixels, at which a face is measured
+SIZE = 100  # pixels at which a face is measured
 
 # name of the file, and how often it is taken among the others; those of Gradio that hold a part of ASCII only are left out,
 # and of TeX's those whose < > { | } _ are other characters
@@ -29,7 +29,7 @@ KINDS = ((MONO, 0.55), (SANS, 0.36), (SERIF, 0.09))
 
 
 class Face(NamedTuple):
-    """A font's file, the height of its capitals as a fraction of its size, and how likely it is taken."""
+    """A font's file, the height of its capitals as a fraction of its size, and its probability."""
 
     path: str
     capital: float
@@ -42,7 +42,7 @@ class Face(NamedTuple):
 
 @cache
 def every() -> tuple[Face, ...]:
-    """All of them, in an order that does not depend on the machine."""
+    """All faces, in an order that does not depend on the machine."""
     return _faces([folder for package, below in FOLDERS.items() if (folder := _inside(package, below))])
 
 

@@ -1,4 +1,4 @@
-"""What on a page may be a letter: dark against its surroundings, neither a speck nor a rule nor a picture."""
+"""Components of a page that may be letters: dark against their surroundings, neither specks nor rules nor figures."""
 
 from typing import NamedTuple
 
@@ -6,21 +6,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW = 51  # pixels: what is darker than its surroundings of this size is ink
+WINDOW = 51  # pixels: ink is darker than its surroundings of this size
 CONTRAST = 14  # grey levels between paper and the darkest ink, at least
 NOISE = 4.0  # standard deviations of the paper that ink is beyond
-FAINTEST, SUREST = 0.08, 0.35  # of the darkest ink: what is fainter is none, what is darker is some, whatever the noise
-EDGE = 0.3  # of the darkest ink nearby: what is fainter is no ink
-COARSE = 4  # pixels: in such steps it is looked for
+FAINTEST, SUREST = 0.08, 0.35  # of the darkest ink: fainter is never ink, darker always, whatever the noise
+EDGE = 0.3  # of the darkest ink nearby: fainter is not ink
+COARSE = 4  # pixels: step of that search
 JOINED, ROWS = 16, 6  # pixels, and of them on a page: letters that are lower rather touch those of the next line than come apart
 JOIN = np.ones((3, 3), np.uint8)  # joins the dots of a matrix printer into letters
 LEAST = 5  # pixels: the height of a letter that can be read
-SMALL, LARGE = 0.55, 8.0  # times the usual height of a letter: what is lower is a mark, what is higher a picture
-RULE = 5.0  # times the usual height: so long is a rule, at least
-RUN = 3.0  # times the usual height: so far it runs along one row at least, where it is askew
-THIN = 8.0  # times as long as thick it is
+SMALL, LARGE = 0.55, 8.0  # times the usual height of a letter: lower ones are marks, higher ones figures
+RULE = 5.0  # times the usual height: the least length of a rule
+RUN = 3.0  # times the usual height: its least run along one row, where it is skewed
+THIN = 8.0  # its least length, in times its thickness
 MOST = 12_000  # letters: a page has fewer, noise more
-DASHES = 10  # in a row: a rule, and no telephone number
+DASHES = 10  # in a row: a dashed rule, not a telephone number
 Grey = NDArray[np.uint8]
 Boxes = NDArray[np.int32]  # [k, 4] of x, y, width, height
 
@@ -50,13 +50,13 @@ def glyphs(grey: Grey) -> Glyphs | None:
 
 
 def components(ink: Grey) -> Boxes:
-    """The boxes of what hangs together."""
+    """The boxes of connected components."""
     boxes: Boxes = cv2.connectedComponentsWithStatsWithAlgorithm(ink, 8, cv2.CV_32S, cv2.CCL_BBDT)[2][1:, :4]
     return boxes
 
 
 def _dark_on_light(grey: Grey) -> Grey:
-    """White on black turned round: most of a page is paper."""
+    """The page, inverted where it is white on black: most of a page is paper."""
     dark, middle, light = np.searchsorted(_shares(grey), [0.01, 0.5, 0.99])
     return cv2.bitwise_not(grey) if middle - dark < light - middle else grey
 
@@ -78,7 +78,7 @@ def _ink(grey: Grey) -> Grey | None:
 
 
 def _nearby(darker: Grey) -> Grey:
-    """A share of the darkest ink in the surroundings of each pixel: what is fainter is the edge of a letter."""
+    """EDGE of the darkest ink around each pixel: fainter pixels are edges of letters."""
     height, width = darker.shape
     coarse = cv2.dilate(darker, np.ones((COARSE, COARSE), np.uint8))[::COARSE, ::COARSE]
     spread = cv2.blur(cv2.dilate(coarse, np.ones((WINDOW // COARSE,) * 2, np.uint8)), (5, 5))
@@ -92,7 +92,7 @@ def _noise(smooth: Grey) -> float:
 
 
 def _usual(boxes: Boxes) -> float:
-    """The middle height of what is no speck, higher ones counting more: a letter may have come apart."""
+    """The median height of boxes that are no specks, weighted by height, as letters may be broken."""
     heights = np.sort(boxes[boxes[:, 3] >= LEAST, 3])
     return float(heights[np.searchsorted(np.cumsum(heights), heights.sum() / 2)]) if len(heights) else 0.0
 
@@ -105,7 +105,7 @@ def _rules(ink: Grey, usual: float) -> Grey | None:
 
 
 def _thin(ink: Grey, least: float) -> Grey:
-    """What is long, and much longer than thick."""
+    """The parts that are long, and much longer than thick."""
     found = np.zeros_like(ink)
     for outline in cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]:
         thick, long = sorted(cv2.boundingRect(outline)[2:])
@@ -118,7 +118,7 @@ def _sorted(boxes: Boxes, usual: float) -> Glyphs:
     width, height = boxes[:, 2], boxes[:, 3]
     small = height < max(LEAST, SMALL * usual)
     marks = boxes[small & (width * height > 1) & (width < RULE * usual)]
-    part = (width >= RULE * usual) & (height < usual)  # of a rule that is askew
+    part = (width >= RULE * usual) & (height < usual)  # of a skewed rule
     return Glyphs(boxes[~small & (height <= LARGE * usual) & ~part], marks[~_dashed(marks, usual)], usual)
 
 
@@ -130,6 +130,6 @@ def _dashed(marks: Boxes, usual: float) -> NDArray[np.bool_]:
     return flat & (counts[rows] >= DASHES)
 
 
-def again(marks: Boxes) -> Glyphs | None:
-    """Marks that are no line's, as glyphs of their own: the small print."""
+def small_print(marks: Boxes) -> Glyphs | None:
+    """Marks that belong to no line as glyphs of their own: small print."""
     return _sorted(marks, usual) if (usual := _usual(marks)) >= LEAST else None

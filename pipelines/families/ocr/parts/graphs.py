@@ -1,19 +1,19 @@
-"""TrOCR as two graphs: one looks at the picture once, the other writes a token at a time and keeps what it has computed."""
+"""TrOCR as two ONNX graphs: the encoder runs once, the decoder once a token, with cached keys and values."""
 
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import transformers  # each of its networks is imported when it is named, which takes seconds
+import transformers  # imports each of its networks on first use, which takes seconds
 from torch import Tensor, nn
 
 from pipelines.models import exports
 
-SEEN = 3  # tokens before, in the example that is traced: neither 0 nor 1, so that any number is one
+SEEN = 3  # past tokens of the traced example: neither 0 nor 1, which the exporter would take for constants
 
 
 class EncoderDecoder(Protocol):
-    """A network of transformers, and how it takes bytes. The graph's tensors are named after it: as network.model, network.mean."""
+    """A network of transformers with its normalisation. Tensors of the graph are named after its attributes, such as network.mean."""
 
     model: Any
 
@@ -35,7 +35,7 @@ def write(network: EncoderDecoder, pictures: Tensor, encoder: Path, decoder: Pat
 
 
 class Looking(nn.Module):
-    """Lines [n, side, side] of bytes -> keys and values [n, heads, patches, size] of each layer that looks at the picture."""
+    """Lines [n, side, side] of bytes -> keys and values [n, heads, patches, size] of each cross-attention layer."""
 
     def __init__(self, network: EncoderDecoder) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Looking(nn.Module):
 
 
 class Writing(nn.Module):
-    """A token of each line [n, 1], keys and values of those before it and of the picture -> log-probabilities of the next, and its own."""
+    """A token of each line [n, 1], keys and values of those before it and of the image -> log-probabilities of the next, and its own."""
 
     def __init__(self, network: EncoderDecoder) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Writing(nn.Module):
 
     def forward(self, tokens: Tensor, past: list[Tensor], memory: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         cache = transformers.EncoderDecoderCache(_cache(past), _cache(memory))
-        cache.is_updated = dict.fromkeys(range(len(memory) // 2), True)  # the picture's are there: they are not made again
+        cache.is_updated = dict.fromkeys(range(len(memory) // 2), True)  # the image's are cached: they are not computed again
         width = self.decoder.config.cross_attention_hidden_size or self.decoder.config.hidden_size
         unused = memory[0].new_zeros(len(tokens), memory[0].shape[2], width)
         said = self.decoder(input_ids=tokens, encoder_hidden_states=unused, past_key_values=cache, use_cache=True)
@@ -67,7 +67,7 @@ class Writing(nn.Module):
 
 
 def _cache(parts: list[Tensor]) -> "transformers.DynamicCache":
-    """Keys and values of each layer as transformers keep them."""
+    """Keys and values of each layer as a cache of transformers."""
     cache = transformers.DynamicCache()
     for layer, (keys, values) in enumerate(zip(parts[::2], parts[1::2], strict=True)):
         cache.update(keys, values, layer)

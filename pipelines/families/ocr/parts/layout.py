@@ -1,4 +1,4 @@
-"""Where lines of text stand on a page, by OpenCV: ink, glyphs, glyphs smeared into lines, lines in reading order."""
+"""Lines of text on a page, by OpenCV: ink, glyphs, glyphs smeared into lines, lines in reading order."""
 
 from typing import NamedTuple
 
@@ -13,12 +13,12 @@ from pipelines.families.ocr.parts.smearing import Corners
 
 SIDE = 1600  # pixels: a larger page is reduced to look for lines
 MARGIN = 0.1  # of a line's height, and a pixel
-SLICE = 0.75  # of the line's height: what is lower and touches the edge of a picture of one line is cut off from its neighbour
-FILLED = 0.4  # of a picture's height: one line that takes as much is the whole picture
+SLICE = 0.75  # of the line's height: lower parts at the edge of an image of one line belong to its neighbours
+FILLED = 0.4  # of an image's height: one line that takes as much is the complete image
 
 
 class Page(NamedTuple):
-    """A page [height, width] with its lines level, the lines on it in reading order, and the same ones on the page as it came."""
+    """A levelled page [height, width], the lines on it in reading order, and their boxes on the original page."""
 
     grey: Grey
     lines: list[Box]
@@ -30,28 +30,24 @@ class Page(NamedTuple):
 
 
 def lines(grey: Grey) -> list[Box]:
-    """The lines of text of a page [height, width] as they lie, in reading order; the whole picture where that is one line."""
+    """The lines of text of a page [height, width] in reading order; the complete image where that is one line."""
     return page(grey).boxes
 
 
 def page(grey: Grey) -> Page:
-    """A page [height, width] and its lines, levelled where they are askew by a few degrees."""
+    """A page [height, width] and its lines, levelled where they are skewed by a few degrees."""
     scale = min(1.0, SIDE / max(grey.shape))
     width, height = (max(1, round(side * scale)) for side in grey.shape[::-1])
     small = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA) if scale < 1 else grey
-    there = glyphs(small) if min(small.shape) > 2 else None
-    if there is None:
+    found = glyphs(small) if min(small.shape) > 2 else None
+    if found is None:
         return Page(grey, [], [])
-    there, shear = _levelled(there, small.shape)
-    corners = smearing.lines(there, shear.shape(small.shape))
+    shear = level.shear(found, small.shape)
+    levelled = Glyphs(shear.boxes(found.letters), shear.boxes(found.marks), found.usual)
+    corners = smearing.lines(levelled, shear.shape(small.shape))
     if not len(corners):
         return Page(grey, [], [])
     return _page(grey, _without_slices(corners, small.shape) / scale, Shear(shear.slope, grey.shape[1]))
-
-
-def _levelled(there: Glyphs, shape: tuple[int, ...]) -> tuple[Glyphs, Shear]:
-    shear = level.shear(there, shape)
-    return Glyphs(shear.boxes(there.letters), shear.boxes(there.marks), there.usual), shear
 
 
 def _page(grey: Grey, corners: Corners, shear: Shear) -> Page:
@@ -64,7 +60,7 @@ def _page(grey: Grey, corners: Corners, shear: Shear) -> Page:
 
 
 def _without_slices(corners: Corners, shape: tuple[int, ...]) -> Corners:
-    """A picture of about one line without what is cut off from the lines above and below."""
+    """Lines of an image of about one line, without slices of the lines above and below."""
     heights = corners[:, 3] - corners[:, 1]
     if shape[0] > 3 * heights.max():
         return corners
@@ -73,7 +69,7 @@ def _without_slices(corners: Corners, shape: tuple[int, ...]) -> Corners:
 
 
 def _is_line(corners: Corners, height: int) -> bool:
-    """Does one line take most of a picture of this height, all else being in its row?"""
+    """Does one line take most of an image of this height, with all else in its row?"""
     _, top, _, bottom = corners[np.argmax(corners[:, 3] - corners[:, 1])]
     middle = (corners[:, 1] + corners[:, 3]) / 2
     return bool(bottom - top >= FILLED * height and ((top < middle) & (middle < bottom)).all())

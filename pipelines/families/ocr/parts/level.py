@@ -1,6 +1,6 @@
-"""Pages whose lines fall or rise by a few degrees: how much, and the same page with its lines level.
+"""Skewed pages, whose lines fall or rise by a few degrees: the slope, and the page with its lines level.
 
-A page is sheared, not turned: letters lean as much as lines fell, which no reader minds, and nothing leaves the page at its sides.
+A page is sheared, not turned: nothing leaves it at its sides, and letters that lean by the slope are read as well.
 """
 
 from typing import NamedTuple
@@ -13,14 +13,14 @@ from pipelines.families.ocr.parts import smearing
 from pipelines.families.ocr.parts.glyphs import Boxes, Glyphs, Grey
 from pipelines.families.ocr.parts.order import Box
 
-LONG = 3  # letters of a line that tells how a page is askew
-LINES = 4  # times the usual letter's height: what is lower is a picture of one line, and stays as it is
-STEEP = 0.11  # of a page's width, 6 degrees: what falls by more is no page of lines
-SEEN = 0.3  # of the usual height: what falls by less over the page's width is level
+LONG = 3  # letters of a line whose slope counts
+LINES = 4  # times the usual letter's height: lower images are of one line, and are not levelled
+STEEP = 0.11  # of a page's width, 6 degrees: a greater fall is no page of lines
+SEEN = 0.3  # of the usual height: a smaller fall over the page's width counts as level
 
 
 class Shear(NamedTuple):
-    """Every column is moved up by `slope` times its x, and all down by `lift`, so that nothing is above the edge. Pixels."""
+    """Moves each column up by `slope` times its x, and all down by `lift`, so that nothing leaves the page at the top. Pixels."""
 
     slope: float
     width: int
@@ -45,29 +45,29 @@ class Shear(NamedTuple):
         return cv2.warpAffine(grey, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
     def before(self, box: Box, height: int) -> Box:
-        """The rectangle around what a box on the sheared page was on the page, of this height, that it came from."""
+        """The rectangle around a sheared box on the original page of this height."""
         ends = [self.slope * x - self.lift for x in (box.x, box.right)]
         top = min(max(0, int(np.floor(box.y + min(ends)))), height - 1)
         bottom = min(height, int(np.ceil(box.bottom + max(ends))))
         return Box(box.x, top, box.width, max(1, bottom - top))
 
 
-def shear(there: Glyphs, shape: tuple[int, ...]) -> Shear:
-    """What levels the lines of a page of this shape; nothing, where they are level or there are none."""
+def shear(page: Glyphs, shape: tuple[int, ...]) -> Shear:
+    """The shear that levels the lines of a page of this shape; a slope of 0 where they are level."""
     height, width = shape
-    slope = _slope(there, shape) if height > LINES * there.usual else 0.0
-    return Shear(slope if SEEN * there.usual < abs(slope) * width < STEEP * width else 0.0, width)
+    slope = _slope(page, shape) if height > LINES * page.usual else 0.0
+    return Shear(slope if SEEN * page.usual < abs(slope) * width < STEEP * width else 0.0, width)
 
 
-def _slope(there: Glyphs, shape: tuple[int, ...]) -> float:
-    """By how much lines fall to the right: the middle one of the lines' slopes, the longer ones counting more."""
-    letters = there.letters[there.letters[:, 3] <= smearing.BRIDGE * there.usual]
-    labels = smearing.numbered(letters, there.usual, shape)
+def _slope(page: Glyphs, shape: tuple[int, ...]) -> float:
+    """By how much lines fall to the right: the median of the lines' slopes, weighted by length."""
+    letters = page.letters[page.letters[:, 3] <= smearing.BRIDGE * page.usual]
+    labels = smearing.numbered(letters, page.usual, shape)
     counts = np.bincount(labels)
     x, y = (_centred(values, labels, counts) for values in (letters[:, 0] + letters[:, 2] / 2, letters[:, 1] + letters[:, 3]))
     spread, rise = np.bincount(labels, x * x), np.bincount(labels, x * y)
-    told = (counts >= LONG) & (spread > 0)
-    return _middle(rise[told] / spread[told], np.sqrt(spread[told])) if told.sum() > 1 else 0.0
+    long = (counts >= LONG) & (spread > 0)
+    return _weighted_median(rise[long] / spread[long], np.sqrt(spread[long])) if long.sum() > 1 else 0.0
 
 
 def _centred(values: NDArray[np.number], labels: smearing.Labels, counts: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -75,7 +75,6 @@ def _centred(values: NDArray[np.number], labels: smearing.Labels, counts: NDArra
     return np.asarray(values - (np.bincount(labels, values) / counts)[labels], float)
 
 
-def _middle(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """The weighted median."""
+def _weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
     ranks = np.argsort(values)
     return float(values[ranks[np.searchsorted(np.cumsum(weights[ranks]), weights.sum() / 2)]])

@@ -1,4 +1,4 @@
-"""The order in which a person reads lines: row by row, left to right; columns of prose one after the other."""
+"""The reading order of lines: row by row, left to right; columns of prose one after the other."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-BINS = 256  # across a page: where a gutter is looked for
-GUTTER = 1.2  # times a line's height: so wide is the gap between columns, at least
-DEEP = 3  # rows at least that columns have
-PROSE = 7.0  # times its height: the middle line of a column of prose is longer; labels and amounts of a receipt are read row by row
+BINS = 256  # across a page, in which gutters are searched
+GUTTER = 1.2  # times a line's height: the least gap between columns
+DEEP = 3  # the least rows of columns
+PROSE = 7.0  # times its height: the median line of a column of prose is longer; labels and amounts of a receipt are read row by row
 
 
 class Box(NamedTuple):

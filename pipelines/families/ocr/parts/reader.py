@@ -1,7 +1,7 @@
-"""A recogniser to train from scratch: convolutions, an LSTM along the line in both directions, CTC.
+"""A recogniser to train from scratch: convolutions, a bidirectional LSTM along the line, CTC.
 
 Shi, Bai, Yao: An End-to-End Trainable Neural Network for Image-based Sequence Recognition, 2015, https://arxiv.org/abs/1507.05717
-The convolutions also answer by themselves while it learns: Retsinas et al.: Best Practices for a Handwritten Text Recognition System,
+In training, a second CTC loss on the convolutions alone: Retsinas et al.: Best Practices for a Handwritten Text Recognition System,
 2022, https://arxiv.org/abs/2404.11339
 """
 
@@ -27,8 +27,8 @@ SERVED = {"model.onnx": "model", "alphabet.json": "alphabet"}
 WEIGHTS = "network.safetensors"
 STRIDE = 4  # pixels of width a step
 TOLERANCE = 1e-3  # of a log-probability above FLOOR
-SHORTCUT = 0.2  # weight of what the convolutions answer by themselves
-FLOOR = -20.0  # what is less likely than e^-20 is not compared: its differences are rounding
+SHORTCUT = 0.2  # weight of the loss on the convolutions alone
+FLOOR = -20.0  # log-probabilities below it are not compared: their differences are rounding
 NUMBERS = {character: number for number, character in enumerate(ALPHABET, 1)}
 UPPER, LOWER = ([NUMBERS[letter] for letter in letters] for letters in (string.ascii_uppercase, string.ascii_lowercase))
 
@@ -62,16 +62,16 @@ class Reader(nn.Module):
         return self.answered(self.seen(ink))
 
     def seen(self, ink: Tensor) -> Tensor:
-        """What the convolutions make of it: [n, W / 4, channels]."""
+        """The features of the convolutions: [n, W / 4, channels]."""
         return self.body(ink)[:, :, 0].transpose(1, 2).float()
 
     def answered(self, seen: Tensor) -> Tensor:
-        """What the LSTM makes of that."""
+        """Log-probabilities from the features, by the LSTM."""
         with torch.autocast(seen.device.type, enabled=False):
             return torch.log_softmax(self.head(self.drop(self.along(self.drop(seen))[0])), 2)
 
     def loss(self, pictures: Tensor, texts: list[str], cased: list[bool]) -> Tensor:
-        """CTC's loss a character, the mean over lines; of texts that are not `cased`, capitals and small letters are one.
+        """CTC loss a character, the mean over lines; for texts that are not `cased`, capitals and small letters are one.
 
         `pictures` [n, height, W] of 0 to 255.
         """
@@ -80,12 +80,12 @@ class Reader(nn.Module):
         return ctc_loss(self.answered(seen), texts, known) + SHORTCUT * ctc_loss(itself, texts, known)
 
     def read(self, pictures: Tensor) -> list[str]:
-        """What lines [n, height, W] of 0 to 255 say."""
+        """The texts of lines [n, height, W] of 0 to 255."""
         with torch.inference_mode():
             return [reading.text for reading in decoded(self(ink(pictures)).cpu().numpy(), ALPHABET)]
 
     def export(self, out: Path, pictures: Tensor) -> tuple[dict[str, str], Proof]:
-        """Write the files that are served, {file: role}, and prove them on lines [n, height, W] of 0 to 255. Raises NotProven."""
+        """Write the served files, {file: role}, and compare them with the network on lines [n, height, W]. Raises NotProven."""
         served = Served(self).eval()
         lines, steps = torch.export.Dim("n"), torch.export.Dim("steps")
         shapes = ({0: lines, 2: STRIDE * steps},)
@@ -94,22 +94,19 @@ class Reader(nn.Module):
         return SERVED, self._proven(served, out, pictures)
 
     def _proven(self, served: nn.Module, out: Path, pictures: Tensor) -> Proof:
-        """Hold exported log-probabilities, and what is read from them, against the native ones."""
+        """Compare log-probabilities and texts of the exported network with the native ones."""
         with torch.inference_mode():
             native = served(pictures).numpy()
         exported = inference.session(out / "model.onnx").run(None, {"pictures": pictures.numpy()})[0]
         proof = prove(np.maximum(native, FLOOR), np.maximum(exported, FLOOR), TOLERANCE)
-        texts = [
-            reading.text
-            for reading in runtime(out, {"files": {name: {"role": role} for name, role in SERVED.items()}}).read(pictures.numpy())
-        ]
-        if texts != (read := self.read(pictures)):
-            wrong = next(pair for pair in zip(texts, read, strict=True) if len(set(pair)) == 2)
-            raise NotProven(f"the exported model reads {wrong[0]!r} where the native one reads {wrong[1]!r}.")
+        reader = runtime(out, {"files": {name: {"role": role} for name, role in SERVED.items()}})
+        for reading, text in zip(reader.read(pictures.numpy()), self.read(pictures), strict=True):
+            if reading.text != text:
+                raise NotProven(f"the exported model reads {reading.text!r} where the native one reads {text!r}.")
         return proof
 
-    def keep(self, folder: Path) -> list[str]:
-        """Write what another training can begin with; the names of its files."""
+    def save(self, folder: Path) -> list[str]:
+        """Write weights that another training can start with; the names of its files."""
         save_file(checkpoints.contiguous(self.state_dict()), folder / WEIGHTS)
         return [WEIGHTS]
 
@@ -131,17 +128,17 @@ def ink(pictures: Tensor) -> Tensor:
 
 
 def ctc_loss(logprobs: Tensor, texts: list[str], cased: Tensor) -> Tensor:
-    """The loss a character, of lines without any the loss a step; the mean over lines [n, steps, 1 + characters]."""
+    """The loss a character, or a step of lines without text; the mean over lines [n, steps, 1 + characters]."""
     steps = torch.where(cased[:, None, None], logprobs, caseless(logprobs)).transpose(0, 1)
     targets = [torch.tensor([NUMBERS[character] for character in text], dtype=torch.long) for text in texts]
     lengths = torch.tensor([len(target) for target in targets])
-    room = torch.full_like(lengths, len(steps))
-    losses = nn.functional.ctc_loss(steps, torch.cat(targets).to(steps.device), room, lengths, BLANK, "none", zero_infinity=True)
-    return (losses / torch.where(lengths > 0, lengths, room).to(steps.device)).mean()
+    longest = torch.full_like(lengths, len(steps))
+    losses = nn.functional.ctc_loss(steps, torch.cat(targets).to(steps.device), longest, lengths, BLANK, "none", zero_infinity=True)
+    return (losses / torch.where(lengths > 0, lengths, longest).to(steps.device)).mean()
 
 
 def caseless(logprobs: Tensor) -> Tensor:
-    """The same [n, steps, 1 + characters] with the probability of each small letter given to its capital."""
+    """Log-probabilities [n, steps, 1 + characters], those of each small letter added to its capital's."""
     both = torch.logaddexp(logprobs[..., UPPER], logprobs[..., LOWER])
     return logprobs.index_copy(2, torch.tensor(UPPER, device=logprobs.device), both)
 

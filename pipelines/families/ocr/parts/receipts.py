@@ -1,7 +1,7 @@
-"""Lines as they stand on scanned receipts, rendered: for pretraining, tests and the demo. Drawn anew at every call.
+"""Rendered lines of scanned receipts, for pretraining, tests and the demo; each call draws a new one.
 
-A line is set in one of the fonts, as ink of 0 to 1, together with what stands above and below it; brought to its size, slant and crop by
-one affine map; then it is printed (dots, gaps, fading) and scanned (paper, blur, noise, threshold, JPEG).
+A line is set in one of the fonts, together with neighbours above and below; one affine map gives it its size, slant and crop; then it
+is printed (dots, gaps, fading) and scanned (paper, blur, noise, threshold, JPEG).
 """
 
 from functools import cache
@@ -32,20 +32,20 @@ class Setting(NamedTuple):
 
 
 def line(random: Random) -> tuple[str, Grey]:
-    """A line's text and its picture [h, w], 14 to 70 pixels high."""
+    """A line's text and its image [h, w], 14 to 70 pixels high."""
     text = vocabulary.text(random)
     return text, picture(text, random)
 
 
 def picture(text: str, random: Random) -> Grey:
-    """What a scanner would make of `text` on a receipt."""
+    """An image [h, w] of `text` as scanned from a receipt."""
     face = fonts.every()[int(random.choice(len(_shares()), p=_shares()))]
     height = _capital(text, random)
-    coarse = random.random() < 0.22  # printed in few dots, which are seen
+    coarse = random.random() < 0.22  # printed in few, visible dots
     raster = int(random.integers(8, 13)) if coarse else round(height)
     edges = _edges(random, height)
     setting = _set(text, face.sized(raster), coarse, edges[1] > height / 3, edges[3] > height / 3, random)
-    return _scanned(_printed(_cropped(setting, height / raster, edges, coarse, random), height, random), random)
+    return scanned(_printed(_cropped(setting, height / raster, edges, coarse, random), height, random), random)
 
 
 @cache
@@ -61,7 +61,7 @@ def _capital(text: str, random: Random) -> float:
 
 
 def _set(text: str, font: ImageFont.FreeTypeFont, coarse: bool, above: bool, below: bool, random: Random) -> Setting:
-    """Drawn on a canvas with a line's height around it, with neighbours where the crop reaches them."""
+    """The text on a canvas with a line's height around it, with neighbours where the crop reaches them."""
     shown = _spread(text, random)
     spacing = random.uniform(-0.04, 0.3) * font.size if random.random() < 0.15 else None
     left, top, right, bottom = _extent(shown, font, spacing)
@@ -79,7 +79,7 @@ def _set(text: str, font: ImageFont.FreeTypeFont, coarse: bool, above: bool, bel
 
 
 def _spread(text: str, random: Random) -> str:
-    """Gaps wider than a space, as columns leave them: they are read as one."""
+    """With a gap wider than a space, as between columns, now and then; it is read as one space."""
     if " " not in text or random.random() > 0.12:
         return text
     words = text.split(" ")
@@ -88,7 +88,7 @@ def _spread(text: str, random: Random) -> str:
 
 
 def _extent(text: str, font: ImageFont.FreeTypeFont, spacing: float | None) -> tuple[float, float, float, float]:
-    """The box of its ink and of an x; of the whole height of a line for signs that are neither high nor low, such as a hyphen."""
+    """The box of its ink and of an x, so that a sign such as a hyphen has a line's height."""
     left, top, right, bottom = font.getbbox(text)
     _, high, _, low = font.getbbox("x")
     wide = right + spacing * (len(text) - 1) if spacing is not None else right
@@ -118,14 +118,12 @@ def _ruled(on: ImageDraw.ImageDraw, at: tuple[float, float], font: ImageFont.Fre
 
 
 def _cropped(setting: Setting, scale: float, edges: list[float], coarse: bool, random: Random) -> Ink:
-    """The line in its final size and crop, a little aslant: ink [h, w] of 0 to 1."""
+    """The line in its final size, crop and slant: ink [h, w] of 0 to 1."""
     left, top, right, bottom = setting.box
     across = scale * (random.uniform(0.6, 0.9) if random.random() < 0.55 else random.uniform(0.85, 1.15))
     across = min(across, WIDEST / (right - left + 1))
-    slant, skew = (
-        _rarely(random, 0.15, 0.2),
-        _rarely(random, 0.3, 0.012) * min(1.0, 12 * scale * (bottom - top) / (across * (right - left))),
-    )
+    slant = _rarely(random, 0.15, 0.2)
+    skew = _rarely(random, 0.3, 0.012) * min(1.0, 12 * scale * (bottom - top) / (across * (right - left)))
     width = max(4, round(across * (right - left) + edges[0] + edges[2] + abs(slant) * scale * (bottom - top)))
     height = max(8, round(scale * (bottom - top) + edges[1] + edges[3] + abs(skew) * width))
     turned = np.array([[across, -slant * scale], [skew * across, scale]])
@@ -141,7 +139,7 @@ def _rarely(random: Random, share: float, width: float) -> float:
 
 
 def _edges(random: Random, height: float) -> list[float]:
-    """Pixels beyond the box at left, top, right and bottom; seldom a line is cut, or much is left. `height`: of capitals."""
+    """Pixels beyond the box at left, top, right and bottom, rarely negative or many. `height`: of capitals."""
     usual = [MARGIN + random.uniform(-1.5, 2.5) for _ in range(4)]
     if random.random() < 0.25:
         side = int(random.integers(4))
@@ -176,7 +174,7 @@ def _dots(shape: tuple[int, ...], height: float, random: Random) -> Ink:
     return np.clip(np.float32(random.uniform(0.6, 1.1)) + np.float32(0.4) * grid, 0, 1).astype(np.float32)
 
 
-def _scanned(ink: Ink, random: Random) -> Grey:
+def scanned(ink: Ink, random: Random) -> Grey:
     """Ink on paper, blurred, noisy, perhaps of two levels only, perhaps through JPEG: [h, w] of 0 to 255."""
     if random.random() < 0.6:
         ink = cv2.GaussianBlur(ink, (0, 0), random.uniform(0.3, 0.35 + 0.022 * min(ink.shape[0], 60)))
@@ -231,80 +229,3 @@ def _clouds() -> Ink:
     ]
     whole = sum(layers[1:], layers[0])
     return np.clip((whole - whole.mean()) / (3 * whole.std()) + 0.75, 0.25, 1).astype(np.float32)
-
-
-def nothing(random: Random) -> Grey:
-    """A picture [h, w] without a readable line: bare paper, rules, scribbles, bars, shapes, a line upside down or cut to slivers."""
-    return _BARE[int(random.integers(len(_BARE)))](random)
-
-
-def _size(random: Random) -> tuple[int, int]:
-    return int(random.integers(18, 66)), int(np.exp(random.uniform(np.log(20), np.log(700))))
-
-
-def _paper(random: Random) -> Grey:
-    return _scanned(np.zeros(_size(random), np.float32), random)
-
-
-def _rules(random: Random) -> Grey:
-    height, width = _size(random)
-    ink = np.zeros((height, width), np.float32)
-    for _ in range(int(random.integers(1, 4))):
-        y, thick = int(random.integers(0, height)), int(random.integers(1, 4))
-        ink[y : y + thick, :: int(random.integers(1, 3)) if random.random() < 0.3 else 1] = 1
-    if random.random() < 0.3:
-        ink[:, int(random.integers(0, width)) :][:, : int(random.integers(1, 4))] = 1
-    return _scanned(ink, random)
-
-
-def _scribble(random: Random) -> Grey:
-    """Loops of a pen, or a stroke of it."""
-    height, width = _size(random)
-    ink, time = np.zeros((height, width), np.float32), np.linspace(0, 1, 60)
-    turns, phase = random.uniform(0.5, 7, 2), random.uniform(0, 6.3, 2)
-    x = width * (0.1 + 0.8 * time * random.uniform(0.3, 1) + random.uniform(0, 0.2) * np.sin(turns[0] * 6.3 * time + phase[0]))
-    y = height * (0.5 + random.uniform(0.2, 0.6) * np.sin(turns[1] * 6.3 * time + phase[1]))
-    points = np.stack([x, y], 1).astype(np.int32)
-    cv2.polylines(ink, [points], False, (1.0,), int(random.integers(1, 4)), cv2.LINE_AA)
-    return _scanned(ink, random)
-
-
-def _bars(random: Random) -> Grey:
-    """A piece of a barcode."""
-    height, width = _size(random)
-    module = int(random.integers(2, 5))
-    row = np.repeat((random.random(width // module + 1) < 0.5).astype(np.float32), module)[:width]
-    ink = np.repeat(row[None], height, 0)
-    if random.random() < 0.4:
-        ink[: int(random.integers(0, height // 2))] = 0
-    return _scanned(np.ascontiguousarray(ink), random)
-
-
-def _shapes(random: Random) -> Grey:
-    """Parts of logos: discs, boxes, dirt."""
-    height, width = _size(random)
-    ink = np.zeros((height, width), np.float32)
-    for _ in range(int(random.integers(1, 5))):
-        middle = (int(random.integers(0, width)), int(random.integers(0, height)))
-        radii = (int(random.integers(2, 40)), int(random.integers(2, 40)))
-        cv2.ellipse(ink, middle, radii, float(random.uniform(0, 180)), 0, 360, (1.0,), int(random.choice([-1, 2, 4])))
-    return _scanned(ink, random)
-
-
-def _upside_down(random: Random) -> Grey:
-    """Words, which nobody reads as others when they are turned round; or lying on their side."""
-    seen = picture(vocabulary.letters(random), random)
-    return np.ascontiguousarray(seen[::-1, ::-1]) if random.random() < 0.8 else np.ascontiguousarray(np.rot90(seen)[:80])
-
-
-def _sliver(random: Random) -> Grey:
-    """The feet of the line above and the heads of the one below, with the paper between."""
-    above, below = (picture(vocabulary.letters(random), random) for _ in range(2))
-    width = min(above.shape[1], below.shape[1])
-    paper = int(min(np.median(above), np.median(below)))
-    feet = above[-int(above.shape[0] * random.uniform(0.05, 0.22)) :, :width]
-    heads = below[: int(below.shape[0] * random.uniform(0.05, 0.22)) + 1, :width]
-    return np.concatenate([feet, np.full((int(random.integers(14, 40)), width), paper, np.uint8), heads])
-
-
-_BARE = (_paper, _rules, _scribble, _bars, _shapes, _upside_down, _upside_down, _upside_down, _sliver)

@@ -1,6 +1,6 @@
-"""Transcribed lines of a person: labels.tsv (file, text, group) and the pictures in images/ beside it, in a folder or a tar.
+"""Transcribed lines: labels.tsv (file, text, group) and the images in images/ next to it, in a folder or a tar.
 
-The table is tab separated UTF-8 without quoting: what stands in a field is what is meant.
+The table is tab separated UTF-8 without quoting.
 """
 
 import posixpath
@@ -17,17 +17,17 @@ from pipelines.datasets import archives, pictures
 from pipelines.families.ocr.parts.vocabulary import ALPHABET
 
 TABLE, PICTURES, COLUMNS = "labels.tsv", "images", ("file", "text", "group")
-SHAPE = f"Wanted: {TABLE} with the columns {', '.join(COLUMNS)}, tab separated, and the pictures in {PICTURES}/ beside it."
-SMALLEST, LARGEST = 4, 25  # pixels of a side; megapixels, read from the header before a picture is decoded
-WORKING_SIDE = 2048  # pixels: larger pictures are reduced while they are decoded
+SHAPE = f"Wanted: {TABLE} with the columns {', '.join(COLUMNS)}, tab separated, and the images in {PICTURES}/ next to it."
+SMALLEST, LARGEST = 4, 25  # pixels of a side; megapixels, read from the header before an image is decoded
+WORKING_SIDE = 2048  # pixels: larger images are reduced while they are decoded
 
 
 class BadTable(ValueError):
-    """A labels.tsv that is missing or cannot be understood, by its name and the number of the row."""
+    """A labels.tsv that is missing or malformed; the message names the row."""
 
 
 class BadLines(ValueError):
-    """Rows that cannot be used: their pictures are missing or broken, or there is no text."""
+    """Rows that cannot be used: their images are missing or broken, or there is no text."""
 
 
 class Row(NamedTuple):
@@ -40,14 +40,14 @@ class Row(NamedTuple):
 
 
 class Transcribed(NamedTuple):
-    """A line that can be used: its row and its picture [h, w] in grey."""
+    """A usable line: its row and its grey image [h, w]."""
 
     row: Row
     picture: NDArray[np.uint8]
 
 
 class Found(NamedTuple):
-    """What a folder holds: lines by name, {file: why} of those passed over as unusable, {file: characters} of those unknown ALPHABET."""
+    """Usable lines by name, {file: why} of unusable ones, and {file: characters} of those with characters outside ALPHABET."""
 
     lines: list[Transcribed]
     broken: dict[str, str]
@@ -55,9 +55,9 @@ class Found(NamedTuple):
 
 
 def read(path: Path, skip_broken: bool, allow_empty: bool = False) -> Found:
-    """All lines of a folder or a tar; `allow_empty` where an empty text says that the picture shows none.
+    """All lines of a folder or a tar; with `allow_empty` an empty text says that the image has none.
 
-    Lines with characters outside ALPHABET are always passed over, and told; others that cannot be used only with `skip_broken`.
+    Lines with characters outside ALPHABET are always passed over and counted; other unusable ones only with `skip_broken`.
     Raises BrokenArchive, BadTable or BadLines.
     """
     files = {posixpath.normpath(name): content for name, content in archives.members(path) if not name.endswith("/")}
@@ -70,11 +70,15 @@ def read(path: Path, skip_broken: bool, allow_empty: bool = False) -> Found:
         except ValueError as error:
             broken[row.file] = str(error)
             continue
-        if foreign := "".join(sorted(set(row.text) - set(ALPHABET))):
-            unknown[row.file] = foreign
+        if others := "".join(sorted(set(row.text) - set(ALPHABET))):
+            unknown[row.file] = others
         else:
             lines.append(line)
-    _allowed(broken, table, skip_broken)
+    if broken and not skip_broken:
+        raise BadLines(
+            f"{len(broken)} lines of {table} cannot be used: {archives.listed(f'{file} {why}' for file, why in broken.items())}. "
+            "Correct them, or set data.skip_broken=true: they are left out then, and the card lists them."
+        )
     return Found(sorted(lines, key=lambda line: line.row.file), broken, unknown)
 
 
@@ -104,7 +108,7 @@ def rows(name: str, content: bytes) -> list[Row]:
 
 
 def _unquoted(name: str, found: list[Row]) -> None:
-    """Raises BadTable where every text with a quotation mark is as a CSV writer leaves it, the marks inside doubled."""
+    """Raises BadTable where all texts with a quotation mark look quoted by a CSV writer, with doubled marks inside."""
     doubled = [row for row in found if '""' in row.text[1:-1]]
     if doubled and all(row.text[0] == row.text[-1] == '"' and '"' not in row.text[1:-1].replace('""', "") for row in found):
         row = doubled[0]
@@ -118,27 +122,27 @@ def _decoded(name: str, content: bytes) -> str:
         number = content[: error.start].count(b"\n") + 1
         raise BadTable(
             f"{name}, row {number}: byte 0x{content[error.start]:02x} is not UTF-8. Save the table as UTF-8 "
-            f"(`iconv -f latin1 -t utf-8` brings it from Latin-1, a spreadsheet asks when it saves)."
+            f"(`iconv -f latin1 -t utf-8` converts from Latin-1, a spreadsheet asks when it saves)."
         ) from error
 
 
 def _columns(name: str, head: str) -> dict[str, int]:
     columns = head.split("\t")
     missing = [column for column in COLUMNS if column not in columns]
-    quoted = " Its fields stand in quotation marks: write it without (csv.QUOTE_NONE)." if '"' in head else ""
+    quoted = " Its fields are quoted: write it without quoting (csv.QUOTE_NONE)." if '"' in head else ""
     if missing:
         raise BadTable(f"{name} has no column {', '.join(missing)}; its first row names {', '.join(columns)[:200]!r}.{quoted} {SHAPE}")
     return {column: columns.index(column) for column in COLUMNS}
 
 
 def _row(name: str, number: int, fields: list[str], width: int, places: Mapping[str, int]) -> Row:
-    """Raises BadTable for a row of another width, no group, or a file that is not below images/."""
+    """Raises BadTable for a row of another width, without a group, or with a file that is not below images/."""
     if len(fields) != width:
         raise BadTable(f"{name}, row {number}: {len(fields)} fields, and the first row has {width}. A text holds no tab and no line break.")
     file, text, group = (fields[places[column]] for column in COLUMNS)
     path = posixpath.normpath(file)
     if not file or path.startswith(("/", "../")) or path in {".", ".."}:
-        raise BadTable(f"{name}, row {number}: {file!r} is no picture below {PICTURES}/. Give its name there, such as 000_001.jpg.")
+        raise BadTable(f"{name}, row {number}: {file!r} is no image below {PICTURES}/. Give its name there, such as 000_001.jpg.")
     if not group.strip():
         raise BadTable(f"{name}, row {number}: no group. Name the page or receipt that {file} was cut from, or the file itself.")
     return Row(number, path, text.strip(), group.strip())
@@ -155,28 +159,17 @@ def _line(row: Row, files: Mapping[str, bytes], images: str, allow_empty: bool) 
 
 
 def _picture(content: bytes) -> NDArray[np.uint8]:
-    """[h, w] in grey, upright, longer sides brought to WORKING_SIDE. Raises ValueError."""
+    """[h, w] in grey, upright, sides over WORKING_SIDE reduced. Raises ValueError; the card stores its words."""
     try:
         picture = pictures.opened(content)
-        _sized(*picture.size)
+        width, height = picture.size
+        if width * height > LARGEST * 1e6:
+            raise ValueError(f"it has {width * height / 1e6:.0f} megapixels; a line has at most {LARGEST}")
+        if min(width, height) < SMALLEST:
+            raise ValueError(f"{width} x {height} pixels are too few; each side has {SMALLEST} or more")
         return pictures.decoded(picture, "L", WORKING_SIDE)
-    except Exception as error:  # decoders raise what they like on broken bytes
+    except Exception as error:  # decoders raise anything on broken bytes
         raise ValueError("is no picture" if isinstance(error, UnidentifiedImageError) else f"is no whole picture: {error}") from error
-
-
-def _sized(width: int, height: int) -> None:
-    if width * height > LARGEST * 1e6:
-        raise ValueError(f"it has {width * height / 1e6:.0f} megapixels; a line has at most {LARGEST}")
-    if min(width, height) < SMALLEST:
-        raise ValueError(f"{width} x {height} pixels are too few; each side has {SMALLEST} or more")
-
-
-def _allowed(broken: Mapping[str, str], table: str, skip: bool) -> None:
-    if broken and not skip:
-        raise BadLines(
-            f"{len(broken)} lines of {table} cannot be used: {archives.listed(f'{file} {why}' for file, why in broken.items())}. "
-            "Put them right, or set data.skip_broken=true: they are left out then, and the card lists them."
-        )
 
 
 def characters(found: Found) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What stands on receipts: amounts, dates, times, codes, telephone numbers, addresses, names, items; and strings of any characters."""
+"""Random texts of receipts: amounts, dates, times, codes, telephone numbers, addresses, names, items; and any characters."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def letters(random: Random) -> str:
 
 
 def _cut(found: str, random: Random) -> str:
-    """One line of twenty is a piece, as a box that was drawn too small leaves."""
+    """One text of twenty is cut, as by a box that is too small."""
     if len(found) < 4 or random.random() > 0.05:
         return found
     start = int(random.integers(0, len(found) - 2))
@@ -144,7 +144,7 @@ def _town(random: Random) -> str:
 
 
 def _words(random: Random, low: int, high: int) -> str:
-    """`low` to `high` - 1 words, some of them made up."""
+    """`low` to `high` - 1 words, some of them random syllables."""
     return " ".join(
         _pick(random, words.WORDS) if random.random() < 0.72 else _syllables(random) for _ in range(int(random.integers(low, high)))
     )
