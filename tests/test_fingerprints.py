@@ -149,7 +149,7 @@ def test_a_family_module_of_a_computed_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "asking.py").write_text("from pipelines import families\n\nfamilies.part('digits', name='fit')\n")
     assert Module("asking", tmp_path / "asking.py").parts == {"fit"}
     (tmp_path / "asking.py").write_text("from pipelines import families\n\nfamilies.part('digits', 'f' + 'it')\n")
-    with pytest.raises(UnknownModule, match=r"asking.py:3 asks for a family module by a computed name"):
+    with pytest.raises(UnknownModule, match=r"asking.py:3 imports a family module by a computed name"):
         Module("asking", tmp_path / "asking.py").parts  # noqa: B018
 
 
