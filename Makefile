@@ -1,4 +1,4 @@
-# The front door. `make help` lists what a person types; every target sets up what it needs first.
+# The commands. `make help` lists them; every target installs what it needs first.
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow test-all test-system test-times fuzz lint docs lock new-family train promote ui serve worker predict bento user-add user-list user-password user-disable user-enable user-remove lineage release rollback challenge rebuild push gc reproduce accept history verify sign keys store-put store-get darknet-export darknet-import gravures-add gravures-remove bench load
 SHELL := bash
@@ -29,7 +29,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name words; do printf '  make %-14s %s\n' "$$name" "$$words"; done
 	@echo "  families: $(FAMILIES)"
 
-demo: .venv/with-serve+digits ## the whole way on embedded data, in a copy (.demo/): train, decide, serve, ask
+demo: .venv/with-serve+digits ## everything on embedded data, in a copy (.demo/): train, promote, serve, predict
 	@python -m serving.digits.demo
 
 test: .venv/with-serve+digits+dev ## the quick tests, in minutes; what they leave out is named at the end
@@ -47,7 +47,7 @@ test-system: .venv/with-$(EVERY)+dev ## the heaviest tests, such as a family mad
 test-times: .venv/with-$(EVERY)+dev ## test-all, with the seconds of each file in reports/tests.json
 	@$(PYTEST) -m "not system and not long" --times
 
-fuzz: .venv/with-$(EVERY)+dev ## hostile input, the long way
+fuzz: .venv/with-$(EVERY)+dev ## hostile input: the long fuzz tests
 	@pytest -m long tests/test_hostile.py
 
 lint: .venv/with-$(EVERY)+dev ## style and types
@@ -59,48 +59,48 @@ docs: .venv/with-serve+docs ## [serve=yes port=8000]: the documentation as a sit
 lock: .venv/with-$(EVERY)+dev ## renew requirements.lock from pyproject.toml
 	@$(LOCK) --upgrade
 
-new-family: .venv/with-serve+dev ## name=leaves like=objects: one more family, a copy of another one that is to be changed; what to change
+new-family: .venv/with-serve+dev ## name=leaves like=objects: a new family as a copy of another one, and what to change in it
 	@python -m pipelines.scaffold --name '$(call given,name,$(NEW))' --like '$(call given,like,$(NEW))'
 	@ruff check -q --fix . && ruff format -q .
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
 	@dvc repro promote@$(family)
 
-promote: .venv/with-serve+$(family) ## family=digits: decide again on what has been evaluated
+promote: .venv/with-serve+$(family) ## family=digits: decide again on the evaluated candidates
 	@dvc repro -s promote@$(family)
 
-ui: .venv/with-serve ## [port=5000]: MLflow's page on the loopback address: runs, versions, aliases
+ui: .venv/with-serve ## [port=5000]: MLflow on the loopback address: runs, versions, aliases
 	@python -m pipelines.registry reconcile
 	@mlflow ui --backend-store-uri sqlite:///mlruns/mlflow.db --host $(host) --port $(or $(port),5000)
 
-serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 jobs=1]: the champion, over HTTP; `jobs` (or JOBS_WORKERS) work beside it
+serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 jobs=1]: the champion over HTTP; `jobs` (or JOBS_WORKERS) workers beside it
 	@python -m serving --family $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1) $(if $(jobs),--jobs $(jobs))
 
-worker: .venv/with-serve ## family=ocr: one more at its queue, here or, with the service's JOBS_URL (and BROKER_URL), on another machine
+worker: .venv/with-serve ## family=ocr: one more worker for its jobs, also on another machine with the service's JOBS_URL (and BROKER_URL)
 	@python -m serving.jobs.worker --family $(family)
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
-	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_picture.png)'
+	@python -m serving.ask --family $(family) --image '$(call given,image,make predict family=$(family) image=my_image.png)'
 
-bento: .venv/with-serve+bento ## family=digits: the champion with its endpoint in one folder that runs anywhere; its Dockerfile, linted
+bento: .venv/with-serve+bento ## family=digits: the champion and its endpoint as a bento, with a linted Dockerfile
 	@python -m serving.bento --family $(family)
 
-user-add: .venv/with-serve ## name=ada [administrator=yes]: may sign in; asks for a password, or reads a line that is piped in
+user-add: .venv/with-serve ## name=ada [administrator=yes]: add a user; asks for a password, or reads it from standard input
 	@python -m serving.auth.accounts add --name '$(call given,name,make user-add name=ada)' $(if $(filter yes,$(administrator)),--administrator)
 
-user-list: .venv/with-serve ## who may sign in, at USERS_URL or in .store/users.db
+user-list: .venv/with-serve ## the users, at USERS_URL or in .store/users.db
 	@python -m serving.auth.accounts list
 
-user-password: .venv/with-serve ## name=ada: another password; whoever is signed in by that name is signed out
+user-password: .venv/with-serve ## name=ada: set another password; ends the user's sessions
 	@python -m serving.auth.accounts password --name '$(call given,name,make user-password name=ada)'
 
-user-disable: .venv/with-serve ## name=ada: signed out, and not let in until `make user-enable name=ada`
+user-disable: .venv/with-serve ## name=ada: block a user until `make user-enable name=ada`; ends the user's sessions
 	@python -m serving.auth.accounts disable --name '$(call given,name,make user-disable name=ada)'
 
-user-enable: .venv/with-serve ## name=ada: let in again
+user-enable: .venv/with-serve ## name=ada: unblock a user
 	@python -m serving.auth.accounts enable --name '$(call given,name,make user-enable name=ada)'
 
-user-remove: .venv/with-serve ## name=ada: signed out, and forgotten
+user-remove: .venv/with-serve ## name=ada: remove a user; ends the user's sessions
 	@python -m serving.auth.accounts remove --name '$(call given,name,make user-remove name=ada)'
 
 lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a version, alias, run, prediction, answer or folder back to the source files
@@ -109,66 +109,66 @@ lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a ver
 release: .venv/with-serve ## family=digits: the champion's served files to released/, for git
 	@python -m pipelines.registry.releases --family $(family)
 
-rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an earlier version stands again
+rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an earlier version becomes the champion again
 	@python -m pipelines.registry rollback --family $(family) $(if $(to),--to $(to)) $(if $(why),--why "$$why")
 
 history: .venv/with-serve ## family=digits [at=2026-11-01 or at=2026-11-01T12:00, json=yes]: every decision, or what served then, and why
 	@python -m pipelines.ledger.history --family $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
 
-verify: .venv/with-serve ## [family=digits]: every byte that is kept, held against what vouches for it; what is broken, and its repair
+verify: .venv/with-serve ## [family=digits]: every stored byte against its recorded checksum; what is broken, and its repair
 	@python -m pipelines.audit.verify $(if $(family),--family '$(family)')
 
-keys: .venv/with-serve ## [to=.store/keys]: a pair of keys that sign models, for MODEL_SIGNING_KEY and MODEL_VERIFYING_KEY
+keys: .venv/with-serve ## [to=.store/keys]: a key pair for signing models, for MODEL_SIGNING_KEY and MODEL_VERIFYING_KEY
 	@python -m pipelines.registry.signatures keys $(if $(to),--to '$(to)')
 
-sign: .venv/with-serve ## family=digits: every version that is here signed with MODEL_SIGNING_KEY, into registry/signatures/ and beside the model
+sign: .venv/with-serve ## family=digits: sign every version on this machine with MODEL_SIGNING_KEY, in registry/signatures/ and beside the model
 	@python -m pipelines.registry.signatures sign --family $(family)
 
-rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, runs, versions, aliases and pointers of every version of the ledgers; nothing is trained
+rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, restore runs, versions, aliases and pointers from the ledgers; nothing is trained
 	@python -m pipelines.audit.rebuild $(if $(remote),--remote '$(remote)')
 
-push: .venv/with-serve ## [remote=store]: what dvc.lock and the ledgers need, also of older versions, to a DVC remote
+push: .venv/with-serve ## [remote=store]: send what dvc.lock and the ledgers name, also of older versions, to a DVC remote
 	@python -m pipelines.artifacts.remotes push $(if $(remote),--remote '$(remote)')
 
-gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from a remote that is named, what no dvc.lock and no ledger of any branch needs
+gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from the remote, what no dvc.lock and no ledger of any branch names
 	@python -m pipelines.artifacts.remotes gc $(if $(remote),--remote '$(remote)')
 
-challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: answers beside the champion, unseen, to be compared
+challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: a challenger that answers beside the champion, unseen, to be compared
 	@python -m pipelines.registry.challenge --family $(family) $(if $(share),--share '$(share)') \
 	  --candidate '$(call given,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
 
-reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exits with 0 where the digests agree, with 3 (make: Error 3) where not
+reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exit 0 where the digests agree, 3 where they differ
 	@python -m pipelines.audit.reproduce '$(call given,of,make reproduce of=digits@champion)'
 
-accept: .venv/with-$(if $(filter all,$(candidate)),$(EVERY),serve+$(firstword $(subst -, ,$(candidate)))) ## candidate=digits-adam, or all: other code that trains the same to the bit; shown by a few steps, then nothing is stale
+accept: .venv/with-$(if $(filter all,$(candidate)),$(EVERY),serve+$(firstword $(subst -, ,$(candidate)))) ## candidate=digits-adam, or all: prove by a few steps that changed code trains the same to the bit; then nothing is stale
 	@python -m pipelines.audit.accept --candidate '$(call given,candidate,make accept candidate=digits-adam)'
 
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
 	@python -m pipelines.imagestore put $(call moved,make store-put dataset=letters from=letters.tar) \
 	  $(if $(dataset),--from '$(call given,from,make store-put dataset=$(dataset) from=$(dataset).tar)')
 
-store-get: .venv/with-serve+mongo ## dataset=letters to=folder, or cfg=my.cfg to=file, or weights=my.weights to=file: out of it, byte for byte
+store-get: .venv/with-serve+mongo ## dataset=letters to=folder, or cfg=my.cfg to=file, or weights=my.weights to=file: from the image store, byte for byte
 	@python -m pipelines.imagestore get $(call moved,make store-get dataset=letters to=letters) --to '$(call given,to,make store-get dataset=letters to=letters)'
 
-darknet-export: .venv/with-serve+signatures ## candidate=signatures-all to=folder: cfg, lists and pages for training with a Darknet program
+darknet-export: .venv/with-serve+signatures ## candidate=signatures-all to=folder: cfg, lists and images for training with Darknet
 	@python -m pipelines.families.signatures.exchange export --out '$(call given,to,make darknet-export candidate=signatures-all to=darknet)' \
 	  --candidate '$(call given,candidate,make darknet-export candidate=signatures-all to=$(to))'
 
-darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=network.cfg weights=network_best.weights: what Darknet has made of it
+darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=network.cfg weights=network_best.weights: the network that Darknet trained, as a candidate
 	@python -m pipelines.families.signatures.exchange import --cfg '$(call given,cfg,$(IMPORT))' --weights '$(call given,weights,$(IMPORT))' \
 	  --candidate '$(call given,candidate,$(IMPORT))'
 
-gravures-add: .venv/with-serve ## name=star image=star.png: one more engraving from one picture, nothing trained; services find it at once
+gravures-add: .venv/with-serve ## name=star image=star.png: add an engraving from one image, without training; services find it at once
 	@python -m serving.gravures.adding add --name '$(call given,name,make gravures-add name=star image=star.png)' \
 	  --image '$(call given,image,make gravures-add name=star image=star.png)'
 
-gravures-remove: .venv/with-serve ## name=star: an added engraving taken away
+gravures-remove: .venv/with-serve ## name=star: remove an added engraving
 	@python -m serving.gravures.adding remove --name '$(call given,name,make gravures-remove name=star)'
 
-bench: .venv/with-$(EVERY)+bench ## [name=http]: Atelier and its peers side by side, to reports/benchmarks.json (needs wrk)
+bench: .venv/with-$(EVERY)+bench ## [name=http]: Atelier against its peers, to reports/benchmarks.json (needs wrk)
 	@python -m benchmarks $(name)
 
-load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: users at a service of its own, on the loopback address
+load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: load test of a service on the loopback address
 	@python -m benchmarks.load --family $(family) --users $(or $(users),100) --seconds $(or $(seconds),60)
 
 .uv/bin/uv:

@@ -1,4 +1,4 @@
-"""`make new-family name=leaves like=objects`: a copy of a family under a name of its own, to be changed into the one that is wanted.
+"""`make new-family name=leaves like=objects`: a copy of a family under a new name, to be changed into the wanted one.
 
 All files and lines are written, or none, into a clean tree: `git add -N . && git diff` shows them.
 """
@@ -21,22 +21,22 @@ WORDS = {"accepted", "all", "none"}  # a file of registry/, and what `candidate=
 FILES = ("conf/family/{0}.yaml", "conf/candidate/{0}-*.yaml", "pipelines/families/{0}/*", "serving/{0}/*", "tests/families/{0}.py")
 LISTS = ("dvc.yaml", "pyproject.toml")
 CHANGES = {
-    "conf/family/{0}.yaml": "where data come from, their licence and citation; what the gate asks for",
+    "conf/family/{0}.yaml": "sources of the data, licence and citation; the gate",
     "conf/candidate/{0}-*.yaml": "the recipes",
     "pipelines/families/{0}/data.py": "addresses, checksums and licences of data; embedded.py: the data of tests; card.md: uses and limits",
-    "pipelines/families/{0}/model.py": "the network; picture.py, fit.py, predict.py and score.py around it; probe.py: the golden example",
-    "serving/{0}/answers.py": "what is answered; flags.py: how it is corrected; service.py, page.html: the words",
-    "tests/families/{0}.py": "what the tests expect of it; tests of its own are to be written",
+    "pipelines/families/{0}/model.py": "the network; with picture.py, fit.py, predict.py and score.py; probe.py: the golden example",
+    "serving/{0}/answers.py": "the answer; flags.py: its corrections; service.py, page.html: the texts",
+    "tests/families/{0}.py": "what the shared tests expect; write tests of its own",
     "pyproject.toml": "packages of the extra {0}, then `make lock`; docs/generate/figures.py, docs/how-to/: its figures and its page",
 }
 
 
 class Refused(ValueError):
-    """A name that no new family can have, or a tree that none can be written into."""
+    """A name that cannot be a family's, or a tree that a family cannot be written into."""
 
 
 def create(name: str, like: str) -> dict[Path, bytes]:
-    """Write the family; its files, and those with new lines, by path. Raises UnknownFamily or Refused."""
+    """Write the family; {path: content} of its files and of those with new lines. Raises UnknownFamily or Refused."""
     check(name, like)
     found = _git("ls-files", "--", *(pattern.format(like) for pattern in FILES))
     made = {ROOT / re.sub(rf"(?<=/){like}(?=[/.-])", name, path): content(ROOT / path, name, like) for path in found}
@@ -61,14 +61,14 @@ def check(name: str, like: str) -> None:
 
 
 def reserved() -> set[str]:
-    """Names in use: a bento leaves out folders that are named like another family; a package of serving/ would hide a module."""
+    """Names in use: a bento leaves out folders with other families' names, and a package of serving/ would hide a module."""
     packages = {path.name for top in ("pipelines", "serving") for path in (ROOT / top).rglob("*") if path.is_dir()}
     files = {path.stem for folder in ("serving", "registry") for path in (ROOT / folder).glob("*")}
     return WORDS | packages | files | _extras((ROOT / "pyproject.toml").read_text())
 
 
 def content(path: Path, name: str, like: str) -> bytes:
-    """A file with the family's name changed where it is meant, not where it is a word: module paths, whole strings, candidates."""
+    """A file with the family's name replaced in module paths, complete strings and candidates, not in prose."""
     suffixes = "|".join(re.escape(candidate.removeprefix(like)) for candidate in discovery.candidates(like))
     meant = {
         rf"((?:families|serving)[./]|family(?:[/=]|: )|atelier\.){like}\b(?!-)": name,
@@ -105,7 +105,7 @@ def in_project(name: str, like: str) -> bytes:
 
 
 def _copied(text: str, row: str, old: str, new: str) -> str:
-    """The rows once more, renamed, behind the last of them."""
+    """A renamed copy of the rows, after the last of them."""
     found = [*re.finditer(row, text, re.MULTILINE)]
     end = found[-1].end() if found else 0
     return text[:end] + "".join(re.sub(old, new, row[0]) for row in found) + text[end:]
@@ -116,15 +116,15 @@ def _extras(text: str) -> set[str]:
 
 
 def _git(*words: str) -> list[str]:
-    """The lines of an answer. Raises Refused where there is none."""
+    """The lines of git's output. Raises Refused."""
     answer = git.output("-C", str(ROOT), *words)
     if answer is None:
-        raise Refused(f"`git {words[0]}` fails in {ROOT}. A new family is written into a git repository: clone the project.")
+        raise Refused(f"`git {words[0]}` fails in {ROOT}. Run this in a clone of the project.")
     return answer.decode().splitlines()
 
 
 def place(made: dict[Path, bytes]) -> None:
-    """Write all files; where one cannot be written, leave all as they were."""
+    """Write all files; where one cannot be written, restore all."""
     before = {path: path.read_bytes() if path.exists() else None for path in made}
     try:
         for path, text in made.items():
@@ -146,17 +146,17 @@ def _restore(path: Path, old: bytes | None) -> None:
 
 
 def report(made: dict[Path, bytes], name: str, like: str) -> str:
-    """What is there, and what is to be thought about."""
+    """What was written, and what to change in it."""
     new = {path.relative_to(ROOT): text.decode(errors="replace").splitlines() for path, text in made.items() if path.name not in LISTS}
     words = [f"  {path.format(name):37}{change.format(name)}" for path, change in CHANGES.items()]
     rest = [f"  {path}:{row}: {line.strip()}" for path, lines in new.items() for row, line in enumerate(lines, 1) if like in line]
-    said = [f"Lines that still say {like}:", *rest] if rest else []
-    head = f"{name} works like {like}: {len(new)} new files, and lines in {' and '.join(LISTS)}. Now make it yours:"
-    return "\n".join([head, *words, *said, f"Then: make train family={name}"])
+    rest = [f"Lines that still say {like}:", *rest] if rest else []
+    head = f"{name} works like {like}: {len(new)} new files, and lines in {' and '.join(LISTS)}. Now change:"
+    return "\n".join([head, *words, *rest, f"Then: make train family={name}"])
 
 
 def main() -> None:
-    """A new family, like another one."""
+    """Write a new family as a copy of another one."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.scaffold", description=main.__doc__)
     parser.add_argument("--name", required=True, help="of the new family: a-z and digits")
     parser.add_argument("--like", required=True, help="the family whose files are copied")

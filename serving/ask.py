@@ -22,7 +22,7 @@ class NoPicture(ValueError):
 def ask(family: str, image: Path, recorder: Recorder) -> dict[str, object]:
     """The endpoint's answer to this picture, recorded. Raises NoPicture, NoChampion or Refusal."""
     if not image.is_file():
-        raise NoPicture(f"{image} is not a file. Name a picture: make predict family={family} image=my_picture.png")
+        raise NoPicture(f"{image} is not a file. Name a picture: make predict family={family} image=my_image.png")
     answers = import_module(f"serving.{family}.answers")
     settle(family)
     served, limits, content = Champion(family).served, configs.serving(family), image.read_bytes()

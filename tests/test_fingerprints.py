@@ -155,7 +155,7 @@ def test_a_family_module_of_a_computed_name_is_refused(tmp_path: Path) -> None:
 
 def test_star_imports_are_refused(tmp_path: Path) -> None:
     (tmp_path / "star.py").write_text("from math import *\n")
-    with pytest.raises(UnknownModule, match=r"star.py imports math\.\*: .* Write them out"):
+    with pytest.raises(UnknownModule, match=r"star.py imports math\.\*: write out the names"):
         Module("star", tmp_path / "star.py").bindings  # noqa: B018
 
 

@@ -40,7 +40,7 @@ def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: s
         (["new-family", "name="], "name=leaves like=objects"),
         (["new-family", "name=leaves"], "name=leaves like=objects"),
         (["lineage"], "of=digits@champion"),
-        (["predict", "family=digits"], "image=my_picture.png"),
+        (["predict", "family=digits"], "image=my_image.png"),
         (["store-put"], "dataset=letters from=letters.tar"),
         (["store-put", "dataset=pages"], "from=pages.tar"),
         (["store-get", "cfg=my.cfg"], "to=letters"),
