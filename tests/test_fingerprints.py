@@ -215,15 +215,6 @@ def test_the_stage_mends_a_fingerprint_that_was_edited(project: Path) -> None:
     assert path.read_text() == right
 
 
-@pytest.mark.parametrize("text", ["{", "null", "{}"])
-def test_what_the_stage_has_seen_last_is_read_again_where_it_is_broken(project: Path, text: str) -> None:
-    memo = Path(".store/code/digits.json")
-    memo.parent.mkdir(parents=True)
-    memo.write_text(text)
-    stage.main("digits")
-    assert json.loads(memo.read_text())["files"]
-
-
 def test_code_that_changed_since_the_stage_code_ran_is_not_run_under_dvc(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.main("digits")
     monkeypatch.setenv("DVC_STAGE", "train@digits-adam")
@@ -233,6 +224,12 @@ def test_code_that_changed_since_the_stage_code_ran_is_not_run_under_dvc(project
         fingerprint.check("digits", "train")
     monkeypatch.delenv("DVC_STAGE")
     fingerprint.check("digits", "train")
+
+
+@pytest.mark.parametrize(("name", "usage"), [("code", "Usage: family=..., not"), ("look", "Usage: family=... run=..., not")])
+def test_a_stage_without_its_arguments_ends_with_its_usage(name: str, usage: str) -> None:
+    done = subprocess.run([sys.executable, "-m", f"pipelines.stages.{name}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith(usage), "Traceback" in done.stderr) == (1, True, False)
 
 
 def test_an_unknown_family_is_refused(project: Path) -> None:

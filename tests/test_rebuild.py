@@ -352,7 +352,7 @@ def test_a_clone_that_is_behind_takes_nothing_of_the_others_from_a_remote(fetche
 
 def test_nothing_is_collected_on_a_remote_where_git_cannot_fetch(fetched: ledger.Line) -> None:
     done(Path(), "git", "remote", "set-url", "origin", "/nowhere")
-    with pytest.raises(branches.Unfetched, match=r"`git fetch origin` tells why"):
+    with pytest.raises(branches.UnknownNeeds, match=r"`git fetch origin` tells why"):
         remotes.collect(retention.names(ledger.read("digits")), "store")
 
 
@@ -367,7 +367,7 @@ def test_a_local_collection_needs_every_list(fetched: ledger.Line, held_too: boo
         assert remotes.collect(retention.names(ledger.read("digits"))) == {"cache": 0}
     else:
         shutil.rmtree(cache.retained_path(""))
-        with pytest.raises(remotes.UnknownFiles, match="Nothing was removed"):
+        with pytest.raises(branches.UnknownNeeds, match="Nothing was removed"):
             remotes.collect(retention.names(ledger.read("digits")))
     assert cache.path_of(mine).is_file()
 
@@ -375,7 +375,7 @@ def test_a_local_collection_needs_every_list(fetched: ledger.Line, held_too: boo
 def test_nothing_is_collected_where_a_versions_files_are_unknown(clone: Path) -> None:
     lost(str(older()["dvc"]))
     there = sum(path.is_file() for path in Path("../remote").rglob("*"))
-    with pytest.raises(remotes.UnknownFiles, match="Nothing was removed"):
+    with pytest.raises(branches.UnknownNeeds, match="Nothing was removed"):
         remotes.collect(retention.names(ledger.read("digits")), "store")
     assert sum(path.is_file() for path in Path("../remote").rglob("*")) == there
 
@@ -383,7 +383,7 @@ def test_nothing_is_collected_where_a_versions_files_are_unknown(clone: Path) ->
 @pytest.mark.parametrize("remote", [None, "elsewhere"])
 def test_without_a_remote_the_remedy_is_named(clone: Path, remote: str | None) -> None:
     Path(".dvc/config").write_text("")
-    with pytest.raises(remotes.NoRemote, match="dvc remote add -d"):
+    with pytest.raises(remotes.RemoteFault, match="dvc remote add -d"):
         remotes.push(retention.names(ledger.read("digits")), remote)
     found = rebuild.rebuild(["digits"], remote)
     assert [(back.model, back.data) for back in found] == [(rebuild.ABSENT, rebuild.ABSENT)] * 2

@@ -396,7 +396,7 @@ def test_a_release_beside_another_model_is_told(kept: Path) -> None:
     facts["files"]["model.onnx"]["sha256"] = "0" * 64
     manifest.write_text(json.dumps(facts))
     git("commit", "-qam", "a merge that mixed two releases")
-    assert "stands beside another model" in "".join(fault.words for fault in verify().faults)
+    assert "is beside another model" in "".join(fault.words for fault in verify().faults)
 
 
 def test_a_release_of_an_earlier_form_is_held_against_git(kept: Path) -> None:

@@ -12,21 +12,21 @@ NAMED = re.compile(rb'"(?:data_)?dvc": ?"([0-9a-f]{32}\.dir)"')  # in a line of 
 REFS = ("refs/heads", "refs/remotes", "refs/tags", "refs/exps")  # the last are experiments (`dvc exp remove`)
 
 
-class Unfetched(ConnectionError):
-    """What the other clones need is unknown."""
+class UnknownNeeds(LookupError):
+    """What other clones, or a folder whose list is lost, need of the cache is unknown."""
 
 
 def fetch() -> float:
-    """Fetch every branch of every git remote; the time of the newest commit (seconds since 1970). Raises Unfetched."""
+    """Fetch every branch of every git remote; the time of the newest commit (seconds since 1970). Raises UnknownNeeds."""
     for name in (git.output("remote") or b"").decode().split():
         if git.output("fetch", "--quiet", name, f"+refs/heads/*:refs/remotes/{name}/*") is None:
-            raise Unfetched(
+            raise UnknownNeeds(
                 f"git cannot fetch from {name!r}: what the others need is unknown, and nothing was removed. "
                 f"`git fetch {name}` tells why; `git remote remove {name}` where that remote no longer exists."
             )
     newest = git.output("for-each-ref", "--sort=-committerdate", "--count=1", "--format=%(committerdate:unix)", *REFS[:2])
     if not newest:
-        raise Unfetched("There is no git history here: what the others need is unknown. Nothing was removed. Collect in a clone.")
+        raise UnknownNeeds("There is no git history here: what the others need is unknown. Nothing was removed. Collect in a clone.")
     return float(newest)
 
 

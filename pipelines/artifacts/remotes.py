@@ -24,21 +24,13 @@ SENT, THERE = "sent", "there already"
 GRACE = 14 * 86400  # seconds that an unused file stays on a remote, as in git
 
 
-class NoRemote(LookupError):
-    """There is no DVC remote, or none of that name."""
-
-
 class RemoteFault(OSError):
-    """A remote that does not answer or fails."""
-
-
-class UnknownFiles(LookupError):
-    """A folder whose list of files is lost, so that its files are unknown."""
+    """There is no such DVC remote, or it does not answer or fails."""
 
 
 @contextmanager
 def _project() -> Iterator[Any]:
-    """DVC's view of this project. Raises NoRemote or RemoteFault for DVC's own errors."""
+    """DVC's view of this project. Raises RemoteFault for DVC's own errors."""
     from dvc.config import RemoteConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -48,7 +40,7 @@ def _project() -> Iterator[Any]:
         with Repo() as repo:
             yield repo
     except RemoteConfigError as fault:
-        raise NoRemote(f"DVC: {fault}. Add one, such as a folder: `dvc remote add -d store /path/to/folder`.") from fault
+        raise RemoteFault(f"DVC: {fault}. Add one, such as a folder: `dvc remote add -d store /path/to/folder`.") from fault
     except (DvcException, ObjectDBError, OSError) as fault:
         raise RemoteFault(f"DVC: {fault}. What is there already stays; repair this and run the same command again.") from fault
 
@@ -75,7 +67,7 @@ def _failed(name: str, fault: BaseException) -> None:
 def push(names: list[str], remote: str | None = None) -> dict[str, str]:
     """Send these folders and those of dvc.lock to a remote, each file checked; {name: SENT, THERE or why it is not there}.
 
-    A folder with a file in neither place is not sent. Raises NoRemote or RemoteFault.
+    A folder with a file in neither place is not sent. Raises RemoteFault.
     """
     with _project() as repo:
         there = repo.cloud.get_remote_odb(remote, "push")
@@ -114,7 +106,7 @@ def _state(files: list[str], gaps: list[str], before: set[str], now: set[str]) -
 
 
 def fetch(names: list[str], remote: str | None = None) -> None:
-    """Fetch what the cache lacks of these folders and the remote has, each file checked. Raises NoRemote or RemoteFault."""
+    """Fetch what the cache lacks of these folders and the remote has, each file checked. Raises RemoteFault."""
     if lacking := retention.lacking(names):
         with _project() as repo:
             there = repo.cloud.get_remote_odb(remote, "fetch")
@@ -134,8 +126,8 @@ def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
 def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
     """Remove from the cache, and from a named remote, the files that no dvc.lock and no ledger of any branch needs; {place: count}.
 
-    From a remote, no file that is younger than GRACE or the newest known commit: others may need it. Raises NoRemote, RemoteFault, or,
-    before anything is removed, UnknownFiles or branches.Unfetched.
+    From a remote, no file that is younger than GRACE or the newest known commit: others may need it. Raises RemoteFault, or, before
+    anything is removed, branches.UnknownNeeds.
     """
     newest = branches.fetch() if remote else 0.0
     with _project() as repo:
@@ -164,7 +156,7 @@ def _removed(place: Any, used: set[str]) -> int:
 
 
 def _used(repo: Any, names: list[str], there: Any) -> set[str]:
-    """Every file that stays. Raises UnknownFiles where a folder's list is lost, and its files would be removed."""
+    """Every file that stays. Raises branches.UnknownNeeds where a folder's list is lost, and its files would be removed."""
     others, locked = branches.needed(), branches.locked()
     if there:
         _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not retention.intact(name)])
@@ -172,7 +164,7 @@ def _used(repo: Any, names: list[str], there: Any) -> set[str]:
     in_use = [out.md5 for out in outs if out.path.exists() or cache.path_of(out.md5).exists()]
     unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *in_use]) if not retention.intact(name)]
     if unknown:
-        raise UnknownFiles(
+        raise branches.UnknownNeeds(
             f"{', '.join(unknown)}: the list of its files is damaged or not here{' and not on the remote' if there else ''}. "
             "Nothing was removed. `make rebuild` fetches it; `dvc commit` lists a folder in the workspace again."
         )

@@ -112,7 +112,7 @@ def _release_fault(folder: Path, content: bytes, lines: list[ledger.Line]) -> st
     if wrong:
         return f"is altered: its {', '.join(wrong)} is not what line {line['seq']} of the ledger says"
     found = _digest(folder) if _as_released(folder / manifests.MANIFEST, facts.get("files", {})) else None
-    return f"stands beside another model: {found[:12]}, not {line['digest'][:12]}" if found and found != line["digest"] else None
+    return f"is beside another model: {found[:12]}, not {line['digest'][:12]}" if found and found != line["digest"] else None
 
 
 def _as_released(manifest: Path, named: dict[str, str]) -> bool:

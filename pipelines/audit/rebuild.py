@@ -49,7 +49,7 @@ def rebuild(names: list[str], remote: str | None = None) -> list[Rebuilt]:
     named = [name for found in lines.values() for name in retention.names(found)]
     try:
         remotes.fetch(named, remote)
-    except (remotes.NoRemote, remotes.RemoteFault) as absence:
+    except remotes.RemoteFault as absence:
         reconcile.warn(f"DVC's cache lacks some of what the ledgers name and it cannot be fetched: {absence}")
     for family in names:
         reconcile.reconcile(family)

@@ -1,13 +1,11 @@
 """The ledger against the files that name its lines: git's last commit, pointers, stamps and releases; lost lines are restored from them."""
 
-import argparse
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import errors, folders, git
+from pipelines import folders, git
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 
@@ -59,7 +57,7 @@ def _against_git(file: Path, committed: list[Line], lines: list[Line]) -> Iterat
     """The committed lines are the beginning of the ledger."""
     for number, line in enumerate(committed, 1):
         if len(lines) < number or line.get("hash") != lines[number - 1]["hash"]:
-            words = f"line {number} of git's last commit, {_summary(line)}, is missing or another"
+            words = f"line {number} of git's last commit, {summary(line)}, is missing or another"
             yield Fault(file, words, f"cp {file} {file}.broken && git checkout HEAD -- {file}")
             return
 
@@ -71,11 +69,11 @@ def _against(family: str, named: list[tuple[Path, Line]], lines: list[Line]) -> 
         if name not in known and ("seq" in lost or name not in complete):  # a file with the complete line names its repair
             hint = f"on a branch with another history: `python -m pipelines.registry reconcile --family {family}`"
             hint = f"to give it up: `rm -f {file}`" if file == LOST / f"{family}.json" else hint
-            words = f"names the line {_summary(lost)}, which {ledger.path(family)} does not have ({hint})"
+            words = f"names the line {summary(lost)}, which {ledger.path(family)} does not have ({hint})"
             yield Fault(file, words, _repair(lost, family, lines))
 
 
-def _summary(line: Line) -> str:
+def summary(line: Line) -> str:
     more = f" ({line['event']} at {line['time']}, version {line['version']})" if "seq" in line else ""
     return f"{str(line.get('hash'))[:12]}{more}"
 
@@ -115,17 +113,3 @@ def restore(family: str) -> list[Line]:
         while line := next((line for line in named if _is_next(line, ledger.read(family))), None):
             restored.append(ledger.write(ledger.path(family), line))
     return restored
-
-
-def main() -> None:
-    """Restore the last lines of a ledger that are lost and that the pointers, or .store/lost, still hold."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--family", required=True)
-    family = parser.parse_args().family
-    with errors.printed_once():
-        for line in restore(family):
-            print(f"{ledger.path(family)}: line {line['seq']}, {_summary(line)}, is restored. `make serve family={family}` follows it.")
-        left = contradictions(family)
-    for found in left:
-        print(f"{found.path}: {found.words}.\n  {found.repair}", file=sys.stderr)
-    sys.exit(bool(left))

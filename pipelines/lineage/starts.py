@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from json import JSONDecodeError
 from pathlib import Path
 
@@ -17,9 +17,10 @@ from pipelines.artifacts import lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
-from pipelines.lineage import answers, follow, links, steps
+from pipelines.lineage import answers, links, steps
 from pipelines.lineage.steps import Link
 from pipelines.models import manifests
+from pipelines.registry import reconcile, store
 from pipelines.tracking import reader
 from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DVC, KEY
 from pipelines.training import records
@@ -199,13 +200,13 @@ STARTS = (_from_answer, _from_folder, _from_version, _from_run, _from_prediction
 
 
 def _training(line: Line, files: bool) -> Link:
-    follow.follow(line["family"])
+    _follow(line["family"])
     return links.training(line, files)
 
 
 def _data_and_its_models(line: Line, files: bool) -> Link:
     """A data folder with its sources, and every version and run that was trained on it."""
-    follow.follow(line["family"])
+    _follow(line["family"])
     lines = ledger.read(line["family"])
     runs = [run for run in reader.tagged(DATA, line["data"]) if DIGEST in run.tags and not _promotion(_of_run(run))]
     below = [
@@ -218,3 +219,38 @@ def _data_and_its_models(line: Line, files: bool) -> Link:
 def _version(line: Line, champion: bool) -> Link:
     words = f"{line['family']}@v{line['version']}: {line['candidate']}, digest {line['digest'][:12]}{', the champion' if champion else ''}"
     return Link("version", steps.OK, words, {name: line[name] for name in ("family", "version", "candidate", "digest", "dvc")}, [])
+
+
+def _follow(family: str) -> None:
+    """Reconcile where MLflow or the pointer lags behind the ledger: checking takes milliseconds, reconciling many seconds."""
+    try:
+        if not _follows(family):
+            with redirect_stdout(sys.stderr):
+                reconcile.reconcile(family)
+    except reader.Unreadable:  # the link `run` says so, and the remedy
+        return
+
+
+def _follows(family: str) -> bool:
+    lines = ledger.read(family)
+    promoted, champion = ledger.versions(lines), ledger.champion(lines)
+    if champion is None:
+        return True
+    try:
+        model = store.read_pointer(family)["model"]
+    except store.NoChampion:
+        return False
+    pointed = (model["version"], model["digest"]) == (champion["version"], champion["digest"])
+    registered = {number: digest for number, (_, digest) in reader.versions(family).items()}
+    return (
+        pointed
+        and reader.alias(family, "champion") == champion["version"]
+        and registered == {number: line["digest"] for number, line in promoted.items()}
+        and all(map(_linked, promoted.values()))
+    )
+
+
+def _linked(line: Line) -> bool:
+    """Has the promotion its run, with the DVC hashes as tags?"""
+    run = reader.of_training(line["family"], line["run"])
+    return run is not None and all(tag in run.tags for tag, value in links.tags(line).items() if value)

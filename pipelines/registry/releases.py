@@ -18,34 +18,26 @@ LIMIT_MB = 50  # in git
 RELEASE = "release.json"
 
 
-class TooLarge(ValueError):
-    """More than LIMIT_MB."""
-
-
-class NothingToRelease(LookupError):
-    """There is no champion."""
-
-
-class Damaged(ValueError):
-    """A file to be released that is not as it was written."""
+class NotReleased(ValueError):
+    """There is no champion, it is larger than LIMIT_MB, or a file of it is damaged."""
 
 
 def release(family: str) -> dict[str, Any]:
     """Copy the champion's served files, card, example and signature to released/<family>/; release.json, written last, names every file.
 
-    Raises TooLarge, NothingToRelease, Damaged or BadSignature.
+    Raises NotReleased or BadSignature.
     """
     line = ledger.champion(ledger.read(discovery.validate(family)))
     if line is None:
-        raise NothingToRelease(f"{family} has no champion to release. Train one with `make train family={family}`.")
+        raise NotReleased(f"{family} has no champion to release. Train one with `make train family={family}`.")
     source = versions.served_folder(line)
     manifest = manifests.verified(source)
     if manifests.served_bytes(manifest) > LIMIT_MB * 1e6:
-        raise TooLarge(f"{family} serves {manifests.served_bytes(manifest) / 1e6:.1f} MB; a release holds at most {LIMIT_MB} MB.")
+        raise NotReleased(f"{family} serves {manifests.served_bytes(manifest) / 1e6:.1f} MB; a release holds at most {LIMIT_MB} MB.")
     data = versions.data_folder(line)
     if wrong := _wrong(source, data, line):
         words = f"Missing or altered: {', '.join(map(str, wrong))}. Nothing was released."
-        raise Damaged(f"{words} `make verify family={family}` names the repair.")
+        raise NotReleased(f"{words} `make verify family={family}` names the repair.")
     with folders.replacing(ROOT / family) as out:
         store.copy_served(source, out, manifest)
         folders.write_json(out / cards.CARD, cards.read(data))

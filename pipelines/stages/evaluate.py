@@ -27,7 +27,9 @@ def main(cfg: Config) -> None:
     folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
     shown = predictor, splits["valid"], outcomes["valid"]
     _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(*shown), cfg.model_folder)
-    _sheets(Path("reports", cfg.family, "sheets", str(cfg.candidate)), scoring.sheets(*shown))
+    with folders.replacing(Path("reports", cfg.family, "sheets", str(cfg.candidate))) as out:
+        for name, sheet in scoring.sheets(*shown).items():
+            sheet.save(out / f"{name}.png")
     valid, test = (figures[split][scoring.HEADLINE] for split in ("valid", "test"))
     print(f"{cfg.candidate}: {scoring.HEADLINE} {valid:.4f} on validation, {test:.4f} on test")
 
@@ -64,12 +66,6 @@ def _plots(folder: Path, tables: dict[str, list[dict[str, Any]]], model: Path) -
     curves = [{key: row[key] for key in row if not key.endswith("seconds")} for row in session.read_history(model)]
     for name, rows in {**tables, "history": curves}.items():
         write_table(folder / f"{name}.csv", rows)
-
-
-def _sheets(folder: Path, sheets: dict[str, Any]) -> None:
-    with folders.replacing(folder) as out:
-        for name, sheet in sheets.items():
-            sheet.save(out / f"{name}.png")
 
 
 def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
