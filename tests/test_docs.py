@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -212,15 +212,19 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-def execute(folder: Path, block: Commands) -> None:
-    """Run a block as a person would type it, unless it says why not."""
-    if block.remark.startswith(LEFT_OUT):
-        return
-    if block.remark.startswith(SERVED):
-        with service(folder, block.remark.removeprefix(SERVED)) as address:
-            shell(folder, block._replace(code=block.code.replace("http://127.0.0.1:3000", address)))
-    else:
-        shell(folder, block)
+def follow(folder: Path, page: str) -> None:
+    """Run the blocks of a page as a person would type them, unless they say why not; a service runs from the first one that needs it."""
+    addresses: dict[str, str] = {}
+    with ExitStack() as services:
+        for block in blocks(page):
+            if block.remark.startswith(LEFT_OUT):
+                continue
+            code = block.code
+            if block.remark.startswith(SERVED):
+                family = block.remark.removeprefix(SERVED)
+                addresses[family] = addresses.get(family) or services.enter_context(service(folder, family))
+                code = code.replace("http://127.0.0.1:3000", addresses[family])
+            shell(folder, block._replace(code=code))
 
 
 def shell(folder: Path, block: Commands) -> None:
@@ -247,21 +251,13 @@ def service(folder: Path, family: str) -> Iterator[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_commands_of_readme_get_started_and_tutorials_run(clone: Path) -> None:
-    for page in (
-        "README.md",
-        "docs/get-started.md",
-        "docs/tutorials/digits.md",
-        "docs/tutorials/challenger.md",
-        "docs/tutorials/rollback.md",
-    ):
-        for block in blocks(page):
-            execute(clone, block)
+    for page in ("README.md", "docs/get-started.md", *(f"docs/tutorials/{name}.md" for name in ("digits", "challenger", "rollback"))):
+        follow(clone, page)
 
 
 @pytest.mark.system
 def test_the_commands_of_your_own_images_run(clone: Path) -> None:
-    for block in blocks("docs/tutorials/your-images.md"):
-        execute(clone, block)
+    follow(clone, "docs/tutorials/your-images.md")
     assert (clone / "registry/shapes.jsonl").exists()
 
 
