@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,10 +13,11 @@ from typing import Any
 import numpy as np
 import yaml
 from PIL import Image
+from pipelines.families.ocr.parts.readings import Reading
 
 from pipelines import configs, discovery
-from pipelines.families.ocr.parts.ctc import Reading
 from pipelines.models import manifests
+from serving.digits import demo
 from tests.conftest import commit, environment, worktree
 
 EPOCHS = 40  # of a training that is to be killed
@@ -52,27 +52,12 @@ def clone(folder: Path, candidates: list[str]) -> Path:
     (folder / "conf/pipeline.yaml").write_text("run: short\n")
     for name, epochs in {"short": 2, "both": 3, "long": EPOCHS}.items():
         (folder / f"conf/run/{name}.yaml").write_text(SHORT.replace("short", name).replace("epochs: 2", f"epochs: {epochs}"))
+    demo.choose(folder, candidates)
     for path in (folder / "conf/candidate").glob("*.yaml"):
-        _shrink(path) if path.stem in candidates else path.unlink()
-    _choose(folder / "dvc.yaml", candidates)
+        for large, small in SHRUNKEN.items():
+            path.write_text(path.read_text().replace(large, small))
     commit(folder)
     return folder
-
-
-def _shrink(path: Path) -> None:
-    for large, small in SHRUNKEN.items():
-        path.write_text(path.read_text().replace(large, small))
-
-
-def _choose(pipeline: Path, candidates: list[str]) -> None:
-    """Leave these candidates and their families in dvc.yaml."""
-    families = ", ".join(sorted({discovery.family_of(candidate) for candidate in candidates}))
-    lines = [line for line in pipeline.read_text().splitlines() if (of := CANDIDATE.match(line)) is None or of[1] in candidates]
-    pipeline.write_text(FAMILIES.sub(rf"\g<1>[{families}]", "\n".join(lines) + "\n"))
-
-
-CANDIDATE = re.compile(r"      ([a-z0-9]+-[a-z0-9-]+): \{family:")
-FAMILIES = re.compile(r"(foreach: &families )\[.*\]")
 
 
 def always(*families: str) -> set[str]:

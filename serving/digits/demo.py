@@ -6,6 +6,7 @@ The copy has its own git, DVC cache, mlruns/, model store and port: the project 
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,17 +16,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines import errors
+from pipelines import discovery, errors
 
 COPY = Path(".demo")
+CANDIDATES = ["digits-adam", "digits-sgd"]
 LOG = "service.log"
 LEFT_OUT = ("registry/", "released/", "reports/", "dvc.lock")
 PATIENCE = 120  # half seconds that the service may take to start
+CANDIDATE = re.compile(r"      (\w+-[\w-]+): \{family:")  # its line in dvc.yaml
+CHATTER = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} \d\d")  # printed by TensorFlow whatever its settings
+FAMILIES = re.compile(r"(foreach: &families )\[.*\]")
 
 
 class NotStarted(RuntimeError):
@@ -33,22 +39,26 @@ class NotStarted(RuntimeError):
 
 
 def main() -> None:
-    """Copy, train, decide, serve, ask, walk back."""
+    """Copy, train, decide, serve, ask, follow the answer back."""
     started = time.monotonic()
-    say("1 of 4: a copy of the project in .demo/, set to the embedded data")
+    say("1 of 4: a copy of the project in .demo/, set to two candidates of digits and the embedded data")
     copy()
-    say("2 of 4: dvc repro promote@digits: ingest, train every candidate, evaluate, promote")
-    run("dvc", "repro", "promote@digits")
+    print("The project itself stays as it is: the copy has its own git, DVC cache, MLflow and model store.")
+    say("2 of 4: dvc repro promote@digits: ingest, train, evaluate, promote")
+    run("dvc", "repro", "-q", "promote@digits")
+    print("The better candidate on validation passed the gate: one line of a hash-chained ledger, .demo/registry/digits.jsonl, in git.")
     say("3 of 4: the champion behind BentoML, asked over HTTP")
     with service() as address:
         ask(address)
+    print("The answer names the version, digest, data, commit and run it comes from.")
     say("4 of 4: from the answer back to the data")
     run(sys.executable, "-m", "pipelines.lineage", "answer.json")
+    print("Every link was followed and every file's checksum compared, from the answer to the data's sources.")
     say(f"Done in {time.monotonic() - started:.0f} s. Next:")
     print("  make serve family=digits       this project's own champion, trained on MNIST, on http://127.0.0.1:3000")
     print("  make ui                        its runs, versions and figures in MLflow")
-    print("  make train family=digits       train it again (70,000 pictures)")
-    print("  make serve family=objects      what is on a small colour picture? CIFAR-10, PyTorch")
+    print("  make train family=digits       train it again (70,000 images)")
+    print("  make serve family=objects      what is on a small colour image? CIFAR-10, PyTorch")
     print("  make help                      everything else")
 
 
@@ -58,9 +68,23 @@ def say(words: str) -> None:
 
 
 def run(*words: str) -> None:
-    """Run a command in the copy; its output is shown, its failure ends the demo."""
-    if subprocess.run(words, cwd=COPY, check=False).returncode:
+    """Run a command in the copy; its output is shown without TensorFlow's log of itself, its failure ends the demo."""
+    with subprocess.Popen(words, cwd=COPY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        for line in lines(process.stdout):
+            if not CHATTER.match(line):
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+    if process.returncode:
         sys.exit(f"The demo stopped at `{' '.join(words)}`; what it left is in {COPY}/.")
+
+
+def lines(stream: Any) -> Iterator[bytes]:
+    """What a program prints, a line or one state of a progress bar at a time."""
+    rest = b""
+    while chunk := stream.read1():
+        *complete, rest = re.split(rb"(?<=[\r\n])", rest + chunk)
+        yield from complete
+    yield rest
 
 
 def copy() -> None:
@@ -71,10 +95,22 @@ def copy() -> None:
         if not name.startswith(LEFT_OUT) and Path(name).is_file():
             (COPY / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(name, COPY / name)
-    page = COPY / "conf/pipeline.yaml"
-    page.write_text(page.read_text().replace("run: full", "run: demo"))
+    choose(COPY, CANDIDATES)
+    pipeline = COPY / "conf/pipeline.yaml"
+    pipeline.write_text(pipeline.read_text().replace("run: full", "run: demo"))
     for words in ("init -q", "add -A", "-c user.name=demo -c user.email=demo@localhost commit -qm demo"):
         run("git", *words.split())
+
+
+def choose(folder: Path, candidates: list[str]) -> None:
+    """Leave these candidates, and their families, in dvc.yaml and conf/candidate/ of a project."""
+    families = ", ".join(sorted({discovery.family_of(candidate) for candidate in candidates}))
+    for path in Path(folder, "conf/candidate").glob("*.yaml"):
+        if path.stem not in candidates:
+            path.unlink()
+    pipeline = folder / "dvc.yaml"
+    lines = [line for line in pipeline.read_text().splitlines() if (of := CANDIDATE.match(line)) is None or of[1] in candidates]
+    pipeline.write_text(FAMILIES.sub(rf"\g<1>[{families}]", "\n".join(lines) + "\n"))
 
 
 @contextmanager
@@ -131,5 +167,7 @@ def sample() -> tuple[bytes, int]:
 
 if __name__ == "__main__":
     os.environ.pop("DATA_MIRROR", None)
+    if not sys.stdout.isatty():
+        os.environ["TQDM_DISABLE"] = "1"  # no bars in a log file
     with errors.printed_once():
         main()
