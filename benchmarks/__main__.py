@@ -1,4 +1,4 @@
-"""`make bench [name=http]`: measure, show, and keep the figures in reports/benchmarks.json."""
+"""`make bench [name=http]`: measure, print, and store the figures in reports/benchmarks.json."""
 
 import argparse
 from importlib import import_module

@@ -42,7 +42,7 @@ document.querySelector("[data-do=ask]").click();
 
 
 def milliseconds(address: str, times: int) -> list[dict[str, Any]]:
-    """From pressing Search to the matches painted ("grid"), and to all their pictures painted ("pictures"), so many times."""
+    """From pressing Search to the matches painted ("grid"), and to all their images painted ("pictures"), so many times."""
     with tempfile.TemporaryDirectory() as folder:
         browser = _chromium(folder)
         try:

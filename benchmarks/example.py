@@ -1,4 +1,4 @@
-"""A picture of each family to ask about, drawn here: benchmarks need no data set."""
+"""An image for each family, drawn here: benchmarks need no data set."""
 
 import io
 import math
@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 from pipelines.families.objects import embedded
 from pipelines.families.signatures import embedded as letters
 
-LABELS: dict[str, Any] = {"digits": 7}  # what a champion must see; what it takes a drawn arrow for, nobody knows
-PATHS = {"gravures": "/match"}  # where a picture is sent; of the others /predict
+LABELS: dict[str, Any] = {"digits": 7}  # what a champion must predict; for other families any answer is right
+PATHS = {"gravures": "/match"}  # the path of a prediction, by default /predict
 STROKES: list[list[tuple[float, float]]] = [  # of an engraving, as shares of the drawing field: a V in a circle
     [(0.5 + 0.3 * math.cos(turn / 12 * math.pi), 0.5 + 0.3 * math.sin(turn / 12 * math.pi)) for turn in range(25)],
     [(0.37, 0.36), (0.5, 0.66), (0.63, 0.36)],
@@ -55,7 +55,7 @@ def engraving(side: int = 560, pen: int = 14) -> NDArray[np.uint8]:
 
 
 def seen(said: dict[str, Any]) -> Any:
-    """What an answer says is on the picture; None where it says nothing."""
+    """What an answer predicts; None where it predicts nothing."""
     return said.get("prediction") if "prediction" in said else next((match["engraving"] for match in said.get("matches", [])), None)
 
 

@@ -9,10 +9,10 @@ DRAWINGS = 40
 
 
 def measure() -> Iterator[harness.Row]:
-    """The champion; every side is sent the same drawing, as large as the page sends it, and tells ten matches with their lenses."""
+    """The champion; every side is sent the same drawing, in the size that the page sends, and answers ten matches with their lenses."""
     yield from http.compared("gravures", "gravures /match ", CONNECTIONS)
     with services.started({"Atelier": services.ours("gravures")}) as running:
         found = drawing.milliseconds(running["Atelier"].address, DRAWINGS)
-    whole = sorted(line["pictures"] for line in found)[len(found) // 2]
-    facts = {"browser": drawing.NAME, "with_pictures_ms": round(whole), "pictures": found[0]["shown"]}
+    complete = sorted(line["pictures"] for line in found)[len(found) // 2]
+    facts = {"browser": drawing.NAME, "with_pictures_ms": round(complete), "pictures": found[0]["shown"]}
     yield harness.row("gravures drawing to answer in a browser", "ms", "less", [line["grid"] for line in found], **facts)

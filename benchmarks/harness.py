@@ -61,7 +61,7 @@ def record(bench: str, rows: Iterable[Row]) -> list[Row]:
 
 
 def read() -> list[Row]:
-    """The report as it stands; empty before the first benchmark."""
+    """The current report; empty before the first benchmark."""
     return json.loads(REPORT.read_text()) if REPORT.exists() else []
 
 
@@ -72,7 +72,7 @@ def _versions() -> dict[str, str]:
 
 
 def seconds(words: list[str], **how: Any) -> float:
-    """How long a command takes, as a whole process. Raises CalledProcessError when it fails."""
+    """Seconds that a command takes, with its start. Raises CalledProcessError when it fails."""
     begun = time.perf_counter()
     subprocess.run(words, check=True, capture_output=True, **how)
     return time.perf_counter() - begun

@@ -12,13 +12,13 @@ FIGURES: tuple[tuple[str, str, harness.Better], ...] = (("rps", "requests/s", "m
 
 
 def measure() -> Iterator[harness.Row]:
-    """Digits: every peer is asked the same picture, decoded and centred as ours (mlflow: numbers)."""
+    """Digits: every peer is sent the same image, decoded and centred as ours (mlflow: numbers)."""
     return compared("digits")
 
 
 def compared(family: str, named: str = "", connections: int = services.CONNECTIONS) -> Iterator[harness.Row]:
-    """Throughput, p50 and p99 of a family's service against each peer; `named` stands before the names of the rows."""
-    with tempfile.TemporaryDirectory() as room, services.started(services.sides(family, Path(room))) as running:
+    """Throughput, p50 and p99 of a family's service against each peer; `named` is the prefix of the rows' names."""
+    with tempfile.TemporaryDirectory() as scratch, services.started(services.sides(family, Path(scratch))) as running:
         found = harness.in_turn({name: partial(service.load, SECONDS, connections) for name, service in running.items()}, ROUNDS)
         memory = {name: round(service.memory_mb()) for name, service in running.items()}
     ours = found.pop("Atelier")

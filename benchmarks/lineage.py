@@ -22,7 +22,7 @@ ROUNDS = 5
 
 
 def measure() -> list[harness.Row]:
-    """Two rows for each family that has a champion: seconds of the walk, and of the whole command."""
+    """Two rows for each family that has a champion: seconds of the walk, and of the complete command."""
     return [row for family in discovery.names() if ledger.champion(ledger.read(family)) for row in _family(f"{family}@champion")]
 
 

@@ -12,17 +12,17 @@ BATCHES = (1, 16)
 
 
 def measure() -> Iterator[harness.Row]:
-    """The champion on generated lines; both sides are given the same arrays and tell the same texts."""
-    with tempfile.TemporaryDirectory() as room:
-        read.lines(Path(room))
+    """The champion on generated lines; both sides get the same arrays and answer the same texts."""
+    with tempfile.TemporaryDirectory() as scratch:
+        read.lines(Path(scratch))
         for batch in BATCHES:
-            yield _row(batch, Path(room))
+            yield _row(batch, Path(scratch))
 
 
-def _row(batch: int, room: Path) -> harness.Row:
+def _row(batch: int, scratch: Path) -> harness.Row:
     """One size of batch, both sides in turn."""
     places = {"ours": models.served("ocr"), "peer": models.native("ocr").parents[1]}
-    words = {side: [sys.executable, "-m", "benchmarks.read", side, str(place), str(room), str(batch)] for side, place in places.items()}
+    words = {side: [sys.executable, "-m", "benchmarks.read", side, str(place), str(scratch), str(batch)] for side, place in places.items()}
     with harness.children(words) as running:
         found = harness.in_turn({side: child.measure for side, child in running.items()}, ROUNDS)
     texts = [found[side][0]["texts"] for side in places]

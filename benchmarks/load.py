@@ -39,13 +39,13 @@ def main() -> None:
 
 
 def sent(address: str, family: str, users: int, seconds: int) -> dict[str, Any]:
-    """Run Locust; its figures over all requests, as users.py keeps them."""
-    with tempfile.TemporaryDirectory() as room:
-        file = Path(room, "figures.json")
+    """Run Locust; its figures over all requests, as users.py stores them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, "figures.json")
         words = ["-f", str(Path(__file__).with_name("users.py")), "--host", address, "--headless", "--only-summary"]
         size = ["--users", str(users), "--spawn-rate", str(max(1, users // 2)), "--run-time", f"{seconds}s"]
-        told = {"FIGURES": str(file), "FAMILY": family}
-        subprocess.run([sys.executable, "-m", "locust", *words, *size, "--exit-code-on-error", "0"], check=True, env=os.environ | told)
+        variables = {"FIGURES": str(file), "FAMILY": family}
+        subprocess.run([sys.executable, "-m", "locust", *words, *size, "--exit-code-on-error", "0"], check=True, env=os.environ | variables)
         return json.loads(file.read_text())
 
 

@@ -12,8 +12,8 @@ PEER = "stock BentoML + ONNX"
 
 def measure() -> Iterator[harness.Row]:
     """Megabytes after 50,000 requests, one service after the other; `steps` has every fifth of them."""
-    with tempfile.TemporaryDirectory() as room:
-        sides = services.sides("digits", Path(room))
+    with tempfile.TemporaryDirectory() as scratch:
+        sides = services.sides("digits", Path(scratch))
         steps = {name: _steps(sides[name]) for name in ("Atelier", PEER)}
     ours, peer = ([megabytes for _, megabytes in steps[name]] for name in ("Atelier", PEER))
     yield harness.row(f"memory after {REQUESTS:,} requests: {PEER}", "MB", "less", ours[-1:], peer[-1:], steps=steps)

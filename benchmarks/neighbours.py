@@ -55,13 +55,13 @@ def exact(like: Like, count: int, queries: int, rounds: int) -> harness.Row:
 
 def _searched(like: Like, count: int, queries: int, rounds: int, kinds: Iterable[str]) -> dict[str, list[dict[str, float]]]:
     """What each kind measured, round by round."""
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as scratch:
         vectors, asked = clustered(like, count, queries, seed=0)
         truth = np.concatenate([neighbours.exact(vectors, query[None], searched.K)[1] for query in asked])
         for name, values in (("vectors", vectors), ("queries", asked), ("truth", truth)):
-            np.save(Path(room, f"{name}.npy"), values)
+            np.save(Path(scratch, f"{name}.npy"), values)
         del vectors
-        words = {kind: [sys.executable, "-m", "benchmarks.searched", kind, room] for kind in kinds}
+        words = {kind: [sys.executable, "-m", "benchmarks.searched", kind, scratch] for kind in kinds}
         with harness.children(words) as running:
             return harness.in_turn({kind: child.measure for kind, child in running.items()}, rounds)
 

@@ -6,5 +6,5 @@ from benchmarks import harness, http
 
 
 def measure() -> Iterator[harness.Row]:
-    """Throughput, p50 and p99; every peer is asked the same picture, decoded and brought to 32 x 32 as ours."""
+    """Throughput, p50 and p99; every peer is sent the same image, decoded and resized to 32 x 32 as ours."""
     return http.compared("objects", "objects ")

@@ -1,4 +1,4 @@
-"""The pipeline's own costs: a `dvc repro` with nothing to do, metrics logged, pictures packed."""
+"""The pipeline's own costs: a `dvc repro` with nothing to do, metrics logged, images packed."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ def measure() -> Iterator[harness.Row]:
 
 
 def settled() -> None:
-    """Has every stage been run as it stands? Otherwise `dvc repro` would train. Raises Stopped, naming the stages."""
+    """Is every stage up to date? Otherwise `dvc repro` would train. Raises Stopped, naming the stages."""
     status = json.loads(subprocess.run(["dvc", "status", "--json"], capture_output=True, text=True, check=True).stdout)
     stale = [stage for stage, why in status.items() if why != ["always changed"]]
     if stale:
@@ -38,19 +38,19 @@ def settled() -> None:
 
 
 def _logged(side: str) -> float:
-    with tempfile.TemporaryDirectory() as room:
-        done = subprocess.run([sys.executable, "-m", "benchmarks.logged", side, room], capture_output=True, text=True, check=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        done = subprocess.run([sys.executable, "-m", "benchmarks.logged", side, scratch], capture_output=True, text=True, check=True)
     return float(done.stdout.splitlines()[-1])
 
 
 def _added(write: Callable[[Path], None]) -> float:
-    """Seconds to write the pictures in a fresh DVC project and to `dvc add` them."""
-    with tempfile.TemporaryDirectory() as room:
-        subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=room, check=True)
-        Path(room, "data").mkdir()
+    """Seconds to write the images in a new DVC project and to `dvc add` them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=scratch, check=True)
+        Path(scratch, "data").mkdir()
         begun = time.perf_counter()
-        write(Path(room, "data"))
-        return time.perf_counter() - begun + harness.seconds(["dvc", "add", "data", "-q"], cwd=room)
+        write(Path(scratch, "data"))
+        return time.perf_counter() - begun + harness.seconds(["dvc", "add", "data", "-q"], cwd=scratch)
 
 
 @lru_cache
@@ -65,6 +65,6 @@ def packed(folder: Path) -> None:
 
 
 def files(folder: Path) -> None:
-    """As most people keep them: a file each."""
+    """The usual way: a file each."""
     for number, picture in enumerate(tqdm(pictures(), desc="writing", leave=False)):
         (folder / f"{number}.raw").write_bytes(picture.tobytes())

@@ -12,11 +12,11 @@ PEERS = {"graph": "Keras tf.function(model)(x)", "call": "Keras model(x)", "pred
 
 
 def measure() -> Iterator[harness.Row]:
-    """Milliseconds for one picture, and the peak memory of each process."""
+    """Milliseconds for one image, and the peak memory of each process."""
     network = models.native("digits")
-    with tempfile.TemporaryDirectory() as room:
+    with tempfile.TemporaryDirectory() as scratch:
         keras = dict.fromkeys(("graph", "call", "predict"), network)
-        places = {"onnx": models.served("digits"), **keras, "pyfunc": models.mlflow_model(Path(room, "model"))}
+        places = {"onnx": models.served("digits"), **keras, "pyfunc": models.mlflow_model(Path(scratch, "model"))}
         words = {kind: [sys.executable, "-m", "benchmarks.child", kind, str(place)] for kind, place in places.items()}
         with harness.children(words) as running:
             found = harness.in_turn({kind: child.measure for kind, child in running.items()}, ROUNDS)

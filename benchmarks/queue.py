@@ -1,6 +1,6 @@
 """The queue over RabbitMQ, beside a plain Celery task on the same broker: jobs a second, what one costs, and what a service holds.
 
-Both do `hello`, a grey picture of Pillow's. Needs RabbitMQ at BROKER_URL, and a champion of ocr, which is served and not asked.
+Both do `hello`, a grey image of Pillow's. Needs RabbitMQ at BROKER_URL, and a champion of ocr, which is served and not asked.
 """
 
 import os
@@ -71,7 +71,7 @@ def measure() -> Iterator[harness.Row]:
     """Ours and the peer's in turn."""
     if not os.environ.get("BROKER_URL"):
         raise harness.Stopped("BROKER_URL is not set: start a RabbitMQ, and set BROKER_URL=amqp://guest:guest@127.0.0.1//")
-    with tempfile.TemporaryDirectory() as room, both(Path(room)) as (service, ours, peer):
+    with tempfile.TemporaryDirectory() as scratch, both(Path(scratch)) as (service, ours, peer):
         rates = {workers: _rates(ours, peer, workers) for workers in (1, 2)}
         for workers, (mine, others) in rates.items():
             yield harness.row(f"queue: jobs a second, {workers} worker{'s' * (workers > 1)}", "jobs/s", "more", mine, others)
@@ -85,11 +85,11 @@ def measure() -> Iterator[harness.Row]:
 
 
 @contextmanager
-def both(room: Path) -> Iterator[tuple[services.Service, Side, Side]]:
+def both(scratch: Path) -> Iterator[tuple[services.Service, Side, Side]]:
     """The service without workers, and both sides: each with a database and a queue of its own."""
-    jobs, results = room / "jobs.db", room / "results.db"
-    told = {"JOBS_URL": f"sqlite:///{jobs}", "PEER_RESULTS": f"db+sqlite:///{results}", "PEER_QUEUE": f"plain-{uuid.uuid4().hex}"}
-    os.environ.update(told)
+    jobs, results = scratch / "jobs.db", scratch / "results.db"
+    variables = {"JOBS_URL": f"sqlite:///{jobs}", "PEER_RESULTS": f"db+sqlite:///{results}", "PEER_QUEUE": f"plain-{uuid.uuid4().hex}"}
+    os.environ.update(variables)
     hello = services.Request("/jobs?task=hello", "application/octet-stream", b"")
     serve = [sys.executable, "-m", "serving", "--family", "ocr", "--jobs", "0", "--port", "{port}"]
     with (
@@ -126,7 +126,7 @@ def both(room: Path) -> Iterator[tuple[services.Service, Side, Side]]:
 
 
 def _tables(side: Side) -> None:
-    """Wait for the peer's tables, and give them the write-ahead log that ours have: who looks then holds nobody up."""
+    """Wait for the peer's tables, and give them write-ahead logging as ours have, so that readers block no writer."""
     for _ in range(3000):
         try:
             side.until(1)
@@ -180,7 +180,7 @@ def _alone(side: Side) -> float:
 
 
 def _memory(service: services.Service) -> harness.Row:
-    """Megabytes of the service with a thousand pictures waiting, and before."""
+    """Megabytes of the service with a thousand images waiting, and before."""
     picture = os.urandom(PICTURE_KB * 1000)
     steps: list[Sequence[float]] = [(0, round(service.memory_mb(), 1))]
     with httpx.Client(base_url=service.address, timeout=60) as client:

@@ -23,8 +23,8 @@ def lines(folder: Path) -> None:
     from pipelines.families.ocr.parts import receipts
 
     random = np.random.default_rng(SEED)
-    brought = sorted((CONVENTION.from_grey(receipts.line(random)[1]) for _ in range(LINES)), key=lambda line: line.shape[1])
-    for number, line in enumerate(brought):
+    preprocessed = sorted((CONVENTION.from_grey(receipts.line(random)[1]) for _ in range(LINES)), key=lambda line: line.shape[1])
+    for number, line in enumerate(preprocessed):
         np.save(folder / f"{number:03}.npy", line, allow_pickle=False)
 
 

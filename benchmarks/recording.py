@@ -18,20 +18,20 @@ OURS, PEER = "recorded", "not recorded"
 
 def measure() -> Iterator[harness.Row]:
     """Requests a second, p99 and the processor's time of one request, 32 connections."""
-    with tempfile.TemporaryDirectory() as room:
-        database = Path(room, "predictions.db")
+    with tempfile.TemporaryDirectory() as scratch:
+        database = Path(scratch, "predictions.db")
         with services.started(sides(f"sqlite:///{database}")) as running:
             found = harness.in_turn({name: partial(load, service) for name, service in running.items()}, ROUNDS)
         asked = sum(int(line["requests"]) for line in found[OURS])
         more: harness.Row = {"connections": services.CONNECTIONS, "failed": sum(line["failed"] for line in found[OURS])}
-        kept: harness.Row = {
+        facts: harness.Row = {
             "answers_recorded": recorded(database),
             "answers_measured": asked,
             "megabytes": round(database.stat().st_size / 1e6, 1),
         }
     for key, unit, better in FIGURES:
         values = [[line[key] for line in found[name]] for name in (OURS, PEER)]
-        yield harness.row(f"recording, digits: {key} against without", unit, better, values[0], values[1], **more, **kept)
+        yield harness.row(f"recording, digits: {key} against without", unit, better, values[0], values[1], **more, **facts)
 
 
 def sides(url: str) -> dict[str, services.Side]:

@@ -33,8 +33,8 @@ Search = Callable[[Vectors], NDArray[np.int64]]
 def search(kind: str, vectors: Vectors) -> Search:
     """From queries [m, d] to rows [m, 10]."""
     if kind == OURS:
-        held = neighbours.cells(vectors)
-        return lambda queries: neighbours.approximate(held, queries, K)[1]
+        index = neighbours.cells(vectors)
+        return lambda queries: neighbours.approximate(index, queries, K)[1]
     if kind == NUMPY:
         return lambda queries: neighbours.exact(vectors, queries, K)[1]
     index = faiss_index(KINDS[kind].format(cells=neighbours.cells_of(len(vectors))), vectors)

@@ -67,18 +67,21 @@ class Side(NamedTuple):
     request: Request
 
 
-def sides(family: str, room: Path) -> dict[str, Side]:
+def sides(family: str, scratch: Path) -> dict[str, Side]:
     """Every service of the family's comparison, around the same network."""
     wrk()
     os.environ["PEER_MODEL"] = str(models.served(family))
-    return {"Atelier": ours(family), **{"digits": digits, "gravures": gravures, "objects": objects, "signatures": signatures}[family](room)}
+    return {
+        "Atelier": ours(family),
+        **{"digits": digits, "gravures": gravures, "objects": objects, "signatures": signatures}[family](scratch),
+    }
 
 
-def digits(room: Path) -> dict[str, Side]:
+def digits(scratch: Path) -> dict[str, Side]:
     """The peers of digits."""
     os.environ["PEER_NETWORK"] = str(models.native("digits"))
     stock = [sys.executable, "-m", "bentoml", "serve", "benchmarks.peers.bento:Stock", "--host", "127.0.0.1", "--port", "{port}"]
-    scoring = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(room / "model")), "-p", "{port}"]
+    scoring = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(scratch / "model")), "-p", "{port}"]
     return {
         "FastAPI + Keras": uvicorn("keras_fastapi:application", "digits"),
         "FastAPI + ONNX": uvicorn("onnx_fastapi:application", "digits"),
@@ -99,7 +102,7 @@ def objects(_: Path) -> dict[str, Side]:
 
 
 def gravures(_: Path) -> dict[str, Side]:
-    """The peers of gravures: they hold the whole catalogue in memory."""
+    """The peers of gravures: they hold the complete catalogue in memory."""
     return {
         "FastAPI + ONNX + NumPy, in threads": uvicorn("gravures_fastapi:in_threads", "gravures"),
         "FastAPI + ONNX + NumPy, on the loop": uvicorn("gravures_fastapi:on_the_loop", "gravures"),
@@ -162,8 +165,8 @@ class Service:
 
     def load(self, seconds: int, connections: int = CONNECTIONS) -> dict[str, float]:
         """wrk's figures: {"rps", "p50" ms, "p99" ms, "failed", "requests"}."""
-        with tempfile.TemporaryDirectory() as room:
-            body, script = Path(room, "body"), Path(room, "post.lua")
+        with tempfile.TemporaryDirectory() as scratch:
+            body, script = Path(scratch, "body"), Path(scratch, "post.lua")
             body.write_bytes(self.side.request.body)
             script.write_text(LUA.format(body=body, kind=self.side.request.kind))
             target = ["-s", str(script), self.address + self.side.request.path]
@@ -203,9 +206,9 @@ def _free_port() -> int:
 @contextmanager
 def started(wanted: dict[str, Side]) -> Iterator[dict[str, Service]]:
     """{side: its running service}; all are stopped at the end."""
-    with tempfile.TemporaryDirectory() as room, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         running = {}
         for number, (name, side) in enumerate(wanted.items()):
-            running[name] = Service(side, Path(room, f"{number}.log"))
+            running[name] = Service(side, Path(scratch, f"{number}.log"))
             stack.callback(running[name].stop)
         yield running

@@ -1,4 +1,4 @@
-"""What a challenger costs who asks: digits while every answer is given to one too, and the same service while nobody challenges."""
+"""What a challenger costs its clients: digits with a challenger for every request, and the same service without one."""
 
 import shutil
 import sys
@@ -43,12 +43,12 @@ def measure() -> Iterator[harness.Row]:
 def _service() -> Iterator[tuple[services.Service, Path, store.Pointer]]:
     """The champion in a store of its own, its service, and a challenger's pointer."""
     folder = models.served(FAMILY).absolute()
-    with tempfile.TemporaryDirectory() as room, chdir(room):
+    with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
         champion = swap.put(folder, 1)
         store.write_pointer(FAMILY, champion)
         pointer = _challenger(folder, Path("other"))
         words = ["-m", "serving", "--family", FAMILY, "--port", "{port}"]
-        log = Path(room, "log")
+        log = Path(scratch, "log")
         service = services.Service(services.Side(["env", f"PYTHONPATH={swap.ROOT}", sys.executable, *words], swap.request(champion)), log)
         try:
             yield service, log, pointer

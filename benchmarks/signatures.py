@@ -9,7 +9,6 @@ import numpy as np
 
 from benchmarks import detected, harness, http, models
 from benchmarks.harness import Stopped
-from pipelines.datasets import boxes
 from pipelines.datasets.labelled import Labelled
 from pipelines.families.signatures import embedded, examples
 from pipelines.families.signatures.examples import Page, Split
@@ -18,7 +17,7 @@ from pipelines.models import manifests
 DATA = Path("data/signatures")
 RUNTIMES = ("openvino", "onnxruntime", "opencv")
 PAGES, ROUNDS, CONNECTIONS = 24, 7, 16
-MARGIN = 0.01  # of a score: a box as near to the threshold may be told by one side and not by the other
+MARGIN = 0.01  # of a score: one side may report a box this near to the threshold and the other not
 SAME = 0.99  # intersection over union from which on two boxes are the same
 Found = list[list[list[float]]]  # of each page its boxes: x, y, w, h as fractions, score
 
@@ -48,8 +47,8 @@ def runtimes(folder: Path, split: Split, named: str, rounds: int) -> Iterator[ha
     """Each runtime in a process of its own, all asked the same squares in turn. Raises Stopped where boxes are not the peer's."""
     manifest = manifests.read(folder)
     side, threshold = (manifest["preprocessing"][key] for key in ("side", "threshold"))
-    with tempfile.TemporaryDirectory() as room:
-        pages = Path(room, "pages.npy")
+    with tempfile.TemporaryDirectory() as scratch:
+        pages = Path(scratch, "pages.npy")
         np.save(pages, split.brought(side))
         words = {kind: [sys.executable, "-m", "benchmarks.detected", kind, str(folder), str(pages)] for kind in (*RUNTIMES, detected.PEER)}
         with harness.children(words) as running:
@@ -66,7 +65,7 @@ def runtimes(folder: Path, split: Split, named: str, rounds: int) -> Iterator[ha
 
 
 def agreement(ours: Found, peer: Found, threshold: float) -> tuple[float, int]:
-    """The least overlap of a box that one side tells with the nearest of the other's, and how many were compared. Raises Stopped."""
+    """The least overlap of a box of one side with the nearest of the other, and how many were compared. Raises Stopped."""
     overlaps = [
         overlap
         for pair in zip(ours, peer, strict=True)
@@ -78,7 +77,7 @@ def agreement(ours: Found, peer: Found, threshold: float) -> tuple[float, int]:
     return min(overlaps), len(overlaps)
 
 
-def _overlaps(told: list[list[float]], others: list[list[float]], threshold: float) -> list[float]:
-    sure = [box for box in told if box[4] >= threshold + MARGIN]
+def _overlaps(boxes: list[list[float]], others: list[list[float]], threshold: float) -> list[float]:
+    sure = [box for box in boxes if box[4] >= threshold + MARGIN]
     shared = boxes.iou(*(np.reshape(np.array(found, float), (-1, 5))[:, :4] for found in (sure, others)))
     return [float(row.max()) if len(row) else 0.0 for row in shared]

@@ -13,9 +13,9 @@ NETWORK = ("model.network=yolov4", "model.side=608", "model.anchors=standard")
 
 
 def measure() -> Iterator[harness.Row]:
-    """A network that nobody has trained: what it says means nothing, and costs what a trained one's answers do."""
-    with tempfile.TemporaryDirectory() as room:
-        folder = Path(room, "model")
+    """An untrained network: its answers mean nothing, and cost as much as a trained one's."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, "model")
         untrained(folder, PAGES, NETWORK)
         yield from signatures.runtimes(folder, signatures.sample(PAGES), "signatures", ROUNDS)
 

@@ -12,8 +12,8 @@ ROUNDS = 5
 
 def measure() -> Iterator[harness.Row]:
     """Seconds, each service started alone."""
-    with tempfile.TemporaryDirectory() as room:
-        sides = services.sides("digits", Path(room))
+    with tempfile.TemporaryDirectory() as scratch:
+        sides = services.sides("digits", Path(scratch))
         found = harness.in_turn({name: partial(_seconds, side) for name, side in sides.items()}, ROUNDS)
     ours = found.pop("Atelier")
     for name, peer in found.items():

@@ -60,11 +60,11 @@ def compared(family: str, connections: int, seconds: int) -> Iterator[harness.Ro
 def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
     """The champion twice in a store of its own, as versions 1 and 2, and a service that follows the pointer between them."""
     folder = models.served(family).absolute()
-    with tempfile.TemporaryDirectory() as room, chdir(room):
+    with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
         pointers = [put(folder, version) for version in (1, 2)]
         store.write_pointer(family, pointers[0])
         words = ["-m", "serving", "--family", family, "--workers", str(WORKERS), "--port", "{port}"]
-        log = Path(room, "log")
+        log = Path(scratch, "log")
         service = services.Service(services.Side(["env", f"PYTHONPATH={ROOT}", sys.executable, *words], request(pointers[0])), log)
         try:
             yield service, Mover(pointers, log)
@@ -73,7 +73,7 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
 
 
 def request(pointer: store.Pointer) -> services.Request:
-    """The picture of the model's stored example, as an upload."""
+    """The image of the model's golden example, as an upload."""
     batch, _ = selfcheck.read(store.folder_of(pointer["tag"]))
     stream = io.BytesIO()
     Image.fromarray(batch[0]).save(stream, "PNG")
@@ -92,7 +92,7 @@ class Mover:
 
     def __init__(self, pointers: list[store.Pointer], log: Path) -> None:
         self.pointers, self.log = pointers, log.open()
-        self.stands = 0
+        self.current = 0
 
     def until(self, over: threading.Event) -> list[float]:
         """Move again and again, until it is `over`; the seconds that each move took."""
@@ -102,18 +102,18 @@ class Mover:
         return found
 
     def _move(self) -> float:
-        self.stands = 1 - self.stands
-        pointer = self.pointers[self.stands]
+        self.current = 1 - self.current
+        pointer = self.pointers[self.current]
         self.log.seek(0, 2)
         begun, deadline = time.time(), time.monotonic() + LONGEST
         store.write_pointer(pointer["model"]["family"], pointer)
-        told: list[str] = []
-        while len(told) < WORKERS:
+        messages: list[str] = []
+        while len(messages) < WORKERS:
             if time.monotonic() > deadline:
-                raise harness.Stopped(f"{len(told)} of {WORKERS} workers followed the pointer in {LONGEST:g} s.")
+                raise harness.Stopped(f"{len(messages)} of {WORKERS} workers followed the pointer in {LONGEST:g} s.")
             time.sleep(0.01)
-            told += [line for line in self.log.readlines() if "now serves version" in line]
-        return max(_seconds(line) for line in told) - begun
+            messages += [line for line in self.log.readlines() if "now serves version" in line]
+        return max(_seconds(line) for line in messages) - begun
 
 
 def _seconds(line: str) -> float:

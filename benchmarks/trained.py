@@ -1,4 +1,4 @@
-"""objects trained as `dvc repro` does it: `python -m benchmarks.trained <data> <room> <overrides>`. Prints JSON; <room> keeps the model."""
+"""objects trained as `dvc repro` does it: `python -m benchmarks.trained <data> <scratch> <overrides>`. Prints JSON; <scratch> receives the model."""
 
 import json
 import sys
@@ -15,23 +15,23 @@ from pipelines.models import manifests
 from pipelines.training import session
 
 
-def trained(cfg: Config, data: Path, room: Path) -> dict[str, Any]:
+def trained(cfg: Config, data: Path, scratch: Path) -> dict[str, Any]:
     """{"epochs": [{"valid", "seconds"}], "seconds"}: from before the data are read; validation and checkpoints count."""
-    log, epochs = session.Training(room / "checkpoints"), []
-    (room / "model").mkdir()
+    log, epochs = session.Training(scratch / "checkpoints"), []
+    (scratch / "model").mkdir()
     begun = time.perf_counter()
     log.listen = lambda row: epochs.append({"valid": row["valid_accuracy"], "seconds": time.perf_counter() - begun})
-    description = fit.fit(cfg, data, room / "model", log)
-    manifests.write(room / "model", cfg, cards.read(data)["hash"], description)
+    description = fit.fit(cfg, data, scratch / "model", log)
+    manifests.write(scratch / "model", cfg, cards.read(data)["hash"], description)
     return {"epochs": epochs, "seconds": time.perf_counter() - begun}
 
 
 def main() -> None:
     """Train, export, then score on test what would be served."""
-    data, room = Path(sys.argv[1]), Path(sys.argv[2])
-    figures = trained(configs.compose(["family=objects", *sys.argv[3:]]), data, room)
+    data, scratch = Path(sys.argv[1]), Path(sys.argv[2])
+    figures = trained(configs.compose(["family=objects", *sys.argv[3:]]), data, scratch)
     peak = round(devices.peak_memory_mb())
-    test = score.headline(score.outcomes(Predictor(room / "model"), examples.load(data, "test")))
+    test = score.headline(score.outcomes(Predictor(scratch / "model"), examples.load(data, "test")))
     print(json.dumps({**figures, "test": test, "peak_mb": peak}))
 
 

@@ -71,8 +71,8 @@ def over_seeds(data: Path, recipe: tuple[str, ...], seeds: tuple[int, ...]) -> h
 
 def trained(data: Path, *overrides: str) -> Figures:
     """Ours, in a process and a folder of its own."""
-    with tempfile.TemporaryDirectory() as room:
-        return _printed("benchmarks.trained", str(data), room, *overrides)
+    with tempfile.TemporaryDirectory() as scratch:
+        return _printed("benchmarks.trained", str(data), scratch, *overrides)
 
 
 def loaded(data: Path, good: float, *overrides: str) -> Figures:

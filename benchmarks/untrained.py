@@ -17,7 +17,7 @@ from pipelines.families.signatures import fit, model
 from pipelines.families.signatures.parts.darknet import Convolutional, Darknet, Head
 from pipelines.models import manifests
 
-CELLS = 20  # of a page, whose boxes are told; many are those of one place
+CELLS = 20  # of a page, with boxes; many boxes are of one place
 MEAN, DEVIATION = -4.0, 2.0  # of objectness, before its sigmoid
 AT_ONCE = 2  # pages
 

@@ -16,7 +16,7 @@ PATH = example.PATHS.get(FAMILY, "/predict")
 
 
 @events.quitting.add_listener
-def keep(environment: Any, **_: Any) -> None:
+def store(environment: Any, **_: Any) -> None:
     """The figures over all requests, to the file named FIGURES."""
     total = environment.stats.total
     figures = {
@@ -30,7 +30,7 @@ def keep(environment: Any, **_: Any) -> None:
 
 
 def right(said: dict[str, Any]) -> bool:
-    """Is it this family's, and what is on the picture? Where that is not known, what the first answer was."""
+    """Is the answer this family's, and the right one, or where that is unknown, the first one again?"""
     seen = example.seen(said)
     return (said.get("model") or {}).get("family") == FAMILY and seen is not None and seen == EXPECTED.setdefault(FAMILY, seen)
 
@@ -40,7 +40,7 @@ class User(FastHttpUser):
 
     @task
     def predict(self) -> None:
-        """POST a picture."""
+        """POST an image."""
         picture = {"image": (NAME, CONTENT, KIND)}
         with self.client.post(PATH, files=picture, catch_response=True) as answer:
             if not answer.ok:

@@ -16,14 +16,14 @@ from pipelines import devices, discovery
 from pipelines.audit import expected, findings, verify
 
 ROUNDS = 8
-SIZES = {1 << 12: 400, 1 << 16: 200, 1 << 20: 100, 1 << 24: 20, 1 << 28: 2}  # {bytes: files}: 1 GB, as large projects keep it
+SIZES = {1 << 12: 400, 1 << 16: 200, 1 << 20: 100, 1 << 24: 20, 1 << 28: 2}  # {bytes: files}: 1 GB, as in large projects
 Asked = list[tuple[Path, str]]
 
 
 def measure() -> Iterator[harness.Row]:
-    """Megabytes a second: of this project as it stands, and of a cache of 1 GB. The files are in the machine's memory."""
+    """Megabytes a second: of this project, and of a cache of 1 GB. The files are in the machine's memory."""
     yield row("this project", list(asked()))
-    with tempfile.TemporaryDirectory() as room, chdir(room):
+    with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
         subprocess.run(["dvc", "init", "--no-scm", "-q"], check=True)
         fill(Path(".dvc/cache/files/md5"))
         yield row("a cache of 1 GB", list(asked()))

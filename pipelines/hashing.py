@@ -26,20 +26,12 @@ class Wanted(NamedTuple):
     algorithm: str
 
 
-class Content(NamedTuple):
-    """The identity of a file's content: hard links have one."""
-
-    device: int
-    inode: int
-    algorithm: str
-
-
 def hashes(wanted: Collection[Wanted]) -> dict[Wanted, str | None]:
     """{file: its hexadecimal hash, or None where it cannot be read}. The largest first, which balances the cores."""
     from tqdm import tqdm  # not installed in a bento
 
     there = {file: found for file in wanted if (found := _stat(file.path))}
-    named = {file: Content(found.st_dev, found.st_ino, file.algorithm) for file, found in there.items()}
+    named = {file: (found.st_dev, found.st_ino, file.algorithm) for file, found in there.items()}  # the same for hard links
     one = {content: file for file, content in named.items()}
     order = sorted(one.values(), key=lambda file: there[file].st_size, reverse=True)
     total = sum(there[file].st_size for file in order)
