@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks import detected, harness, http, models
 from benchmarks.harness import Stopped
+from pipelines.datasets import boxes
 from pipelines.datasets.labelled import Labelled
 from pipelines.families.signatures import embedded, examples
 from pipelines.families.signatures.examples import Page, Split
@@ -77,7 +78,7 @@ def agreement(ours: Found, peer: Found, threshold: float) -> tuple[float, int]:
     return min(overlaps), len(overlaps)
 
 
-def _overlaps(boxes: list[list[float]], others: list[list[float]], threshold: float) -> list[float]:
-    sure = [box for box in boxes if box[4] >= threshold + MARGIN]
-    shared = boxes.iou(*(np.reshape(np.array(found, float), (-1, 5))[:, :4] for found in (sure, others)))
+def _overlaps(found: list[list[float]], others: list[list[float]], threshold: float) -> list[float]:
+    sure = [box for box in found if box[4] >= threshold + MARGIN]
+    shared = boxes.iou(*(np.reshape(np.array(each, float), (-1, 5))[:, :4] for each in (sure, others)))
     return [float(row.max()) if len(row) else 0.0 for row in shared]

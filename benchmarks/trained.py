@@ -1,4 +1,4 @@
-"""objects trained as `dvc repro` does it: `python -m benchmarks.trained <data> <scratch> <overrides>`. Prints JSON; <scratch> receives the model."""
+"""objects, trained as by `dvc repro`: `python -m benchmarks.trained <data> <scratch> <overrides>` prints JSON, the model in <scratch>."""
 
 import json
 import sys
