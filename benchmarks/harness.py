@@ -17,7 +17,7 @@ from pipelines import devices, folders
 REPORT = Path("reports/benchmarks.json")
 PACKAGES = (
     *("bentoml", "celery", "dvc", "faiss-cpu", "fastapi", "keras", "mlflow", "numpy", "onnxruntime", "opencv-python-headless", "openvino"),
-    *("tensorflow", "torch", "torchvision", "uvicorn"),
+    *("tensorflow", "tensorflow-cpu", "torch", "torchvision", "uvicorn"),
 )
 Row = dict[str, Any]
 Better = Literal["more", "less"]

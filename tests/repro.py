@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import yaml
 from PIL import Image
-from pipelines.families.ocr.parts.readings import Reading
 
 from pipelines import configs, discovery
 from pipelines.models import manifests
@@ -178,7 +177,7 @@ def scored_by_what_is_served(folder: Path, candidate: str) -> None:
 
 def _numbers(answer: Any) -> Any:
     """An answer without its text."""
-    return answer.confidence if isinstance(answer, Reading) else answer
+    return getattr(answer, "confidence", answer)
 
 
 def mistakes_are_drawn(folder: Path, candidate: str) -> None:

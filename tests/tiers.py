@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 TIERS = {"slow": "make test-slow", "system": "make test-system", "long": "make fuzz"}
+SERVERS = {"service", "postgres", "cluster", "postgresql"}  # a test with one of these fixtures, or parameters, is slow ...
+QUICK = "test_endpoint_digits.py"  # ... but for this file: one service over HTTP
 LONG = 20  # seconds of a file that --times names
 TIMES = Path("reports", "tests.json")
 COUNTED: dict[str, Counter[str]] = {"left out": Counter(), "seconds": Counter()}
@@ -14,6 +16,19 @@ COUNTED: dict[str, Counter[str]] = {"left out": Counter(), "seconds": Counter()}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--times", action="store_true", help=f"write the seconds of each file to {TIMES}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _needs(item) & SERVERS and item.path.name != QUICK:
+            item.add_marker("slow")
+
+
+def _needs(item: pytest.Item) -> set[str]:
+    """The names of a test's fixtures, and its parameters."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return {*getattr(item, "fixturenames", ()), *map(str, parameters)}
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
