@@ -1,7 +1,7 @@
-"""`python -m serving.bento --family digits`: the champion, its endpoint and its requirements in one folder.
+"""`python -m serving.bento --family <family>`: the champion, its endpoint and its requirements in one folder.
 
-.store/bentos/<family>/v<version>-<digest>/ runs in an empty environment that holds env/python/requirements.txt and nothing else:
-src/ is what the endpoint imports and shows, with the pointer; models/ the model; env/docker/Dockerfile makes a container of it.
+.store/bentos/<family>/v<version>-<digest>/ runs in an environment of env/python/requirements.txt alone: src/ has the endpoint's code,
+pages and pointer, models/ the model, env/docker/Dockerfile makes a container.
 """
 
 import argparse
@@ -24,16 +24,12 @@ DOCKERFILE = Path("env", "docker", "Dockerfile")
 REQUIREMENTS = Path("env", "python", "requirements.txt")
 
 
-class NotPacked(RuntimeError):
-    """BentoML could not build the bento."""
-
-
-class Unclean(ValueError):
-    """hadolint has something to say about the Dockerfile."""
+class BentoError(RuntimeError):
+    """BentoML could not build the bento, or hadolint found faults in its Dockerfile."""
 
 
 def pack(family: str) -> Path:
-    """Build the bento of the version that stands; one of the same tag is replaced. Raises NoChampion, NotLocked or NotPacked."""
+    """Build the bento of the current version; one of the same tag is replaced. Raises NoChampion, NotLocked or BentoError."""
     pointer = store.read_pointer(family)
     name, _, version = pointer["tag"].partition(":")
     with TemporaryDirectory() as context, TemporaryDirectory(dir=paths.ROOT, prefix="packing-") as home:
@@ -47,25 +43,25 @@ def pack(family: str) -> Path:
 
 
 def fill(context: Path, family: str, pointer: store.Pointer) -> None:
-    """What goes into src/: the endpoint's code and pages, the family's page of conf/, the pointer."""
+    """Copy what goes into src/: the endpoint's code and pages, the family's config file, the pointer."""
     others = {*discovery.names()} - {family}
     left_out = shutil.ignore_patterns("__pycache__", ".*", "stages", *others)
-    for room in ("pipelines", "serving"):
-        shutil.copytree(ROOT / room, context / room, ignore=left_out)
-    page = Path("conf", "family", f"{family}.yaml")
-    (context / page).parent.mkdir(parents=True)
-    shutil.copyfile(ROOT / page, context / page)
+    for package in ("pipelines", "serving"):
+        shutil.copytree(ROOT / package, context / package, ignore=left_out)
+    config = Path("conf", "family", f"{family}.yaml")
+    (context / config).parent.mkdir(parents=True)
+    shutil.copyfile(ROOT / config, context / config)
     folders.write_json(context / store.pointer_path(family), pointer)
     folders.write_json(context / "bentofile.yaml", bentofile(family, pointer))
 
 
 def bentofile(family: str, pointer: store.Pointer) -> dict[str, Any]:
-    """What BentoML is told; JSON is YAML too."""
+    """BentoML's description of the bento; JSON is YAML too."""
     image = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim-bookworm"
     return {
         "service": f"serving.{family}.service:{family.capitalize()}",
         "name": family,
-        "description": f"Built by `make bento family={family}`. Where it comes from stands in the labels of bento.yaml.",
+        "description": f"Built by `make bento family={family}`. The labels of bento.yaml say where it comes from.",
         "labels": {key: str(value) for key, value in pointer["model"].items()},
         "models": [pointer["tag"]],
         "python": {"lock_packages": False},
@@ -74,16 +70,16 @@ def bentofile(family: str, pointer: store.Pointer) -> dict[str, Any]:
 
 
 def build(context: Path, home: Path, version: str) -> None:
-    """`bentoml build`, in a store of its own and a process that sees the context alone. Raises NotPacked."""
-    told = {"BENTOML_HOME": str(home.absolute()), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": ""}
-    words = [sys.executable, "-m", "bentoml", "build", "--version", version, "."]
-    done = subprocess.run(words, cwd=context, env=os.environ | told, capture_output=True, text=True, check=False)
+    """`bentoml build`, with `home` as its store, in a process that sees only the context. Raises BentoError."""
+    settings = {"BENTOML_HOME": str(home.absolute()), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": ""}
+    command = [sys.executable, "-m", "bentoml", "build", "--version", version, "."]
+    done = subprocess.run(command, cwd=context, env=os.environ | settings, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotPacked(f"`bentoml build` failed; its last words:\n{(done.stdout + done.stderr)[-2000:]}")
+        raise BentoError(f"`bentoml build` failed; the end of its output:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
 def place(bento: Path, target: Path) -> Path:
-    """Rename a finished bento to where BentoML looks for it, over one of the same tag; `latest` is this one."""
+    """Move a finished bento to where BentoML looks for it, over one of the same tag, and make it `latest`."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         target.rename(bento.with_name("replaced"))
@@ -93,13 +89,13 @@ def place(bento: Path, target: Path) -> Path:
 
 
 def lint(bento: Path) -> str:
-    """One line about the Dockerfile. Raises Unclean with hadolint's findings."""
+    """One line about the Dockerfile. Raises BentoError with hadolint's findings."""
     hadolint = shutil.which("hadolint", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
     if hadolint is None:
         return "not linted: hadolint is not here (`make bento` installs it)"
     done = subprocess.run([hadolint, "--no-color", str(bento / DOCKERFILE)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unclean(f"{bento / DOCKERFILE} is not clean:\n{done.stdout}{done.stderr}")
+        raise BentoError(f"{bento / DOCKERFILE} is not clean:\n{done.stdout}{done.stderr}")
     return "clean (hadolint)"
 
 
@@ -111,11 +107,11 @@ def main() -> None:
     with errors.printed_once():
         champion.settle(asked.family)
         bento = pack(asked.family)
-        print(told(asked.family, bento, lint(bento)))
+        print(summary(asked.family, bento, lint(bento)))
 
 
-def told(family: str, bento: Path, linted: str) -> str:
-    """A bento as a person reads it."""
+def summary(family: str, bento: Path, linted: str) -> str:
+    """A bento's path and size, and the commands that run it."""
     size = sum(path.stat().st_size for path in bento.rglob("*") if path.is_file()) / 1e6
     tag, path = f"{family}:{bento.name}", bento.absolute()
     home = f"BENTOML_HOME={paths.ROOT.absolute()} BENTOML_DO_NOT_TRACK=True"

@@ -44,8 +44,7 @@ class Given(NamedTuple):
 
 
 class Direct(bentoml.Service):
-    """A service whose requests go straight to the class's own `app`, not through BentoML's middlewares, which cost more than an answer
-    (docs/decisions/0017); BentoML starts, supervises and packs it, and answers the probes but /readyz."""
+    """A service that BentoML starts and packs, whose requests go past its middlewares, straight to the `app` (docs/decisions/0017)."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         telemetry.log_as_json()
@@ -126,10 +125,7 @@ def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = N
 
 
 async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Given:
-    """The answer to one body, recorded, and `compared` with a challenger's where there is one. Raises Refusal.
-
-    `words` are further arguments of `ask`, JSON values: the challenger gets them too.
-    """
+    """The answer to one body, recorded, and `compared` with a challenger's; `words` are JSON arguments of both. Raises Refusal."""
     begun = time.perf_counter()
     answer = await ask(body, served, state.limits, *words)
     seconds = time.perf_counter() - begun

@@ -1,7 +1,4 @@
-"""Does the service answer, with which model, and which version was rejected? /health is the application's, /readyz is for probes.
-
-Both are open to everybody (serving/auth/guard.py).
-"""
+"""/health and /readyz: does the service answer, with which model, and which version was rejected? Both need no token."""
 
 from typing import Any
 
@@ -17,10 +14,7 @@ READY = "/readyz"
 
 
 class RefusedVersion(BaseModel):
-    """A rejected version: the one before is still served. The number is null where the pointer names none.
-
-    `why` is a word or two, since everybody may ask; the log and the page have the error.
-    """
+    """A rejected version, null where the pointer names none; the one before is still served. The log and the page have the error."""
 
     version: int | None
     why: str

@@ -11,10 +11,9 @@ BODIES_MB = 500  # megabytes of bodies in memory, over all requests
 
 
 class Limited:
-    """An application that works on at most `queue` POST requests at once, each at most `limit_seconds` long.
+    """An application that works on at most `queue` POST requests at once, each at most `limit_seconds` long; others get 503 or 408.
 
-    A request is at work once its body has arrived: a slow client takes no place. One more is refused with 503 and Retry-After, and so is
-    one whose body exceeds BODIES_MB; one whose body does not arrive in time with 408.
+    A request is at work once its body has arrived: a slow client takes no place.
     """
 
     def __init__(self, app: ASGIApp, limits: Serving) -> None:

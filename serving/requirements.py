@@ -1,4 +1,4 @@
-"""Extras of pyproject.toml as requirements.lock pins them: every package they need, with version and hashes, and no other."""
+"""The packages that extras of pyproject.toml need, with versions and hashes, as requirements.lock pins them."""
 
 import re
 import tomllib
@@ -17,28 +17,28 @@ class NotLocked(LookupError):
 
 
 def extras(family: str) -> list[str]:
-    """What a family's endpoint needs: what every endpoint does, and where there is one the family's own."""
+    """The extras of a family's endpoint: `endpoint`, and the family's own where there is one."""
     return [extra for extra in ("endpoint", f"endpoint-{family}") if extra in declared()]
 
 
 def declared() -> dict[str, list[str]]:
-    """The extras of pyproject.toml and what they ask for."""
+    """{extra: requirements} of pyproject.toml."""
     optional: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     return optional
 
 
 def pinned(*extras: str) -> str:
-    """The lines of requirements.lock that these extras need, word for word. Raises NotLocked."""
+    """The entries of requirements.lock that these extras need. Raises NotLocked."""
     entries = re.findall(r"^[^\s#](?:.*\\\n)*.*\n", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     needed = set().union(*(names(extra) for extra in extras))
-    kept = [(entry.partition("==")[0], entry) for entry in entries if entry.partition("==")[0] in needed]
-    if missing := needed - {name for name, _ in kept}:
+    found = {name: entry for entry in entries if (name := entry.partition("==")[0]) in needed}
+    if missing := needed - found.keys():
         raise NotLocked(f"requirements.lock does not pin {', '.join(sorted(missing))}. Renew it with `make lock`.")
-    return "".join(entry for _, entry in kept)
+    return "".join(found.values())
 
 
 def names(extra: str) -> set[str]:
-    """The packages of an extra and all that they need, read from what is installed. Raises NotLocked."""
+    """The packages of an extra and their dependencies, from the installed metadata. Raises NotLocked."""
     todo = [Requirement(line) for line in declared()[extra]]
     seen: set[tuple[str, str]] = set()
     while todo:
@@ -50,10 +50,10 @@ def names(extra: str) -> set[str]:
 
 
 def needs(name: str, extra: str) -> list[Requirement]:
-    """What an installed package asks for itself, or for one of its extras."""
+    """The requirements of an installed package, or of one of its extras."""
     try:
         lines = metadata.requires(name) or []
     except metadata.PackageNotFoundError:
-        raise NotLocked(f"{name} is not installed here, so what it needs is not known. Run `make bento` on Linux.") from None
+        raise NotLocked(f"{name} is not installed, so its dependencies are unknown. Run `make bento` on Linux.") from None
     asked = [Requirement(line) for line in lines]
     return [need for need in asked if need.marker is None or need.marker.evaluate({**TARGET, "extra": extra})]

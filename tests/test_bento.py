@@ -145,7 +145,7 @@ def test_the_dockerfile_is_clean_and_opens_the_container_only(packed: Packed) ->
 def test_a_dockerfile_with_a_finding_is_named(tmp_path: Path) -> None:
     (tmp_path / bento.DOCKERFILE).parent.mkdir(parents=True)
     (tmp_path / bento.DOCKERFILE).write_text("FROM python\n")
-    with pytest.raises(bento.Unclean, match="DL3006"):
+    with pytest.raises(bento.BentoError, match="DL3006"):
         bento.lint(tmp_path)
 
 
@@ -168,7 +168,7 @@ def test_building_again_replaces_and_a_failed_build_leaves_what_was(packed: Pack
     after = packed.bento.stat().st_ino
     assert after != before
     monkeypatch.setattr(bento, "bentofile", lambda family, pointer: {"service": "serving.nothing:Nothing", "name": family})
-    with pytest.raises(bento.NotPacked, match=r"serving\.nothing"):
+    with pytest.raises(bento.BentoError, match=r"serving\.nothing"):
         bento.pack("digits")
     assert packed.bento.stat().st_ino == after
     assert half_written(packed) == set()

@@ -35,10 +35,7 @@ class Attempts:
         self.engine, self.clock = engine, clock
 
     def begin(self, name: str, address: str) -> bool:
-        """Count an attempt as failed before the password is checked, so that parallel attempts gain nothing. Raises Locked.
-
-        Returns whether this is the last one allowed.
-        """
+        """Count a failure before the password is checked, against parallel attempts; is it the last one allowed? Raises Locked."""
         now = self.clock()
         with databases.writing(self.engine) as connection:
             connection.execute(FAILURES.delete().where(FAILURES.c.until <= now))

@@ -1,7 +1,4 @@
-"""Signing in, renewing and checking tokens. One Authority for each process, on the users' database (USERS_URL, else a file of the project).
-
-It blocks, so serving calls it in threads.
-"""
+"""Signing in, renewing and checking tokens, on the database of users (USERS_URL, else a file of the project). Blocking: use threads."""
 
 import logging
 import os

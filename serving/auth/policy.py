@@ -19,10 +19,7 @@ OPEN = ("/token", "/logout", "/health")
 
 
 def required(addresses: Iterable[str] | None = None) -> bool:
-    """Whether a service at these addresses needs tokens; None: at those that this process listens on. Raises BadSetting.
-
-    A process that does not listen yet may do so anywhere.
-    """
+    """Whether a service at these addresses, or else those that this process listens on, needs tokens. Without any it does."""
     word = os.environ.get("AUTH") or None
     if word not in (None, *CHOICES):
         raise BadSetting(f"AUTH={word!r} is not known. Choose one of: {', '.join(CHOICES)}; unset, it is off on loopback addresses only.")

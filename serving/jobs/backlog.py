@@ -74,10 +74,7 @@ def url() -> str:
 
 
 class Backlog:
-    """The jobs of one family. Every method raises databases.NoDatabase where the database does not answer.
-
-    Machines that share a PostgreSQL go by its clock; a SQLite file is used by one machine, and its clock.
-    """
+    """The jobs of one family, by PostgreSQL's clock, or with SQLite this machine's. Every method raises databases.NoDatabase."""
 
     def __init__(self, address: str, family: str, clock: Clock | None = None) -> None:
         self.engine, self.family, self.clock = databases.migrated(address, MIGRATIONS), family, clock

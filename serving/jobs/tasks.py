@@ -34,9 +34,9 @@ class Context(Protocol):
 
 
 class Task(NamedTuple):
-    """One kind of job: `work(file, context)` gives the result for one file as JSON has it, or raises Refusal, which is a result too.
+    """One kind of job: `work(file, context)`, maybe a coroutine function, gives a JSON result, or raises Refusal, which is a result too.
 
-    It may be a coroutine function. `takes`: whether it takes files; one that takes none is called once, with b"".
+    `takes`: whether it takes files; one that takes none is called once, with b"".
     """
 
     work: Callable[[bytes, Context], Any]

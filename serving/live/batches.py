@@ -1,4 +1,4 @@
-"""Requests that wait together are answered together, in one call of the model."""
+"""Requests that wait at the same time are answered in one call of the model."""
 
 import asyncio
 from collections import deque
@@ -15,10 +15,9 @@ Waiting = tuple[NDArray[Any], "asyncio.Future[Any]"]
 
 
 class Batches:
-    """Adaptive batching without a waiting time: a lone request goes at once, and batches grow with the load.
+    """Adaptive batching without a delay: while one batch is at work the next one gathers, at most `size` pictures of one shape.
 
-    While one batch is at work the next one gathers, at most `size` pictures of one shape. A fault of the model, or a number of
-    answers that is not that of the pictures, is raised to its batch.
+    An error of the model, or a wrong number of answers, is raised to each request of its batch.
     """
 
     def __init__(self, predict: Predict, size: int, family: str) -> None:
@@ -44,7 +43,7 @@ class Batches:
             self._worker = None
 
     def _gathered(self) -> list[Waiting]:
-        """The next pictures of one shape, without those that nobody waits for any more: a client has gone, or its time run out."""
+        """The next pictures of one shape, without those whose client has gone or timed out."""
         batch: list[Waiting] = []
         while self._waiting and len(batch) < self._size:
             picture, future = self._waiting[0]

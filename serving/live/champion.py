@@ -54,9 +54,7 @@ class Served(NamedTuple):
 
 
 class Rejected(NamedTuple):
-    """A version that the pointer names and that did not load: a reason for clients, the error for the log and the page, its files when it
-    was tried, when that was (monotonic), and the pause until the next try in seconds.
-    """
+    """A version that did not load: a reason for clients, the error, its files then, the time (monotonic) and the pause before a retry."""
 
     pointer: store.Pointer
     reason: str

@@ -50,10 +50,7 @@ class Noted(NamedTuple):
 
 
 class Recorder:
-    """Records the answers of one family, as its config file says. note() never raises, and is called by one thread, the event loop's.
-
-    Raises BadUrl.
-    """
+    """Records the answers of one family. note() never raises, and is called by one thread, the event loop's. Raises BadUrl."""
 
     def __init__(self, family: str, config: Predictions, store: Store | None = None) -> None:
         self.family, self.config, self.store = family, config, store or Store()
