@@ -42,8 +42,8 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     from serving.live import champion
 
     telemetry.log_as_json()
-    policy.settle(host)
-    champion.settle(family)
+    policy.decide(host)
+    champion.update_store(family)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"
     uvicorn.run(service, factory=True, host=host, port=port, workers=workers, log_config=None, server_header=False, proxy_headers=False)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pipelines import configs, discovery, errors
 from serving.inputs.bodies import Body
-from serving.live.champion import Champion, settle
+from serving.live.champion import Champion, update_store
 from serving.live.recorder import Recorder
 from serving.problems import Refusal
 
@@ -24,7 +24,7 @@ def ask(family: str, image: Path, recorder: Recorder) -> dict[str, object]:
     if not image.is_file():
         raise NoPicture(f"{image} is not a file. Name a picture: make predict family={family} image=my_image.png")
     answers = import_module(f"serving.{family}.answers")
-    settle(family)
+    update_store(family)
     served, limits, content = Champion(family).served, configs.serving(family), image.read_bytes()
     begun = time.perf_counter()
     answer: dict[str, object] = asyncio.run(answers.answered(Body(False, content), served, limits))

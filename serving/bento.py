@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--family", required=True)
     asked = parser.parse_args()
     with errors.printed_once():
-        champion.settle(asked.family)
+        champion.update_store(asked.family)
         bento = pack(asked.family)
         print(summary(asked.family, bento, lint(bento)))
 

@@ -36,7 +36,7 @@ Ask = Callable[..., Awaitable[Any]]
 """(body, served, limits, *words) -> an answer, as a family's answers.py has it; of many bodies as many. Raises Refusal."""
 
 
-class Given(NamedTuple):
+class Answered(NamedTuple):
     """An answer, and its JSON."""
 
     answer: Answer
@@ -72,9 +72,15 @@ def service(family: str) -> Any:
 
 
 class Endpoint:
-    """The base of a service class: its application, and what is written when it ends."""
+    """The base of a service class: its application, started with it, and what is written when it ends."""
 
     app: FastAPI
+
+    def __init__(self) -> None:
+        start(self.app, self.app.title, self.prepare)
+
+    def prepare(self, predictor: Any) -> None:
+        """Called with each model before it serves."""
 
     @bentoml.on_shutdown
     def end(self) -> None:
@@ -107,11 +113,8 @@ def application(title: str, question: str) -> FastAPI:
 
 
 def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = None) -> None:
-    """Give the application its limits, champion, recorder and shadow; `prepare` is called with each model before it serves.
-
-    Raises NoChampion, BrokenModel or BadUrl.
-    """
-    telemetry.forget_the_dead()
+    """Give the application its limits, champion, recorder and shadow. Raises NoChampion, BrokenModel or BadUrl."""
+    telemetry.remove_ended_workers()
     app.state.limits = configs.serving(family)
     app.state.recorder = Recorder(family, app.state.limits.predictions)
     app.state.champion = Champion(family, prepare)
@@ -124,44 +127,44 @@ def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = N
     gc.freeze()  # what is loaded now is never collected: no walk through it while requests wait (docs/decisions/0018)
 
 
-async def given(state: State, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Given:
+async def answer(state: State, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Answered:
     """The answer to one body, recorded, and `compared` with a challenger's; `words` are JSON arguments of both. Raises Refusal."""
     begun = time.perf_counter()
     answer = await ask(body, served, state.limits, *words)
     seconds = time.perf_counter() - begun
-    text = _noted(state, body, answer, seconds)
+    text = _record(state, body, answer, seconds)
     if compared:
         state.shadow.offer(body, served, answer, seconds, words)
-    return Given(answer, text)
+    return Answered(answer, text)
 
 
-def _noted(state: State, body: Body, answer: Answer, seconds: float) -> bytes:
+def _record(state: State, body: Body, answer: Answer, seconds: float) -> bytes:
     """Record the answer; its JSON."""
-    text = recorder.rendered(answer)
+    text = recorder.as_json(answer)
     state.recorder.note(body.content, answer, seconds, text)
     return text
 
 
-async def answered(request: Request, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Response:
-    """given() as a response; the answer's id and version are logged with the request. Raises Refusal."""
-    found = await given(request.app.state, ask, body, served, *words, compared=compared)
-    _signed(request, found.answer)
+async def respond(request: Request, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Response:
+    """answer() as a response; the answer's id and version are logged with the request. Raises Refusal."""
+    found = await answer(request.app.state, ask, body, served, *words, compared=compared)
+    _note_answer(request, found.answer)
     return Response(found.text, media_type="application/json")
 
 
-def _signed(request: Request, answer: Answer) -> None:
+def _note_answer(request: Request, answer: Answer) -> None:
     request.state.prediction_id, request.state.version = answer["prediction_id"], answer["model"]["version"]
 
 
-def signed_picture(request: Request, png: bytes, answer: Answer) -> Response:
+def picture_response(request: Request, png: bytes, answer: Answer) -> Response:
     """An answer drawn as PNG; its id, count and version are in the headers, and logged with the request."""
-    _signed(request, answer)
+    _note_answer(request, answer)
     id, count, version = answer["prediction_id"], str(answer["count"]), str(answer["model"]["version"])
     headers = {"X-Prediction-Id": id, "X-Count": count, "X-Model-Version": version}
     return Response(png, media_type="image/png", headers=headers)
 
 
-async def answered_many(request: Request, ask: Ask, sent: Sequence[Body], served: Served) -> Response:
+async def respond_many(request: Request, ask: Ask, sent: Sequence[Body], served: Served) -> Response:
     """An answer or a problem for each body of one request; their ids, reasons and version are logged.
 
     `ask` takes all bodies at once; each answer is recorded with the seconds that all took together, compared with its share of them.
@@ -171,7 +174,7 @@ async def answered_many(request: Request, ask: Ask, sent: Sequence[Body], served
     seconds = time.perf_counter() - begun
     right = [(body, result) for body, result in zip(sent, results, strict=True) if result["success"]]
     for body, result in right:
-        _noted(state, body, result, seconds)
+        _record(state, body, result, seconds)
         state.shadow.offer(body, served, result, seconds / len(sent))
     request.state.prediction_ids = [result["prediction_id"] for _, result in right]
     request.state.refusals = [result["problem"]["reason"] for result in results if not result["success"]]

@@ -35,7 +35,7 @@ REFUSED = Gauge(
 COUNTED = "PROMETHEUS_MULTIPROC_DIR"  # the variable that names the folder of the metrics of one service's workers
 
 
-def forget_the_dead() -> None:
+def remove_ended_workers() -> None:
     """Remove the live gauges of workers that have ended."""
     for path in Path(os.environ.get(COUNTED, "none")).glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])

@@ -24,9 +24,9 @@ ASKED = {"gravures": "/match"}  # where a picture is sent; of the others /predic
 LOADED = """
 import sys
 from importlib import import_module
-from serving.live.champion import Champion, settle
+from serving.live.champion import Champion, update_store
 family = sys.argv[1]
-import_module(f"serving.{family}.service"); settle(family); Champion(family)
+import_module(f"serving.{family}.service"); update_store(family); Champion(family)
 print(*{"tensorflow", "keras", "torch", "mlflow", "dvc", "hydra"} & set(sys.modules))
 """
 

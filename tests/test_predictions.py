@@ -341,7 +341,7 @@ class Counted:
     def note(self, count: int = 1, content: bytes = SENT) -> list[str]:
         said = [answer() for _ in range(count)]
         for one in said:
-            self.recorder.note(content, one, 0.001, live_recorder.rendered(one))
+            self.recorder.note(content, one, 0.001, live_recorder.as_json(one))
         return [one["prediction_id"] for one in said]
 
     @property

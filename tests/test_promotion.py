@@ -117,7 +117,7 @@ def test_a_closed_gate_is_one_line_whatever_is_measured_again(place: Path) -> No
     assert line["reasons"][0] == "accuracy 0.7000 on validation, at least 0.9900 is asked"
     assert (line["candidate"], line["digest"], line["figures"]["valid"]["accuracy"]) == ("digits-rmsprop", report["digest"], 0.7)
     assert store.pointer_path("digits").read_bytes() == pointer, "a service would load the same model again"
-    assert champion._settled("digits"), "each start of a service would load MLflow"
+    assert champion._up_to_date("digits"), "each start of a service would load MLflow"
     forked(place, decided, [*CLOSED, "gate.floor=0.98"])
     assert events() == [*TWO, ("refuse", 2), ("refuse", 2)]
     assert forked(place, decided, WORDS)["version"] == 3
@@ -183,7 +183,7 @@ def test_where_nothing_stands_a_refusal_is_a_line_too(place: Path) -> None:
     assert events() == [("refuse", None)]
     assert stage.unchanged("digits", "smoke")
     with pytest.raises(store.NoChampion):
-        forked(place, champion.settle, "digits")
+        forked(place, champion.update_store, "digits")
     assert forked(place, decided, WORDS)["version"] == 1
     assert events() == [("refuse", None), ("promote", 1)]
 

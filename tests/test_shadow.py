@@ -161,17 +161,17 @@ def test_a_damaged_challenger_stands_in_nobodys_way(project: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     whole = cut.read_bytes()
     cut.write_bytes(whole[:100])
-    champion.settle("digits")
+    champion.update_store("digits")
     pointer = model_store.challenger("digits")
     assert pointer and pointer["challenge"] == line and "is damaged: its MD5 is not its name" in pointer["absent"]
     assert champion.Champion("digits").served.pointer["model"]["version"] == 1
-    assert champion._settled("digits")
+    assert champion._up_to_date("digits")
     cut.write_bytes(whole)
     reconcile.reconcile("digits")
     pointer = model_store.challenger("digits")
     assert pointer and "absent" not in pointer and model_store.holds(pointer["tag"], pointer["model"]["digest"])
     model_store.pointer_path("digits", model_store.CHALLENGERS).write_text("{")
-    assert not champion._settled("digits")
+    assert not champion._up_to_date("digits")
     reconcile.reconcile("digits")
     assert model_store.challenger("digits") == pointer
 
@@ -452,7 +452,7 @@ def test_a_challenger_that_does_not_load_is_refused_and_told(service: Service) -
     challenged(service, 4)
     assert until(lambda: counted(service, "atelier_shadow_refused") == 1, tries=600)
     page = service.client.get("/").text
-    assert "is refused as challenger of version 1" in page
+    assert "does not run as challenger of version 1" in page
     assert "digits:c-000000000000 is not in the model store" in page
     assert "digits:c-000000000000 is not in the model store" in service.log()
     assert said(service)["model"]["version"] == 1
@@ -536,7 +536,7 @@ def test_a_pointer_that_cannot_be_read_is_told(service: Service) -> None:
         folders.write(model_store.pointer_path("digits", model_store.CHALLENGERS), "{")
     assert until(lambda: counted(service, "atelier_shadow_refused") == 1)
     page = service.client.get("/").text
-    assert "who challenges it cannot be told. .store/challengers/digits.json cannot be read" in page
+    assert "the challenger's pointer cannot be read. .store/challengers/digits.json cannot be read" in page
     alone(service)
     assert until(lambda: counted(service, "atelier_shadow_refused") == 0)
     assert 'id="challenger"' not in service.client.get("/").text

@@ -47,7 +47,7 @@ def loopback(host: str) -> bool:
         return False
 
 
-def settle(host: str) -> None:
+def decide(host: str) -> None:
     """Decide for this process and its workers, before they listen. Raises where tokens are required and nobody could sign in."""
     if tokens := required([host]):
         from serving.auth import authority

@@ -60,7 +60,7 @@ def read(body: bodies.Body, served: Served, limits: Serving) -> NDArray[np.uint8
 
 async def answered(body: bodies.Body, served: Served, limits: Serving) -> dict[str, Any]:
     """The answer for one body. Raises Refusal."""
-    return answer(await served.batches.answer(await bodies.understood(read, body, served, limits)), served)
+    return answer(await served.batches.answer(await bodies.process(read, body, served, limits)), served)
 
 
 def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]:

@@ -14,13 +14,13 @@ app = endpoints.application("digits", "Which digit is on this picture?")
     "/predict",
     response_model=answers.Answer,
     responses=problems.documented(400, 408, 413, 415, 422, 503),
-    openapi_extra=bodies.described(answers.Pixels),
+    openapi_extra=bodies.openapi(answers.Pixels),
 )
 async def predict(request: Request) -> Response:
     """Rank the ten digits for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb)
-    return await endpoints.answered(request, answers.answered, body, served)
+    return await endpoints.respond(request, answers.answered, body, served)
 
 
 @endpoints.service("digits")
@@ -28,6 +28,3 @@ class Digits(endpoints.Endpoint):
     """One picture of a digit, or 28 x 28 numbers, in; the ranking of all ten out."""
 
     app = app
-
-    def __init__(self) -> None:
-        endpoints.start(self.app, "digits")

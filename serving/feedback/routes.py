@@ -93,7 +93,7 @@ def mount(app: FastAPI, family: str) -> None:
 async def add(family: str, body: Body, correction: str, about: Mapping[str, Any], served: Served, limits: Serving) -> Stored:
     """Store a picture with its correction, as text; `about` may name `user`, `prediction_id`, `digest` and `answer`. Raises Refusal."""
     flags = import_module(f"serving.{family}.flags")
-    picture = await bodies.understood(_read, body, limits)
+    picture = await bodies.process(_read, body, limits)
     known = {"digest": served.pointer["model"]["digest"], **{key: value for key, value in about.items() if value is not None}}
     facts = {key: known.get(key) for key in ("prediction_id", "digest", "answer", "user")}
     work = (family, picture, flags.read(correction, picture, served), flags.files, facts)

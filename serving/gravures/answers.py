@@ -122,7 +122,7 @@ class Verre(Tagged):
 
 def described(*query: str) -> dict[str, Any]:
     """A picture as the body, and a query, for an OpenAPI description."""
-    return bodies.described(dataurls.Submitted) | {"parameters": [*map(parameter, query)]}
+    return bodies.openapi(dataurls.Submitted) | {"parameters": [*map(parameter, query)]}
 
 
 def parameter(name: str) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def many(query: QueryParams) -> int:
 
 async def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
     """A picture brought to [side, side]. Raises Refusal."""
-    return await bodies.understood(_brought, await dataurls.unwrapped(body), served, limits)
+    return await bodies.process(_brought, await dataurls.unwrapped(body), served, limits)
 
 
 def _brought(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ POST = problems.documented(400, 408, 413, 415, 422, 503)
 async def match(request: Request) -> Response:
     """The engravings most like a picture, classes and pictures of the catalogue, with the lenses that bear them."""
     body = await _read(request)
-    return await endpoints.answered(request, _matched, body, app.state.champion.served, answers.many(request.query_params))
+    return await endpoints.respond(request, _matched, body, app.state.champion.served, answers.many(request.query_params))
 
 
 async def _matched(body: Body, served: Served, limits: Serving, k: int) -> dict[str, Any]:
@@ -33,7 +33,7 @@ async def _matched(body: Body, served: Served, limits: Serving, k: int) -> dict[
 async def embedding(request: Request) -> Response:
     """A picture as 256 numbers: engravings that are alike have similar ones, of the same version of the model."""
     body = await _read(request)
-    return await endpoints.answered(request, answers.embedded, body, app.state.champion.served, compared=False)
+    return await endpoints.respond(request, answers.embedded, body, app.state.champion.served, compared=False)
 
 
 async def _read(request: Request) -> Body:
@@ -90,4 +90,8 @@ class Gravures(endpoints.Endpoint):
 
     def __init__(self) -> None:
         self.app.state.shelf = Shelf()
-        endpoints.start(self.app, "gravures", self.app.state.shelf.bring)
+        super().__init__()
+
+    def prepare(self, predictor: Any) -> None:
+        """Fill the catalogue's database."""
+        self.app.state.shelf.bring(predictor)

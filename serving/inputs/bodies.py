@@ -119,14 +119,14 @@ async def _read(
     return kind, b"".join(chunks)
 
 
-async def understood(work: Callable[..., Result], body: Body, *more: Any) -> Result:
+async def process(work: Callable[..., Result], body: Body, *more: Any) -> Result:
     """work(body, *more): at once where the body is light, in a thread where it is heavy."""
     if len(body.content) <= pictures.LIGHT_BYTES if body.json else pictures.light(body.content):
         return work(body, *more)
-    return await aside(work, body, *more)
+    return await in_thread(work, body, *more)
 
 
-async def aside(work: Callable[..., Result], body: Body, *more: Any) -> Result:
+async def in_thread(work: Callable[..., Result], body: Body, *more: Any) -> Result:
     """work(body, *more) in a thread: also for many light ones at once."""
     return await asyncio.get_running_loop().run_in_executor(ASIDE, work, body, *more)
 
@@ -191,7 +191,7 @@ async def _files(form: FormData, field: str) -> list[bytes]:
 FILE = {"type": "string", "format": "binary"}
 
 
-def described(kind: type[BaseModel] | None = None, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
+def openapi(kind: type[BaseModel] | None = None, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     """The request body for an OpenAPI description: a multipart file, a file alone, and JSON of `kind` where there is one."""
     form = {"type": "object", "properties": {"image": FILE}, "required": ["image"]}
     pictures = {name: {"schema": FILE} for name in kinds if name not in {JSON, FORM}}
@@ -199,7 +199,7 @@ def described(kind: type[BaseModel] | None = None, kinds: Sequence[str] = KINDS)
     return {"requestBody": {"required": True, "content": {**json, FORM: {"schema": form}, **pictures}}}
 
 
-def described_many(most: int) -> dict[str, Any]:
+def openapi_many(most: int) -> dict[str, Any]:
     """The request body for at most `most` pictures in the multipart field `images`."""
     together = "All of them together may be as large as one body: limit_mb in the family's config file."
     files = {"type": "array", "items": FILE, "minItems": 1, "maxItems": most, "description": together}

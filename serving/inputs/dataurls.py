@@ -28,7 +28,7 @@ class Submitted(BaseModel):
 
 async def unwrapped(body: Body) -> Body:
     """The file itself, also where it came in JSON. Raises Refusal."""
-    return await bodies.understood(_unwrap, body) if body.json else body
+    return await bodies.process(_unwrap, body) if body.json else body
 
 
 def _unwrap(body: Body) -> Body:

@@ -236,7 +236,7 @@ _NUMBER = {"name": "number", "in": "query", "schema": _RANGE, "description": "of
 
 def _described(known: dict[str, Task], kinds: Sequence[str]) -> dict[str, Any]:
     """Task and body of POST /jobs for an OpenAPI description."""
-    content = bodies.described(dataurls.Submitted, kinds)["requestBody"]["content"]
+    content = bodies.openapi(dataurls.Submitted, kinds)["requestBody"]["content"]
     files = {"type": "array", "items": bodies.FILE, "minItems": 1, "maxItems": PICTURES}
     form = {"schema": {"type": "object", "properties": {"image": files}, "required": ["image"]}}
     takers = [name for name, task in known.items() if task.takes]

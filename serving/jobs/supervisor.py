@@ -80,7 +80,7 @@ class _Worker:
         from serving import telemetry  # Prometheus reads its environment when it is imported; `python -m serving` imports this first
 
         self.process, self._died = None, time.monotonic()
-        telemetry.forget_the_dead()
+        telemetry.remove_ended_workers()
         self._pause = PAUSE if self._died - self._begun > STABLE or not self._pause else min(2 * self._pause, LONGEST)
         logger.error("a worker has ended with status %s; another begins in %g s", status, self._pause)
 

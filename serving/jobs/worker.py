@@ -39,8 +39,8 @@ Answer = tuple[bytes, dict[str, Any], float]  # the file, the answer and its sec
 class Worker:
     """Works on jobs; the tasks.Context of its tasks."""
 
-    def __init__(self, jobs: Backlog, settled: bool = True) -> None:
-        self.jobs, self.family, self._settled = jobs, jobs.family, settled
+    def __init__(self, jobs: Backlog, supervised: bool = True) -> None:
+        self.jobs, self.family, self._supervised = jobs, jobs.family, supervised
         self.limits, self.tasks = configs.serving(jobs.family), tasks.of(jobs.family)
         self.name = processes.myself()
         self.recorder = Recorder(jobs.family, self.limits.predictions)
@@ -55,8 +55,8 @@ class Worker:
     def served(self) -> Served:
         """The champion; the store is brought up to date first, unless the service has done that. Raises NoChampion or BrokenModel."""
         if self._champion is None:
-            if not self._settled:
-                champion.settle(self.family)
+            if not self._supervised:
+                champion.update_store(self.family)
             self._champion = Champion(self.family)
             self._champion.follow()
         return self._champion.served
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     with errors.printed_once():
-        worker = Worker(Backlog(backlog.url(), validated(asked.family)), settled=bool(asked.parent))
+        worker = Worker(Backlog(backlog.url(), validated(asked.family)), supervised=bool(asked.parent))
         telemetry.log_as_json()
         threading.Thread(target=worker.watch, args=(asked.parent,), daemon=True, name="beat").start()
         worker.recorder.follow()

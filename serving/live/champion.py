@@ -64,15 +64,15 @@ class Rejected(NamedTuple):
     pause: float
 
 
-def settle(family: str) -> None:
+def update_store(family: str) -> None:
     """Bring store and pointer up to date with the ledger. Where they are, MLflow is not loaded: it takes seconds. Raises NoChampion."""
-    if _settled(discovery.validate(family)):
+    if _up_to_date(discovery.validate(family)):
         return store.print_if_released(family)
     reconcile.reconcile(family)
     store.read_pointer(family)
 
 
-def _settled(family: str) -> bool:
+def _up_to_date(family: str) -> bool:
     """Do the pointers follow the ledger, and does the store hold the champion, undamaged, with its golden example?"""
     lines = ledger.read(family)
     decision = ledger.decision(lines)

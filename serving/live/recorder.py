@@ -79,7 +79,7 @@ class Recorder:
         if not chosen(id, self.config.share):
             return
         try:
-            text = rendered(answer) if text is None else text
+            text = as_json(answer) if text is None else text
         except (TypeError, ValueError) as fault:
             logger.warning("%s: an answer that is no JSON is not recorded: %s", self.family, fault)
             return self._lose(1, FAULT)
@@ -201,6 +201,6 @@ def _row(family: str, noted: Noted) -> Row:
     }
 
 
-def rendered(answer: Any) -> bytes:
+def as_json(answer: Any) -> bytes:
     """An answer as compact JSON."""
     return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -24,25 +24,25 @@ app = endpoints.application("objects", "What is on this picture?")
     "/predict",
     response_model=answers.Answer,
     responses=problems.documented(400, 408, 413, 415, 422, 503),
-    openapi_extra=bodies.described(),
+    openapi_extra=bodies.openapi(),
 )
 async def predict(request: Request) -> Response:
     """The three likeliest classes for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, bodies.PICTURES)
-    return await endpoints.answered(request, answers.answered, body, served)
+    return await endpoints.respond(request, answers.answered, body, served)
 
 
 @app.post(
     "/predict/batch",
     response_model=answers.Answers,
     responses=problems.documented(400, 408, 413, 415, 422, 503),
-    openapi_extra=bodies.described_many(answers.MOST),
+    openapi_extra=bodies.openapi_many(answers.MOST),
 )
 async def predict_batch(request: Request) -> Response:
     """The same for up to 64 pictures, together as large as one body may be, in order; a broken one has its own problem in its place."""
     served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
-    return await endpoints.answered_many(request, _each, sent, served)
+    return await endpoints.respond_many(request, _each, sent, served)
 
 
 async def _each(sent: Sequence[Body], served: Served, limits: Serving) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ async def _each(sent: Sequence[Body], served: Served, limits: Serving) -> list[d
 async def _read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8] | Refusal:
     """A picture, read aside: many are heavy, however light each is; or why it is none."""
     try:
-        return await bodies.aside(answers.read, body, served, limits)
+        return await bodies.in_thread(answers.read, body, served, limits)
     except Refusal as refusal:
         return refusal
 
@@ -70,6 +70,3 @@ class Objects(endpoints.Endpoint):
     """One picture in, the likeliest classes out; or up to 64 of them."""
 
     app = app
-
-    def __init__(self) -> None:
-        endpoints.start(self.app, "objects")

@@ -41,7 +41,7 @@ class Answer(BaseModel):
 
 def described() -> dict[str, Any]:
     """The body for an OpenAPI description."""
-    return bodies.described(dataurls.Submitted, KINDS)
+    return bodies.openapi(dataurls.Submitted, KINDS)
 
 
 async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Backend:
 
     async def _at_once(self, content: bytes, how: str) -> Step:
         start = time.perf_counter()
-        answer = (await endpoints.given(self.state, answers.answered, Body(False, content), self.state.champion.served)).answer
+        answer = (await endpoints.answer(self.state, answers.answered, Body(False, content), self.state.champion.served)).answer
         return await self._answered(answer, content, f"Read in {(time.perf_counter() - start) * 1000:.0f} ms{how or '.'}")
 
     async def _step(self, status: dict[str, Any], content: bytes) -> Step:

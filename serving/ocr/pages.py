@@ -38,10 +38,10 @@ class Line(NamedTuple):
 async def submitted(body: Body, limits: Serving) -> AsyncGenerator[Page, None]:
     """The pages, each decoded when it is asked for. Raises Refusal."""
     if not tiffs.is_tiff(body.content):
-        yield await bodies.understood(_picture, body, limits)
+        yield await bodies.process(_picture, body, limits)
         return
-    for number in range(await bodies.aside(lambda body: tiffs.count(body.content, limits), body)):
-        yield await bodies.aside(_tiff_page, body, limits, number)
+    for number in range(await bodies.in_thread(lambda body: tiffs.count(body.content, limits), body)):
+        yield await bodies.in_thread(_tiff_page, body, limits, number)
 
 
 def _picture(body: Body, limits: Serving) -> Page:

@@ -24,7 +24,7 @@ async def predict(request: Request) -> Response:
     """The text of an image, line by line; of a TIFF page after page."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, answers.KINDS, json_mb=limits.limit_mb)
-    return await endpoints.answered(request, answers.answered, body, served)
+    return await endpoints.respond(request, answers.answered, body, served)
 
 
 @endpoints.service("ocr")
@@ -34,5 +34,5 @@ class Ocr(endpoints.Endpoint):
     app = app
 
     def __init__(self) -> None:
-        endpoints.start(self.app, "ocr")
+        super().__init__()
         job_routes.start(self.app, "ocr")

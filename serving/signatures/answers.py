@@ -73,7 +73,7 @@ QUERY: dict[str, dict[str, Any]] = {  # options of the query: type and meaning
 def described(draw: bool = True) -> dict[str, Any]:
     """Body and query for an OpenAPI description."""
     names = [name for name in QUERY if draw or name != "draw"]
-    return bodies.described(dataurls.Submitted, KINDS) | {
+    return bodies.openapi(dataurls.Submitted, KINDS) | {
         "parameters": [{"name": name, "in": "query", "required": False, **QUERY[name]} for name in names]
     }
 

@@ -35,7 +35,7 @@ class Page(NamedTuple):
 async def submitted(body: Body, limits: Serving, only: int | None = None) -> AsyncGenerator[Page, None]:
     """The pages, or `only` one of them. Raises Refusal. Close it where it is not read to the end."""
     if not documents.is_pdf(body.content):
-        yield await bodies.understood(_picture, body, limits, only)
+        yield await bodies.process(_picture, body, limits, only)
         return
     async with aclosing(documents.pages(body.content, limits, only)) as rendered:
         async for number, grey in rendered:
@@ -62,7 +62,7 @@ async def drawn(body: Body, limits: Serving, number: int, boxes: Boxes = ()) -> 
     The limits on documents and heavy bodies at once hold here too: a page takes a hundred megabytes.
     """
     if not documents.is_pdf(body.content):
-        return await bodies.aside(_drawn_picture, body, limits, number, boxes)
+        return await bodies.in_thread(_drawn_picture, body, limits, number, boxes)
     async with aclosing(documents.pages(body.content, limits, number)) as rendered:
         return await asyncio.to_thread(_drawn_page, (await anext(rendered)).grey, boxes)
 

@@ -25,7 +25,7 @@ async def predict(request: Request) -> Response:
     served = app.state.champion.served
     file, asked = await _read(request)
     if not asked.draw:
-        return await endpoints.answered(request, answers.answered, file, served, asked.page)
+        return await endpoints.respond(request, answers.answered, file, served, asked.page)
     return await _drawn(request, file, served, asked.page or 1)
 
 
@@ -39,8 +39,8 @@ async def _drawn(request: Request, file: Body, served: Served, number: int) -> R
         png = await pages.drawn(file, app.state.limits, number, answer["prediction"])
         return answer
 
-    given = await endpoints.given(app.state, answered, file, served, number)
-    return endpoints.signed_picture(request, png, given.answer)
+    given = await endpoints.answer(app.state, answered, file, served, number)
+    return endpoints.picture_response(request, png, given.answer)
 
 
 @app.post(
@@ -67,6 +67,3 @@ class Signatures(endpoints.Endpoint):
     """A page or a PDF in, the boxes of its signatures out."""
 
     app = app
-
-    def __init__(self) -> None:
-        endpoints.start(self.app, "signatures")
