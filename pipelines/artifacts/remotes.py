@@ -190,33 +190,31 @@ def show(lines: list[Line], states: dict[str, str]) -> None:
     Console(width=max(110, Console().width)).print(table, highlight=False)
 
 
-def pushed(ledgers: list[list[Line]], remote: str | None) -> None:
+def pushed(lines: list[Line], names: list[str], remote: str | None) -> None:
     """Push and print; exit 1 where the remote lacks a version."""
-    states = push([name for lines in ledgers for name in retention.names(lines)], remote)
-    show([line for lines in ledgers for line in ledger.versions(lines).values()], states)
+    states = push(names, remote)
+    show(lines, states)
     left = [state for state in states.values() if state not in {SENT, THERE}]
     if left:
         raise SystemExit(f"{len(left)} of {len(states)} folders are not on the remote. Push from the machine that trained them.")
 
 
-def collected(ledgers: list[list[Line]], remote: str | None) -> None:
-    """Collect and print."""
-    for place, count in collect([name for lines in ledgers for name in retention.names(lines)], remote).items():
-        print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
-
-
 def main() -> None:
     """`push [--remote NAME]`: what dvc.lock and the ledgers need, to a remote. `gc [--remote NAME]`: remove what neither needs."""
-    verbs = {"push": pushed, "gc": collected}
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("verb", choices=verbs)
+    parser.add_argument("verb", choices=["push", "gc"])
     parser.add_argument("--remote", default=None)
     asked = parser.parse_args()
     with errors.printed_once():
         ledgers = [ledger.read(family) for family in discovery.names()]
+        names = [name for lines in ledgers for name in retention.names(lines)]
         for lines in ledgers:
             retention.retain(lines)
-        verbs[asked.verb](ledgers, asked.remote)
+        if asked.verb == "push":
+            pushed([line for lines in ledgers for line in ledger.versions(lines).values()], names, asked.remote)
+        else:
+            for place, count in collect(names, asked.remote).items():
+                print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
 
 
 if __name__ == "__main__":

@@ -65,13 +65,10 @@ def _stored(folder: Path, dvc: str | None) -> Found:
         listed = {}
         yield Fault(folder / checksums.SUMS, str(error), "")
     if listed:
-        yield from findings.items(folder, dict.fromkeys(_added(folder)) | listed, "sha256", checksums.SUMS, "", without=checksums.SUMS)
+        added = {path.relative_to(folder).as_posix(): None for path in checksums.files(folder) if path.name in ADDED}
+        yield from findings.items(folder, {**added, **listed}, "sha256", checksums.SUMS, "", without=checksums.SUMS)
     else:
         yield from findings.described(folder, "")
-
-
-def _added(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in checksums.files(folder) if path.name in ADDED]
 
 
 def _store_again(family: str, folder: Path, path: Path) -> str:
