@@ -50,7 +50,7 @@ def runtimes(folder: Path, split: Split, named: str, rounds: int) -> Iterator[ha
     side, threshold = (manifest["preprocessing"][key] for key in ("side", "threshold"))
     with tempfile.TemporaryDirectory() as scratch:
         pages = Path(scratch, "pages.npy")
-        np.save(pages, split.brought(side))
+        np.save(pages, split.squares(side))
         words = {kind: [sys.executable, "-m", "benchmarks.detected", kind, str(folder), str(pages)] for kind in (*RUNTIMES, detected.PEER)}
         with harness.children(words) as running:
             found = harness.in_turn({kind: child.measure for kind, child in running.items()}, rounds)

@@ -59,7 +59,7 @@ def main() -> None:
     torch.manual_seed(cfg.seed)
     text = model.described(cfg.model, np.zeros((0, 2), np.float32))
     network, split = model.build(cfg.model, text), signatures.sample(count)
-    pages = torch.from_numpy(split.brought(cfg.model.side))[:, None].float().div(255).expand(-1, 3, -1, -1)
+    pages = torch.from_numpy(split.squares(cfg.model.side))[:, None].float().div(255).expand(-1, 3, -1, -1)
     threshold = lively(network, pages)
     fit.TOLERANCE = 0.05  # of a side: random boxes are many pages wide
     folder.mkdir(parents=True)

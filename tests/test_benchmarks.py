@@ -161,7 +161,7 @@ def test_every_runtime_is_timed_and_finds_the_boxes_of_opencv(untrained: Path) -
 
 @pytest.mark.parametrize("peer", ["one_network", "a_network_a_core"])
 def test_the_peers_of_signatures_answer_as_ours_does(peer: str, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, (page,) = Predictor(untrained, "opencv"), signatures.sample(1).brought(128)
+    ours, (page,) = Predictor(untrained, "opencv"), signatures.sample(1).squares(128)
     boxes = [box for box in ours.predict(page[None])[0] if box[4] >= ours.convention.threshold]
     monkeypatch.setenv("PEER_MODEL", str(untrained))
     stream = io.BytesIO()

@@ -153,7 +153,8 @@ print(json.dumps(found))
 BUILT = """
 import json, random, sys
 from pathlib import Path
-from pipelines.families.signatures.parts.darknet import BadNetwork, Darknet
+from pipelines.families.signatures.parts.cfg import BadNetwork
+from pipelines.families.signatures.parts.darknet import Darknet
 
 def told(text):
     try:
@@ -314,21 +315,21 @@ EXCHANGED = {
     "activation=mish": ("activation=gelu", r"layer 0, .* unknown activation=gelu. Known are: leaky, linear, logistic, mish, relu, swish\."),
     "filters=12": ("filters=13", r"layer 14, .* 2 anchors and 1 classes take 12 channels, and 13 come in. Set filters="),
     "mask=1,2": ("mask=1,3", r"layer 14, .* mask=1,3 names others than the anchors 0 to 2"),
-    "classes=1": ("classes=one", r"layer 14, .* classes=one is no whole number of 1 to 65,536"),
+    "classes=1": ("classes=one", r"layer 14, .* classes=one is no integer of 1 to 65,536"),
     "num=3": ("num=4", r"layer 14, .* num=4 anchors are 8 numbers, and anchors= has 6"),
     "scale_x_y=1.2": ("scale_x_y=nan", r"layer 14, .* scale_x_y=nan are no numbers above 0"),
     "from=-2": ("from=-9", r"layer 2, .* from=-9 takes layer -7, which is not before it: the layers 0 to 1 are"),
     "layers=12": ("layers=14", r"layer 15, .* layers=14 takes layer 14, which is a \[yolo\] layer"),
     "layers=-1,9": ("layers=-1,3,1", r"layer 17, .* joins layers of different sides: 16 x 24 x 24, 8 x 24 x 24, 8 x 48 x 48"),
-    "group_id=1": ("group_id=2", r"layer 11, .* group_id=2 is no whole number of 0 to 1"),
-    "width=96": ("width=many", r"\[net\] at line 3: width=many is no whole number"),
+    "group_id=1": ("group_id=2", r"layer 11, .* group_id=2 is no integer of 0 to 1"),
+    "width=96": ("width=many", r"\[net\] at line 3: width=many is no integer"),
     "channels=3": ("# none", r"\[net\] at line 3: channels= is missing"),
     "filters=16\nactivation": ("filters=16\nsize=63\nactivation", r"layer 9, .* nothing is left of 24 x 24 x 24 under size=63"),
     "[upsample]": ("[convolutional]\nsize=63\npad=1\nfilters=65536\n[upsample]", r"layer 16, .* more than 500,000,000 weights"),
-    "[yolo]\nmask=0": ("[yolo]\nnew_coords=1\nmask=0", r"layer 19, .* new_coords=1 is of Scaled-YOLOv4"),
+    "[yolo]\nmask=0": ("[yolo]\nnew_coords=1\nmask=0", r"layer 19, .* new_coords=1 \(Scaled-YOLOv4\)"),
     "layers = -1, -3, -4\n[convolutional]\nbatch_normalize=1": (
         "layers=1.5\n[convolutional]",
-        r"layer 8, .* layers=1.5 are no whole numbers",
+        r"layer 8, .* layers=1.5 are no integers",
     ),
 }
 
@@ -376,11 +377,11 @@ def test_a_cfg_that_cannot_be_built_is_refused_with_layer_and_line(tmp_path: Pat
     ("text", "expected"),
     [
         ("", r"begins with nothing. It must begin with \[net\]"),
-        ("width=3", r"line 1: 'width=3' stands before the first section"),
+        ("width=3", r"line 1: 'width=3' comes before the first section"),
         ("[convolutional]", r"begins with \[convolutional\] at line 1. It must"),
         ("[net]\nwidth", r"line 2, in \[net\] at line 1: 'width' is not of the form key=value"),
         ("[net]\nwidth=", r"line 2, .* 'width=' is not of the form"),
-        ("[net]\n\n# sides\nwidth=3\nwidth = 4", r"line 5, in \[net\] at line 1: width= was said before, as 3"),
+        ("[net]\n\n# sides\nwidth=3\nwidth = 4", r"line 5, in \[net\] at line 1: width= is repeated; it was 3"),
         ("[net", r"line 1: '\[net' has no closing bracket"),
     ],
 )
@@ -402,7 +403,7 @@ def test_comments_and_blanks_are_passed_over() -> None:
     found = cfg.sections("# one\n[net] ; two\n width = 3 # three\n\n[yolo]\nmask = 0, 1")
     assert [(section.name, section.line, section.layer) for section in found] == [("net", 2, -1), ("yolo", 5, 0)]
     assert [section.options for section in found] == [{"width": "3"}, {"mask": "0, 1"}]
-    assert cfg.sections(cfg.for_opencv(cfg.written(found)))[1].options.items() >= {"mask": "0, 1", "thresh": "0"}.items()
+    assert cfg.sections(cfg.for_opencv(cfg.render(found)))[1].options.items() >= {"mask": "0, 1", "thresh": "0"}.items()
 
 
 def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
@@ -441,7 +442,7 @@ def test_cfgs_follow_the_number_of_classes(network: str, classes: int, batches: 
 def test_own_anchors_are_each_taken_once() -> None:
     own = [(float(index), 2.0 * index) for index in range(1, 7)]
     heads = [section for section in cfg.sections(architectures.described("yolov4-tiny", 1, 96, own)) if section.name == "yolo"]
-    assert [head.wholes("mask") for head in heads] == [[3, 4, 5], [0, 1, 2]]
+    assert [head.integers("mask") for head in heads] == [[3, 4, 5], [0, 1, 2]]
     assert heads[0].floats("anchors") == [number for anchor in own for number in anchor]
     with pytest.raises(architectures.UnknownNetwork, match="yolov4 has 9 anchors, and 6 were given"):
         architectures.described("yolov4", 1, 96, own)
@@ -475,9 +476,9 @@ def test_a_person_trains_with_darknet_and_brings_the_weights_back(tmp_path: Path
     assert found["drawn"] == [".png", "PNG", True]
     there, size = found["model"]
     assert not there
-    assert "out is there, and not empty" in found["refused"]["there"]
+    assert "out exists and is not empty" in found["refused"]["there"]
     assert "Ingest first: `dvc repro ingest@signatures`" in found["refused"]["nothing"]
-    assert "network_best.weights is not there" in found["refused"]["gone"]
+    assert "network_best.weights does not exist" in found["refused"]["gone"]
     assert f"too short: it has {size - 8} bytes, and those of the cfg's 21 convolutions are {size}" in found["refused"]["short"]
     assert found["recipe"]["run"] == "darknet"
     assert found["recipe"]["model"]["weights_sha256"] == found["sha256"]

@@ -1,4 +1,4 @@
-"""Packed pages, as ingest wrote them: what training and scoring read."""
+"""Packed pages, as ingest wrote them, for training and scoring."""
 
 import json
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from pipelines.families.signatures.picture import Boxes, Convention
 
 CONVENTION = Convention()
 LABELS = ["signature"]
-SALT = b"share"  # the split itself is chosen by the bare name, so that every document of train would be below 0.6
+SALT = b"share"  # the split is chosen by the name alone: without salt every document of train would be below its share
 WORKING_SIDE = 1280  # pixels: larger pages are reduced while they are decoded
 
 
 class Page(NamedTuple):
-    """One scanned page: the file as it came, its size in pixels as a person sees it, and its boxes [k, 4]: x, y, w, h in those pixels.
+    """One scanned page: its file, its size in pixels when upright, and its boxes [k, 4]: x, y, w, h in those pixels.
 
-    `document` is the letter or lease that it belongs to: what a split keeps together. `source` is where it came from.
+    `document` is the letter or lease that it belongs to, which stays in one split; `source` the name of its source.
     """
 
     name: str
@@ -50,19 +50,16 @@ class Split:
     @cached_property
     def images(self) -> NDArray[np.uint8]:
         """[n, 416, 416]"""
-        return self.brought(CONVENTION.side)
+        return self.squares(CONVENTION.side)
 
-    def brought(self, side: int) -> NDArray[np.uint8]:
-        """Every page as a square [n, side, side]."""
+    def squares(self, side: int) -> NDArray[np.uint8]:
+        """Every page as a preprocessed square [n, side, side]."""
         if "images" in self.__dict__ and side == CONVENTION.side:
             return self.images
         return np.stack([Convention(side).from_grey(page.grey()) for page in self.pages])
 
     def of(self, sources: dict[str, float]) -> "Split":
-        """The share of each source's documents that is named; chosen once and for good by the document's name. Others are left out.
-
-        Drawn pages, which no recipe names, are all taken.
-        """
+        """The pages of the given share of each source's documents, chosen by their names; `embedded` counts in full unless named."""
         shares = {"embedded": 1.0, **sources}
         return Split([page for page in self.pages if splits.chosen([page.document.encode()], shares.get(page.source, 0.0), SALT)[0]])
 

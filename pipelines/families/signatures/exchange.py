@@ -1,4 +1,4 @@
-"""A training that Darknet does: `export` writes the folder it needs, `import` makes a model folder of the weights it ends with.
+"""Training by Darknet: `export` writes the folder that it needs, `import` makes a model folder from its weights.
 
 python -m pipelines.families.signatures.exchange export --candidate signatures-all --out FOLDER
 python -m pipelines.families.signatures.exchange import --candidate signatures-all --cfg FOLDER/network.cfg --weights FILE
@@ -25,8 +25,8 @@ from pipelines.models import manifests
 from pipelines.tracking import client as tracking
 from pipelines.training import records, session
 
-READ = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png"}  # formats that Darknet reads, whatever it was built with
-ORIENTATION = 0x112  # of EXIF; Darknet passes it over
+READ = {"BMP": ".bmp", "JPEG": ".jpg", "PNG": ".png"}  # formats that every build of Darknet reads
+ORIENTATION = 0x112  # of EXIF, which Darknet ignores
 
 
 class FolderExists(FileExistsError):
@@ -38,17 +38,18 @@ class NothingPacked(FileNotFoundError):
 
 
 def export(cfg: Config, out: Path) -> str:
-    """Write what `darknet detector train obj.data network.cfg` reads, paths relative to the folder; say what to type next.
+    """Write the input of `darknet detector train obj.data network.cfg`, paths relative to the folder; the next commands as text.
 
-    The cfg is the one that training would generate, anchors of the training pages included. Raises FolderExists, NothingPacked.
+    The cfg is that of a training here, with anchors of the training pages. Raises FolderExists, NothingPacked.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FolderExists(f"{out} is there, and not empty. Name a new folder.")
+        raise FolderExists(f"{out} exists and is not empty. Name a new folder.")
     train, valid = load(_packed(cfg), "train").of(cfg.fit.sources).pages, load(_packed(cfg), "valid").pages
     with folders.replacing(out) as draft:
-        (draft / "network.cfg").write_text(_described(cfg, train))
+        sizes = np.concatenate([in_fractions(page.boxes, page.height, page.width)[:, 2:] for page in train])
+        (draft / "network.cfg").write_text(model.described(cfg.model, sizes))
         (draft / "obj.names").write_text("".join(f"{label}\n" for label in LABELS))
-        (draft / "obj.data").write_text(_data())
+        (draft / "obj.data").write_text(f"classes={len(LABELS)}\ntrain=train.txt\nvalid=valid.txt\nnames=obj.names\nbackup=backup\n")
         (draft / "backup").mkdir()
         for split, pages in (("train", train), ("valid", valid)):
             _write_pages(draft, split, pages)
@@ -60,7 +61,7 @@ def export(cfg: Config, out: Path) -> str:
 
 
 def take(cfg: Config, text: Path, trained: Path) -> str:
-    """Make models/<candidate>/ of weights that Darknet trained, exported and proven as any training's; say what it is.
+    """Make models/<candidate>/ from weights that Darknet trained, exported and verified as those of any training; a summary.
 
     Raises BadNetwork, BadWeights, MissingFile or NothingPacked.
     """
@@ -69,44 +70,36 @@ def take(cfg: Config, text: Path, trained: Path) -> str:
     weights.read(network, trained)
     data = _packed(cfg)
     card, begun = cards.read(data), records.begun(cfg.family, __spec__.name)
-    tracking.mlflow()  # its seconds of import are none of the training
+    tracking.mlflow()  # imported first: its seconds do not count as training
     training = session.under_way(cfg, card["hash"], folders.sha256(trained))
     with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         if not training.history:
             training.epoch({"pictures_seen": weights.seen(trained)}, lambda _: None)
-        description = fit.finished(cfg, read(text), network, load(data, "valid"), out)
+        description = fit.export(cfg, read(text), network, load(data, "valid"), out)
         session.write_history(out, training.history)
         records.write(out, training, begun)
         manifest = manifests.write(out, cfg, card["hash"], description)
     training.finish()
-    return f"{cfg.model_folder}: digest {manifest['digest'][:12]}, export proven to {description.proof.difference:.1g}"
+    return f"{cfg.model_folder}: digest {manifest['digest'][:12]}, export verified to {description.proof.difference:.1g}"
 
 
 def _as_trained(cfg: Config, text: Path, trained: Path) -> Config:
-    """The candidate, its recipe telling where cfg and weights came from. Raises MissingFile."""
+    """The candidate with the cfg and the weights in its recipe. Raises MissingFile."""
     for path in (text, trained):
         if not path.is_file():
-            raise model.MissingFile(f"{path} is not there. Name the cfg that was exported, and the weights that Darknet wrote.")
-    told = {"network": "cfg", "cfg": str(text), "weights": str(trained), "weights_sha256": folders.sha256(trained)}
-    return cfg.model_copy(update={"run": "darknet", "model": cfg.model.model_copy(update=told)})
+            raise model.MissingFile(f"{path} does not exist. Name the cfg that was exported, and the weights that Darknet wrote.")
+    recipe = {"network": "cfg", "cfg": str(text), "weights": str(trained), "weights_sha256": folders.sha256(trained)}
+    return cfg.model_copy(update={"run": "darknet", "model": cfg.model.model_copy(update=recipe)})
 
 
 def _packed(cfg: Config) -> Path:
     if not (cfg.data_folder / cards.CARD).is_file():
-        raise NothingPacked(f"{cfg.data_folder} is not there. Ingest first: `dvc repro ingest@{cfg.family}`.")
+        raise NothingPacked(f"{cfg.data_folder} does not exist. Ingest first: `dvc repro ingest@{cfg.family}`.")
     return cfg.data_folder
 
 
-def _described(cfg: Config, train: Sequence[Page]) -> str:
-    return model.described(cfg.model, np.concatenate([in_fractions(page.boxes, page.height, page.width)[:, 2:] for page in train]))
-
-
-def _data() -> str:
-    return f"classes={len(LABELS)}\ntrain=train.txt\nvalid=valid.txt\nnames=obj.names\nbackup=backup\n"
-
-
 def _write_pages(folder: Path, split: str, pages: Sequence[Page]) -> None:
-    """Pictures and, beside each, its labels; the list of them as <split>.txt."""
+    """Write images, each with its label file, and their list <split>.txt."""
     (folder / split).mkdir()
     names = []
     for index, page in enumerate(pages):
@@ -119,7 +112,7 @@ def _write_pages(folder: Path, split: str, pages: Sequence[Page]) -> None:
 
 
 def _readable(page: Page) -> tuple[str, bytes]:
-    """The file as it came, or as PNG where Darknet would not see it as a person does."""
+    """The file, or a PNG where Darknet does not read the format or would not turn it upright."""
     with Image.open(io.BytesIO(page.content)) as picture:
         suffix = READ.get(str(picture.format))
         if suffix and picture.getexif().get(ORIENTATION, 1) == 1:
@@ -130,7 +123,7 @@ def _readable(page: Page) -> tuple[str, bytes]:
 
 
 def _labels(page: Page) -> str:
-    """YOLO's: class, centre and sides as fractions of the page."""
+    """YOLO labels: class, centre and sides as fractions of the page."""
     boxes = in_fractions(page.boxes, page.height, page.width)
     return "".join(f"0 {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n" for x, y, w, h in boxes)
 
@@ -140,7 +133,7 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     out, back = commands.add_parser("export"), commands.add_parser("import")
     for command in (out, back):
-        command.add_argument("--candidate", required=True, help="a page conf/candidate/signatures-*.yaml")
+        command.add_argument("--candidate", required=True, help="a config file conf/candidate/signatures-*.yaml")
     out.add_argument("--out", type=Path, required=True, help="a new folder")
     back.add_argument("--cfg", type=Path, required=True, help="network.cfg of the exported folder")
     back.add_argument("--weights", type=Path, required=True, help="what Darknet wrote into backup/")
@@ -148,7 +141,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Export or import, and say what was done."""
+    """Export or import, and print a summary."""
     asked = _arguments()
     with errors.printed_once():
         cfg = configs.compose(["family=signatures", f"candidate={asked.candidate}"])

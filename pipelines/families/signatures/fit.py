@@ -1,6 +1,6 @@
-"""Train a Darknet network with PyTorch, export it to ONNX and for OpenCV, and prove that all give the same boxes.
+"""Train a Darknet network with PyTorch, export it to ONNX and for OpenCV, and verify that all give the same boxes.
 
-Pages are distorted by two threads while the network is at work. One path for CPU, CUDA and MPS.
+Two threads distort pages while the network trains. One path for CPU, CUDA and MPS.
 """
 
 from collections.abc import Iterator
@@ -37,9 +37,9 @@ from pipelines.training.session import Training
 TOLERANCE = 1e-3  # of a score, or of a side as a fraction of the page
 PROOF = 32  # pages of the validation split
 SERVED = {"model.onnx": "model", "network.cfg": "cfg", "opencv.weights": "weights"}
-JUDGED = 16  # pages of validation at once
+TOGETHER = 16  # pages of validation at once
 CLIP = 10.0  # norm of the gradient
-AHEAD = 2  # batches that are made while one is at work
+AHEAD = 2  # batches that are prepared while one trains
 
 
 class NoPages(ValueError):
@@ -54,13 +54,13 @@ class Batch(NamedTuple):
 
 
 def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
-    """Train to `cfg.fit.epochs`, from the last checkpoint where there is one; write what is served and the Darknet weights.
+    """Train to `cfg.fit.epochs`, from the last checkpoint where there is one; write the served files and the Darknet weights.
 
     Raises NoPages, BadNetwork, MissingFile, BadWeights, or NotProven when an exported network does not answer as the native one does.
     """
     valid = load(data, "valid")
-    text, network = _trained(cfg, data, valid, runtime.device(), log)
-    return finished(cfg, text, network, valid, out)
+    text, network = _trained(cfg, data, valid, log)
+    return export(cfg, text, network, valid, out)
 
 
 def _pages(split: Split, sources: dict[str, float], side: int) -> list[Labelled]:
@@ -72,35 +72,30 @@ def _pages(split: Split, sources: dict[str, float], side: int) -> list[Labelled]
     return [Labelled(scans.reduced(page.grey(), side), in_fractions(page.boxes, page.height, page.width)) for page in chosen]
 
 
-def _trained(cfg: Config, data: Path, valid: Split, device: torch.device, log: Training) -> tuple[str, Darknet]:
+def _trained(cfg: Config, data: Path, valid: Split, log: Training) -> tuple[str, Darknet]:
     """The cfg, and the averaged network after the last epoch."""
     torch.manual_seed(cfg.seed)
-    cv2.setNumThreads(1)  # the threads that distort are ours
+    cv2.setNumThreads(1)  # pages are distorted by threads of _batches
     train = _pages(load(data, "train"), cfg.fit.sources, cfg.model.side)
     text = models.described(cfg.model, np.concatenate([page.boxes[:, 2:] for page in train]))
-    network = models.build(cfg.model, text).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = models.build(cfg.model, text).to(runtime.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = runtime.averaged(network, cfg.fit.ema)
-    averaged, optimizer = cast(Darknet, average.module), _optimizer(cfg.fit, network)
+    averaged, groups = cast(Darknet, average.module), runtime.parameter_groups(network, cfg.fit.weight_decay)
+    optimizer = torch.optim.SGD(groups, cfg.fit.learning_rate, momentum=cfg.fit.momentum, nesterov=cfg.fit.momentum > 0)
     parts: checkpoints.Parts = {"model": network, "average": average, "optimizer": optimizer}
     if log.checkpoint:
         checkpoints.load(log.checkpoint, parts)
     for epoch in log.remaining(cfg.fit.epochs):
         figures = _epoch(cfg, network, average, optimizer, train, epoch)
-        figures |= {"valid_map50": _judged(cfg, averaged, valid)}
+        figures |= {"valid_map50": detection.headline(_outcomes(cfg.fit, averaged, valid, cfg.model.side))}
         log.epoch(figures, lambda folder: checkpoints.save(folder, parts))
     return text, averaged
-
-
-def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; biases and norms do not decay."""
-    groups = runtime.parameter_groups(network, fit.weight_decay)
-    return torch.optim.SGD(groups, fit.learning_rate, momentum=fit.momentum, nesterov=fit.momentum > 0)
 
 
 def _epoch(
     cfg: Config, network: Darknet, average: AveragedModel, optimizer: torch.optim.Optimizer, train: list[Labelled], epoch: int
 ) -> dict[str, float]:
-    """One walk over all pages, in an order and with distortions that seed and epoch decide: a resumed training sees the same."""
+    """One pass over all pages. Seed and epoch determine order and distortions, so that a resumed training sees the same."""
     device = runtime.device_of(network)
     count = -(-len(train) // cfg.fit.batch)
     sums: dict[str, Tensor] = {}
@@ -114,39 +109,39 @@ def _epoch(
 
 
 def _batches(cfg: Config, train: list[Labelled], epoch: int) -> Iterator[Batch]:
-    """Every page once, distorted; the next batches are made while one is at work."""
+    """Every page once, distorted; the next batches are prepared while one trains."""
     order = np.random.default_rng([cfg.seed, epoch]).permutation(len(train))
     parts = np.array_split(order, -(-len(train) // cfg.fit.batch))
 
-    def made(rows: NDArray[np.int64]) -> Batch:
+    def batch(rows: NDArray[np.int64]) -> Batch:
         random = [np.random.default_rng([cfg.seed, epoch, int(row)]) for row in rows]
-        told, side = cfg.fit.distortion, cfg.model.side
-        return _stacked([scans.distorted(train[row], train, told, side, drawn) for row, drawn in zip(rows, random, strict=True)])
+        strength, side = cfg.fit.distortion, cfg.model.side
+        return _collated([scans.distorted(train[row], train, strength, side, drawn) for row, drawn in zip(rows, random, strict=True)])
 
     with ThreadPoolExecutor(AHEAD) as threads:
-        waiting = [threads.submit(made, rows) for rows in parts[:AHEAD]]
+        waiting = [threads.submit(batch, rows) for rows in parts[:AHEAD]]
         for index in range(len(parts)):
             yield waiting.pop(0).result()
-            waiting += [threads.submit(made, rows) for rows in parts[index + AHEAD : index + AHEAD + 1]]
+            waiting += [threads.submit(batch, rows) for rows in parts[index + AHEAD : index + AHEAD + 1]]
 
 
-def _stacked(pages: list[Labelled]) -> Batch:
-    """Boxes go from their corner to their centre."""
+def _collated(pages: list[Labelled]) -> Batch:
+    """One batch, boxes by their centres."""
     rows = [np.column_stack([np.full(len(page.boxes), index), page.boxes]) for index, page in enumerate(pages)]
     boxes = torch.from_numpy(np.concatenate(rows).astype(np.float32))
     boxes[:, 1:3] += boxes[:, 3:5] / 2
     return Batch(torch.from_numpy(np.stack([page.picture for page in pages])), boxes)
 
 
-def _seen(pages: Tensor) -> Tensor:
-    """Pages [n, side, side] of bytes as a network takes them: [n, 3, side, side] of 0 to 1."""
+def _input(pages: Tensor) -> Tensor:
+    """Pages [n, side, side] of bytes as input of a network: [n, 3, side, side] of 0 to 1."""
     return pages[:, None].float().div(255).expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 
 def _step(fit: Fit, network: Darknet, optimizer: torch.optim.Optimizer, batch: Batch) -> dict[str, Tensor]:
-    """One step down the gradient; the loss and its parts before it."""
+    """One step of the optimizer; the loss and its parts before it."""
     with runtime.autocast(fit.precision, batch.pages.device):
-        raws = network(_seen(batch.pages))
+        raws = network(_input(batch.pages))
     total, parts = loss(fit, network, raws, batch.boxes)
     runtime.step(total, network, optimizer, CLIP)
     return {"loss": total.detach(), **parts}
@@ -160,14 +155,16 @@ def _rate(fit: Fit, done: float) -> float:
     )
 
 
-def _answered(fit: Fit, network: Darknet, split: Split, side: int) -> list[NDArray[np.float32]]:
-    """The boxes of every page, as a Predictor gives them: x, y, w, h as fractions, score."""
+def _outcomes(fit: Fit, network: Darknet, split: Split, side: int) -> detection.Outcomes:
+    """Boxes of the native network, as a Predictor gives them, and the labels, as fractions of the page."""
     network.eval()
     device, found = runtime.device_of(network), []
     with torch.inference_mode(), runtime.autocast(fit.precision, device):
-        for part in torch.split(torch.from_numpy(split.brought(side)), JUDGED):
-            found += list(network.decoded(network(_seen(part.to(device)))).float().cpu().numpy())
-    return [nms(boxes, Convention().overlap) for boxes in found]
+        for part in torch.split(torch.from_numpy(split.squares(side)), TOGETHER):
+            found += list(network.decoded(network(_input(part.to(device)))).float().cpu().numpy())
+    answers = [nms(boxes, Convention().overlap) for boxes in found]
+    truths = [in_fractions(page.boxes, page.height, page.width) for page in split.pages]
+    return detection.outcomes([page.document for page in split.pages], [page.source for page in split.pages], truths, answers)
 
 
 class Served(nn.Module):
@@ -181,17 +178,17 @@ class Served(nn.Module):
         return self.network.decoded(self.network(pages[:, None].float().div(255).expand(-1, 3, -1, -1)))
 
 
-def finished(cfg: Config, text: str, network: Darknet, valid: Split, out: Path) -> Description:
-    """Write a trained network in every form, choose the threshold on validation, prove the forms against each other."""
+def export(cfg: Config, text: str, network: Darknet, valid: Split, out: Path) -> Description:
+    """Write a trained network in every format, choose the threshold on validation, verify that the formats agree."""
     network = network.cpu().float().to(memory_format=torch.contiguous_format).eval()
     (out / "native").mkdir()
     (out / "network.cfg").write_text(for_opencv(text))
     weights.write(network, out / "native/network.weights")
     weights.write(network, out / "opencv.weights", for_opencv=True)
-    pages = valid.brought(cfg.model.side)
+    pages = valid.squares(cfg.model.side)
     proof = _exported(network, pages[:PROOF], out)
     exact = cfg.fit.model_copy(update={"precision": "float32"})
-    threshold = detection.best_threshold(_outcomes(valid, _answered(exact, network, valid, cfg.model.side)))
+    threshold = detection.best_threshold(_outcomes(exact, network, valid, cfg.model.side))
     return Description(
         served=SERVED,
         native={"native/network.weights": "native"},
@@ -203,22 +200,12 @@ def finished(cfg: Config, text: str, network: Darknet, valid: Split, out: Path) 
 
 
 def _exported(network: Darknet, pages: NDArray[np.uint8], out: Path) -> Proof:
-    """Write model.onnx; hold its boxes, and those of OpenCV on the Darknet files, against PyTorch's on real pages."""
+    """Write model.onnx; compare its boxes, and those of OpenCV on the Darknet files, with PyTorch's on real pages."""
     served = Served(network).eval()
     example = torch.from_numpy(pages)
     with torch.inference_mode():
-        native = torch.cat([served(part) for part in torch.split(example, JUDGED)]).numpy()
+        native = torch.cat([served(part) for part in torch.split(example, TOGETHER)]).numpy()
     exports.write(served, (example[:2],), out / "model.onnx", ["pages"], ["boxes"])
     files = {"files": {name: {"role": role} for name, role in SERVED.items()}}
     prove(native, RUNTIMES["onnxruntime"](out, files)(pages), TOLERANCE)
     return prove(native, RUNTIMES["opencv"](out, files)(pages), TOLERANCE)
-
-
-def _judged(cfg: Config, network: Darknet, valid: Split) -> float:
-    return detection.headline(_outcomes(valid, _answered(cfg.fit, network, valid, cfg.model.side)))
-
-
-def _outcomes(split: Split, answers: list[NDArray[np.float32]]) -> detection.Outcomes:
-    """Answers held against the labels, both as fractions of the page."""
-    truths = [in_fractions(page.boxes, page.height, page.width) for page in split.pages]
-    return detection.outcomes([page.document for page in split.pages], [page.source for page in split.pages], truths, answers)

@@ -1,4 +1,4 @@
-"""The convention of Darknet: the whole page, grey, brought to a square; boxes are fractions of the page, so the shape does not matter."""
+"""Preprocessing as in Darknet: the page in grey, stretched to a square; boxes are fractions of the page."""
 
 from dataclasses import dataclass
 
@@ -11,10 +11,10 @@ Boxes = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Convention:
-    """How any page becomes one that the network takes, and which of its boxes count; the manifest of a model holds these constants.
+    """Constants of preprocessing and of the boxes that count, stored in a model's manifest.
 
-    `side` is the square's, in pixels; `threshold` is the least score of a box that is told, chosen on validation; of boxes that
-    overlap more than `overlap` (intersection over union) the best is kept.
+    `side` is the square's, in pixels; `threshold` is the least score of an answered box, chosen on validation; of boxes that overlap
+    more than `overlap` (intersection over union) only the best counts.
     """
 
     side: int = 416
@@ -22,7 +22,7 @@ class Convention:
     overlap: float = 0.45
 
     def from_grey(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Bring a page [height, width] to [side, side], stretched: Darknet keeps no proportions either."""
+        """A page [height, width] stretched to [side, side], as Darknet does."""
         if grey.shape == (self.side, self.side):
             return grey
         reduced = max(grey.shape) >= self.side

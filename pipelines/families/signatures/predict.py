@@ -1,6 +1,6 @@
-"""What is served: one of three runtimes on the same network, and OpenCV's non-maximum suppression. No training framework.
+"""The served detector: one of three runtimes, and OpenCV's non-maximum suppression. No training framework.
 
-`serving.runtime` on the family's page chooses: openvino and onnxruntime read model.onnx, opencv the Darknet files.
+`serving.runtime` in the family's config chooses: openvino and onnxruntime read model.onnx, opencv the Darknet files.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from pipelines import configs, devices
 from pipelines.families.signatures.picture import Convention
 from pipelines.models import inference, manifests
 
-LEAST = 0.01  # score of a box that is answered at all; `convention.threshold` says which are told
+LEAST = 0.01  # score of a raw box that counts; `convention.threshold` is that of an answer
 MOST = 100  # boxes of a page
 Pages = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
@@ -31,22 +31,17 @@ def openvino_run(folder: Path, manifest: manifests.Manifest) -> Run:
     """OpenVINO on all cores, in float32: with bfloat16, its default where the processor has it, boxes move by more than a hundredth."""
     import openvino
 
-    told = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": devices.cores()}
-    model = openvino.compile_model(manifests.file(folder, manifest, "model"), "CPU", told)
+    options = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": devices.cores()}
+    model = openvino.compile_model(manifests.file(folder, manifest, "model"), "CPU", options)
     output = model.output(0)
     return lambda pages: model(pages)[output]
 
 
 def opencv_run(folder: Path, manifest: manifests.Manifest) -> Run:
     """OpenCV on the Darknet files."""
-    files = [str(manifests.file(folder, manifest, role)) for role in ("cfg", "weights")]
-    network = cv2.dnn.readNetFromDarknet(*files)
+    network = cv2.dnn.readNetFromDarknet(*(str(manifests.file(folder, manifest, role)) for role in ("cfg", "weights")))
     names = network.getUnconnectedOutLayersNames()
-
-    def run(pages: Pages) -> Boxes:
-        return np.stack([_heads(network, names, page) for page in pages])
-
-    return run
+    return lambda pages: np.stack([_heads(network, names, page) for page in pages])
 
 
 def _heads(network: cv2.dnn.Net, names: Sequence[str], page: NDArray[np.uint8]) -> Boxes:
@@ -56,15 +51,11 @@ def _heads(network: cv2.dnn.Net, names: Sequence[str], page: NDArray[np.uint8]) 
     return rows[:, [0, 1, 2, 3, 5]]  # OpenCV's class score is already objectness times class
 
 
-RUNTIMES: dict[str, Callable[[Path, manifests.Manifest], Run]] = {
-    "onnxruntime": onnxruntime_run,
-    "openvino": openvino_run,
-    "opencv": opencv_run,
-}
+RUNTIMES = {"onnxruntime": onnxruntime_run, "openvino": openvino_run, "opencv": opencv_run}
 
 
 class Predictor:
-    """A model folder that answers, by the runtime of the family's page or a named one."""
+    """A detector from a model folder, on a named runtime or that of the family's config."""
 
     def __init__(self, folder: Path, runtime: str | None = None) -> None:
         self.manifest = manifests.verified(folder)
@@ -74,9 +65,9 @@ class Predictor:
         self._run = RUNTIMES[self.runtime](folder, self.manifest)
 
     def predict(self, pages: Pages) -> list[Boxes]:
-        """Pages [n, side, side] of bytes -> for each its boxes [k, 5]: x, y, w, h as fractions of the page, and score, the best first."""
-        brought = pages if pages.shape[1] == self.convention.side else np.stack([self.convention.from_grey(page) for page in pages])
-        return [nms(boxes, self.convention.overlap) for boxes in self._run(brought)]
+        """Boxes [k, 5] of each page [n, side, side]: x, y, w, h as fractions of the page, and score, the best first."""
+        squares = pages if pages.shape[1] == self.convention.side else np.stack([self.convention.from_grey(page) for page in pages])
+        return [nms(boxes, self.convention.overlap) for boxes in self._run(squares)]
 
 
 def nms(boxes: Boxes, overlap: float) -> Boxes:

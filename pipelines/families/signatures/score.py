@@ -1,6 +1,5 @@
-"""How good is a Predictor on labelled pages, and where does it err?"""
+"""Metrics of a Predictor on labelled pages, and its mistakes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,24 +13,20 @@ from pipelines.families.signatures.predict import Predictor
 from pipelines.metrics import detection
 from pipelines.metrics.detection import HEADLINE, Outcomes, headline
 
-__all__ = ["HEADLINE", "headline", "judged", "metrics", "outcomes", "sheets", "tables"]
-PAGES = 8  # answered at once
+__all__ = ["HEADLINE", "headline", "metrics", "outcomes", "sheets", "tables"]
+PAGES = 8  # predicted at once
 
 
 def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
-    """What each document got, and the model's threshold with each: {"documents", "threshold"}, rows are documents."""
-    images = examples.brought(predictor.convention.side)
+    """Of each document its pages, boxes and labels in pixels, and the model's threshold: {"documents", "threshold"}."""
+    images = examples.squares(predictor.convention.side)
     starts = tqdm(range(0, len(images), PAGES), desc="scoring", unit="batch", leave=False)
     answers = [boxes for start in starts for boxes in predictor.predict(images[start : start + PAGES])]
-    found = judged(examples, answers)
-    return {**found, "threshold": np.full(len(found["documents"]), predictor.convention.threshold)}
-
-
-def judged(examples: Split, answers: Sequence[Boxes]) -> Outcomes:
-    """Answers of fractions of the page, held against the labels in its pixels."""
     pages = examples.pages
-    told = [_in_pixels(boxes, page.height, page.width) for boxes, page in zip(answers, pages, strict=True)]
-    return detection.outcomes([page.document for page in pages], [page.source for page in pages], [page.boxes for page in pages], told)
+    boxes = [_in_pixels(found, page.height, page.width) for found, page in zip(answers, pages, strict=True)]
+    documents, sources = [page.document for page in pages], [page.source for page in pages]
+    found = detection.outcomes(documents, sources, [page.boxes for page in pages], boxes)
+    return {**found, "threshold": np.full(len(found["documents"]), predictor.convention.threshold)}
 
 
 def _in_pixels(boxes: Boxes, height: int, width: int) -> Boxes:
@@ -43,7 +38,7 @@ def _threshold(outcomes: Outcomes) -> float:
 
 
 def metrics(outcomes: Outcomes) -> dict[str, float]:
-    """Those of detection.metrics() at the model's threshold; precision and recall of "this page is signed"."""
+    """detection.metrics() at the model's threshold, and precision and recall of "this page is signed"."""
     precision, recall = detection.presence(outcomes, _threshold(outcomes))
     return {**detection.metrics(outcomes, _threshold(outcomes)), "signed_precision": precision, "signed_recall": recall}
 
@@ -54,7 +49,7 @@ def tables(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[st
 
 
 def sheets(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, Image.Image]:
-    """Pictures to look at: {"mistakes"}."""
+    """Sheets of images: {"mistakes"}."""
 
     def image(index: int) -> tuple[NDArray[np.uint8], float]:
         page = examples.pages[index]

@@ -1,4 +1,4 @@
-"""The pages of conf/family/signatures.yaml and conf/candidate/signatures-*.yaml, as types."""
+"""The types of conf/family/signatures.yaml and conf/candidate/signatures-*.yaml."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Source(Section):
-    """Labelled pages that a person keeps: a folder or a tar of them, and what is said of them."""
+    """A folder or a tar of labelled pages, and what the data card says of it."""
 
     path: str
     description: str
@@ -19,7 +19,7 @@ class Source(Section):
 
 
 class Stored(Section):
-    """A data set in the image store (MONGO_URL), and what is said of it."""
+    """A data set in the image store (MONGO_URL), and what the data card says of it."""
 
     dataset: str
     description: str
@@ -28,10 +28,10 @@ class Stored(Section):
 
 
 class Data(Section):
-    """Where the pages come from: `folder` reads `folders`, `mongo` reads `stores`, each under its own name; `embedded` draws letters.
+    """Sources of the pages: `folder` reads `folders`, `mongo` reads `stores`, by name; `embedded` draws letters.
 
-    Documents are split by `train` and `valid`, shares of them all, the rest being test; `pinned` names the split of a document.
-    At most `limit` pages a split.
+    `train` and `valid` are shares of the documents, the rest is test; `pinned` names the split of a document. At most `limit` pages a
+    split.
     """
 
     sources: list[Literal["folder", "mongo", "embedded"]] = Field(min_length=1)
@@ -53,9 +53,9 @@ class Data(Section):
 
 
 class Model(Section):
-    """A network as Darknet describes it: `network` generates a cfg for pages of `side` pixels, or `cfg` names a file.
+    """A Darknet network: `network` generates a cfg for pages of `side` pixels, or `cfg` names a file.
 
-    `anchors` are those of the published cfg, or found in the data by k-means. `weights` is "none" or a .weights file, whole or of a
+    `anchors` are those of the published cfg, or found in the data by k-means. `weights` is "none" or a .weights file, complete or of a
     backbone such as yolov4.conv.137, with its `weights_sha256`.
     """
 
@@ -71,15 +71,15 @@ class Model(Section):
         if (self.network == "cfg") != (self.cfg is not None):
             raise ValueError("model.cfg names a Darknet cfg, with model.network=cfg and only then")
         if self.weights != "none" and not self.weights_sha256:
-            raise ValueError(f"weights names the file {self.weights}, so model.weights_sha256 must say what is in it (`sha256sum` does)")
+            raise ValueError(f"weights names the file {self.weights}, so model.weights_sha256 must be its hash (`sha256sum`)")
         return self
 
 
 class Distortion(Section):
-    """What a scanner may do to a page, drawn anew for each: `rotation` in degrees, `scale` and `shift` as fractions, either way;
+    """Random distortion of a page: at most `rotation` degrees, `scale` and `shift` as fractions, either way, `ink` and `light`.
 
-    `ink` and `light` as fractions; `blur`, `noise` and `jpeg` as the share of pages that have it; `pasted` the share of pages that
-    another page's signature is put on; `mosaic` the share that is put together of four.
+    `blur`, `noise` and `jpeg` are shares of pages that have it; `pasted` that of pages with a signature of another page; `mosaic` that
+    of pages composed of four.
     """
 
     rotation: float = Field(ge=0, le=15)
@@ -95,10 +95,10 @@ class Distortion(Section):
 
 
 class Fit(Section):
-    """One recipe of training. `sources` is the share of each source's documents that it trains on; burn_in is epochs of rising steps.
+    """A recipe of training. `sources` is the share of each source's documents that it trains on; `burn_in` the epochs of warm-up.
 
-    `ema` is the decay of the averaged weights, which are the ones that are kept; `iou` the overlap from which on an anchor is given a
-    box as well as the best one; `ignore` the overlap from which on a box that was given to another anchor is no mistake.
+    `ema` is the decay of the averaged weights, which are exported; an anchor that overlaps a box more than `iou` is assigned to it, as
+    is the best one; a prediction that overlaps a box of another anchor more than `ignore` is not penalised.
     """
 
     sources: dict[str, Share] = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""Anchors: the widths and heights that the boxes of a data set gather around."""
+"""Anchors: typical widths and heights of the boxes of a data set."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 
 
 class TooFewBoxes(ValueError):
-    """Fewer kinds of boxes than anchors to find."""
+    """Fewer different boxes than anchors."""
 
 
 def kmeans(sizes: NDArray[np.float32], count: int, seed: int) -> list[tuple[float, float]]:

@@ -1,11 +1,12 @@
-"""A Darknet cfg as text: sections of options. What they mean is said in darknet.py."""
+"""A Darknet cfg as text: sections of options, which darknet.py interprets."""
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-DEFAULTS = {  # Darknet's own; others, OpenCV among them, take other ones
+DEFAULTS = {  # of Darknet; others, such as OpenCV, have other ones
     "convolutional": {"batch_normalize": "0", "filters": "1", "size": "1", "stride": "1", "pad": "0", "padding": "0", "groups": "1"}
     | {"activation": "logistic"},
     "shortcut": {"activation": "linear"},
@@ -36,26 +37,26 @@ class Section(NamedTuple):
         return f"[{self.name}] at line {self.line}" if self.layer < 0 else f"layer {self.layer}, [{self.name}] at line {self.line}"
 
     def refused(self, words: str) -> BadNetwork:
-        """The error that says where."""
+        """The error with the place."""
         return BadNetwork(f"{self.place}: {words}")
 
-    def whole(self, key: str, least: int = 0, most: int = 65_536) -> int:
-        """A whole number. Raises BadNetwork."""
+    def integer(self, key: str, least: int = 0, most: int = 65_536) -> int:
+        """An integer. Raises BadNetwork."""
         text = self._text(key)
-        numbers = _wholes(text)
+        numbers = _integers(text)
         if len(numbers) != 1 or not least <= numbers[0] <= most:
-            raise self.refused(f"{key}={text} is no whole number of {least} to {most:,}.")
+            raise self.refused(f"{key}={text} is no integer of {least} to {most:,}.")
         return numbers[0]
 
-    def wholes(self, key: str) -> list[int]:
-        """Whole numbers between commas, at least one. Raises BadNetwork."""
-        numbers = _wholes(self._text(key))
+    def integers(self, key: str) -> list[int]:
+        """Integers between commas, at least one. Raises BadNetwork."""
+        numbers = _integers(self._text(key))
         if not numbers:
-            raise self.refused(f"{key}={self._text(key)} are no whole numbers with commas between them.")
+            raise self.refused(f"{key}={self._text(key)} are no integers with commas between them.")
         return numbers
 
     def floats(self, key: str) -> list[float]:
-        """Numbers above 0 between commas, at least one. Raises BadNetwork."""
+        """Positive numbers between commas, at least one. Raises BadNetwork."""
         try:
             numbers = [float(part) for part in self._text(key).split(",")]
         except ValueError:
@@ -72,7 +73,7 @@ class Section(NamedTuple):
         return word
 
     def only(self, known: set[str]) -> None:
-        """Raises BadNetwork for an option that changes the layer in a way nobody here knows."""
+        """Raises BadNetwork for an option that is not supported."""
         for key, value in self.options.items():
             if key not in known:
                 raise self.refused(f"unknown option {key}={value}. Known are: {', '.join(sorted(known))}.")
@@ -95,13 +96,13 @@ def read(path: Path) -> str:
 
 
 def sections(text: str) -> list[Section]:
-    """All sections in order, [net] first. Raises BadNetwork for a line that is neither `[name]` nor `key=value`, or a key said twice."""
+    """All sections in order, [net] first. Raises BadNetwork for a line that is neither `[name]` nor `key=value`, or a repeated key."""
     found: list[Section] = []
     for number, line in _lines(text):
         if line.startswith("["):
             found.append(Section(_name(number, line), number, len(found) - 1, {}))
         elif not found:
-            raise BadNetwork(f"line {number}: {line!r} stands before the first section. A cfg begins with [net].")
+            raise BadNetwork(f"line {number}: {line!r} comes before the first section. A cfg begins with [net].")
         else:
             _add(found[-1], number, line)
     if not found or found[0].name not in {"net", "network"}:
@@ -109,28 +110,24 @@ def sections(text: str) -> list[Section]:
     return found
 
 
-def written(found: list[Section]) -> str:
-    """Sections as the text of a cfg, comments gone."""
-    return "\n".join(line for section in found for line in _written(section))
+def render(found: list[Section]) -> str:
+    """Sections as the text of a cfg, without comments."""
+    lines = ((f"[{section.name}]", *(f"{key}={value}" for key, value in section.options.items()), "") for section in found)
+    return "\n".join(chain.from_iterable(lines))
 
 
 def for_opencv(text: str) -> str:
-    """The same network for OpenCV, which takes other defaults and, without a word, makes 0 of every score below 0.2."""
+    """The same network for OpenCV, which has other defaults and sets every score below 0.2 to 0."""
     net, *layers = sections(text)
-    told = [layer._replace(options={**DEFAULTS.get(layer.name, {}), **layer.options, **OPENCV.get(layer.name, {})}) for layer in layers]
-    return written([net._replace(name="net"), *told])
-
-
-def _written(section: Section) -> list[str]:
-    return [f"[{section.name}]", *(f"{key}={value}" for key, value in section.options.items()), ""]
+    explicit = [layer._replace(options={**DEFAULTS.get(layer.name, {}), **layer.options, **OPENCV.get(layer.name, {})}) for layer in layers]
+    return render([net._replace(name="net"), *explicit])
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
-    """What is not blank or a comment, with its number from 1 on."""
+    """Lines that are not blank or a comment, with their numbers from 1."""
     for number, line in enumerate(text.splitlines(), 1):
-        said = line.partition("#")[0].partition(";")[0].strip()
-        if said:
-            yield number, said
+        if content := line.partition("#")[0].partition(";")[0].strip():
+            yield number, content
 
 
 def _name(number: int, line: str) -> str:
@@ -144,11 +141,11 @@ def _add(section: Section, number: int, line: str) -> None:
     if not (key and equals and value):
         raise BadNetwork(f"line {number}, in {section.place}: {line!r} is not of the form key=value.")
     if key in section.options:
-        raise BadNetwork(f"line {number}, in {section.place}: {key}= was said before, as {section.options[key]}. Leave one.")
+        raise BadNetwork(f"line {number}, in {section.place}: {key}= is repeated; it was {section.options[key]}. Keep one.")
     section.options[key] = value
 
 
-def _wholes(text: str) -> list[int]:
+def _integers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipelines.families.signatures.parts.cfg import BadNetwork as BadNetwork
-from pipelines.families.signatures.parts.cfg import Section
-from pipelines.families.signatures.parts.cfg import sections as sections
+from pipelines.families.signatures.parts.cfg import BadNetwork, Section, sections
 
 MOST_WEIGHTS = 500_000_000  # 2 GB; the full YOLOv4 has 64 million
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -26,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class Shape(NamedTuple):
-    """Of what a layer answers for one page."""
+    """The shape of a layer's output for one page."""
 
     channels: int
     height: int
@@ -47,7 +45,7 @@ class Head(NamedTuple):
 
 
 class Darknet(nn.Module):
-    """The network that a cfg describes, its weights fresh.
+    """The network that a cfg describes, untrained.
 
     Takes pages [n, channels, height, width] of 0 to 1 and gives the raw map of each head, in the cfg's order:
     [n, anchors * (5 + classes), rows, columns]. Raises BadNetwork.
@@ -56,7 +54,7 @@ class Darknet(nn.Module):
     def __init__(self, text: str) -> None:
         super().__init__()
         net, *described = sections(text)
-        self.channels, self.height, self.width = (net.whole(key, 1, 8192) for key in ("channels", "height", "width"))
+        self.channels, self.height, self.width = (net.integer(key, 1, 8192) for key in ("channels", "height", "width"))
         self.layers = nn.ModuleList()
         self.sources: list[list[int]] = []
         self.heads: list[Head] = []
@@ -68,34 +66,34 @@ class Darknet(nn.Module):
         self._done = _last_uses(self.sources, {head.layer for head in self.heads})
 
     def _add(self, section: Section, shapes: dict[int, Shape]) -> None:
-        """Append one layer; `shapes` are those of what the layers before it answer."""
+        """Append one layer; `shapes` are the outputs of the layers before it."""
         if section.name not in LAYERS:
             raise section.refused(f"unknown layer. Known are: {', '.join(f'[{name}]' for name in LAYERS)}.")
         sources = _sources(section, shapes)
         if section.name == "yolo":
-            self._follows(section)
+            self._check_before(section)
             self.heads.append(_head(section, shapes[sources[0]], self.width))
-        layer, answered = LAYERS[section.name](section, [shapes[source] for source in sources])
+        layer, output = LAYERS[section.name](section, [shapes[source] for source in sources])
         if sum(value.numel() for value in self.parameters()) > MOST_WEIGHTS:
             raise section.refused(f"with it the network has more than {MOST_WEIGHTS:,} weights. Take fewer filters.")
         self.layers.append(layer)
         self.sources.append(sources)
         if section.name != "yolo":
-            shapes[section.layer] = answered
+            shapes[section.layer] = output
 
-    def _follows(self, section: Section) -> None:
-        """What is decoded must be a convolution's bare answer."""
+    def _check_before(self, section: Section) -> None:
+        """Raises BadNetwork unless the layer before is a convolution without norm and activation."""
         before = self.layers[-1] if len(self.layers) else None
         if not isinstance(before, Convolutional) or before.norm is not None or not isinstance(before.activation, nn.Identity):
             raise section.refused("the layer before must be [convolutional] with activation=linear and without batch_normalize.")
 
     def forward(self, pages: Tensor) -> list[Tensor]:
-        answers = {-1: pages}
+        outputs = {-1: pages}
         for index, (layer, sources) in enumerate(zip(self.layers, self.sources, strict=True)):
-            answers[index] = layer(*[answers[source] for source in sources])
+            outputs[index] = layer(*[outputs[source] for source in sources])
             for source in self._done[index]:
-                del answers[source]
-        return [answers[head.layer] for head in self.heads]
+                del outputs[source]
+        return [outputs[head.layer] for head in self.heads]
 
     def decoded(self, raws: list[Tensor]) -> Tensor:
         """Raw maps -> boxes [n, boxes, 4 + classes]: cx, cy, w, h as fractions of the page, and the score of each class, all float32."""
@@ -134,7 +132,7 @@ class Shortcut(nn.Module):
 
 
 class Route(nn.Module):
-    """Layers one behind the other, of each the channels of one group."""
+    """Layers concatenated, of each the channels of one group."""
 
     def __init__(self, groups: int, group: int) -> None:
         super().__init__()
@@ -163,11 +161,11 @@ class Maxpool(nn.Module):
 def _convolutional(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"batch_normalize", "filters", "size", "stride", "pad", "padding", "groups", "activation", "stopbackward"})
     (taken,) = inputs
-    filters, size, stride = section.whole("filters", 1), section.whole("size", 1, 63), section.whole("stride", 1, 63)
-    groups, normalised = section.whole("groups", 1), bool(section.whole("batch_normalize", 0, 1))
+    filters, size, stride = section.integer("filters", 1), section.integer("size", 1, 63), section.integer("stride", 1, 63)
+    groups, normalised = section.integer("groups", 1), bool(section.integer("batch_normalize", 0, 1))
     if taken.channels % groups or filters % groups:
         raise section.refused(f"groups={groups} divides not both the {taken.channels} channels that come in and filters={filters}.")
-    padding = size // 2 if section.whole("pad", 0, 1) else section.whole("padding", 0, 63)
+    padding = size // 2 if section.integer("pad", 0, 1) else section.integer("padding", 0, 63)
     if filters * taken.channels // groups * size**2 > MOST_WEIGHTS:
         raise section.refused(f"it has more than {MOST_WEIGHTS:,} weights. Take fewer filters.")
     activation = ACTIVATIONS[section.one_of("activation", ACTIVATIONS)]()
@@ -184,8 +182,8 @@ def _shortcut(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
 
 def _route(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"layers", "groups", "group_id"})
-    groups = section.whole("groups", 1)
-    group = section.whole("group_id", 0, groups - 1)
+    groups = section.integer("groups", 1)
+    group = section.integer("group_id", 0, groups - 1)
     if len({shape[1:] for shape in inputs}) > 1:
         raise section.refused(f"it joins layers of different sides: {', '.join(_words(shape) for shape in inputs)}.")
     if any(shape.channels % groups for shape in inputs):
@@ -196,14 +194,14 @@ def _route(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
 
 def _maxpool(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"size", "stride", "padding"})
-    stride, size = section.whole("stride", 1, 63), section.whole("size", 1, 63)
-    padding = section.whole("padding", 0, size - 1) if "padding" in section.options else size - 1
+    stride, size = section.integer("stride", 1, 63), section.integer("size", 1, 63)
+    padding = section.integer("padding", 0, size - 1) if "padding" in section.options else size - 1
     return Maxpool(size, stride, padding), _windows(section, inputs[0], inputs[0].channels, size, stride, padding)
 
 
 def _upsample(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     section.only({"stride"})
-    stride, taken = section.whole("stride", 1, 63), inputs[0]
+    stride, taken = section.integer("stride", 1, 63), inputs[0]
     return nn.Upsample(scale_factor=stride, mode="nearest"), Shape(taken.channels, taken.height * stride, taken.width * stride)
 
 
@@ -222,10 +220,10 @@ LAYERS: dict[str, Callable[[Section, list[Shape]], tuple[nn.Module, Shape]]] = {
 
 
 def _head(section: Section, taken: Shape, width: int) -> Head:
-    """Options of training alone are passed over."""
-    if section.whole("new_coords", 0, 1):
-        raise section.refused("new_coords=1 is of Scaled-YOLOv4 and not known here. Take a cfg of YOLOv4 or YOLOv4-tiny.")
-    anchors, classes = _anchors(section), section.whole("classes", 1)
+    """Options that only concern training are ignored."""
+    if section.integer("new_coords", 0, 1):
+        raise section.refused("new_coords=1 (Scaled-YOLOv4) is not supported. Use a cfg of YOLOv4 or YOLOv4-tiny.")
+    anchors, classes = _anchors(section), section.integer("classes", 1)
     if taken.channels != len(anchors) * (5 + classes):
         raise section.refused(
             f"{len(anchors)} anchors and {classes} classes take {len(anchors) * (5 + classes)} channels, and {taken.channels} come in. "
@@ -237,20 +235,20 @@ def _head(section: Section, taken: Shape, width: int) -> Head:
 
 
 def _anchors(section: Section) -> list[tuple[float, float]]:
-    """Those that the mask names."""
-    numbers, count = section.floats("anchors"), section.whole("num", 1)
+    """The anchors that the mask names."""
+    numbers, count = section.floats("anchors"), section.integer("num", 1)
     if len(numbers) != 2 * count:
         raise section.refused(f"num={count} anchors are {2 * count} numbers, and anchors= has {len(numbers)}.")
-    mask = section.wholes("mask") if "mask" in section.options else list(range(count))
+    mask = section.integers("mask") if "mask" in section.options else list(range(count))
     if not all(0 <= index < count for index in mask):
         raise section.refused(f"mask={section.options['mask']} names others than the anchors 0 to {count - 1}.")
     return [(numbers[2 * index], numbers[2 * index + 1]) for index in mask]
 
 
 def _sources(section: Section, shapes: dict[int, Shape]) -> list[int]:
-    """The layers whose answers this one takes."""
+    """The layers whose outputs this one takes."""
     own, key = section.layer, {"route": "layers", "shortcut": "from"}.get(section.name)
-    named = [index if index >= 0 else own + index for index in section.wholes(key)] if key else []
+    named = [index if index >= 0 else own + index for index in section.integers(key)] if key else []
     for source in named:
         if source < 0 or source not in shapes:
             raise section.refused(f"{key}={section.options[str(key)]} takes layer {source}, which is {_absent(source, own)}.")
@@ -268,7 +266,7 @@ def _absent(source: int, own: int) -> str:
 
 
 def _windows(section: Section, taken: Shape, channels: int, size: int, stride: int, padding: int) -> Shape:
-    """What windows over a map leave of it."""
+    """The output of windows over a map."""
     height, width = ((side + padding - size) // stride + 1 for side in taken[1:])
     if height < 1 or width < 1:
         raise section.refused(f"nothing is left of {_words(taken)} under size={size}, stride={stride}.")
@@ -280,7 +278,7 @@ def _words(shape: Shape) -> str:
 
 
 def _last_uses(sources: list[list[int]], kept: set[int]) -> list[list[int]]:
-    """After each layer, the answers that no later one takes."""
+    """After each layer, the outputs that no later one takes."""
     last = {source: index for index, named in enumerate(sources) for source in named}
     return [[source for source, use in last.items() if use == index and source not in kept] for index in range(len(sources))]
 

@@ -1,4 +1,4 @@
-"""What a scanner does to a page, and where its boxes go: rotated, scaled, shifted, fainter, lighter, blurred, noisy, packed as JPEG."""
+"""Augmentation of scanned pages with their boxes: rotation, scale, shift, ink, light, blur, noise, JPEG, pasting, mosaic."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pipelines.families.signatures.picture import Boxes
 from pipelines.families.signatures.settings import Distortion
 
-FINE = 1.5  # times the square's side: the longer side of what is distorted
+FINE = 1.5  # times the square's side: the longer side of a page before distortion
 PAPER = 255  # beyond a page's edge
-SEEN = 0.35  # of a box that must be left on the page for it to count
+SEEN = 0.35  # the least part of a box on the page for it to count
 Grey = NDArray[np.uint8]
 
 
@@ -24,43 +24,43 @@ class Labelled(NamedTuple):
 
 
 def reduced(picture: Grey, side: int) -> Grey:
-    """A page not much larger than what is wanted of it: bilinear sampling alone would lose thin strokes."""
+    """A page reduced to FINE times `side`: bilinear sampling alone would lose thin strokes."""
     height, width = picture.shape
     share = min(1.0, FINE * side / max(height, width))
     return cv2.resize(picture, (round(width * share), round(height * share)), interpolation=cv2.INTER_AREA)
 
 
-def distorted(page: Labelled, others: Sequence[Labelled], told: Distortion, side: int, random: np.random.Generator) -> Labelled:
-    """A page as another scan of it might be, [side, side]. `others` are pages that signatures, or a mosaic's corners, are taken from."""
-    if random.random() < told.pasted:
+def distorted(page: Labelled, others: Sequence[Labelled], strength: Distortion, side: int, random: np.random.Generator) -> Labelled:
+    """A distorted page [side, side]. `others` are pages that pasted signatures and a mosaic's other quarters are taken from."""
+    if random.random() < strength.pasted:
         page = _pasted(page, others, random)
-    moved = _moved(page, told, side, random)
-    if random.random() < told.mosaic:
-        moved = _mosaic([moved, *(_moved(_any(others, random), told, side, random) for _ in range(3))])
-    return Labelled(_scanned(moved.picture, told, random), moved.boxes)
+    moved = _moved(page, strength, side, random)
+    if random.random() < strength.mosaic:
+        moved = _mosaic([moved, *(_moved(_any(others, random), strength, side, random) for _ in range(3))])
+    return Labelled(_scanned(moved.picture, strength, random), moved.boxes)
 
 
-def _moved(page: Labelled, told: Distortion, side: int, random: np.random.Generator) -> Labelled:
+def _moved(page: Labelled, strength: Distortion, side: int, random: np.random.Generator) -> Labelled:
     """Rotated, scaled and shifted in one step."""
-    matrix = _matrix(told, page.picture.shape, side, random)
+    matrix = _matrix(strength, page.picture.shape, side, random)
     flat = cv2.warpAffine(page.picture, matrix[:2], (side, side), flags=cv2.INTER_LINEAR, borderValue=PAPER)
     return Labelled(flat, _carried(page, matrix, side))
 
 
-def _matrix(told: Distortion, shape: tuple[int, ...], side: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """From the page's pixels to the square's [3, 3]: about the middle, the page's own shape kept while it turns."""
+def _matrix(strength: Distortion, shape: tuple[int, ...], side: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """From the page's pixels to the square's [3, 3], about the middle, rotated in the page's proportions."""
     height, width = shape
-    angle = np.deg2rad(random.uniform(-told.rotation, told.rotation))
-    across, down = np.exp(random.uniform(-told.scale, told.scale) + random.uniform(-0.25, 0.25, 2) * told.scale)
+    angle = np.deg2rad(random.uniform(-strength.rotation, strength.rotation))
+    across, down = np.exp(random.uniform(-strength.scale, strength.scale) + random.uniform(-0.25, 0.25, 2) * strength.scale)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     middle = np.array([[1, 0, -width / 2], [0, 1, -height / 2], [0, 0, 1]])
-    shift = random.uniform(-told.shift, told.shift, 2)
+    shift = random.uniform(-strength.shift, strength.shift, 2)
     stretch = np.array([[across * side / width, 0, side * (0.5 + shift[0])], [0, down * side / height, side * (0.5 + shift[1])], [0, 0, 1]])
     return stretch @ turn @ middle
 
 
 def _carried(page: Labelled, matrix: NDArray[np.float64], side: int) -> Boxes:
-    """The boxes around the moved corners, cut at the edge; those of which too little is left are dropped."""
+    """The boxes around the moved corners, clipped; those that are mostly outside are dropped."""
     height, width = page.picture.shape
     low, high = page.boxes[:, :2], page.boxes[:, :2] + page.boxes[:, 2:]
     x = np.stack([low[:, 0], high[:, 0], high[:, 0], low[:, 0]], 1)
@@ -73,8 +73,8 @@ def _carried(page: Labelled, matrix: NDArray[np.float64], side: int) -> Boxes:
 def _cut(corners: NDArray[np.float64]) -> Boxes:
     """Corners [k, 4] of x, y, x, y cut to the unit square, as boxes."""
     within = np.clip(corners, 0, 1)
-    whole, left = ((part[:, 2:] - part[:, :2]).prod(1) for part in (corners, within))
-    kept = within[left > SEEN * np.maximum(whole, 1e-9)]
+    area, left = ((part[:, 2:] - part[:, :2]).prod(1) for part in (corners, within))
+    kept = within[left > SEEN * np.maximum(area, 1e-9)]
     return np.concatenate([kept[:, :2], kept[:, 2:] - kept[:, :2]], 1).astype(np.float32)
 
 
@@ -83,7 +83,7 @@ def _any(others: Sequence[Labelled], random: np.random.Generator) -> Labelled:
 
 
 def _pasted(page: Labelled, others: Sequence[Labelled], random: np.random.Generator) -> Labelled:
-    """One signature of another page put where none is, ink on ink."""
+    """The page with a signature of another page at a place without one, ink on ink."""
     other = _any(others, random)
     if not len(other.boxes):
         return page
@@ -118,16 +118,16 @@ def _mosaic(pages: Sequence[Labelled]) -> Labelled:
     return Labelled(np.vstack([np.hstack(small[:2]), np.hstack(small[2:])]), boxes)
 
 
-def _scanned(picture: Grey, told: Distortion, random: np.random.Generator) -> Grey:
+def _scanned(picture: Grey, strength: Distortion, random: np.random.Generator) -> Grey:
     """Ink fainter or fatter, light and contrast, blur, noise, JPEG."""
-    picture = _inked(picture, told.ink, random)
-    picture = _lit(picture, told.light, random)
-    if random.random() < told.blur:
+    picture = _inked(picture, strength.ink, random)
+    picture = _lit(picture, strength.light, random)
+    if random.random() < strength.blur:
         picture = cv2.GaussianBlur(picture, (0, 0), random.uniform(0.3, 0.9))
-    if random.random() < told.noise:
+    if random.random() < strength.noise:
         grain = random.normal(0, random.uniform(2, 12), picture.shape)
         picture = np.clip(picture + grain, 0, 255).astype(np.uint8)
-    if random.random() < told.jpeg:
+    if random.random() < strength.jpeg:
         _, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(25, 80))])
         picture = np.asarray(cv2.imdecode(packed, cv2.IMREAD_GRAYSCALE), np.uint8)
     return picture

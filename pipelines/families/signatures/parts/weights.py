@@ -1,4 +1,4 @@
-"""Darknet's .weights: what a network has learned, layer by layer in the cfg's order.
+"""Darknet's .weights files: the weights of a network in the cfg's order.
 
 A header (major, minor, revision: int32; pictures seen: int64, before version 0.2 int32), then float32 for each convolution:
 biases; scales, means and variances where it is normalised; weights.
@@ -22,7 +22,7 @@ PLAIN = ("convolution.bias", "convolution.weight")
 
 
 class BadWeights(ValueError):
-    """A file that does not hold the weights of this cfg; the message names both byte counts."""
+    """A file that does not hold the weights of this cfg."""
 
 
 def size(network: Darknet) -> int:
@@ -37,7 +37,7 @@ def seen(path: Path) -> int:
 
 
 def read(network: Darknet, path: Path, backbone: bool = False) -> int:
-    """Give the network the weights of a file; with `backbone` it may end after any layer, as yolov4.conv.137 does.
+    """Load the weights of a file; with `backbone` it may end after any layer, as yolov4.conv.137 does.
 
     Returns how many convolutions were filled. Raises BadWeights, the network untouched.
     """
@@ -46,7 +46,7 @@ def read(network: Darknet, path: Path, backbone: bool = False) -> int:
     layers = network.convolutions()[:filled]
     values = torch.from_numpy(np.fromfile(path, "<f4", offset=start).astype(np.float32, copy=False))
     if not values.isfinite().all():
-        raise BadWeights(f"{path} holds weights that are no numbers. The training that wrote it went astray; take earlier ones.")
+        raise BadWeights(f"{path} holds weights that are no numbers. The training that wrote it diverged; use earlier ones.")
     tensors = [tensor for layer in layers for tensor in _tensors(layer).values()]
     for tensor, part in zip(tensors, torch.split(values, [tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
