@@ -63,7 +63,7 @@ def main() -> None:
     threshold = lively(network, pages)
     fit.TOLERANCE = 0.05  # of a side: random boxes are many pages wide
     folder.mkdir(parents=True)
-    description = fit.finished(cfg, text, network, split, folder)
+    description = fit.export(cfg, text, network, split, folder)
     convention = replace(description.preprocessing, threshold=round(threshold, 3))
     manifests.write(folder, cfg, "0" * 64, replace(description, preprocessing=convention))
 
