@@ -25,10 +25,7 @@ class WriteFailed(OSError):
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; rename it into place when the block succeeds, remove it when it fails.
-
-    Of two concurrent writers the last one wins. Raises WriteFailed when the disk refuses.
-    """
+    """Yield a new folder; rename it to `folder` when the block succeeds, else remove it. Raises WriteFailed when the disk refuses."""
     draft = _beside(folder, "draft")
     _sweep(folder)
     try:
@@ -47,10 +44,7 @@ def _beside(path: Path, kind: str) -> Path:
 
 
 def _sweep(folder: Path) -> None:
-    """Restore an "old" where it is the only copy; remove what ended processes of this boot left.
-
-    What another machine, container or boot left stays: whether it is still being written is unknown.
-    """
+    """Restore an "old" where it is the only copy; remove what ended processes left, but not of other machines, containers or boots."""
     for left in folder.parent.glob(f".{glob.escape(folder.name)}.*"):
         found = LEFT.fullmatch(left.name.removeprefix(f".{folder.name}."))
         if found and found["kind"] == "old" and not folder.exists():

@@ -258,10 +258,7 @@ def _prepared(connection: Any) -> None:
 
 
 def signed(table: str, row: Row) -> Row:
-    """A row as it is stored: values as every database returns them, and the SHA-256 of their canonical JSON as `hash`.
-
-    Raises KeyError for a missing value, and ValueError for a non-finite number.
-    """
+    """A row as it is stored: rounded values, and the SHA-256 of their canonical JSON as `hash`. Raises KeyError or ValueError."""
     stored = {name: None if row[name] is None else kind(row[name]) for name, kind in KINDS[table].items()}
     stored |= {name: round(value, DIGITS) for name, value in stored.items() if isinstance(value, float)}
     return {**stored, "hash": folders.hash_of(stored)}

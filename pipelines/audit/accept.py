@@ -99,10 +99,7 @@ def changed(candidate: str) -> Iterator[Stale]:
 
 
 def recorded(stale: list[Stale]) -> str:
-    """The newest commit with the code that dvc.lock names for all these stages. Raises NotAccepted.
-
-    A fingerprint may have been committed before or after its code: every commit that changed either is checked.
-    """
+    """The newest commit that changed code or fingerprint and has the code that dvc.lock names. Raises NotAccepted."""
     history = git.output("log", "--format=%H", "HEAD", "--", "pipelines", *(each.path.as_posix() for each in stale)) or b""
     for commit in history.decode().split():
         shown = [git.output("show", f"{commit}:./{each.path.as_posix()}") or b"" for each in stale]

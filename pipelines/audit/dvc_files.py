@@ -147,10 +147,7 @@ def output(out: Out) -> Found:
 
 
 def _made_since(own: Path, md5: str) -> bool:
-    """Is this the valid manifest or card of another training, or other data, than the listed one, and in no cache?
-
-    Damage cannot do this: a digest that differs would no longer follow from the rest.
-    """
+    """Is this a valid manifest or card (so not a damaged one) of another training or other data than the listed one, and in no cache?"""
     now, listed = _identity(own), _identity(dvc_cache.path_of(md5))
     if not now or not listed or now == listed:
         return False

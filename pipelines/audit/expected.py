@@ -1,7 +1,4 @@
-"""The expected hash of every file: as DVC, manifests, SHA256SUMS, releases and git record it.
-
-Yields `Item`s, whose files are yet to be hashed, and `Fault`s, which show before.
-"""
+"""The expected hash of every file, as DVC, manifests, SHA256SUMS, releases and git record it; and the faults that show before hashing."""
 
 import json
 import re

@@ -1,7 +1,4 @@
-"""`make history family=digits`: every decision, in order; with `at=`, what served at that moment or day (UTC), and why.
-
-Read from the ledger alone. Exit 1 where a line was altered, dropped or moved.
-"""
+"""`make history family=digits`: every decision in the ledger, in order; with `at=`, what served at that moment or day (UTC), and why."""
 
 import argparse
 import json

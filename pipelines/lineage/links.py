@@ -1,7 +1,4 @@
-"""The links of a training, from the decision on it back to the source files of its data, each checked where its files are.
-
-Nothing slow is imported: MLflow's database and DVC's cache are read in place.
-"""
+"""The links of a training, from the decision on it back to the source files of its data, each checked where its files are."""
 
 import hashlib
 from collections.abc import Iterator, Mapping

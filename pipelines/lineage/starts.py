@@ -77,10 +77,7 @@ def _from_version(of: str, files: bool) -> Link | None:
 
 
 def version(of: str) -> Line | None:
-    """The promotion or challenge of digits@v2, digits@champion or digits@challenger; None for another form.
-
-    Raises UnknownVersion or UnknownPlace.
-    """
+    """The line of digits@v2, digits@champion or digits@challenger; None for another form. Raises UnknownVersion or UnknownPlace."""
     found = re.fullmatch(r"(\w+)@(champion|challenger|v?(\d+))", of)
     if not found:
         return None

@@ -125,10 +125,7 @@ def _against(cfg: Config, challenger: Report, champion: Line) -> list[Condition]
 
 
 def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: list[Line]) -> Line:
-    """Append the promotion, or the rejection, to the ledger.
-
-    A model that the same conditions reject again, against the same champion, makes no second line, whatever its figures.
-    """
+    """Append the promotion, or the rejection, to the ledger; a rejection by the same conditions and champion only once."""
     asked = sorted(decision["conditions"], key=lambda condition: bool(condition["holds"]))  # failed ones first
     failed = [condition["name"] for condition in asked if not condition["holds"]]
     event, key = ("refuse", folders.hash_of([decision["key"], sorted(failed)])) if failed else ("promote", decision["key"])

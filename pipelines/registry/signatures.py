@@ -16,10 +16,7 @@ UNKNOWN = "is not a signature of this model that git or a key on this machine kn
 
 
 def install(folder: Path) -> None:
-    """Put its signature beside a stored model of the ledger; sign it first where this machine signs and no signature exists.
-
-    Raises BadKey.
-    """
+    """Put its signature beside a stored model of the ledger, signed first where this machine signs and none exists. Raises BadKey."""
     manifest = manifests.verified(folder)
     key = signing.configured(signing.SIGNING)
     if key and not _in_git(manifest).exists():

@@ -29,10 +29,7 @@ class NotStored(LookupError):
 
 
 def put(folder: Path, version: int | None) -> str:
-    """Copy the served files of a verified model folder into the store, with its golden example; the tag. A stored model stays.
-
-    `version` is None for a challenger.
-    """
+    """Copy what a model folder serves, verified, into the store, with its golden example; the tag. A challenger has no version."""
     manifest = manifests.verified(folder)
     bentoml = _bentoml()
     tag = tag_of(manifest["family"], version, manifest["digest"])

@@ -1,7 +1,4 @@
-"""code: the source of each stage -> reports/<family>/code/<stage>.json, a dependency of that stage.
-
-DVC runs this stage on every `dvc repro`.
-"""
+"""code: the source of each stage -> reports/<family>/code/<stage>.json, a dependency of that stage; run on every `dvc repro`."""
 
 from pipelines import discovery, errors, folders
 from pipelines.fingerprints import fingerprint
