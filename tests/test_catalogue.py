@@ -19,7 +19,9 @@ from sqlalchemy import event, inspect
 from pipelines import databases, folders
 from pipelines.families.gravures.parts import lenses
 from serving.gravures import catalogue
-from serving.gravures.catalogue import KEPT, BadCatalogue, BadSearch, Catalogue, Catalogues, NotBrought, Unknown
+from serving.gravures.catalogue import RETAINED, BadSearch, Catalogue, Catalogues, NotStored, Unknown
+from serving.gravures.contents import BadCatalogue, refractive
+from serving.gravures.contents import normal as normalised
 from serving.gravures.tables import Base
 from tests.conftest import ROOT
 
@@ -27,7 +29,7 @@ BRING = """
 import json, sys
 from pathlib import Path
 from serving.gravures.catalogue import Catalogues
-print(Catalogues(sys.argv[1]).bring("a" * 64, json.loads(Path(sys.argv[2]).read_text())))
+print(Catalogues(sys.argv[1]).store("a" * 64, json.loads(Path(sys.argv[2]).read_text())))
 """
 
 
@@ -92,7 +94,7 @@ def known(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def brought(url: str, content: dict[str, Any] = SMALL) -> Catalogue:
     held, sha256 = Catalogues(url), folders.hash_of(content)
-    held.bring(sha256, content)
+    held.store(sha256, content)
     return held.of(sha256)
 
 
@@ -237,11 +239,11 @@ def test_unknown_tags_are_answered_with_known_ones_like_them(known: Catalogue, t
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"tags": []}, "No tag is asked for.*such as circle"),
-        ({"tags": [" ", ",", "\u0301"]}, "No tag is asked for"),
+        ({"tags": []}, "No tag is given.*such as circle"),
+        ({"tags": [" ", ",", "\u0301"]}, "No tag is given"),
         ({"tags": ["x" * 31]}, "has 31 characters; 30 are allowed"),
         ({"tags": ["\0" * 40 + "x"]}, "has 41 characters"),
-        ({"tags": [str(n) for n in range(11)]}, "11 tags are asked for; 10 are allowed"),
+        ({"tags": [str(n) for n in range(11)]}, "11 tags are given; 10 are allowed"),
         ({"tags": ["circle"], "page": 0}, "no page 0 of 20 lenses.*hold 1 to 100"),
         ({"tags": ["circle"], "size": 0}, "no page 1 of 0 lenses"),
         ({"tags": ["circle"], "size": 101}, "no page 1 of 101 lenses"),
@@ -303,19 +305,19 @@ def test_every_real_tag_is_found_as_it_is_written(url: str) -> None:
     ],
 )
 def test_tags_have_one_form(written: str, normal: str) -> None:
-    assert catalogue.normal(written) == normal == catalogue.normal(normal)
+    assert normalised(written) == normal == normalised(normal)
 
 
 @pytest.mark.parametrize(
     ("code", "index"), {"1": 1.0, "15": 1.5, "153": 1.53, "1591": 1.591, "1604": 1.604, "167": 1.67, "174": 1.74}.items()
 )
 def test_an_index_code_is_a_number(code: str, index: float) -> None:
-    assert catalogue.refractive(code) == index
+    assert refractive(code) == index
 
 
 def test_the_same_catalogue_is_brought_once(url: str) -> None:
-    assert Catalogues(url).bring("a" * 64, SMALL)
-    assert not Catalogues(url).bring("a" * 64, SMALL)
+    assert Catalogues(url).store("a" * 64, SMALL)
+    assert not Catalogues(url).store("a" * 64, SMALL)
 
 
 def test_catalogues_stand_side_by_side_and_each_is_asked_by_itself(url: str) -> None:
@@ -334,14 +336,14 @@ def test_catalogues_stand_side_by_side_and_each_is_asked_by_itself(url: str) -> 
 
 def test_of_older_catalogues_those_that_were_brought_last_are_kept(url: str) -> None:
     held = Catalogues(url)
-    names = [str(number) * 64 for number in range(KEPT + 1)]
+    names = [str(number) * 64 for number in range(RETAINED + 1)]
     for name in names[:-1]:
-        assert held.bring(name, SMALL)
-    assert not held.bring(names[0], SMALL)  # served again: it is not the oldest any more
-    assert held.bring(names[-1], SMALL)
+        assert held.store(name, SMALL)
+    assert not held.store(names[0], SMALL)  # served again: it is not the oldest any more
+    assert held.store(names[-1], SMALL)
     for name in {*names} - {names[1]}:
         assert ids(held.of(name).bearing("vcercle")) == [3, 7, 12]
-    with pytest.raises(NotBrought, match="The catalogue 111111111111 is not in the database"):
+    with pytest.raises(NotStored, match="The catalogue 111111111111 is not in the database"):
         held.of(names[1]).tags()
 
 
@@ -354,12 +356,12 @@ def test_a_catalogue_that_fails_half_way_is_not_held_at_all(url: str) -> None:
             raise RuntimeError("the power is gone")
 
     with pytest.raises(RuntimeError, match="the power is gone"):
-        held.bring("a" * 64, large())
+        held.store("a" * 64, large())
     event.remove(held._engine, "before_cursor_execute", fail)
     assert ids(known.bearing("vcercle")) == [3, 7, 12]
-    with pytest.raises(NotBrought):
+    with pytest.raises(NotStored):
         held.of("a" * 64).lens(7)
-    assert held.bring("a" * 64, large())
+    assert held.store("a" * 64, large())
 
 
 @pytest.mark.parametrize(
@@ -370,8 +372,8 @@ def test_a_catalogue_that_fails_half_way_is_not_held_at_all(url: str) -> None:
         (lambda it: it["lenses"][1].update(verre_id=2**31), "lenses 1 verre_id: .*less than or equal"),
         (lambda it: it["lenses"][1].update(index_code="1.5"), "lenses 1 index_code: .*match"),
         (lambda it: it["lenses"][1].update(picture="z.png"), "lens 3 bears 'z.png', which is not among its pictures"),
-        (lambda it: it["lenses"][1].update(verre_id=7), "2 times the lens 7"),
-        (lambda it: it["pictures"][1].update(picture="a.png"), "2 times the picture 'a.png'"),
+        (lambda it: it["lenses"][1].update(verre_id=7), "the lens 7 2 times"),
+        (lambda it: it["pictures"][1].update(picture="a.png"), "the picture 'a.png' 2 times"),
         (lambda it: it["classes"].update(pi=["π"]), "classes pi: "),
     ],
 )
@@ -401,16 +403,16 @@ def test_threads_see_all_of_their_catalogue_or_nothing_while_others_are_brought(
     def read(_: int) -> bool:
         try:
             answers = [own.bearing("wifi"), own.search(["wifi"], size=100)["items"], own.search(["own"], size=100)["items"]]
-        except NotBrought:
+        except NotStored:
             return False
         assert all(len(answer) == 50 and {it["name"] for it in answer} == {"own"} for answer in answers)
         return True
 
     with ThreadPoolExecutor(4) as threads:
         reading = threads.map(read, range(40))
-        bringing = [threads.submit(brought, url, told(f"other{turn}")) for turn in range(2 * KEPT)]
+        bringing = [threads.submit(brought, url, told(f"other{turn}")) for turn in range(2 * RETAINED)]
         assert all(isinstance(one, bool) for one in reading)
-        assert {one.result().lens(0)["name"] for one in bringing[-1:]} == {f"other{2 * KEPT - 1}"}
+        assert {one.result().lens(0)["name"] for one in bringing[-1:]} == {f"other{2 * RETAINED - 1}"}
     assert not read(0)
 
 

@@ -209,7 +209,7 @@ def test_a_bad_request_is_refused_with_a_reason_and_the_next_is_answered(service
 
 MANY = "9" * 4000
 BAD: dict[str, tuple[int, tuple[str, ...]]] = {  # an address: its status, what the detail says
-    "/match?k=0": (422, ("k='0'", "from 1 to 100", "k=10")),
+    "/match?k=0": (422, ("k='0'", "from 1 to 100", "such as 10")),
     "/match?k=10000": (422, ("k='10000'", "from 1 to 100")),
     "/match?k=101": (422, ("k='101'",)),
     "/match?k=-1": (422, ("k='-1'",)),
@@ -435,11 +435,11 @@ def borne(shelf: Shelf, predictor: Trained) -> str:
 def test_while_versions_are_swapped_each_is_answered_of_its_own_catalogue(shelf: Shelf) -> None:
     """A worker that serves version 1 yet, while another has brought what version 2 serves, and any number of others after it."""
     first, second = trained("1" * 64, "old"), trained("2" * 64, "new")
-    shelf.bring(first)
-    Shelf().bring(second)
+    shelf.store(first)
+    Shelf().store(second)
     assert [borne(shelf, first), borne(shelf, second), borne(shelf, first)] == ["old", "new", "old"]
-    for number in range(catalogue.KEPT):
-        Shelf().bring(trained(f"{number:x}" * 32 + "f" * 32, "another"))
+    for number in range(catalogue.RETAINED):
+        Shelf().store(trained(f"{number:x}" * 32 + "f" * 32, "another"))
     assert [borne(Shelf(), first), borne(Shelf(), second)] == ["old", "new"]
 
 
@@ -448,7 +448,7 @@ def test_where_the_database_is_away_the_answer_says_so(shelf: Shelf) -> None:
         raise NoDatabase("The database does not answer.")
 
     with pytest.raises(Refusal) as refused:
-        asyncio.run(shelf.asked(trained("1" * 64, "old"), away))
+        asyncio.run(shelf.query(trained("1" * 64, "old"), away))
     assert (refused.value.status, refused.value.reason) == (503, "no database")
 
 

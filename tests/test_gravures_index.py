@@ -474,10 +474,10 @@ def test_additions_survive_a_new_champion_and_are_embedded_by_it(served: Predict
 
 
 BAD_PICTURES: dict[str, tuple[bytes | None, str]] = {
-    "no-file": (None, r"picture is not a file\. Name a picture: make gravures-add"),
-    "nothing": (b"", "picture is no picture that can be read"),
-    "text": (b"a star, I believe", "picture is no picture that can be read"),
-    "cut": (encoded(Image.effect_noise((90, 90), 90))[:300], "picture is no picture that can be read"),
+    "no-file": (None, r"picture is not a file\. Name an image: make gravures-add"),
+    "nothing": (b"", "picture cannot be decoded"),
+    "text": (b"a star, I believe", "picture cannot be decoded"),
+    "cut": (encoded(Image.effect_noise((90, 90), 90))[:300], "picture cannot be decoded"),
     "white": (encoded(Image.new("L", (90, 90), 255)), "picture: The picture is blank"),
     "black": (encoded(Image.new("L", (90, 90), 0)), "picture: The picture is blank"),
 }
@@ -511,12 +511,12 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_says_what_was_done_and_faults_are_told_once(served: Predictor) -> None:
     image = str(photograph(star()))
     done = command("add", "--name", "star", "--image", image)
-    assert done.stdout.startswith("star is added; services that run find it from now on. The nearest to it:\n  0."), done.stderr
+    assert done.stdout.startswith("star is added; running services find it from now on. The nearest to it:\n  0."), done.stderr
     again = command("add", "--name", "star", "--image", image)
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr.startswith("NameTaken: There is an engraving named 'star'.")
     assert "Traceback" not in again.stderr
-    assert command("remove", "--name", "star").stdout == "star is taken away.\n"
+    assert command("remove", "--name", "star").stdout == "star is removed.\n"
 
 
 @pytest.mark.slow

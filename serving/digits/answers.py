@@ -30,14 +30,14 @@ class Pixels(BaseModel):
 
 
 class Rank(BaseModel):
-    """A digit and how likely it is."""
+    """A digit and its probability."""
 
     digit: int
     confidence: float
 
 
 class Answer(BaseModel):
-    """The likeliest digit, all ten by likelihood, and where the answer comes from."""
+    """The most probable digit, all ten by probability, and the model that answered."""
 
     prediction: int
     confidence: float
@@ -47,15 +47,19 @@ class Answer(BaseModel):
 
 
 def read(body: bodies.Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
-    """Numbers as they are, a picture brought to the convention: [28, 28]. Raises Refusal."""
+    """Numbers as they are, an image normalised: [28, 28]. Raises Refusal."""
     if body.json:
         return bodies.parsed(body.content, Pixels).grey()
-    picture = pictures.opened(body.content, limits.limit_megapixels)
+    return normalised(pictures.grey(pictures.opened(body.content, limits.limit_megapixels)), served)
+
+
+def normalised(grey: NDArray[np.uint8], served: Served) -> NDArray[np.uint8]:
+    """A grey image [height, width] as the model takes it. Raises Refusal 422 where it is blank."""
     try:
-        brought: NDArray[np.uint8] = served.predictor.convention.from_grey(pictures.grey(picture))
+        image: NDArray[np.uint8] = served.predictor.convention.from_grey(grey)
     except Blank as blank:
         raise Refusal(422, "blank", str(blank)) from blank
-    return brought
+    return image
 
 
 async def answered(body: bodies.Body, served: Served, limits: Serving) -> dict[str, Any]:
@@ -70,16 +74,16 @@ def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]
 
 
 def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Do two models say the same digit of one picture?"""
+    """Do two models predict the same digit?"""
     return bool(answer["prediction"] == other["prediction"])
 
 
 def confidence(answer: dict[str, Any]) -> float | None:
-    """How sure the model is of it."""
+    """The confidence of the prediction."""
     return float(answer["confidence"])
 
 
 def told(answer: dict[str, Any]) -> str:
-    """An answer as a person reads it: the ranking as bars, and where it comes from."""
+    """An answer as text: the ranking as bars, and the model."""
     rows = [f"  {rank['digit']}  {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["ranking"]]
     return "\n".join([f"It is a {answer['prediction']}.", *rows, *traced(answer)])

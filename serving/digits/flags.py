@@ -1,12 +1,11 @@
-"""A wrong digit: the right one, kept in class folders, train/<digit>/<hash>."""
+"""The correction of a digit, stored in class folders, train/<digit>/<hash>."""
 
 from pathlib import Path
 
-from pipelines.families.digits.picture import Blank
+from serving.digits import answers
 from serving.feedback import routes as feedback_routes
 from serving.feedback.store import Picture
 from serving.live.champion import Served
-from serving.problems import Refusal
 
 CORRECTION = {"description": "the digit, 0 to 9 that the picture really shows; GET /flag lists them"}
 
@@ -17,11 +16,8 @@ def choices(served: Served) -> list[str]:
 
 
 def read(word: str, picture: Picture, served: Served) -> str:
-    """The digit. Raises Refusal 422, also of a picture with nothing on it."""
-    try:
-        served.predictor.convention.from_grey(picture.grey)
-    except Blank as blank:
-        raise Refusal(422, "blank", str(blank)) from blank
+    """The digit. Raises Refusal 422, also for a blank image."""
+    answers.normalised(picture.grey, served)
     return feedback_routes.chosen(word, choices(served))
 
 

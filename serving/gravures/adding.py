@@ -1,4 +1,4 @@
-"""`python -m serving.gravures.adding add|remove`: one more engraving from one picture, without training."""
+"""`python -m serving.gravures.adding add|remove`: an engraving from one image, without training."""
 
 import argparse
 from pathlib import Path
@@ -15,19 +15,16 @@ from pipelines.families.gravures.predict import Predictor
 from pipelines.registry import reconcile, store
 
 FAMILY = "gravures"
-NEAREST = 3  # engravings that are told
+NEAREST = 3  # engravings that are reported
 WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
 
 
 class NoPicture(ValueError):
-    """There is no such file, it holds no picture, or nothing is on it."""
+    """A file that is missing, no image, or blank."""
 
 
 def add(name: str, image: Path) -> str:
-    """Add a picture's engraving under a name, and tell what it resembles.
-
-    Raises NoPicture, NoChampion, or what additions.add raises; nothing is changed then.
-    """
+    """Add an engraving by an image, and report the nearest ones. Raises NoPicture, NoChampion or as additions.add()."""
     additions.checked(name)
     grey = decoded(image)
     predictor = Predictor(champion())
@@ -36,30 +33,30 @@ def add(name: str, image: Path) -> str:
     except Blank as blank:
         raise NoPicture(f"{image}: {blank}") from None
     nearest = predictor.nearest(predictor.predict(picture[None])[0], NEAREST)
-    kept = additions.add(name, picture, {entry.engraving for entry in predictor.space.entries})
-    told = [f"  {match.similarity:.2f}  {match.engraving} ({match.kind})" for match in nearest]
-    return "\n".join([f"{kept} is added; services that run find it from now on. The nearest to it:", *told])
+    added = additions.add(name, picture, {entry.engraving for entry in predictor.space.entries})
+    rows = [f"  {match.similarity:.2f}  {match.engraving} ({match.kind})" for match in nearest]
+    return "\n".join([f"{added} is added; running services find it from now on. The nearest to it:", *rows])
 
 
 def remove(name: str) -> str:
-    """Take an added engraving away."""
+    """Remove an added engraving."""
     additions.remove(name)
-    return f"{name} is taken away."
+    return f"{name} is removed."
 
 
 def decoded(image: Path) -> NDArray[np.uint8]:
-    """A picture's file, grey [height, width]. Raises NoPicture."""
+    """An image file, grey [height, width]. Raises NoPicture."""
     if not image.is_file():
-        raise NoPicture(f"{image} is not a file. Name a picture: make gravures-add name=star image=star.png")
+        raise NoPicture(f"{image} is not a file. Name an image: make gravures-add name=star image=star.png")
     try:
         with Image.open(image, formats=pictures.FORMATS) as picture:
             return pictures.decoded(picture, "L", WORKING_SIDE)
-    except Exception as error:  # decoders raise what they like on broken bytes
-        raise NoPicture(f"{image} is no picture that can be read ({error}). Allowed are {', '.join(pictures.FORMATS)}.") from error
+    except Exception as error:  # decoders raise all kinds of errors on broken bytes
+        raise NoPicture(f"{image} cannot be decoded ({error}). Allowed are {', '.join(pictures.FORMATS)}.") from error
 
 
 def champion() -> Path:
-    """The folder that services answer from; brought in where this machine has not served yet. Raises NoChampion."""
+    """The folder of the served version, fetched where this machine has not served yet. Raises NoChampion."""
     try:
         return store.location(store.read_pointer(FAMILY)["tag"])
     except (store.NoChampion, store.NotStored):
@@ -68,7 +65,7 @@ def champion() -> Path:
 
 
 def main() -> None:
-    """Add or remove, and say what was done."""
+    """Add or remove an engraving, and report it."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for verb in ("add", "remove"):

@@ -22,7 +22,7 @@ K, MOST = 10, 100  # engravings in an answer: unless asked otherwise, and at mos
 SIZE, PAGES = 20, 1_000_000  # lenses on a page of a search unless asked otherwise, and pages at most
 NUMBER = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 INTEGER = {"type": "integer"}
-QUERY: dict[str, dict[str, Any]] = {  # what may be asked in an address: type and meaning
+QUERY: dict[str, dict[str, Any]] = {  # parameters of the query string
     "k": {"schema": {**INTEGER, "minimum": 1, "maximum": MOST, "default": K}, "description": "so many engravings"},
     "tags": {
         "schema": {"type": "array", "items": {"type": "string"}, "minItems": 1},
@@ -43,7 +43,7 @@ class Lens(BaseModel):
 
 
 class Match(BaseModel):
-    """An engraving and how like it the picture is, from -1 to 1; and the lenses that bear it."""
+    """An engraving, its similarity to the picture, from -1 to 1, and the lenses that bear it."""
 
     rank: int
     engraving: str
@@ -141,17 +141,21 @@ def many(query: QueryParams) -> int:
 
 
 async def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
-    """A picture brought to [side, side]. Raises Refusal."""
-    return await bodies.process(_brought, await dataurls.unwrapped(body), served, limits)
+    """An image normalised to [side, side]. Raises Refusal."""
+    return await bodies.process(_decoded, await dataurls.unwrapped(body), served, limits)
 
 
-def _brought(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
-    picture = pictures.opened(body.content, limits.limit_megapixels)
+def _decoded(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
+    return normalised(pictures.grey(pictures.opened(body.content, limits.limit_megapixels)), served)
+
+
+def normalised(grey: NDArray[np.uint8], served: Served) -> NDArray[np.uint8]:
+    """A grey image [height, width] as the model takes it. Raises Refusal 422 where it is blank."""
     try:
-        brought: NDArray[np.uint8] = served.predictor.convention.from_grey(pictures.grey(picture))
+        image: NDArray[np.uint8] = served.predictor.convention.from_grey(grey)
     except Blank as blank:
         raise Refusal(422, "blank", str(blank)) from blank
-    return brought
+    return image
 
 
 async def embedded(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
@@ -164,7 +168,7 @@ async def matched(body: Body, served: Served, limits: Serving, shelf: Shelf, k: 
     """The k engravings most like a picture, and the lenses that bear them. Raises Refusal."""
     embedding = await served.batches.answer(await read(body, served, limits))
     found = served.predictor.nearest(embedding, k)
-    bearing = await shelf.bearing(served.predictor, (match.engraving for match in found))
+    bearing = await shelf.bearing(served.predictor, [match.engraving for match in found])
     matches = [
         {
             "rank": rank,
@@ -181,9 +185,9 @@ async def matched(body: Body, served: Served, limits: Serving, shelf: Shelf, k: 
 
 
 async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
-    """The answer for one body where no service runs: the catalogue is brought first. Raises Refusal."""
+    """The answer for one body where no service runs: its catalogue is stored first. Raises Refusal."""
     shelf = Shelf()
-    shelf.bring(served.predictor)
+    shelf.store(served.predictor)
     return await matched(body, served, limits, shelf)
 
 
@@ -191,17 +195,17 @@ async def searched(query: QueryParams, served: Served, shelf: Shelf) -> dict[str
     """One page of the lenses that show all tags. Raises Refusal."""
     page, size = queries.parse_int(query, "page", 1, PAGES, 1), queries.parse_int(query, "size", 1, catalogue.PAGE, SIZE)
     try:
-        return await shelf.asked(served.predictor, Catalogue.search, query.getlist("tags"), page, size)
+        return await shelf.query(served.predictor, Catalogue.search, query.getlist("tags"), page, size)
     except catalogue.BadSearch as bad:
         raise Refusal(422, "bad search", str(bad)) from bad
 
 
 async def verre(word: str, served: Served, shelf: Shelf) -> dict[str, Any]:
-    """All that is known of the lens of this id, and where its picture is. Raises Refusal."""
+    """All facts of the lens of this id, and the address of its picture. Raises Refusal."""
     if not NUMBER.fullmatch(word):
-        raise Refusal(422, "no number", f"{word[: queries.SHOWN]!r} is not the id of a lens, which is a whole number, such as 187.")
+        raise Refusal(422, "no number", f"{word[: queries.SHOWN]!r} is not the id of a lens, a whole number such as 187.")
     try:
-        lens = await shelf.asked(served.predictor, Catalogue.lens, int(word))
+        lens = await shelf.query(served.predictor, Catalogue.lens, int(word))
     except catalogue.Unknown as unknown:
         raise Refusal(404, "unknown lens", str(unknown)) from unknown
     engraving = lens["engraving"]
@@ -211,14 +215,14 @@ async def verre(word: str, served: Served, shelf: Shelf) -> dict[str, Any]:
 
 
 async def compared(body: Body, served: Served, limits: Serving, _: int = K) -> dict[str, Any]:
-    """Of matched() what agrees() and confidence() look at: a challenger's catalogue is not in the database, which is the champion's."""
+    """What agrees() and confidence() compare, of matched(): the database holds the champion's catalogue, not the challenger's."""
     embedding = await served.batches.answer(await read(body, served, limits))
     nearest = served.predictor.nearest(embedding, 1)[0]
     return {"matches": [{"engraving": nearest.engraving, "similarity": round(nearest.similarity, 4)}]}
 
 
 def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Do two models find the same engraving nearest to one picture?"""
+    """Do two models find the same engraving nearest to an image?"""
     return bool(answer["matches"][0]["engraving"] == other["matches"][0]["engraving"])
 
 
@@ -228,16 +232,16 @@ def confidence(answer: dict[str, Any]) -> float | None:
 
 
 def told(answer: dict[str, Any]) -> str:
-    """An answer as a person reads it: the engravings, how similar they are, which lenses bear them, and where it comes from."""
+    """An answer as text: the engravings with their similarities and lenses, and the model."""
     best, wide = answer["matches"][0], max(len(match["engraving"]) for match in answer["matches"])
     rows = [
-        f"  {match['rank']:2}  {match['engraving']:{wide}}  {match['similarity']:6.3f}  {match['kind']:9}  {_bearing(match)}"
+        f"  {match['rank']:2}  {match['engraving']:{wide}}  {match['similarity']:6.3f}  {match['kind']:9}  {_lenses(match)}"
         for match in answer["matches"]
     ]
     return "\n".join([f"Most like it: {best['engraving']}.", *rows, *traced(answer)])
 
 
-def _bearing(match: dict[str, Any]) -> str:
+def _lenses(match: dict[str, Any]) -> str:
     total = match["lenses_total"]
     names = ", ".join(f"{lens['name']} ({lens['verre_id']})" for lens in match["lenses"][:2])
     return f"{total} lens{'es' * (total != 1)}: {names}{', ...' * (total > 2)}" if total else "no lens"

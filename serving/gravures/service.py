@@ -56,7 +56,7 @@ async def search_tags(request: Request) -> JSONResponse:
 async def tags(request: Request) -> JSONResponse:
     """All shapes and letters that lenses are found by, and how many lenses by each."""
     state = app.state
-    return JSONResponse({"tags": await state.shelf.asked(state.champion.served.predictor, Catalogue.tags)})
+    return JSONResponse({"tags": await state.shelf.query(state.champion.served.predictor, Catalogue.tags)})
 
 
 @app.get(
@@ -93,5 +93,5 @@ class Gravures(endpoints.Endpoint):
         super().__init__()
 
     def prepare(self, predictor: Any) -> None:
-        """Fill the catalogue's database."""
-        self.app.state.shelf.bring(predictor)
+        """Store its catalogue in the database."""
+        self.app.state.shelf.store(predictor)

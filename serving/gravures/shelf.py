@@ -1,24 +1,24 @@
-"""What stands beside a model: its catalogue in SQL, the lenses that bear each engraving, kept at hand for a while, and its pictures."""
+"""The catalogue of each model in SQL, the lenses that bear each engraving, cached for a while, and the images of engravings."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pipelines.databases import NoDatabase
 from serving.gravures import catalogue
-from serving.gravures.catalogue import Catalogue, Catalogues, NotBrought
+from serving.gravures.catalogue import Catalogue, Catalogues, NotStored
 from serving.gravures.shown import Pictures
 from serving.problems import Refusal
 
 Result = TypeVar("Result")
 LENSES = 20  # of an engraving, in an answer
-FRESH = 30.0  # seconds: a lens that somebody has changed in the database is told by then
-TOLD = ("verre_id", "name", "index_code", "index")
+FRESH = 30.0  # seconds: how late a change in the database may show
+KEYS = ("verre_id", "name", "index_code", "index")
 
 
 class Bearing(NamedTuple):
-    """The first lenses that bear an engraving, and how many do; until when this is told."""
+    """The first lenses that bear an engraving, their number, and until when this is valid."""
 
     lenses: list[dict[str, Any]]
     total: int
@@ -26,42 +26,42 @@ class Bearing(NamedTuple):
 
 
 class Shelf:
-    """Opens the database, and migrates it. Raises NoDatabase where it is away. Each model is answered of its own catalogue."""
+    """Opens and migrates the database. Raises NoDatabase where it is away. Each model is answered from its own catalogue."""
 
     def __init__(self) -> None:
         self.catalogues, self.pictures = Catalogues(catalogue.url()), Pictures()
-        self._bearing: dict[tuple[str, str], Bearing] = {}  # by catalogue and engraving
+        self._cache: dict[tuple[str, str], Bearing] = {}  # by catalogue and engraving
 
-    def bring(self, predictor: Any) -> None:
-        """The catalogue that a model was trained with, into the database."""
-        self.catalogues.bring(_sha256(predictor), predictor.catalogue)
+    def store(self, predictor: Any) -> None:
+        """Store the catalogue of a model in the database."""
+        self.catalogues.store(_sha256(predictor), predictor.catalogue)
         now = time.monotonic()
-        self._bearing = {key: known for key, known in self._bearing.copy().items() if known.until > now}
+        self._cache = {key: known for key, known in self._cache.copy().items() if known.until > now}
 
-    async def asked(self, predictor: Any, work: Callable[..., Result], *words: Any) -> Result:
-        """work(the model's catalogue, *words), in a thread: a database may take its time. Raises Refusal 503 where it is away."""
+    async def query(self, predictor: Any, work: Callable[..., Result], *words: Any) -> Result:
+        """work(catalogue of the model, *words), in a thread. Raises Refusal 503 where the database is away."""
         try:
-            return await asyncio.to_thread(self._asked, predictor, work, *words)
+            return await asyncio.to_thread(self._query, predictor, work, *words)
         except NoDatabase as away:
             raise Refusal(503, "no database", str(away)) from away
 
-    def _asked(self, predictor: Any, work: Callable[..., Result], *words: Any) -> Result:
+    def _query(self, predictor: Any, work: Callable[..., Result], *words: Any) -> Result:
         own = self.catalogues.of(_sha256(predictor))
         try:
             return work(own, *words)
-        except NotBrought:  # others have been brought, and this one is still served
-            self.bring(predictor)
+        except NotStored:  # others have been stored since, and this one is still served
+            self.store(predictor)
             return work(own, *words)
 
-    async def bearing(self, predictor: Any, engravings: Iterable[str]) -> dict[str, Bearing]:
-        """The lenses of each engraving; the database is asked where they are not at hand. Raises Refusal 503."""
-        of, memory, now = _sha256(predictor), self._bearing, time.monotonic()
-        found = {name: memory.get((of, name)) for name in engravings}
-        if missing := [name for name, known in found.items() if known is None or known.until < now]:
-            told = await self.asked(predictor, _borne, missing)
-            memory |= {(of, name): bearing for name, bearing in told.items()}
-            found |= told
-        return found  # type: ignore[return-value]
+    async def bearing(self, predictor: Any, engravings: Sequence[str]) -> dict[str, Bearing]:
+        """The lenses of each engraving, from the cache or the database. Raises Refusal 503."""
+        of, cache, now = _sha256(predictor), self._cache, time.monotonic()
+        found = {name: known for name in engravings if (known := cache.get((of, name))) and known.until >= now}
+        if missing := [name for name in engravings if name not in found]:
+            queried = await self.query(predictor, _bearing, missing)
+            cache |= {(of, name): bearing for name, bearing in queried.items()}
+            found |= queried
+        return found
 
 
 def _sha256(predictor: Any) -> str:
@@ -69,9 +69,8 @@ def _sha256(predictor: Any) -> str:
     return str(next(entry["sha256"] for entry in predictor.manifest["files"].values() if entry["role"] == "catalogue"))
 
 
-def _borne(own: Catalogue, engravings: list[str]) -> dict[str, Bearing]:
-    return {name: _told(own.bearing(name)) for name in engravings}
-
-
-def _told(lenses: list[dict[str, Any]]) -> Bearing:
-    return Bearing([{key: lens[key] for key in TOLD} for lens in lenses[:LENSES]], len(lenses), time.monotonic() + FRESH)
+def _bearing(own: Catalogue, engravings: list[str]) -> dict[str, Bearing]:
+    found = {name: own.bearing(name) for name in engravings}
+    until = time.monotonic() + FRESH
+    first = {name: [{key: lens[key] for key in KEYS} for lens in lenses[:LENSES]] for name, lenses in found.items()}
+    return {name: Bearing(first[name], len(lenses), until) for name, lenses in found.items()}

@@ -1,4 +1,4 @@
-"""Pictures of engravings, where data/gravures is on this machine: their addresses, and the files as they came."""
+"""Images of engravings, where data/gravures is on this machine: their addresses and original files."""
 
 import hashlib
 import io
@@ -26,14 +26,14 @@ SHOWN = 80  # characters of a name that a refusal repeats
 
 
 class Pictures:
-    """Which pictures there are is read again when ingest has packed others."""
+    """The packed images; their names are read again after another ingest."""
 
     def __init__(self, folder: Path = DATA) -> None:
         self.folder = folder
         self._stamp, self._names = 0, frozenset[str]()
 
     def names(self) -> frozenset[str]:
-        """The names of all pictures; none where data/ is not here."""
+        """The names of all images; none without data/."""
         path = self.folder / examples.PLACES
         try:
             stamp = path.stat().st_mtime_ns
@@ -44,11 +44,11 @@ class Pictures:
         return self._names
 
     def address(self, name: str | None) -> str | None:
-        """Where the service shows a picture, relative to its own address; None where it has none to show."""
+        """The address of an image, relative to the service; None where it has none."""
         return f"picture/{quote(name)}" if name in self.names() else None
 
     def answer(self, name: str, request: Request) -> Response:
-        """The file as it came, or 304 where the client has it. Raises Refusal 404."""
+        """The original file, or 304 where the client has it. Raises Refusal 404."""
         content = self._file(name)
         tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
         headers = {**page_routes.HEADERS, "ETag": tag}
@@ -58,7 +58,7 @@ class Pictures:
 
     def _file(self, name: str) -> bytes:
         if name not in self.names():
-            words = f"There is no picture {name[:SHOWN]!r} among {len(self.names())}. Addresses of pictures stand in the answers of /match."
+            words = f"There is no picture {name[:SHOWN]!r} among {len(self.names())}. Answers of /match have the addresses."
             raise Refusal(404, "no picture", words if self.names() else f"{name[:SHOWN]!r} cannot be shown. {ABSENT}")
         try:
             return examples.picture(self.folder, name)
@@ -67,7 +67,7 @@ class Pictures:
 
 
 def kind(content: bytes) -> str:
-    """The media type of a picture, read from its header."""
+    """The media type of an image, read from its header."""
     try:
         found: Any = Image.open(io.BytesIO(content), formats=[kind.upper() for kind in KINDS]).get_format_mimetype()
     except OSError:

@@ -1,4 +1,4 @@
-"""The catalogues' tables, as its newest migration leaves them; a test holds the two against each other."""
+"""The catalogues' tables, as its newest migration leaves them; a test compares the two."""
 
 from sqlalchemy import CheckConstraint, Double, ForeignKey, ForeignKeyConstraint, MetaData, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -16,8 +16,8 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMES)
 
 
-class Brought(Base):
-    """A catalogue that the other tables hold, and when in turn it was brought last; whoever brings one holds all of these locked."""
+class Stored(Base):
+    """A catalogue in the other tables, and its turn among those stored last; a writer locks all of these rows."""
 
     __tablename__ = "brought"
 
@@ -28,7 +28,7 @@ class Brought(Base):
 class Of:
     """A row of one catalogue, named by its SHA-256."""
 
-    catalogue: Mapped[str] = mapped_column(ForeignKey(Brought.sha256), primary_key=True)
+    catalogue: Mapped[str] = mapped_column(ForeignKey(Stored.sha256), primary_key=True)
 
 
 class Engraving(Of, Base):
@@ -52,7 +52,7 @@ def _engraving(table: str) -> ForeignKeyConstraint:
 
 
 class Lens(Of, Base):
-    """A lens ("verre"). Maker and material are null until a source has them."""
+    """A lens ("verre"); maker and material are null where no source has them."""
 
     __tablename__ = "lenses"
     __table_args__ = (_engraving("lenses"),)
@@ -67,7 +67,7 @@ class Lens(Of, Base):
 
 
 class Tag(Of, Base):
-    """A shape or letters: in the one form that is searched, and as it is mostly written."""
+    """A shape or letters: normalised for search, and in the most frequent spelling."""
 
     __tablename__ = "tags"
     __table_args__ = (UniqueConstraint("catalogue", "name", name="uq_tags_name"),)
@@ -78,7 +78,7 @@ class Tag(Of, Base):
 
 
 class Mark(Of, Base):
-    """A tag of an engraving, as it is written there."""
+    """A tag on an engraving, as written there."""
 
     __tablename__ = "marks"
     __table_args__ = (

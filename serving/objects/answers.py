@@ -16,14 +16,14 @@ TOP, MOST = 3, 64  # classes in an answer, pictures in a batch
 
 
 class Rank(BaseModel):
-    """A class and how likely it is."""
+    """A class and its probability."""
 
     label: str = Field(alias="class")
     confidence: float
 
 
 class Answer(BaseModel):
-    """The likeliest class, the three likeliest, and where the answer comes from."""
+    """The most probable class, the three most probable, and the model that answered."""
 
     success: bool
     prediction: str
@@ -34,24 +34,24 @@ class Answer(BaseModel):
 
 
 class Failure(BaseModel):
-    """A picture of a batch that could not be answered, and why."""
+    """An image of a batch that could not be answered, and why."""
 
     success: bool
     problem: Problem
 
 
 class Answers(BaseModel):
-    """One answer or one problem for each picture, in order, all from one model."""
+    """An answer or a problem for each image, in order, all from one model."""
 
     results: list[Answer | Failure]
     model: Origin
 
 
 def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
-    """A picture brought to [32, 32, 3]. Raises Refusal."""
+    """An image normalised to [32, 32, 3]. Raises Refusal."""
     rgb = pictures.colour(pictures.opened(body.content, limits.limit_megapixels))
-    brought: NDArray[np.uint8] = served.predictor.convention.from_rgb(rgb)
-    return brought
+    image: NDArray[np.uint8] = served.predictor.convention.from_rgb(rgb)
+    return image
 
 
 async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
@@ -60,7 +60,7 @@ async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any
 
 
 def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]:
-    """The classes by their probabilities [n]."""
+    """Rank the classes by their probabilities [n]."""
     names = served.predictor.labels
     top = [{"class": names[index], "confidence": float(probabilities[index])} for index in np.argsort(-probabilities)[:TOP]]
     return {
@@ -73,17 +73,17 @@ def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]
 
 
 def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Do two models say the same class of one picture?"""
+    """Do two models predict the same class?"""
     return bool(answer["prediction"] == other["prediction"])
 
 
 def confidence(answer: dict[str, Any]) -> float | None:
-    """How sure the model is of it."""
+    """The confidence of the prediction."""
     return float(answer["confidence"])
 
 
 def told(answer: dict[str, Any]) -> str:
-    """An answer as a person reads it: the ranking as bars, and where it comes from."""
+    """An answer as text: the ranking as bars, and the model."""
     rows = [
         f"  {rank['class']:12} {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["top3_predictions"]
     ]

@@ -1,4 +1,4 @@
-"""A wrong class: the right one, kept in class folders, train/<class>/<hash>."""
+"""The correction of a class, stored in class folders, train/<class>/<hash>."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ CORRECTION = {"description": "the class that the picture really shows; GET /flag
 
 
 def choices(served: Served) -> list[str]:
-    """The classes that the model knows."""
+    """The classes of the model."""
     return [str(label) for label in served.predictor.labels]
 
 

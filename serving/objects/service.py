@@ -40,19 +40,19 @@ async def predict(request: Request) -> Response:
     openapi_extra=bodies.openapi_many(answers.MOST),
 )
 async def predict_batch(request: Request) -> Response:
-    """The same for up to 64 pictures, together as large as one body may be, in order; a broken one has its own problem in its place."""
+    """The same for up to 64 pictures, together as large as one body may be, in order; a broken one has a problem in its place."""
     served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
     return await endpoints.respond_many(request, _each, sent, served)
 
 
 async def _each(sent: Sequence[Body], served: Served, limits: Serving) -> list[dict[str, Any]]:
     """An answer or a problem for each picture."""
-    pictures = [await _read(body, served, limits) for body in sent]  # one by one: another request's need not wait for them all
+    pictures = [await _read(body, served, limits) for body in sent]  # one by one, so that images of other requests come in between
     return await asyncio.gather(*(_answered(picture, served) for picture in pictures))
 
 
 async def _read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8] | Refusal:
-    """A picture, read aside: many are heavy, however light each is; or why it is none."""
+    """An image, decoded outside the pool of single requests, as many small ones take long; or why it is none."""
     try:
         return await bodies.in_thread(answers.read, body, served, limits)
     except Refusal as refusal:
