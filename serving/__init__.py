@@ -1,1 +1,1 @@
-"""Endpoints: typed input -> the champion's Predictor -> typed output. What every endpoint has stands beside them."""
+"""Endpoints: typed input -> the champion's Predictor -> typed output. The flat modules and packages are shared by all families."""

@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--jobs", help="workers beside it, where the family has a queue of jobs (JOBS_WORKERS, or else 1)")
+    parser.add_argument("--jobs", help="worker processes, where the family has a queue of jobs (JOBS_WORKERS, or else 1)")
     asked = parser.parse_args()
     with errors.printed_once(), tempfile.TemporaryDirectory(dir=memory()) as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}

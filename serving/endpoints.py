@@ -33,7 +33,7 @@ METRICS = "/metrics"
 PROBES = frozenset({"/livez", "/healthz", health.READY, METRICS})
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
-"""(body, served, limits, *words) -> an answer, as a family's answers.py has it; of many bodies as many. Raises Refusal."""
+"""(body, served, limits, *arguments) -> an answer, as a family's answers.py has it; of many bodies as many. Raises Refusal."""
 
 
 class Answered(NamedTuple):
@@ -127,14 +127,14 @@ def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = N
     gc.freeze()  # what is loaded now is never collected: no walk through it while requests wait (docs/decisions/0018)
 
 
-async def answer(state: State, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Answered:
-    """The answer to one body, recorded, and `compared` with a challenger's; `words` are JSON arguments of both. Raises Refusal."""
+async def answer(state: State, ask: Ask, body: Body, served: Served, *arguments: Any, compared: bool = True) -> Answered:
+    """The answer to one body, recorded, and `compared` with a challenger's; `arguments` are JSON values. Raises Refusal."""
     begun = time.perf_counter()
-    answer = await ask(body, served, state.limits, *words)
+    answer = await ask(body, served, state.limits, *arguments)
     seconds = time.perf_counter() - begun
     text = _record(state, body, answer, seconds)
     if compared:
-        state.shadow.offer(body, served, answer, seconds, words)
+        state.shadow.offer(body, served, answer, seconds, arguments)
     return Answered(answer, text)
 
 
@@ -145,9 +145,9 @@ def _record(state: State, body: Body, answer: Answer, seconds: float) -> bytes:
     return text
 
 
-async def respond(request: Request, ask: Ask, body: Body, served: Served, *words: Any, compared: bool = True) -> Response:
+async def respond(request: Request, ask: Ask, body: Body, served: Served, *arguments: Any, compared: bool = True) -> Response:
     """answer() as a response; the answer's id and version are logged with the request. Raises Refusal."""
-    found = await answer(request.app.state, ask, body, served, *words, compared=compared)
+    found = await answer(request.app.state, ask, body, served, *arguments, compared=compared)
     _note_answer(request, found.answer)
     return Response(found.text, media_type="application/json")
 

@@ -75,7 +75,7 @@ def test_the_page_is_valid_html_for_every_pointer(name: str) -> None:
 
 def test_nobody_is_asked_to_draw() -> None:
     page = got("objects", POINTERS["whole"]).text
-    assert "Upload a picture" in page
+    assert "Upload an image" in page
     assert "<canvas" not in page
 
 

@@ -66,8 +66,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="List the users.")
     helps = {"add": add.__doc__, "password": change_password.__doc__, **{command: row[0] for command, row in CHANGES.items()}}
-    for command, words in helps.items():
-        commands.add_parser(command, help=words).add_argument("--name", required=True)
+    for command, text in helps.items():
+        commands.add_parser(command, help=text).add_argument("--name", required=True)
     commands.choices["add"].add_argument("--administrator", action="store_true")
     with errors.printed_once():
         print(run(**vars(parser.parse_args())))

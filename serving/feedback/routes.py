@@ -33,7 +33,7 @@ LONGEST = 20_000  # characters of a correction: a page of boxes
 NAMED = 20  # choices that a refusal lists
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ASIDE = ThreadPoolExecutor(1, "flags")  # another service may hold the lock, and a disk may be slow
-FIELDS: dict[str, dict[str, Any]] = {  # of the form, beside the picture
+FIELDS: dict[str, dict[str, Any]] = {  # of the form, besides the picture
     "correction": {"type": "string", "maxLength": LONGEST},
     "prediction_id": {
         "type": "string",

@@ -1,7 +1,7 @@
 """A challenger answers in a process of its own, at the lowest priority: `Challenger` controls it, main() is what it runs.
 
 Over a socket it is sent a line of JSON {"family", "pointer", "champion": the manifest's input and output}, and replies {"ready": true} or
-{"refused": why}. Then, one at a time, it is sent {"json", "size", "words", "answer"} and the body's bytes, and replies {"agrees",
+{"refused": why}. Then, one at a time, it is sent {"json", "size", "arguments", "answer"} and the body's bytes, and replies {"agrees",
 "confidence", "seconds"}, and "failed" where it could not answer what the champion could; or {"late": true}. It ends with its input.
 """
 
@@ -31,7 +31,7 @@ from serving.live.champion import Served
 from serving.problems import Refusal
 
 START = "import os; os.nice(19); from serving.live import challenger; challenger.main()"
-STARTING, STUCK = 3600.0, 120.0  # seconds to load, and to answer; beside busy processors one second's work takes two minutes
+STARTING, STUCK = 3600.0, 120.0  # seconds to load, and to answer; on a busy machine one second's work takes two minutes
 ENDING = 5.0  # seconds
 EXPENDABLE = 1000  # of Linux: killed before anything else when memory runs out
 
@@ -45,26 +45,26 @@ class Late(ChallengerError):
 
 
 class Asked(NamedTuple):
-    """A body, what else was asked of it, and the champion's answer."""
+    """A body, the further arguments of the question, and the champion's answer."""
 
     body: Body
-    words: Sequence[Any]
+    arguments: Sequence[Any]
     answer: dict[str, Any]
 
 
 class Challenger:
     """The process of one challenger of one champion, started here. Raises ChallengerError or OSError.
 
-    Used by one thread; end() may be called by any. It keeps no figures of the service.
+    Used by one thread; end() may be called by any. It counts no metrics.
     """
 
-    def __init__(self, family: str, pointer: store.Pointer, beside: Served) -> None:
+    def __init__(self, family: str, pointer: store.Pointer, current: Served) -> None:
         environment = {name: value for name, value in os.environ.items() if name != telemetry.COUNTED}
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen([sys.executable, "-c", START], stdin=theirs.fileno(), stdout=theirs.fileno(), env=environment)
         self._replies = self._socket.makefile("rb")
-        schema = {key: beside.predictor.manifest[key] for key in ("input", "output")} | {"version": beside.pointer["model"]["version"]}
+        schema = {key: current.predictor.manifest[key] for key in ("input", "output")} | {"version": current.pointer["model"]["version"]}
         self._deadline = time.monotonic() + STARTING
         self._send({"family": family, "pointer": pointer, "champion": schema}, b"", self._deadline)
 
@@ -85,7 +85,7 @@ class Challenger:
     def judge(self, asked: Asked) -> dict[str, Any]:
         """{"agrees", "confidence", "seconds"}, and "failed", of one body; or {"late": true}. Raises ChallengerError or Late."""
         body, deadline = asked.body, time.monotonic() + STUCK
-        head = {"json": body.json, "size": len(body.content), "words": [*asked.words], "answer": asked.answer}
+        head = {"json": body.json, "size": len(body.content), "arguments": [*asked.arguments], "answer": asked.answer}
         self._send(head, body.content, deadline)
         return self._reply(deadline)
 
@@ -148,10 +148,10 @@ def _isolate() -> IO[bytes]:
     return replies
 
 
-def load(family: str, pointer: store.Pointer, beside: dict[str, Any]) -> Served:
-    """The challenger, loaded as a champion is. Raises ChallengerError where its schema is not the champion's, `beside`."""
+def load(family: str, pointer: store.Pointer, current: dict[str, Any]) -> Served:
+    """The challenger, loaded as a champion is. Raises ChallengerError where its schema is not that of the `current` champion."""
     served = champion.load(family, pointer)
-    fits = gate.schema(served.predictor.manifest, beside)
+    fits = gate.schema(served.predictor.manifest, current)
     if not fits.holds:
         raise ChallengerError(f"{fits.words}. `make challenge family={family} candidate=...` sets another; candidate=none removes it.")
     return served
@@ -161,7 +161,7 @@ def _read(requests: IO[bytes], waiting: "SimpleQueue[Asked]") -> None:
     """A thread's: read requests; at the end of the input end the process, whatever it is doing."""
     while head := requests.readline():
         request = json.loads(head)
-        waiting.put(Asked(Body(request["json"], requests.read(request["size"])), request["words"], request["answer"]))
+        waiting.put(Asked(Body(request["json"], requests.read(request["size"])), request["arguments"], request["answer"]))
     os._exit(0)
 
 
@@ -173,13 +173,13 @@ def _write(replies: IO[bytes], reply: dict[str, Any]) -> None:
 async def judged(answers: ModuleType, asked: Asked, served: Served, limits: configs.Serving) -> dict[str, Any]:
     """The verdict on the challenger's answer; one that is refused or fails does not agree.
 
-    {"late": True} after a timeout: it has the processor time that others leave, so that says nothing of the model.
+    {"late": True} after a timeout: at the lowest priority that says nothing about the model.
     """
     answered = getattr(answers, "compared", answers.answered)
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(limits.limit_seconds):
-            other = await answered(asked.body, served, limits, *asked.words)
+            other = await answered(asked.body, served, limits, *asked.arguments)
         seconds = time.perf_counter() - begun
         return {"agrees": answers.agrees(asked.answer, other), "confidence": _finite(answers.confidence(other)), "seconds": seconds}
     except TimeoutError:

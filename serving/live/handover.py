@@ -1,4 +1,4 @@
-"""What the workers of one service share, in files beside SERVING_STANDS: the pointer that they serve, and which version is being tried.
+"""What the workers of one service share, in files next to SERVING_STANDS: the pointer that they serve, and which version is being tried.
 
 A version that crashes its worker would otherwise crash every worker, and again each one that is restarted.
 """

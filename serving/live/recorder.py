@@ -160,10 +160,10 @@ class Recorder:
         RECORDED.labels(self.family).inc(len(batch))
         return ""
 
-    def _failed(self, reason: str, words: str) -> str:
+    def _failed(self, reason: str, text: str) -> str:
         if reason != self._fault:
-            logger.warning("%s: answers are given and not recorded (%s): %s", self.family, reason, words)
-            self._pruned = float("-inf") if reason == FULL else self._pruned  # to forget makes room
+            logger.warning("%s: answers are given and not recorded (%s): %s", self.family, reason, text)
+            self._pruned = float("-inf") if reason == FULL else self._pruned  # pruning frees space
         self._fault = reason
         return reason
 

@@ -81,14 +81,14 @@ class Shadow:
         self._thread.start()
         atexit.register(self.close)
 
-    def offer(self, body: Body, served: Served, answer: dict[str, Any], seconds: float, words: Sequence[Any] = ()) -> None:
-        """Queue an answer to be compared, if it is in the share and there is a place. `words` are JSON values."""
+    def offer(self, body: Body, served: Served, answer: dict[str, Any], seconds: float, arguments: Sequence[Any] = ()) -> None:
+        """Queue an answer to be compared, if it is in the share and there is a place. `arguments` are JSON values."""
         if not self._share or not chosen(answer["prediction_id"], self._share):
             return
         if self._waiting.qsize() >= QUEUE or self._offered - self._taken + len(body.content) > QUEUE_MB * 1e6:
             return DROPPED.labels(self.family, "full").inc()
         self._offered += len(body.content)
-        self._waiting.put(Sample(Asked(body, words, answer), served.pointer["model"]["digest"], seconds))
+        self._waiting.put(Sample(Asked(body, arguments, answer), served.pointer["model"]["digest"], seconds))
 
     def status(self) -> dict[str, Any] | None:
         """{"model", "challenge", "refused": why, or "", "asked": has it loaded} and the store's agreement(), as of a few seconds ago.

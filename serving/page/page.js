@@ -98,7 +98,7 @@ function reveal(part) {
 function illustrate(image, picture, name) {
   if (shown) URL.revokeObjectURL(shown);
   image.src = shown = URL.createObjectURL(picture);
-  image.alt = `The picture asked about: ${name}`;
+  image.alt = `The submitted image: ${name}`;
 }
 
 function rank(entry) {

@@ -1,4 +1,4 @@
-"""The model card and the Croissant file beside the served model: as a page, as files, and in parts for `/`."""
+"""The model card and the Croissant file of the served model: as a page, as files, and in parts for `/`."""
 
 import logging
 from functools import cache, lru_cache
@@ -28,7 +28,7 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
     async def page(request: Request) -> HTMLResponse:
         pointer = _pointer(request)
         facts = {"model": pointer["model"], "body": rendered(modelcards.body(_asked(pointer, modelcards.README)))}
-        return HTMLResponse(template.render(facts, croissant=beside(pointer, cards.CROISSANT)), headers=headers)
+        return HTMLResponse(template.render(facts, croissant=read_text(pointer, cards.CROISSANT)), headers=headers)
 
     async def readme(request: Request) -> Response:
         return _file(request, modelcards.README)
@@ -45,8 +45,8 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
 
 def shown(pointer: store.Pointer) -> dict[str, Any]:
     """What `/` shows: "columns", each {heading: HTML}, none without a card; "croissant", None without one."""
-    card = beside(pointer, modelcards.README)
-    return {"columns": _columns(card) if card else [], "croissant": beside(pointer, cards.CROISSANT)}
+    card = read_text(pointer, modelcards.README)
+    return {"columns": _columns(card) if card else [], "croissant": read_text(pointer, cards.CROISSANT)}
 
 
 @lru_cache(maxsize=4)
@@ -55,8 +55,8 @@ def _columns(card: str) -> list[dict[str, Markup]]:
     return [{title: rendered(found[title]) for title in column if title in found} for column in COLUMNS]
 
 
-def beside(pointer: store.Pointer, name: str) -> str | None:
-    """A text file beside the model in the store, or None, also where it is no text."""
+def read_text(pointer: store.Pointer, name: str) -> str | None:
+    """A text file in the model's folder of the store, or None, also where it is not text."""
     path = store.folder_of(pointer["tag"]) / name
     try:
         return path.read_text()
@@ -93,7 +93,7 @@ def _pointer(request: Request) -> Any:
 
 def _asked(pointer: store.Pointer, name: str) -> str:
     """The file's text. Raises Refusal 404."""
-    if (found := beside(pointer, name)) is None:
+    if (found := read_text(pointer, name)) is None:
         detail = f"{name} of version {pointer['model']['version']} is not on this machine. `make ui` writes it where the data are."
         raise Refusal(404, "no card", detail)
     return found
