@@ -156,20 +156,20 @@ def translated_errors(address: "URL") -> Iterator[None]:
 
 
 def _no_database(address: "URL", error: BaseException) -> NoDatabase:
-    words, reason = " ".join(str(error).split()), _reason(error)
+    words, why = " ".join(str(error).split()), reason(error)
     if address.password:
         words = words.replace(str(address.password), "***")
-    remedy = REASONS[reason][1] if reason in REASONS else "Is it there, and may this user write it?"
+    remedy = REASONS[why][1] if why in REASONS else "Is it there, and may this user write it?"
     if "authentication failed" in words:
         remedy = "Check the name and the password in its URL."
-    return NoDatabase(f"The database {without_password(address)} does not answer: {words.rstrip('.?')}. {remedy}", reason)
+    return NoDatabase(f"The database {without_password(address)} does not answer: {words.rstrip('.?')}. {remedy}", why)
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The reason by SQLite's, the system's or PostgreSQL's name of an error."""
     number = getattr(error, "errno", None)
     name = getattr(error, "sqlite_errorname", None) or (errno.errorcode.get(number, "") if number else type(error).__name__)
-    return next((reason for reason, (names, _) in REASONS.items() if name.startswith(names)), "away")
+    return next((known for known, (names, _) in REASONS.items() if name.startswith(names)), "away")
 
 
 def migrated(url: str, folder: Path) -> "Engine":

@@ -120,7 +120,7 @@ def test_every_table_that_is_read_is_known_as_mlflows() -> None:
 def test_a_file_that_is_no_database_is_named() -> None:
     reader.DATABASE.write_text("no database" * 100)
     assert faults().keys() == READ.keys()
-    assert "mlruns/mlflow.db: file is not a database. Put back a copy" in faults()["found"]
+    assert "mlruns/mlflow.db: file is not a database. Take it away" in faults()["found"]
 
 
 @pytest.mark.usefixtures("database")
@@ -129,7 +129,7 @@ def test_a_locked_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(sqlite3.connect(reader.DATABASE)) as other:
         other.execute("BEGIN EXCLUSIVE")
         assert faults().keys() == READ.keys()
-        assert "database is locked. Another process writes it" in faults()["found"]
+        assert "database is locked. Another process is writing it" in faults()["found"]
 
 
 @pytest.mark.usefixtures("database")

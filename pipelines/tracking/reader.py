@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import folders
+from pipelines import databases, folders
 from pipelines.tracking import tags
 
 DATABASE = Path("mlruns/mlflow.db")
@@ -27,13 +27,7 @@ VERSIONS = """
 """
 TABLES = {"alembic_version", "experiments", "runs", "tags", "model_versions", "model_version_tags", "registered_model_aliases"}
 PATIENCE = 5  # seconds for another process that writes
-AGAIN = "Or move the file away: `make ui` makes it again from ledgers and model folders."
-REMEDIES = {  # {prefixes of SQLite's error names: the remedy}
-    ("SQLITE_ERROR",): "Use the MLflow of requirements.lock; "
-    f"`mlflow db upgrade sqlite:///{DATABASE}` upgrades the tables of an older one. {AGAIN}",
-    ("SQLITE_BUSY", "SQLITE_LOCKED"): "Another process writes it. Wait for it, or look for one that hangs.",
-    ("SQLITE_NOTADB", "SQLITE_CORRUPT"): f"Put back a copy. {AGAIN}",
-}
+AGAIN = "`make ui` makes it again from ledgers and model folders."
 
 
 class Unreadable(ValueError):
@@ -105,10 +99,12 @@ def _read(query: str, *values: str) -> list[tuple[Any, ...]]:
 
 
 def _explained(fault: sqlite3.Error) -> Unreadable:
-    name = getattr(fault, "sqlite_errorname", "")
-    remedy = next((remedy for beginnings, remedy in REMEDIES.items() if name.startswith(beginnings)), "May this user read it?")
-    where = f"{DATABASE}, MLflow's schema {_schema()}" if name == "SQLITE_ERROR" else DATABASE
-    return Unreadable(f"{where}: {fault}. {remedy}")
+    if getattr(fault, "sqlite_errorname", "") == "SQLITE_ERROR":
+        remedy = f"Use the MLflow of requirements.lock; `mlflow db upgrade sqlite:///{DATABASE}` upgrades older tables, or {AGAIN}"
+        return Unreadable(f"{DATABASE}, MLflow's schema {_schema()}: {fault}. {remedy}")
+    reason = databases.reason(fault)
+    _, remedy = databases.REASONS.get(reason, ((), "May this user read it?"))
+    return Unreadable(f"{DATABASE}: {fault}. {remedy}{f' {AGAIN}' if reason == 'broken' else ''}")
 
 
 def _schema() -> str:
