@@ -1,4 +1,4 @@
-"""PDF documents from strangers: each is rendered in a process of its own, which may crash, swell or hang without harm to the service."""
+"""Untrusted PDF documents: each is rendered in a process of its own, which may crash, swell or hang without harm to the service."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class Page(NamedTuple):
 
 
 class Broken(Exception):
-    """The renderer ended, or said what it should not."""
+    """The renderer ended, or its output is malformed."""
 
 
 def is_pdf(content: bytes) -> bool:
@@ -70,7 +70,7 @@ async def _started(limits: Serving, only: int | None) -> Process:
 
 
 async def _ended(process: Process) -> None:
-    """Wait for one that has no more to say; kill one that has, or takes its time: somebody has gone, or refused it."""
+    """Wait for one that has no more to say; kill one that has, or takes its time: the client has gone, or was refused."""
     assert process.stdout  # noqa: S101 PIPE
     with suppress(TimeoutError):
         async with asyncio.timeout(GRACE):
@@ -94,17 +94,17 @@ async def _fault(process: Process, at: str) -> Refusal:
 async def _counted(process: Process, content: bytes, limits: Serving) -> int:
     """Hand the document over, and hear how many pages it has."""
     assert process.stdin  # noqa: S101 PIPE
-    with suppress(ConnectionError):  # it ended early: what it said stands in its output
+    with suppress(ConnectionError):  # it ended early: its output says why
         process.stdin.write(content)
         await process.stdin.drain()
     process.stdin.close()
-    return _whole(await _said(process, limits), "pages", limits.limit_pages)
+    return _int(await _reply(process, limits), "pages", limits.limit_pages)
 
 
 async def _page(process: Process, number: int, limits: Serving) -> Page:
-    said, most = await _said(process, limits), int(limits.limit_megapixels * 1e6)
-    width, height = (_whole(said, side, most) for side in ("width", "height"))
-    if said.get("page") != number or width * height > most:
+    reply, most = await _reply(process, limits), int(limits.limit_megapixels * 1e6)
+    width, height = (_int(reply, side, most) for side in ("width", "height"))
+    if reply.get("page") != number or width * height > most:
         raise Broken
     assert process.stdout  # noqa: S101 PIPE
     try:
@@ -114,23 +114,23 @@ async def _page(process: Process, number: int, limits: Serving) -> Page:
     return Page(number, np.frombuffer(content, np.uint8).reshape(height, width))
 
 
-async def _said(process: Process, limits: Serving) -> dict[str, Any]:
-    """One line of the renderer. It read what a stranger sent, so it is not believed either. Raises Refusal or Broken."""
+async def _reply(process: Process, limits: Serving) -> dict[str, Any]:
+    """One line of the renderer, which is not trusted either. Raises Refusal or Broken."""
     assert process.stdout  # noqa: S101 PIPE
     try:
-        said = json.loads(await process.stdout.readline())
+        reply = json.loads(await process.stdout.readline())
     except ValueError as error:
         raise Broken from error
-    if not isinstance(said, dict):
+    if not isinstance(reply, dict):
         raise Broken
-    if "refused" in said:
-        raise _refusal(said, limits)
-    return said
+    if "refused" in reply:
+        raise _refusal(reply, limits)
+    return reply
 
 
-def _whole(said: dict[str, Any], key: str, most: int) -> int:
+def _int(reply: dict[str, Any], key: str, most: int) -> int:
     """A number from 1 to `most`. Raises Broken."""
-    value = said.get(key)
+    value = reply.get(key)
     if not isinstance(value, int) or not 1 <= value <= most:
         raise Broken
     return value
@@ -149,9 +149,9 @@ def no_page(asked: int, count: int) -> Refusal:
     return Refusal(422, "no such page", f"page={asked} is not there: this has {count} page{'s' * (count > 1)}. Ask for page={have}.")
 
 
-def _refusal(said: dict[str, Any], limits: Serving) -> Refusal:
+def _refusal(reply: dict[str, Any], limits: Serving) -> Refusal:
     """The renderer's refusals, in words."""
-    figures = {key: int(said.get(key) or 0) for key in ("pages", "page", "width", "height")}
+    figures = {key: int(reply.get(key) or 0) for key in ("pages", "page", "width", "height")}
     size = f"page {figures['page']} has {figures['width']} x {figures['height']} pixels at {DPI} dpi"
     refusals = {
         "pages": (413, "too many pages", f"has {figures['pages']} pages; at most {limits.limit_pages} are read. Send it in parts."),
@@ -160,5 +160,5 @@ def _refusal(said: dict[str, Any], limits: Serving) -> Refusal:
         "empty": (422, "no pages", "has no pages. Send one that has."),
         "page": (422, "broken document", f"cannot be read: page {figures['page']} is broken. {REMEDY}"),
     }
-    status, reason, words = refusals.get(str(said["refused"]), (422, "broken document", f"is truncated or broken. {REMEDY}"))
+    status, reason, words = refusals.get(str(reply["refused"]), (422, "broken document", f"is truncated or broken. {REMEDY}"))
     return Refusal(status, reason, f"The PDF {words}")

@@ -1,9 +1,8 @@
-"""`python -P serving/inputs/rendering.py '<what is asked>'`: a PDF on standard input, its pages in grey on standard output.
+"""`python -P serving/signatures/rendering.py '<request>'`: a PDF on standard input, its pages in grey on standard output.
 
-PDFium is a large C++ library that strangers feed. Here it runs in a process of its own, with little memory and time: documents.py starts
-one for each document, and its crash is no more than a document that cannot be read. It is asked with one JSON object, {"dpi", "pixels",
-"pages", "seconds", "page"}, and answers with lines of JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its
-bytes, row by row; or {"refused": why}.
+PDFium is a large C++ library that gets untrusted input, so documents.py starts a process with limited memory and time for each document,
+and its crash is only a document that cannot be read. The request is a JSON object, {"dpi", "pixels", "pages", "seconds", "page"}, the
+answer lines of JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its bytes, row by row; or {"refused": why}.
 """
 
 import json
@@ -20,35 +19,35 @@ FAULTS = {0: "empty", 4: "encrypted", 5: "encrypted"}  # FPDF_ERR_SUCCESS with n
 
 
 class Refused(Exception):
-    """A document that is not rendered; the first argument is a short word, the others are figures for it."""
+    """A document that is not rendered: a short reason, and figures for it."""
 
 
 def main() -> None:
-    """Render what is asked for. A fault of PDFium ends the process; whoever started it tells the person."""
+    """Render what is asked for. An error in PDFium ends the process."""
     asked = json.loads(sys.argv[1])
     confine(seconds := asked.pop("seconds"))
     out, content = sys.stdout.buffer, sys.stdin.buffer.read()
     try:
         for record, rows in rendered(content, **asked):
-            told(out, record, rows)
-            hurry(seconds)
+            write(out, record, rows)
+            limit_time(seconds)
     except Refused as refused:
-        told(out, {"refused": refused.args[0], **refused.args[1]}, [])
+        write(out, {"refused": refused.args[0], **refused.args[1]}, [])
 
 
 def confine(seconds: int) -> None:
-    """Give up what rendering does not need: memory, time, core dumps, files. Windows has no such limits."""
+    """Limit memory, time, core dumps and files. Windows has no such limits."""
     if sys.platform == "win32":
         return
     import resource as of
 
     for limit, most in ((of.RLIMIT_AS, MEMORY), (of.RLIMIT_CPU, SECONDS), (of.RLIMIT_CORE, 0), (of.RLIMIT_FSIZE, 0)):
         of.setrlimit(limit, (most, most))
-    hurry(seconds)
+    limit_time(seconds)
 
 
-def hurry(seconds: int) -> None:
-    """From now on so many seconds of a processor, until this is said again; then SIGXCPU ends the process. A busy machine costs nothing."""
+def limit_time(seconds: int) -> None:
+    """Allow so many seconds of processor time from now on, after which SIGXCPU ends the process."""
     if sys.platform == "win32":
         return
     import resource as of
@@ -58,15 +57,15 @@ def hurry(seconds: int) -> None:
 
 def rendered(content: bytes, dpi: int, pixels: int, pages: int, page: int | None) -> Iterator[tuple[dict[str, int], list[memoryview]]]:
     """The number of pages, then each page, or the one that is asked for, with its rows. Raises Refused."""
-    document = opened(content)
+    document = open_document(content)
     if (count := len(document)) > pages:
         raise Refused("pages", {"pages": count})
     yield {"pages": count}, []
     for number in range(1, count + 1) if page is None else [page] if page <= count else []:
-        yield drawn(document, number, dpi / POINTS, pixels)
+        yield render_page(document, number, dpi / POINTS, pixels)
 
 
-def opened(content: bytes) -> Any:
+def open_document(content: bytes) -> Any:
     """A document that has pages, its form's fields to be drawn as they are filled. Raises Refused."""
     import pypdfium2
 
@@ -78,13 +77,13 @@ def opened(content: bytes) -> Any:
     return document
 
 
-def drawn(document: Any, number: int, scale: float, pixels: int) -> tuple[dict[str, int], list[memoryview]]:
+def render_page(document: Any, number: int, scale: float, pixels: int) -> tuple[dict[str, int], list[memoryview]]:
     """One page, upright, annotations and filled fields included. Raises Refused for one that is too large or cannot be read."""
     import pypdfium2
 
     try:
         page = document[number - 1]
-        size = sized(number, page.get_size(), scale, pixels)
+        size = page_size(number, page.get_size(), scale, pixels)
         bitmap = page.render(scale=scale, grayscale=True)
         rows = lines(bitmap)
         page.close()
@@ -95,7 +94,7 @@ def drawn(document: Any, number: int, scale: float, pixels: int) -> tuple[dict[s
     return {"page": number, "width": bitmap.width, "height": bitmap.height}, rows
 
 
-def sized(number: int, points: tuple[float, float], scale: float, pixels: int) -> tuple[int, int]:
+def page_size(number: int, points: tuple[float, float], scale: float, pixels: int) -> tuple[int, int]:
     """Width and height in pixels, from points. Raises Refused."""
     width, height = (max(1, math.ceil(side * scale)) if math.isfinite(side) else pixels + 1 for side in points)
     if width * height > pixels:
@@ -109,8 +108,8 @@ def lines(bitmap: Any) -> list[memoryview]:
     return [content[row * bitmap.stride : row * bitmap.stride + bitmap.width] for row in range(bitmap.height)]
 
 
-def told(out: BinaryIO, record: dict[str, Any], rows: list[memoryview]) -> None:
-    """One record, at once."""
+def write(out: BinaryIO, record: dict[str, Any], rows: list[memoryview]) -> None:
+    """Write one record, and flush it."""
     out.write(json.dumps(record).encode() + b"\n")
     out.writelines(rows)
     out.flush()
