@@ -117,8 +117,8 @@ def test_any_bytes_give_boxes_or_a_bad_label(content: bytes) -> None:
 
 
 BAD_YOLO = {
-    "0 0.5 0.5 0.2": "4 words were found, 5 are wanted",
-    "0 0.5 0.5 0.2 0.1 0.9": "6 words were found",
+    "0 0.5 0.5 0.2": "4 words, wanted 5",
+    "0 0.5 0.5 0.2 0.1 0.9": "6 words, wanted 5",
     "1 0.5 0.5 0.2 0.1": r"class '1' is unknown; known: 0 \(signature\)",
     "-1 0.5 0.5 0.2 0.1": "class '-1' is unknown",
     "stamp 0.5 0.5 0.2 0.1": "class 'stamp' is unknown",
@@ -146,12 +146,12 @@ BAD_VOC = {
     ("<name>signature", "<name>stamp"): "line 5: class 'stamp' is unknown",
     ("<xmax>80", "<xmax>280"): "line 6: the box .*leaves the page",
     ("<xmax>80", "<xmax>20"): "line 6: the box .*less than a pixel",
-    ("<xmax>80</xmax>", ""): "line 6: <bndbox> holds 0 <xmax>",
+    ("<xmax>80</xmax>", ""): "line 6: <bndbox> has 0 <xmax>",
     ("<xmin>20", "<xmin>left"): "line 7: 'left' is not a number",
-    ("<width>200", "<width>2000"): "line 3: labels of a page of 2000 x 400 pixels, but the picture has 200 x 400",
-    ("<name>signature</name>", ""): "line 4: <object> holds 0 <name>",
-    ("</object>", ""): "line 10: no XML",
-    ("annotation", "drawing"): "line 1: <drawing> begins no known format; known: <annotation>, <GEDI>",
+    ("<width>200", "<width>2000"): "line 3: labels of a page of 2000 x 400 pixels, but the image has 200 x 400",
+    ("<name>signature</name>", ""): "line 4: <object> has 0 <name>",
+    ("</object>", ""): "line 10: not XML",
+    ("annotation", "drawing"): "line 1: <drawing> is no known format; known: <annotation>, <GEDI>",
 }
 
 

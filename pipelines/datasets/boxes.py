@@ -8,11 +8,11 @@ TOLERANCE = 1.0  # pixels that rounding may put an edge outside
 
 
 class BadBox(ValueError):
-    """A box that has no size, leaves its page, or is made of something other than numbers."""
+    """A box that has no size, leaves its page, or is not made of finite numbers."""
 
 
 def rows(values: ArrayLike) -> Boxes:
-    """Any number of boxes, none too, as [k, 4]."""
+    """Boxes, possibly none, as [k, 4]."""
     return np.asarray(values, np.float32).reshape(-1, 4)
 
 
@@ -31,15 +31,15 @@ def inside(box: ArrayLike, height: int, width: int) -> Boxes:
     Raises BadBox where it is less than a pixel wide or high, or more than a pixel outside.
     """
     found, page = np.asarray(box, float), np.array([width, height], float)
-    told = ", ".join(f"{value:g}" for value in found)
+    numbers = ", ".join(f"{value:g}" for value in found)
     if not np.isfinite(found).all():
-        raise BadBox(f"x, y, w, h = {told} are not all finite numbers")
+        raise BadBox(f"x, y, w, h = {numbers} are not all finite numbers")
     start, end = found[:2], found[:2] + found[2:]
     if (start < -TOLERANCE).any() or (end > page + TOLERANCE).any():
-        raise BadBox(f"x, y, w, h = {told} leaves the page, which is {width} x {height} pixels")
+        raise BadBox(f"x, y, w, h = {numbers} leaves the page, which is {width} x {height} pixels")
     start, end = np.clip(start, 0, page), np.clip(end, 0, page)
     if (end - start < 1).any():
-        raise BadBox(f"x, y, w, h = {told} is less than a pixel wide or high")
+        raise BadBox(f"x, y, w, h = {numbers} is less than a pixel wide or high")
     return np.concatenate([start, end - start]).astype(np.float32)
 
 

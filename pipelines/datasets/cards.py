@@ -1,4 +1,4 @@
-"""A data card says what a packed data folder holds and where it came from; Croissant says the same to machines.
+"""The data card of a packed data folder: its contents and sources, also as Croissant metadata.
 
 Source of the metadata: MLCommons Croissant 1.0, https://docs.mlcommons.org/croissant/docs/croissant-spec.html
 """
@@ -64,7 +64,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def decoder() -> dict[str, str | None]:
-    """What decodes images here, for the card: another version may give other pixels, and so other data."""
+    """The versions that decode images here: another may give other pixels, and so other data."""
     return {"pillow": PIL.__version__, "libjpeg-turbo": features.version("libjpeg_turbo"), "zlib": features.version("zlib")}
 
 

@@ -12,18 +12,18 @@ from xml.parsers import expat
 from pipelines.datasets import boxes
 from pipelines.datasets.boxes import BadBox, Boxes
 
-LARGEST = 1_000_000  # bytes of a label file: ten thousand boxes
-MARKS = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"  # byte order marks and blanks, which may stand before an XML's first <
+LARGEST = 1_000_000  # bytes of a label file: about ten thousand boxes
+MARKS = b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n"  # byte order marks and blanks, which may come before an XML's first <
 ZONE = "DL"  # GEDI calls its zones DLSignature, DLLogo ...
 YOLO = "class x_center y_center width height, the last four as fractions of the page"
 
 
 class BadLabel(ValueError):
-    """A label that is not one: the message names the file, the line, what is wrong there and what is wanted."""
+    """A malformed label file; the message names the file, the line and the fault."""
 
 
 class Row(NamedTuple):
-    """One labelled box as a file has it, in pixels of the page: the line, the class as written, and x, y, w, h."""
+    """One labelled box: its line in the file, its class as written, and x, y, w, h in pixels of the page."""
 
     line: int
     label: str
@@ -49,7 +49,7 @@ class Element:
 
 
 class _Fault(ValueError):
-    """What is wrong, and in which line; the file is named by who knows it."""
+    """A fault and its line; read() adds the name of the file."""
 
     def __init__(self, line: int, words: str) -> None:
         super().__init__(words)
@@ -57,7 +57,7 @@ class _Fault(ValueError):
 
 
 def read(name: str, content: bytes, height: int, width: int, known: Sequence[str]) -> Boxes:
-    """The boxes [k, 4] of a label file, of whatever format, in pixels of its page of height x width; an empty file has none.
+    """The boxes [k, 4] of a label file of any known format, in pixels of its page of height x width; an empty file has none.
 
     `known` are the class names, in the order of their indices. Raises BadLabel, naming the file and the line.
     """
@@ -86,7 +86,7 @@ def _yolo(content: bytes, height: int, width: int, known: Sequence[str]) -> Iter
     for line, text in enumerate(_text(content).splitlines(), 1):
         if words := text.split():
             if len(words) != 5:
-                raise _Fault(line, f"{len(words)} words were found, 5 are wanted: {YOLO}")
+                raise _Fault(line, f"{len(words)} words, wanted 5: {YOLO}")
             x, y, w, h = (_number(word, line) for word in words[1:])
             yield Row(line, _class(words[0], line, known), ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height))
 
@@ -95,7 +95,7 @@ def _text(content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _Fault(content[: error.start].count(b"\n") + 1, f"byte {error.start} is no text. Wanted: {YOLO}, or XML") from error
+        raise _Fault(content[: error.start].count(b"\n") + 1, f"byte {error.start} is not UTF-8. Wanted: {YOLO}, or XML") from error
 
 
 def _number(word: str, line: int) -> float:
@@ -118,7 +118,7 @@ def _class(word: str, line: int, known: Sequence[str]) -> str:
 def _xml(content: bytes, height: int, width: int, known: Sequence[str]) -> Iterator[Row]:
     root = _parsed(content)
     if root.name not in FORMATS:
-        raise _Fault(root.line, f"<{root.name}> begins no known format; known: {', '.join(f'<{name}>' for name in FORMATS)}")
+        raise _Fault(root.line, f"<{root.name}> is no known format; known: {', '.join(f'<{name}>' for name in FORMATS)}")
     yield from FORMATS[root.name](root, height, width, known)
 
 
@@ -132,10 +132,10 @@ def _voc(root: Element, height: int, width: int, known: Sequence[str]) -> Iterat
 
 
 def _gedi(root: Element, height: int, width: int, known: Sequence[str]) -> Iterator[Row]:
-    """Zones of another kind than the known classes, such as DLLogo, are passed over."""
+    """Zones of other classes, such as DLLogo, are ignored."""
     pages = list(root.all("DL_PAGE"))
     if len(pages) != 1:
-        raise _Fault(root.line, f"{len(pages)} pages (DL_PAGE) were found; one a file is wanted")
+        raise _Fault(root.line, f"{len(pages)} pages (DL_PAGE), wanted one a file")
     _same_page(pages[0], (pages[0].attributes.get("width", "0"), pages[0].attributes.get("height", "0")), height, width)
     for zone in pages[0].all("DL_ZONE"):
         label = _attribute(zone, "gedi_type").removeprefix(ZONE).lower()
@@ -151,13 +151,13 @@ def _same_page(where: Element, size: tuple[str, str], height: int, width: int) -
     """Tools that do not know the size write 0."""
     found = tuple(_number(word, where.line) for word in size)
     if found not in {(0, 0), (width, height)}:
-        raise _Fault(where.line, f"labels of a page of {found[0]:g} x {found[1]:g} pixels, but the picture has {width} x {height}")
+        raise _Fault(where.line, f"labels of a page of {found[0]:g} x {found[1]:g} pixels, but the image has {width} x {height}")
 
 
 def _only(above: Element, name: str) -> Element:
     found = [child for child in above.children if child.name == name]
     if len(found) != 1:
-        raise _Fault(above.line, f"<{above.name}> holds {len(found)} <{name}>; one is wanted")
+        raise _Fault(above.line, f"<{above.name}> has {len(found)} <{name}>, wanted one")
     return found[0]
 
 
@@ -168,7 +168,7 @@ def _attribute(element: Element, name: str) -> str:
 
 
 def _parsed(content: bytes) -> Element:
-    """The root of an XML file. A document type is refused: entities come with it, and labels need none."""
+    """The root of an XML file. A document type is rejected, as it may define entities."""
     parser = expat.ParserCreate()
     open_ = [Element("", 0, {})]
 
@@ -184,12 +184,12 @@ def _parsed(content: bytes) -> Element:
         open_[-1].text += words
 
     def doctype(*_: object) -> None:
-        raise _Fault(parser.CurrentLineNumber, "a DOCTYPE is not read. Take it out")
+        raise _Fault(parser.CurrentLineNumber, "a DOCTYPE is not read. Remove it")
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text, doctype
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
-        raise _Fault(error.lineno, f"no XML ({expat.errors.messages[error.code]})") from error
+        raise _Fault(error.lineno, f"not XML ({expat.errors.messages[error.code]})") from error
     return open_[0].children[0]

@@ -1,4 +1,4 @@
-"""Source files from a mirror or from their public address, checked against the checksum of what they contain."""
+"""Source files from a mirror or their public address, verified by the checksum of their content."""
 
 import gzip
 import hashlib
@@ -13,11 +13,11 @@ CHUNK = 1 << 20
 
 
 class MissingData(FileNotFoundError):
-    """A source could not be had; the message names the file, where it was looked for, and the remedy."""
+    """A source that is not available; the message names the file, where it was searched, and the remedy."""
 
 
 class ChecksumMismatch(ValueError):
-    """A source's content is not what was expected; nothing of it was kept."""
+    """A source whose content is not what was expected."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Origin:
 def fetch(origin: Origin, folder: Path) -> Path:
     """Write the decompressed content of `origin` into `folder` and return its path.
 
-    DATA_MIRROR=<folder> is read instead of the network when it is set. Raises MissingData or ChecksumMismatch.
+    It is read from the folder DATA_MIRROR where that is set, else downloaded. Raises MissingData or ChecksumMismatch.
     """
     target = folder / Path(origin.path).name.removesuffix(".gz")
     unpack(_mirrored(origin) or _downloaded(origin, folder), target, origin.sha256, origin.size)
@@ -41,12 +41,12 @@ def fetch(origin: Origin, folder: Path) -> Path:
 
 
 def unpack(packed: Path, target: Path, sha256: str, size: int) -> None:
-    """Write the content of a plain or gzip file to `target`, no further than expected. Raises ChecksumMismatch."""
+    """Write the content of a plain or gzip file to `target`, little more than `size` bytes of it. Raises ChecksumMismatch."""
     try:
         with _opened(packed) as stream, target.open("wb") as out:
             found = _copied(stream, out, size)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ChecksumMismatch(f"{packed} is not a whole gzip file ({error}). Fetch it again.") from error
+        raise ChecksumMismatch(f"{packed} is not a complete gzip file ({error}). Fetch it again.") from error
     if found != (size, sha256):
         raise ChecksumMismatch(
             f"{packed} holds other content than expected: {found[0]} bytes, SHA-256 {found[1]}; "
@@ -96,7 +96,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _copied(stream: BinaryIO, out: BinaryIO, limit: int) -> tuple[int, str]:
-    """Copy a little over `limit` bytes at most; return how many there were, and their SHA-256."""
+    """Copy at most `limit` bytes and a chunk; return how many, and their SHA-256."""
     digest, size = hashlib.sha256(), 0
     while size <= limit and (chunk := stream.read(CHUNK)):
         size += len(chunk)

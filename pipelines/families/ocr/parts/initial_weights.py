@@ -79,8 +79,8 @@ def folder(cfg: Model) -> Path:
         raise MissingWeights(f"model.weights={cfg.weights}: {called} has no {WEIGHTS}. {remedy}; pickled weights are not read.")
     if cfg.weights_sha256 and (sha256 := folders.sha256(path)) != cfg.weights_sha256:
         raise MissingWeights(
-            f"model.weights={cfg.weights}: {called} has SHA-256 {sha256}; model.weights_sha256 is {cfg.weights_sha256}. "
-            "Name the one that has it, 'hub' or 'none'."
+            f"model.weights={cfg.weights}: {called if from_hub else path} has SHA-256 {sha256}; "
+            f"model.weights_sha256 is {cfg.weights_sha256}. Name the one that has it, 'hub' or 'none'."
         )
     return found
 

@@ -205,17 +205,13 @@ def _upsample(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
     return nn.Upsample(scale_factor=stride, mode="nearest"), Shape(taken.channels, taken.height * stride, taken.width * stride)
 
 
-def _yolo(section: Section, inputs: list[Shape]) -> tuple[nn.Module, Shape]:
-    return nn.Identity(), inputs[0]
-
-
 LAYERS: dict[str, Callable[[Section, list[Shape]], tuple[nn.Module, Shape]]] = {
     "convolutional": _convolutional,
     "maxpool": _maxpool,
     "route": _route,
     "shortcut": _shortcut,
     "upsample": _upsample,
-    "yolo": _yolo,
+    "yolo": lambda _, inputs: (nn.Identity(), inputs[0]),
 }
 
 
