@@ -45,7 +45,7 @@ def main() -> None:
             answer = ask(family, asked.image, recorder)
         except Refusal as refusal:
             raise NoPicture(f"{asked.image}: {refusal}") from None
-        text = import_module(f"serving.{family}.answers").told(answer)
+        text = import_module(f"serving.{family}.answers").as_text(answer)
         Console().print(text, highlight=False, soft_wrap=True, markup=False)  # names of classes may have brackets
         recorder.end()
 

@@ -349,7 +349,7 @@ BAD: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "elsewhere": (elsewhere, engravings.BadFolders, r"catalogue/one\.png has no place in a catalogue"),
     "columns": (table("lens_id,name,code,image\n"), lenses.BadCatalogue, r"catalogue\.csv, line 1: index_code, lens_name is missing"),
     "empty": (table(""), lenses.BadCatalogue, r"line 1: image, index_code, lens_id, lens_name is missing"),
-    "twice": (table(HEAD + "1,a,15,\n2,b,15,\n1,c,15,\n"), lenses.BadCatalogue, r"line 4: lens_id 1 stands already in .*line 2"),
+    "twice": (table(HEAD + "1,a,15,\n2,b,15,\n1,c,15,\n"), lenses.BadCatalogue, r"line 4: lens_id 1 is also in .*line 2"),
     "number": (table(HEAD + "x1,a,15,\n"), lenses.BadCatalogue, r"line 2: lens_id 'x1' is no number"),
     "nameless": (table(HEAD + "1,,15,\n"), lenses.BadCatalogue, r"line 2: lens 1 has no lens_name"),
     "code": (table(HEAD + "1,a,15,\n2,b,2.5,\n"), lenses.BadCatalogue, r"line 3: index_code '2\.5' is no refractive index"),

@@ -144,7 +144,7 @@ def test_the_lenses_of_a_class_are_those_of_its_pictures(service: Service) -> No
 
 
 def test_an_answer_is_told_as_a_table(service: Service) -> None:
-    first, *rows = answers.told(service.predict(**form(image=PICTURE)).json()).splitlines()
+    first, *rows = answers.as_text(service.predict(**form(image=PICTURE)).json()).splitlines()
     assert first in {"Most like it: triangle.", "Most like it: gravure_0004.png."}
     assert len(rows) == 12
     assert next(row for row in rows if "triangle" in row).endswith("class      2 lenses: lens 4 (191), lens 10 (197)")

@@ -300,9 +300,9 @@ def test_longer_lines_count_more_in_the_confidence() -> None:
 
 def test_an_answer_is_told_line_by_line() -> None:
     lines = [{"text": reading.text, "box": [0, 0, 9, 9], "confidence": reading.confidence} for reading in READINGS]
-    said = answers.told({**answers.together(lines), "model": MODEL, "prediction_id": "p"})
+    said = answers.as_text({**answers.together(lines), "model": MODEL, "prediction_id": "p"})
     assert said.startswith("It says, in 2 lines:\n  TOTAL  90.0%\n  1.90   50.0%\nFrom ocr version 1")
-    assert answers.told({**answers.together([]), "model": MODEL}).startswith("No text was found.\nFrom ocr version 1")
+    assert answers.as_text({**answers.together([]), "model": MODEL}).startswith("No text was found.\nFrom ocr version 1")
 
 
 def test_a_box_of_a_reduced_page_stays_on_the_page(service: Service) -> None:

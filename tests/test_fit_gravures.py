@@ -198,7 +198,7 @@ def test_a_turned_class_is_turned_as_a_whole() -> None:
 
 
 def test_made_up_symbols_are_the_same_for_a_seed_and_others_for_another() -> None:
-    first, again, other = (batches.made_up(3, CONVENTION, seed) for seed in (1, 1, 2))
+    first, again, other = (batches.generated(3, CONVENTION, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.images, again.images)
     assert first.images.shape == (3 * batches.HANDS, CONVENTION.side, CONVENTION.side)
     assert not np.array_equal(first.images, other.images)

@@ -74,7 +74,7 @@ def test_an_encoder_that_makes_all_alike_finds_nothing(value: float) -> None:
 
 
 def test_a_class_that_is_not_in_the_gallery_is_named() -> None:
-    with pytest.raises(retrieval.NotInGallery, match=r"2 classes are asked for and not in the gallery, such as 4, 9\."):
+    with pytest.raises(retrieval.NotInGallery, match=r"lacks 2 classes of the queries, such as 4, 9\."):
         retrieval.ranks(at(0, 1, 2), np.array([9, 1, 4]), at(0), np.array([1]))
 
 
@@ -143,7 +143,7 @@ def test_a_writer_who_has_not_drawn_a_character_is_stood_in_for() -> None:
 @pytest.mark.parametrize(("within", "words"), [(True, "one alphabet has at most 5"), (False, "all alphabets has at most 15")])
 def test_too_few_characters_are_refused_with_both_numbers(within: bool, words: str) -> None:
     labels, alphabets, writers = hands(3, 5, 2)
-    with pytest.raises(retrieval.TooFewDrawings, match=f"20 characters drawn by two writers are asked for, and {words}"):
+    with pytest.raises(retrieval.TooFewDrawings, match=f"ways=20, but {words}"):
         retrieval.one_shot(at(*range(30)), labels, alphabets, writers, within=within)
     with pytest.raises(retrieval.TooFewDrawings, match="at most 0"):
         retrieval.one_shot(at(*range(15)), labels[::2], alphabets[::2], writers[::2], ways=2, within=within)

@@ -1,6 +1,6 @@
-"""The nearest of many vectors by cosine similarity: exact with NumPy while they are few, FAISS behind the same lines when they are many.
+"""Nearest neighbours by cosine similarity: exact with NumPy for few vectors, approximate with FAISS for many.
 
-`make bench name=neighbours` measures what is chosen here against the others.
+`make bench name=neighbours` compares this choice with others.
 """
 
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-EXACT = 30_000  # vectors: as many of 256 numbers NumPy looks through in 2.6 ms with one thread
-PROBED = 16  # cells that are looked through for a query
-SAMPLE = 64  # vectors a cell that the cells' centres are found from
+EXACT = 30_000  # vectors of 256 numbers that NumPy searches in 2.6 ms with one thread
+PROBED = 16  # cells that are searched for a query
+SAMPLE = 64  # vectors a cell for the k-means of the centres
 Vectors = NDArray[np.float32]
 Found = tuple[NDArray[np.float32], NDArray[np.int64]]
 
@@ -20,19 +20,19 @@ class Index:
 
     def __init__(self, vectors: Vectors) -> None:
         self._size = len(vectors)
-        self._held: Any = cells(vectors) if self._size > EXACT else np.ascontiguousarray(vectors, np.float32)
+        self._vectors: Any = cells(vectors) if self._size > EXACT else np.ascontiguousarray(vectors, np.float32)
 
     def __len__(self) -> int:
         return self._size
 
     def nearest(self, queries: Vectors, k: int) -> Found:
         """The k most similar rows to each query [m, d], best first, all where there are fewer: similarities [m, k] and rows [m, k]."""
-        search = exact if isinstance(self._held, np.ndarray) else approximate
-        return search(self._held, np.ascontiguousarray(queries, np.float32), min(k, len(self)))
+        search = exact if isinstance(self._vectors, np.ndarray) else approximate
+        return search(self._vectors, np.ascontiguousarray(queries, np.float32), min(k, len(self)))
 
 
 def exact(vectors: Vectors, queries: Vectors, k: int) -> Found:
-    """Every vector is looked at."""
+    """Exhaustive search."""
     similarities = queries @ vectors.T
     left = len(vectors) - k
     rows = np.argpartition(similarities, left, axis=1)[:, left:] if 0 < k < len(vectors) else np.tile(np.arange(k), (len(queries), 1))
@@ -42,7 +42,7 @@ def exact(vectors: Vectors, queries: Vectors, k: int) -> Found:
 
 
 def cells(vectors: Vectors) -> Any:
-    """FAISS's inverted file: vectors sorted into cells, a number of theirs in a byte (Jegou, Douze, Schmid 2011)."""
+    """FAISS's inverted file: vectors in cells, 8 bits a number (Jegou, Douze, Schmid 2011)."""
     faiss = _faiss()
     index = faiss.index_factory(vectors.shape[1], f"IVF{cells_of(len(vectors))},SQ8", faiss.METRIC_INNER_PRODUCT)
     index.cp.max_points_per_centroid = SAMPLE
@@ -53,12 +53,12 @@ def cells(vectors: Vectors) -> Any:
 
 
 def cells_of(count: int) -> int:
-    """How many cells there are for so many vectors."""
+    """The number of cells for `count` vectors."""
     return max(1, round(2 * count**0.5))
 
 
 def approximate(index: Any, queries: Vectors, k: int) -> Found:
-    """The nearest of the cells around each query; of all cells where those have too few."""
+    """The nearest in the cells around each query; in all cells where those have too few."""
     similarities, rows = index.search(queries, k)
     if (rows < 0).any():
         similarities, rows = index.search(queries, k, params=_faiss().SearchParametersIVF(nprobe=index.nlist))
@@ -66,7 +66,7 @@ def approximate(index: Any, queries: Vectors, k: int) -> Found:
 
 
 def _faiss() -> Any:
-    """FAISS, imported where it is needed; its types know half of what it has."""
+    """FAISS, imported on first use; its type stubs are incomplete."""
     import faiss
 
     return faiss

@@ -1,7 +1,7 @@
-"""What is asked of every embedding that retrieves: how early is the right class found, and how well are hands that drew it told apart?
+"""How an embedding is scored in retrieval: the rank of the right class, average precision, one-shot accuracy.
 
-Outcomes have a row for each query and kind of gallery: {"kind": [n], "rank": [n], "precision": [n], "query": [n]}. Three kinds are known:
-"one" (a gallery of one drawing a class), "writers" and "writers_within" (one-shot trials). Any other gives its name to its figures.
+Outcomes have a row for each query and kind of gallery: {"kind": [n], "rank": [n], "precision": [n], "query": [n]}. The kinds "one" (a
+gallery of one drawing a class), "writers" and "writers_within" (one-shot trials) have figures of their own; others prefix their name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from pipelines.metrics.statistics import Rows, reliability, wilson
 HEADLINE = "retrieval"  # what the gate compares: seen classes saturate, so half of it is characters of alphabets never trained on
 PLAIN, WITHIN = "one", "writers_within"
 ONE_SHOT = {"writers": "one_shot_random", WITHIN: "one_shot_within"}
-FIRST = (1, 5, 10)  # places that are told
+FIRST = (1, 5, 10)  # ranks that are reported
 RESAMPLES, SEED = 1000, 0  # of the rows, for the headline's interval
 PERPLEXITY = 30.0  # of t-SNE, van der Maaten and Hinton 2008
 Outcomes = dict[str, NDArray[Any]]
@@ -27,15 +27,15 @@ Ranks = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 class NotInGallery(LookupError):
-    """Queries whose class nobody can find: the gallery does not have it."""
+    """Queries whose class the gallery does not have."""
 
 
 class TooFewDrawings(ValueError):
-    """Not enough characters, or hands, for a one-shot trial."""
+    """Too few characters or writers for a one-shot trial."""
 
 
 class Answers(NamedTuple):
-    """What each query's nearest member of the gallery says: its class, similarity and row; `labels` are the true classes. All [n]."""
+    """The nearest member of the gallery to each query: its class, similarity and row; `labels` are the true classes. All [n]."""
 
     labels: Labels
     said: Labels
@@ -50,10 +50,10 @@ def few(labels: Labels, each: int, seed: int) -> NDArray[np.int64]:
 
 
 def ranks(queries: Embeddings, labels: Labels, gallery: Embeddings, gallery_labels: Labels) -> Ranks:
-    """Of each query [n, d] in a gallery [m, d]: the place of its class, 1 the best, when classes are ordered by their best member, and
+    """For each query [n, d] in a gallery [m, d] the rank of its class, from 1, by its best member, and the average precision.
 
-    the average precision over members (Manning, Raghavan, Schuetze 2008, 8.4), which is 1/rank where a class has one. Of equal
-    similarities the right one comes last: an embedding that makes all alike finds nothing. Raises NotInGallery.
+    Manning, Raghavan, Schuetze 2008, 8.4. Of equal similarities the right one comes last, so that a constant embedding finds nothing.
+    Raises NotInGallery.
     """
     _known(labels, gallery_labels)
     order = np.argsort(gallery_labels, kind="stable")
@@ -69,13 +69,13 @@ def ranks(queries: Embeddings, labels: Labels, gallery: Embeddings, gallery_labe
 def _known(labels: Labels, gallery_labels: Labels) -> None:
     if missing := sorted(set(np.unique(labels).tolist()) - set(np.unique(gallery_labels).tolist())):
         raise NotInGallery(
-            f"{len(missing)} classes are asked for and not in the gallery, such as {', '.join(map(str, missing[:5]))}. "
-            "Give the gallery a member of each, or leave these queries out."
+            f"The gallery lacks {len(missing)} classes of the queries, such as {', '.join(map(str, missing[:5]))}. "
+            "Add a member of each, or leave these queries out."
         )
 
 
 def _similarities(queries: Embeddings, gallery: Embeddings) -> NDArray[np.float32]:
-    """Cosine of unit vectors [n, m]; what is no number is similar to nothing."""
+    """Cosine of unit vectors [n, m]; NaN is similar to nothing."""
     return np.nan_to_num(queries @ gallery.T, nan=-np.inf)
 
 
@@ -96,10 +96,10 @@ def one_shot(
     seed: int = 0,
     within: bool = False,
 ) -> NDArray[np.int64]:
-    """The place [trials], 1 being right, of the true character among `ways`, in trials as of Lake, Salakhutdinov, Tenenbaum 2015.
+    """The rank [trials] of the true character among `ways` (Lake, Salakhutdinov, Tenenbaum 2015).
 
-    In each, one writer draws all characters (of one alphabet with `within`), and another draws one of them, which is looked for. Where a
-    writer has not drawn a character, a third one has. Arrays have a row for each drawing. Raises TooFewDrawings.
+    In a trial one writer draws all characters (of one alphabet with `within`), and another draws one of them, the query. A character
+    that the first has not drawn is taken from a third. Arrays have a row for each drawing. Raises TooFewDrawings.
     """
     random = np.random.default_rng(seed)
     drawn = _drawn(labels, writers)
@@ -116,13 +116,13 @@ def _drawn(labels: Labels, writers: Labels) -> dict[int, dict[int, int]]:
 
 
 def _groups(drawn: dict[int, dict[int, int]], labels: Labels, alphabets: Labels, ways: int, within: bool) -> list[list[int]]:
-    """The characters that a trial may choose among: all, or those of each alphabet that has enough."""
+    """The characters that a trial chooses among: all, or those of each alphabet with `ways` or more."""
     home = dict(zip(labels.tolist(), alphabets.tolist(), strict=True))
     groups = [[label for label in drawn if home[label] == alphabet] for alphabet in sorted(set(home.values()))] if within else [list(drawn)]
     if not (large := [group for group in groups if len(group) >= ways]):
         most = max((len(group) for group in groups), default=0)
         where = "one alphabet" if within else "all alphabets"
-        raise TooFewDrawings(f"{ways} characters drawn by two writers are asked for, and {where} has at most {most}. Ask for fewer ways.")
+        raise TooFewDrawings(f"ways={ways}, but {where} has at most {most} characters drawn by two writers. Choose fewer ways.")
     return large
 
 
@@ -132,7 +132,7 @@ def _few(random: np.random.Generator, groups: list[list[int]], ways: int) -> lis
 
 
 def _place(embeddings: Embeddings, characters: list[dict[int, int]], random: np.random.Generator) -> int:
-    """The first character is looked for."""
+    """The rank of the first character, by the drawing of a random writer."""
     writers = random.permutation(sorted({writer for rows in characters for writer in rows})).tolist()
     asking = next(writer for writer in writers if writer in characters[0])
     support = [next(rows[writer] for writer in writers if writer in rows and writer != asking) for rows in characters]
@@ -152,14 +152,14 @@ def outcomes(parts: Mapping[str, Ranks]) -> Outcomes:
 
 
 def places(rank: NDArray[np.int64]) -> Ranks:
-    """Places of one-shot trials with their precision, for outcomes()."""
+    """Ranks of one-shot trials with their precision, for outcomes()."""
     return rank, 1 / rank
 
 
 def headline(outcomes: Outcomes) -> float:
-    """The mean of mAP with a gallery of one drawing a class, and of the share of one-shot trials within an alphabet that are right.
+    """The mean of mAP with a gallery of one drawing a class, and of one-shot accuracy within an alphabet.
 
-    Of what a resample holds: where it holds rows of one kind alone, that figure; of none, 0.
+    Of a resample with rows of one kind alone that figure; with none 0.
     """
     kind = outcomes["kind"]
     figures = (outcomes["precision"][kind == PLAIN], outcomes["rank"][kind == WITHIN] == 1)
@@ -197,14 +197,14 @@ def _figures(kind: str, rank: NDArray[np.int64], precision: NDArray[np.float64])
 
 
 def answers(queries: Embeddings, labels: Labels, gallery: Embeddings, gallery_labels: Labels) -> Answers:
-    """Each query [n, d] answered with its nearest member of the gallery [m, d]."""
+    """The nearest member of the gallery [m, d] to each query [n, d]."""
     similarities = _similarities(queries, gallery)
     rows = similarities.argmax(1)
     return Answers(labels, gallery_labels[rows], similarities[np.arange(len(rows)), rows], rows)
 
 
 def tables(answers: Answers, names: Sequence[str]) -> dict[str, Rows]:
-    """Rows to plot: {"classes": recall of each class that is asked for, "confusion", "reliability"}."""
+    """Rows to plot: {"classes": recall of each class among the queries, "confusion", "reliability"}."""
     pairs = zip(answers.labels.tolist(), answers.said.tolist(), strict=True)
     return {
         "classes": [_class_row(names[label], answers.said[answers.labels == label] == label) for label in np.unique(answers.labels)],
@@ -218,7 +218,7 @@ def _class_row(name: str, right: NDArray[np.bool_]) -> dict[str, Any]:
 
 
 def mistakes(answers: Answers, images: NDArray[np.uint8], gallery_images: NDArray[np.uint8], names: Sequence[str]) -> Image.Image:
-    """Queries [n, side, side] whose nearest of the gallery [m, side, side] is of another class, beside it; the most similar first."""
+    """Queries [n, side, side] beside their nearest of the gallery [m, side, side] where that is of another class, most similar first."""
     wrong = np.flatnonzero(answers.said != answers.labels)
     worst = wrong[np.argsort(-answers.similarity[wrong], kind="stable")][:SHOWN]
     captions = [f"{names[answers.said[row]]} {answers.similarity[row]:.2f}\nis {names[answers.labels[row]]}" for row in worst]
@@ -227,7 +227,7 @@ def mistakes(answers: Answers, images: NDArray[np.uint8], gallery_images: NDArra
 
 
 def _pair(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two squares side by side in one."""
+    """Two squares side by side in a square."""
     half = len(left) // 2
     return np.pad(np.hstack([left, right]), ((half, len(left) - half), (0, 0)))
 
@@ -237,7 +237,7 @@ def space(embeddings: Embeddings, names: Sequence[str]) -> Rows:
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    with threadpool_limits(1):  # several threads would add in any order
+    with threadpool_limits(1):  # several threads would add in a random order
         layout = TSNE(perplexity=min(PERPLEXITY, (len(embeddings) - 1) / 3), init="pca", random_state=0).fit_transform(embeddings)
     return [{"x": round(float(x), 3), "y": round(float(y), 3), "class": name} for (x, y), name in zip(layout, names, strict=True)]
 

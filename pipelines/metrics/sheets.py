@@ -1,4 +1,4 @@
-"""Many small pictures on one sheet, each with a caption: what a person would rather see than read."""
+"""Contact sheets: many small images with captions."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw
 
 COLUMNS = 8
 SHOWN = 64  # images on a sheet of mistakes
-TILE, GAP, LINE = 96, 12, 12  # pixels: a picture's side, the space around it, a caption's line
+TILE, GAP, LINE = 96, 12, 12  # pixels: side of an image, gap, line of a caption
 
 
 def sheet(title: str, pictures: Sequence[NDArray[np.uint8]], captions: Sequence[str], tile: int = TILE) -> Image.Image:
-    """Pictures [height, width] or [height, width, 3], each brought to `tile` pixels, a caption of up to two lines below; white around."""
+    """Images [height, width] or [height, width, 3], scaled to `tile` pixels, each above a caption of up to two lines."""
     rows = -(-len(pictures) // COLUMNS)
     page = Image.new("RGB", (COLUMNS * (tile + GAP) + GAP, rows * (tile + 2 * LINE + GAP) + LINE + 2 * GAP), "white")
     draw = ImageDraw.Draw(page)

@@ -154,7 +154,7 @@ def ask(address: str) -> None:
     print(f"POST {address}/predict with a handwritten {label} (280 x 280, PNG)")
     answer = httpx.post(f"{address}/predict", files={"image": ("digit.png", picture, "image/png")}).raise_for_status().json()
     (COPY / "answer.json").write_text(json.dumps(answer, indent=2))
-    print(import_module("serving.digits.answers").told(answer))
+    print(import_module("serving.digits.answers").as_text(answer))
 
 
 def sample() -> tuple[bytes, int]:

@@ -231,7 +231,7 @@ def confidence(answer: dict[str, Any]) -> float | None:
     return float(answer["matches"][0]["similarity"])
 
 
-def told(answer: dict[str, Any]) -> str:
+def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: the engravings with their similarities and lenses, and the model."""
     best, wide = answer["matches"][0], max(len(match["engraving"]) for match in answer["matches"])
     rows = [

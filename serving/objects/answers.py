@@ -82,7 +82,7 @@ def confidence(answer: dict[str, Any]) -> float | None:
     return float(answer["confidence"])
 
 
-def told(answer: dict[str, Any]) -> str:
+def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: the ranking as bars, and the model."""
     rows = [
         f"  {rank['class']:12} {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["top3_predictions"]

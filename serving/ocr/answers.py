@@ -92,7 +92,7 @@ def confidence(answer: dict[str, Any]) -> float | None:
     return float(answer["confidence"]) if answer["text"] else None
 
 
-def told(answer: dict[str, Any]) -> str:
+def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: its lines, how sure the model is of each, and the model."""
     if not answer["lines"]:
         return "\n".join(["No text was found.", *traced(answer)])

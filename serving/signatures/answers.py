@@ -154,7 +154,7 @@ def confidence(answer: dict[str, Any]) -> float | None:
     return float(np.mean(answer["scores"])) if answer["scores"] else None
 
 
-def told(answer: dict[str, Any]) -> str:
+def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: how many signatures, where, and the model."""
     found = answer.get("pages") or [answer]
     rows = [_row(box, score, page.get("page")) for page in found for box, score in zip(page["prediction"], page["scores"], strict=True)]

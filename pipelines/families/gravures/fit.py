@@ -1,7 +1,7 @@
-"""Train an embedding by pairs and triplets with PyTorch: on characters of many hands and made-up symbols, then on the engravings.
+"""Train an embedding by metric learning with PyTorch: on characters of many writers and generated symbols, then on the engravings.
 
-What comes of the first part is tuned on all classes, which is served, and once for each fold, which leaves whole classes out: how those
-are found tells how well a class is found that is added later. Any epoch may be the last before a kill: the next start goes on from it.
+The network of the first part is tuned on all classes, which is served, and once for each fold, which holds classes out: how well those
+are found estimates how well classes are found that are added later. A killed training resumes after its last epoch.
 """
 
 from dataclasses import dataclass, replace
@@ -36,19 +36,19 @@ from pipelines.training.session import Training
 
 TOLERANCE = 1e-3  # of a number of an embedding, whose length is 1
 PROOF = 64  # drawings of the validation split
-JUDGED = 256  # pictures at once, where nothing is learned
-HANDS = 5  # of the validation split's characters, by which an epoch is judged
-WARMING = 30  # batches of rising steps
+JUDGED = 256  # images at once, outside training
+HANDS = 5  # writers of the validation split that an epoch is scored by
+WARMING = 30  # batches of a rising learning rate
 CLIP = 5.0  # norm of the gradient
-CHARACTERS, WHOLE = "characters", "whole"  # parts of a training; the others are folds
-TRIPLETS = 20  # for each picture of a batch, where they are drawn at random
+CHARACTERS, WHOLE = "characters", "whole"  # phases of a training; the others are folds
+TRIPLETS = 20  # for each image of a batch, where they are random
 SERVED = {"model.onnx": "model", index.VECTORS: "vectors", index.HEADER: "index", "catalogue.json": "catalogue"}
 NATIVE = {"native/encoder.safetensors": "native", unseen.FILE: "unseen"}
 
 
 @dataclass
 class Learner:
-    """A network under way, its average, and the parts that are done: tensors of networks, and what folds make of the drawings."""
+    """A network in training, its average, the weights of finished phases, and the embeddings of all drawings by each fold."""
 
     network: Encoder
     average: AveragedModel
@@ -67,9 +67,9 @@ class Learner:
 
 
 def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
-    """Train all parts, from the last checkpoint where there is one; write what is served, and what the folds answer.
+    """Train all phases, from the last checkpoint if there is one; write the served files, and the embeddings of the folds.
 
-    Raises MissingWeights, or NotProven when the exported network does not answer as the native one does.
+    Raises MissingWeights or NotProven.
     """
     train, valid = load(data, "train"), load(data, "valid")
     learner = _trained(cfg, data, train, valid, runtime.device(), log)
@@ -79,7 +79,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
 
 
 def parts(fit: Fit) -> list[str]:
-    """What each epoch belongs to, in order."""
+    """The phase of each epoch."""
     tuned = [WHOLE, *(f"fold {number}" for number in range(fit.folds))]
     return [CHARACTERS] * fit.epochs + [name for name in tuned for _ in range(fit.tuning)]
 
@@ -87,24 +87,24 @@ def parts(fit: Fit) -> list[str]:
 def _trained(cfg: Config, data: Path, train: Split, valid: Split, device: torch.device, log: Training) -> Learner:
     torch.manual_seed(cfg.seed)
     course, loss, hand = parts(cfg.fit), Loss(cfg.fit), Hand(cfg.fit.distortion)
-    characters = [batches.pool(train.writers.images, train.writers.labels), batches.made_up(cfg.fit.symbols, CONVENTION, cfg.seed)]
-    held, everything = unseen.folds(train.labels, cfg.fit.folds), unseen.drawings(data)
+    characters = [batches.pool(train.writers.images, train.writers.labels), batches.generated(cfg.fit.symbols, CONVENTION, cfg.seed)]
+    held_out, everything = unseen.folds(train.labels, cfg.fit.folds), unseen.drawings(data)
     learner, judges = _resumed(cfg, device, course, log), replace(valid, writers=_few(valid.writers))
     for epoch in log.remaining(len(course)):
         part, begins = course[epoch - 1], epoch == 1 or course[epoch - 2] != course[epoch - 1]
         if begins and part != CHARACTERS:
             learner = _learner(cfg, device, part, learner.done, learner.folds)
-        pools = characters if part == CHARACTERS else [*characters, _engravings(train, held.get(part, ()))]
+        pools = characters if part == CHARACTERS else [*characters, _engravings(train, held_out.get(part, ()))]
         figures = _epoch(cfg, learner, pools, loss, hand, course, epoch)
         figures |= {f"valid_{name}": value for name, value in _judged(learner.averaged, judges).items()}
         if epoch == len(course) or course[epoch] != part:
             _close(learner, part, everything)
-        log.epoch(figures, lambda folder, kept=learner: _keep(kept, folder))  # type: ignore[misc]
+        log.epoch(figures, lambda folder, learner=learner: _save(learner, folder))  # type: ignore[misc]
     return learner
 
 
 def _learner(cfg: Config, device: torch.device, part: str, done: dict[str, dict[str, Tensor]], folds: dict[str, Tensor]) -> Learner:
-    """A network at the beginning of a part: fresh or pretrained, or what has come of the characters."""
+    """A network at the start of a phase: fresh or pretrained, or that of the characters."""
     network = models.build(cfg.model)
     if part != CHARACTERS:
         network.load_state_dict(done[CHARACTERS])
@@ -113,15 +113,15 @@ def _learner(cfg: Config, device: torch.device, part: str, done: dict[str, dict[
     return Learner(network, runtime.averaged(network, cfg.fit.ema), optimizer, done, folds)
 
 
-def _engravings(train: Split, held: tuple[int, ...]) -> Pool:
-    """Drawings and official pictures of the classes that are not held out."""
-    images, labels = (np.concatenate([getattr(train, what), getattr(train.official, what)]) for what in ("images", "labels"))
-    taken = ~np.isin(labels, held)
-    return batches.pool(images[taken], labels[taken])
+def _engravings(train: Split, held_out: tuple[int, ...]) -> Pool:
+    """Drawings and official images of the classes that are not held out."""
+    images, labels = (np.concatenate([getattr(train, part), getattr(train.official, part)]) for part in ("images", "labels"))
+    chosen = ~np.isin(labels, held_out)
+    return batches.pool(images[chosen], labels[chosen])
 
 
 class Loss:
-    """One of four losses of an embedded batch, as of pytorch-metric-learning.
+    """One of four losses of a batch of embeddings.
 
     triplet: Schroff et al. 2015, triplets at random, and semi-hard; batch-hard: Hermans et al. 2017; multi-similarity: Wang et al. 2019.
     """
@@ -141,7 +141,7 @@ class Loss:
 
 
 def _epoch(cfg: Config, learner: Learner, pools: list[Pool], loss: Loss, hand: Hand, course: list[str], epoch: int) -> dict[str, float]:
-    """Batches that seed and epoch decide: a resumed training sees the same ones."""
+    """One epoch; seed and epoch determine the batches, so that a resumed training sees the same."""
     part = course[epoch - 1]
     rate = cfg.fit.learning_rate if part == CHARACTERS else cfg.fit.tuning_rate
     steps, lasting, past = _steps(cfg.fit, pools), course.count(part), epoch - 1 - course.index(part)
@@ -156,28 +156,28 @@ def _epoch(cfg: Config, learner: Learner, pools: list[Pool], loss: Loss, hand: H
 
 
 def _steps(fit: Fit, pools: list[Pool]) -> int:
-    """As many batches as show every character once; or every engraving `oversample` times."""
+    """As many batches as show every character once, or every engraving `oversample` times."""
     if len(pools) == 3:
         return ceil(len(pools[2].rows) * fit.oversample / (_share(fit) * fit.each))
     return ceil(len(pools[0].images) / fit.batch)
 
 
 def _share(fit: Fit) -> int:
-    """Classes of a batch that are engravings, while it is tuned."""
+    """The number of engravings among the classes of a batch, in tuning."""
     return max(1, round(fit.engravings * fit.batch / fit.each))
 
 
 def _batch(fit: Fit, random: np.random.Generator, pools: list[Pool]) -> batches.Batch:
-    """Characters and symbols half and half, turned by quarters; engravings, which are not turned, in their place where they are tuned."""
+    """Characters and symbols half and half, rotated by quarters; in tuning also engravings, which are not rotated."""
     own = _share(fit) if len(pools) == 3 else 0
     rest = fit.batch // fit.each - own
-    classes = batches.drawn(random, pools[0], rest // 2, fit.each, True)
-    classes += batches.drawn(random, pools[1], rest - rest // 2, fit.each, True)
-    return batches.stacked(classes + (batches.drawn(random, pools[2], own, fit.each, False) if own else []))
+    classes = batches.sampled(random, pools[0], rest // 2, fit.each, True)
+    classes += batches.sampled(random, pools[1], rest - rest // 2, fit.each, True)
+    return batches.stacked(classes + (batches.sampled(random, pools[2], own, fit.each, False) if own else []))
 
 
 def _step(learner: Learner, loss: Loss, hand: Hand, batch: batches.Batch) -> float:
-    """One step down the gradient; the loss before it."""
+    """One step down the gradient; returns the loss before it."""
     device = runtime.device_of(learner.network)
     with torch.no_grad():
         ink = hand(torch.from_numpy(batch.images).to(device))
@@ -187,7 +187,7 @@ def _step(learner: Learner, loss: Loss, hand: Hand, batch: batches.Batch) -> flo
 
 
 def _embedded(network: Encoder, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Brought pictures [n, side, side] -> [n, dimensions], undistorted."""
+    """Normalised images [n, side, side] -> embeddings [n, dimensions]."""
     network.eval()
     device = runtime.device_of(network)
     with torch.inference_mode():
@@ -196,26 +196,26 @@ def _embedded(network: Encoder, images: NDArray[np.uint8]) -> NDArray[np.float32
 
 
 def _judged(network: Encoder, valid: Split) -> dict[str, float]:
-    """The figures of the validation split that tell how a training goes."""
-    outcomes = retrieval.outcomes(galleries.places(lambda images: _embedded(network, images), valid))
+    """The figures of the validation split after an epoch."""
+    outcomes = retrieval.outcomes(galleries.ranks(lambda images: _embedded(network, images), valid))
     figures = retrieval.metrics(outcomes)
     return {name: figures[name] for name in (retrieval.HEADLINE, "top1", "one_shot_within")}
 
 
 def _few(writers: Writers) -> Writers:
-    """What the first hands have drawn."""
+    """The drawings of the first writers."""
     return Writers._make(values[writers.writers <= HANDS] for values in writers)
 
 
 def _close(learner: Learner, part: str, everything: NDArray[np.uint8]) -> None:
-    """A part is done: its averaged weights are kept, or what a fold makes of every drawing."""
+    """At the end of a phase, store its averaged weights, or the embeddings of all drawings by a fold."""
     if part in (CHARACTERS, WHOLE):
         learner.done[part] = checkpoints.contiguous({name: value.cpu().clone() for name, value in learner.averaged.state_dict().items()})
     else:
         learner.folds[part] = torch.from_numpy(_embedded(learner.averaged, everything))
 
 
-def _keep(learner: Learner, folder: Path) -> None:
+def _save(learner: Learner, folder: Path) -> None:
     checkpoints.save(folder, learner.parts)
     for name, tensors in learner.done.items():
         save_file(tensors, folder / f"done-{name}.safetensors")
@@ -223,7 +223,7 @@ def _keep(learner: Learner, folder: Path) -> None:
 
 
 def _resumed(cfg: Config, device: torch.device, course: list[str], log: Training) -> Learner:
-    """The learner of the last epoch, or one at the beginning."""
+    """The learner after the last epoch, or one at the start."""
     if not log.checkpoint:
         return _learner(cfg, device, CHARACTERS, {}, {})
     done = {name: load_file(path) for name in (CHARACTERS, WHOLE) if (path := log.checkpoint / f"done-{name}.safetensors").exists()}
@@ -235,7 +235,7 @@ def _resumed(cfg: Config, device: torch.device, course: list[str], log: Training
 
 
 class Served(nn.Module):
-    """Pictures [n, side, side] of bytes -> embeddings [n, dimensions]."""
+    """Images [n, side, side] of bytes -> embeddings [n, dimensions]."""
 
     def __init__(self, network: Encoder) -> None:
         super().__init__()
@@ -246,7 +246,7 @@ class Served(nn.Module):
 
 
 def _written(network: Encoder, train: Split, valid: Split, folds: dict[str, NDArray[np.float32]], out: Path) -> Description:
-    """Write the network in both forms, prove them against each other, and lay out the engravings it knows."""
+    """Write and prove the exported network, and the index of the engravings that it knows."""
     (out / "native").mkdir()
     save_file(checkpoints.contiguous(network.state_dict()), out / "native/encoder.safetensors")
     proof = _exported(network, np.asarray(valid.images[:PROOF]), out / "model.onnx")
@@ -264,7 +264,7 @@ def _written(network: Encoder, train: Split, valid: Split, folds: dict[str, NDAr
 
 
 def _exported(network: Encoder, pictures: NDArray[np.uint8], path: Path) -> Proof:
-    """Write model.onnx; hold its embeddings of real drawings against PyTorch's."""
+    """Write model.onnx; compare its embeddings of real drawings with those of PyTorch."""
     served, example = Served(network).eval(), torch.from_numpy(pictures)
     with torch.inference_mode():
         native = served(example).numpy()
@@ -273,7 +273,7 @@ def _exported(network: Encoder, pictures: NDArray[np.uint8], path: Path) -> Proo
 
 
 def _indexed(train: Split, out: Path) -> None:
-    """The drawings that were learned from, the official pictures and the catalogue's, as the exported network embeds them."""
+    """Index the drawings of train, the official images and those of the catalogue, as the exported network embeds them."""
     names = train.classes
     entries = [Entry(names[label], "drawn", name) for label, name in zip(train.labels, train.names, strict=True)]
     entries += [Entry(names[label], "official", name) for label, name in zip(train.official.labels, train.official.names, strict=True)]

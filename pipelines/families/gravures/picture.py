@@ -1,4 +1,4 @@
-"""How any picture of an engraving becomes one that looks like the others: its ink alone, light on black, in the middle of a square."""
+"""The normalisation of any image of an engraving: its ink, light on black, in the middle of a square."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ Ink = NDArray[np.uint8]
 
 
 class Blank(ValueError):
-    """There is no ink on the picture."""
+    """An image without ink."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """The constants of bringing; the manifest of a model holds them.
+    """The constants of the normalisation; a model's manifest holds them.
 
     `side` is the square's, in pixels, `margin` the share of it that stays black on each side of the ink. What is fainter than `grain`
     of the strongest line is paper; a picture with less `contrast` (of 255) between its paper and its ink is blank. A line is
@@ -31,7 +31,7 @@ class Convention:
     coarse: int = 4
 
     def from_grey(self, grey: NDArray[np.uint8]) -> Ink:
-        """Bring a grey picture [height, width] of any size, dark on light or light on dark, to [side, side], ink 255 on paper 0.
+        """Normalise a grey image [height, width], dark on light or light on dark, to [side, side], ink 255 on paper 0.
 
         The paper's brightness is the median of the border. Raises Blank when nothing stands out from it.
         """
@@ -46,13 +46,13 @@ class Convention:
         return self._centred(self._strengthened(self._reduced(self._coarse(self._cropped(scaled)))))
 
     def _cropped(self, ink: Ink) -> Ink:
-        """To the ink; what is fainter than the grain is wiped off."""
+        """Crop to the ink; what is fainter than the grain is paper."""
         ink = np.where(ink < self.grain * 255, np.uint8(0), ink)
         rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
         return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
     def _coarse(self, ink: Ink) -> Ink:
-        """Of a large picture the strongest of each block, so that no line is too thin to be left by reducing."""
+        """Max pooling of a large image, so that no line is too thin to remain after reduction."""
         block = max(1, max(ink.shape) // (self.coarse * self.side))
         height, width = (-(-side // block) for side in ink.shape)
         padded = np.pad(ink, ((0, height * block - ink.shape[0]), (0, width * block - ink.shape[1])))

@@ -19,7 +19,7 @@ logger = logging.getLogger("atelier.gravures")
 
 
 class Predictor:
-    """A model folder that answers, and the engravings that were added on this machine, embedded by this very model."""
+    """A loaded model folder, and the engravings that were added on this machine, embedded by this model."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.manifest = folder, manifests.verified(folder)
@@ -28,11 +28,11 @@ class Predictor:
         self._session = inference.session(manifests.file(folder, self.manifest, "model"))
         self._own = index.read(folder, self.manifest)
         self._refreshing = threading.Lock()
-        self._stamp, self._added, self._space = self._spread()
+        self._stamp, self._added, self._space = self._loaded()
 
     @property
     def space(self) -> Space:
-        """All engravings, those just added among them; where what was added is damaged, those that were there before."""
+        """All engravings with the latest additions; where those are damaged, as before."""
         if self._stamp != additions.stamp():
             with self._refreshing:
                 self._refresh(additions.stamp())
@@ -40,29 +40,29 @@ class Predictor:
 
     @property
     def added(self) -> list[str]:
-        """Names of the engravings that were added on this machine."""
+        """The names of the added engravings."""
         return self._added
 
     def predict(self, pictures: NDArray[np.uint8]) -> Embeddings:
-        """Pictures [n, side, side], ink 255 on 0 -> embeddings [n, 256] of length 1."""
+        """Images [n, side, side], ink 255 on 0 -> embeddings [n, 256] of length 1."""
         embeddings: Embeddings = self._session.run(None, {"pictures": pictures})[0]
         return embeddings
 
     def nearest(self, embedding: Embeddings, k: int) -> list[Match]:
-        """The k engravings most similar to an embedding [256], the best first; all of them where there are fewer."""
+        """The k engravings most similar to an embedding [256], best first; all where there are fewer."""
         return self.space.nearest(embedding, k)
 
     def _refresh(self, stamp: tuple[int, ...]) -> None:
-        """Once for each change, whoever waits."""
+        """Reload the additions, once for each change."""
         if self._stamp == stamp:
             return
         try:
-            self._stamp, self._added, self._space = self._spread()
+            self._stamp, self._added, self._space = self._loaded()
         except additions.BrokenAdditions:
             self._stamp = stamp
-            logger.exception("gravures keeps the engravings it has")
+            logger.exception("gravures retains its engravings")
 
-    def _spread(self) -> tuple[tuple[int, ...], list[str], Space]:
+    def _loaded(self) -> tuple[tuple[int, ...], list[str], Space]:
         """The model's own engravings and the added ones."""
         stamp, added = additions.stamp(), additions.read()
         entries, vectors = self._own

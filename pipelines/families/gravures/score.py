@@ -1,4 +1,4 @@
-"""How early does a Predictor find the right engraving, how well does it tell unseen characters apart, and where does it err?"""
+"""How early a Predictor finds the right engraving, how well it separates unseen characters, and where it errs."""
 
 from typing import Any
 
@@ -14,25 +14,25 @@ from pipelines.metrics import retrieval
 from pipelines.metrics.retrieval import HEADLINE, Answers, Outcomes, Ranks, headline, metrics
 
 __all__ = ["HEADLINE", "headline", "metrics", "outcomes", "sheets", "tables"]
-PICTURES = 256  # answered at once
+BATCH = 256
 
 
 def outcomes(predictor: Predictor, examples: Split) -> Outcomes:
-    """What each drawing and each trial got: {"kind", "rank", "precision", "query"}; of test also how the folds find what they left out."""
-    found = galleries.places(_embed(predictor), examples)
+    """The rank of each drawing and trial: {"kind", "rank", "precision", "query"}; of test also those of the folds' held-out classes."""
+    found = galleries.ranks(_embed(predictor), examples)
     return retrieval.outcomes(found | (_unseen(predictor, examples) if examples.split == "test" else {}))
 
 
 def _embed(predictor: Predictor) -> galleries.Embed:
     def embed(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        starts = tqdm(range(0, len(images), PICTURES), desc="embedding", unit="batch", leave=False)
-        return np.concatenate([predictor.predict(np.asarray(images[start : start + PICTURES])) for start in starts])
+        starts = tqdm(range(0, len(images), BATCH), desc="embedding", unit="batch", leave=False)
+        return np.concatenate([predictor.predict(np.asarray(images[start : start + BATCH])) for start in starts])
 
     return embed
 
 
 def _unseen(predictor: Predictor, examples: Split) -> dict[str, Ranks]:
-    """Drawings of the classes that a fold's network never saw, among one drawing, or five, of every class."""
+    """Drawings of the classes that a fold holds out, among one or five drawings of every class."""
     folds = unseen.read(predictor.folder, predictor.manifest)
     held = unseen.folds(examples.gallery.labels, len(folds)) if folds else {}
     found = {
@@ -57,7 +57,7 @@ def _joined(parts: list[Ranks]) -> Ranks:
 
 
 def _answers(predictor: Predictor, examples: Split) -> tuple[Answers, NDArray[np.int64]]:
-    """What the nearest of one drawing a class says, and the rows of these in the gallery."""
+    """The answers by one drawing of each class, and the rows of these in the gallery."""
     embed, rows = _embed(predictor), retrieval.few(examples.gallery.labels, 1, galleries.SEED)
     gallery = embed(examples.gallery.images[rows])
     return retrieval.answers(embed(examples.images), examples.labels, gallery, examples.gallery.labels[rows]), rows
@@ -75,7 +75,7 @@ def _space(predictor: Predictor, examples: Split) -> list[dict[str, Any]]:
 
 
 def sheets(predictor: Predictor, examples: Split, outcomes: Outcomes) -> dict[str, Image.Image]:
-    """Pictures to look at: {"mistakes", "space"}."""
+    """Images to look at: {"mistakes", "space"}."""
     answers, rows = _answers(predictor, examples)
     mistakes = retrieval.mistakes(answers, examples.images, examples.gallery.images[rows], examples.classes)
     return {"mistakes": mistakes, "space": retrieval.space_picture(_space(predictor, examples))}

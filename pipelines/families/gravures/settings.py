@@ -1,4 +1,4 @@
-"""The pages of conf/family/gravures.yaml and conf/candidate/gravures-*.yaml, as types."""
+"""The types of conf/family/gravures.yaml and conf/candidate/gravures-*.yaml."""
 
 from typing import Annotated, Literal
 
@@ -7,11 +7,11 @@ from pydantic import Field, model_validator
 from pipelines.configs import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
-FEW_STEPS = ("fit.batch=32", "fit.symbols=6", "fit.oversample=1", "fit.folds=2")  # what shortens an epoch for `make accept`
+FEW_STEPS = ("fit.batch=32", "fit.symbols=6", "fit.oversample=1", "fit.folds=2")  # short epochs for `make accept`
 
 
 class Source(Section):
-    """Pictures that a person keeps: a folder or a tar of them, and what is said of them."""
+    """A folder or tar of images, and its entry in the card."""
 
     path: str
     description: str
@@ -20,7 +20,7 @@ class Source(Section):
 
 
 class Data(Section):
-    """Where the pictures come from: `folder` reads `folders`, each under its own name; `omniglot` reads characters; `embedded` draws both.
+    """The sources: `folder` reads `folders`, each under its own name; `omniglot` reads characters; `embedded` generates both.
 
     Of each class's drawings, in the order of their numbers, the last share `test` is for test, the share `valid` before it for choosing.
     Alphabets are chosen by their names with the same shares; those below images_evaluation/ are for test. `limit`: at most so many
@@ -64,10 +64,8 @@ class Model(Section):
 
 
 class Distortion(Section):
-    """What another hand does to an engraving, drawn anew for each picture: `rotation` and `shear` in degrees, `shift`, `scale` and
-
-    `perspective` as fractions, `elastic` in pixels, `width` the share of pictures whose lines become wider or thinner, `ink` by how much
-    lines become fainter or stronger.
+    """Random augmentation of each image: `rotation` and `shear` in degrees, `shift`, `scale` and `perspective` as fractions, `elastic` in
+    pixels, `width` the share of images whose lines become wider or thinner, `ink` the range of their contrast.
     """
 
     rotation: float = Field(ge=0, le=45)
@@ -81,11 +79,11 @@ class Distortion(Section):
 
 
 class Fit(Section):
-    """One recipe: `epochs` on characters of many hands and on made-up symbols, then `tuning` epochs on the engravings.
+    """One recipe: `epochs` on characters of many writers and generated symbols, then `tuning` epochs on the engravings.
 
-    A batch holds `batch / each` classes with `each` pictures. While it is tuned, the share `engravings` of a batch's classes are
-    engravings; an epoch then shows each of them `oversample` times at least. What comes of the first part is tuned once for all classes,
-    and once for each of `folds` that leaves classes out. `ema` is the decay of the averaged weights, which are the ones that are kept.
+    A batch has `batch / each` classes with `each` images. In tuning the share `engravings` of its classes are engravings, and an epoch
+    shows each of them `oversample` times at least; it is done once for all classes, and once for each of `folds` that holds classes out.
+    `ema` is the decay of the averaged weights, which are the ones that are stored.
     """
 
     loss: Literal["triplet", "batch-hard", "semi-hard", "multi-similarity"]

@@ -1,10 +1,9 @@
-"""Engravings added from one picture each, after training: kept as pictures, so that whichever model is loaded embeds them itself.
+"""Engravings added after training by one image each, stored as images, so that each model embeds them itself.
 
-One file holds them all and is replaced as a whole: readers need no lock and never see half of it.
+One file holds them all and is replaced atomically: readers need no lock.
 """
 
 import base64
-import binascii
 import io
 import json
 import re
@@ -30,82 +29,72 @@ Picture = NDArray[np.uint8]
 
 
 class BadName(ValueError):
-    """A name that an engraving cannot have."""
+    """An invalid name of an engraving."""
 
 
 class NameTaken(ValueError):
-    """There is an engraving of this name."""
+    """A name that another engraving has."""
 
 
 class UnknownAddition(LookupError):
-    """Nothing of this name has been added."""
+    """No added engraving of this name."""
 
 
 class BadPicture(ValueError):
-    """Not a brought picture, or one with nothing on it."""
+    """An image that is not normalised, or blank."""
 
 
 class BrokenAdditions(ValueError):
-    """The file of the additions is damaged."""
+    """A damaged file of additions."""
 
 
 class Additions(NamedTuple):
-    """Names [n] in the order they were added in, and pictures [n, 64, 64], ink 255 on 0."""
+    """Names [n] in order of addition, and images [n, 64, 64], ink 255 on 0."""
 
     names: list[str]
     pictures: Picture
 
 
 def add(name: str, picture: Picture, known: Collection[str] = ()) -> str:
-    """Add an engraving by one brought picture [64, 64] and return its name as it is kept; `known` are names that others have.
+    """Add an engraving by a normalised image [64, 64] and return its normalised name; `known` are names in use.
 
-    Waits for another process that is adding. Raises BadName, NameTaken, BadPicture or BrokenAdditions; nothing is changed then.
+    Waits for other processes that add. Raises BadName, NameTaken, BadPicture or BrokenAdditions.
     """
-    kept = checked(name)
+    own = checked(name)
     _check(picture)
     with folders.locked(LOCK):
         names, pictures = read()
-        if like := [taken for taken in (*known, *names) if taken.casefold() == kept.casefold()]:
-            remedy = f", or take that one away first: make gravures-remove name='{like[0]}'" if like[0] in names else "."
+        if like := [taken for taken in (*known, *names) if taken.casefold() == own.casefold()]:
+            remedy = f", or remove that one: make gravures-remove name='{like[0]}'" if like[0] in names else "."
             raise NameTaken(f"There is an engraving named {like[0]!r}. Choose another name{remedy}")
-        _write([*names, kept], [*pictures, picture])
-    return kept
+        _write([*names, own], [*pictures, picture])
+    return own
 
 
 def remove(name: str) -> None:
-    """Take an added engraving away. Raises BadName, UnknownAddition, naming similar ones, or BrokenAdditions."""
-    kept = checked(name)
+    """Remove an added engraving. Raises BadName, UnknownAddition, naming similar ones, or BrokenAdditions."""
+    own = checked(name)
     with folders.locked(LOCK):
         names, pictures = read()
-        if kept not in names:
+        if own not in names:
             like = get_close_matches(name, names, NAMED, 0) or ["none"]
             raise UnknownAddition(f"name={name!r} has not been added. Added are: {', '.join(like)}{', ...' if len(names) > NAMED else ''}.")
-        row = names.index(kept)
+        row = names.index(own)
         _write(names[:row] + names[row + 1 :], [*pictures[:row], *pictures[row + 1 :]])
 
 
 def read() -> Additions:
-    """All that have been added. Raises BrokenAdditions."""
+    """All added engravings. Raises BrokenAdditions."""
     try:
         return _parsed(json.loads(FILE.read_text()))
     except FileNotFoundError:
         return Additions([], np.empty((0, *SHAPE), np.uint8))
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        OSError,
-        SyntaxError,
-        AssertionError,
-        binascii.Error,
-    ) as error:  # decoders raise what they like
-        raise BrokenAdditions(
-            f"{FILE} is damaged ({error}). Put an earlier copy in its place, or delete it and add the engravings again."
-        ) from error
+    except (ValueError, KeyError, TypeError, OSError, SyntaxError, AssertionError) as error:  # decoders raise all of these
+        raise BrokenAdditions(f"{FILE} is damaged ({error}). Restore a copy, or delete it and add the engravings again.") from error
 
 
 def stamp() -> tuple[int, ...]:
-    """Another value whenever the additions have changed, in microseconds. Take it before read(), so that no change is missed."""
+    """A value that changes with the additions. Take it before read(), so that no change is missed."""
     try:
         found = FILE.stat()
     except FileNotFoundError:
@@ -114,21 +103,21 @@ def stamp() -> tuple[int, ...]:
 
 
 def checked(name: str) -> str:
-    """The name in Unicode's composed form, without blanks around. Raises BadName."""
-    kept = unicodedata.normalize("NFC", name).strip()
-    if not NAME.fullmatch(kept):
+    """The name in Unicode's composed form, without surrounding blanks. Raises BadName."""
+    own = unicodedata.normalize("NFC", name).strip()
+    if not NAME.fullmatch(own):
         raise BadName(
-            f"name={name!r} cannot be an engraving's name. It needs 1 to 64 letters, digits, blanks or . _ + & ( ) -, a letter, digit "
+            f"name={name!r} is no name of an engraving. It needs 1 to 64 letters, digits, blanks or . _ + & ( ) -, a letter, digit "
             "or _ first."
         )
-    return kept
+    return own
 
 
 def _check(picture: Picture) -> None:
     if picture.shape != SHAPE or picture.dtype != np.uint8:
-        raise BadPicture(f"an added picture is uint8 {list(SHAPE)}, not {picture.dtype} {list(picture.shape)}: bring it first.")
+        raise BadPicture(f"an added image is uint8 {list(SHAPE)}, not {picture.dtype} {list(picture.shape)}: normalise it first.")
     if picture.min() == picture.max():
-        raise BadPicture("The picture is blank: all of it has one brightness. Draw the engraving, or send another picture.")
+        raise BadPicture("The picture is blank. Draw the engraving, or send another picture.")
 
 
 def _write(names: Sequence[str], pictures: Sequence[Picture]) -> None:

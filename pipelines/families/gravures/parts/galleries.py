@@ -1,4 +1,4 @@
-"""What an embedding is asked: drawings among one drawing a class, among five, among official pictures; characters it has never seen."""
+"""How an embedding is scored: drawings among one or five of each class, or the official images; one-shot trials on unseen characters."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ from pipelines.families.gravures.examples import Split, Writers
 from pipelines.metrics import retrieval
 from pipelines.metrics.retrieval import Ranks
 
-SEED = 0  # of the drawings that stand for their class, and of the trials
+SEED = 0  # of the choice of a gallery, and of the trials
 EACH = {"one": 1, "five": 5}  # drawings a class in a gallery
 WAYS, TRIALS = 20, 400  # of one-shot trials, Lake et al. 2015
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
-def places(embed: Embed, examples: Split) -> dict[str, Ranks]:
-    """Where the right class stands, {kind: (rank [n], precision [n])}: among one drawing a class, five, official pictures; in trials."""
+def ranks(embed: Embed, examples: Split) -> dict[str, Ranks]:
+    """{kind: (rank [n] of the right class, precision [n])} for each gallery and kind of trial."""
     queries, gallery = embed(examples.images), examples.gallery
     found = {}
     for kind, each in EACH.items():
@@ -31,7 +31,7 @@ def places(embed: Embed, examples: Split) -> dict[str, Ranks]:
 
 
 def _trials(embed: Embed, writers: Writers) -> dict[str, Ranks]:
-    """One-shot trials over all alphabets of the split, and within one; where it has fewer characters, among as many as there are."""
+    """One-shot trials over all alphabets of the split, and within one, among WAYS characters or as many as there are."""
     embeddings, labels = embed(writers.images), (writers.labels, writers.alphabets, writers.writers)
     found = {}
     for kind, within in (("writers", False), ("writers_within", True)):
@@ -41,7 +41,7 @@ def _trials(embed: Embed, writers: Writers) -> dict[str, Ranks]:
 
 
 def _most(writers: Writers, within: bool) -> int:
-    """Characters of all alphabets, or of the one that has most."""
+    """The number of characters in all alphabets, or in the largest one."""
     characters = {tuple(pair) for pair in zip(writers.alphabets.tolist(), writers.labels.tolist(), strict=True)}
     alphabets = [alphabet for alphabet, _ in characters]
     return max(map(alphabets.count, alphabets)) if within else len(characters)

@@ -1,4 +1,4 @@
-"""What a model is asked against: the embeddings of all engravings it knows, saved with the name of the encoder that made them."""
+"""The index of a model: the embeddings of all engravings that it knows, with the hash of the encoder that made them."""
 
 import json
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from pipelines.models import manifests
 
 FORMAT = 1
 VECTORS, HEADER = "index.npy", "index.json"
-KINDS = {"drawn": "class", "official": "class", "catalogue": "catalogue", "added": "added"}  # of an entry: of the engraving it shows
+KINDS = {"drawn": "class", "official": "class", "catalogue": "catalogue", "added": "added"}  # {kind of an entry: kind of its engraving}
 LENGTH = 1e-3  # how far from 1 a vector's length may be
 MEMBERS = 8  # rows asked for each engraving wanted: a class has about twelve, the catalogue's pictures one each
 Vectors = NDArray[np.float32]
 
 
 class OtherModel(ValueError):
-    """An index that another encoder made: its embeddings mean nothing to this one."""
+    """An index of another encoder, whose embeddings cannot be compared."""
 
 
 class BrokenIndex(ValueError):
-    """Files that do not hold an index; the message says what is wrong with them."""
+    """Files that are no valid index."""
 
 
 class Entry(NamedTuple):
-    """What one vector shows: an engraving (a class's name, or the file of a catalogue's picture) and its picture in pictures.json."""
+    """The meaning of one vector: an engraving (a class, or the file of a catalogue's image) and the name of its image in pictures.json."""
 
     engraving: str
     kind: str
@@ -37,7 +37,7 @@ class Entry(NamedTuple):
 
 
 class Match(NamedTuple):
-    """An engraving and how similar its most similar member is, from -1 to 1; kind is "class", "catalogue" or "added"."""
+    """An engraving and the similarity of its nearest member, from -1 to 1; kind is "class", "catalogue" or "added"."""
 
     engraving: str
     kind: str
@@ -64,8 +64,8 @@ def read(folder: Path, manifest: manifests.Manifest) -> tuple[list[Entry], Vecto
     encoder = manifest["files"][manifests.file(folder, manifest, "model").name]["sha256"]
     if header["encoder"] != encoder:
         raise OtherModel(
-            f"{folder / HEADER} was made by the encoder {str(header['encoder'])[:12]}, and this model is {encoder[:12]}: their embeddings "
-            "cannot be compared. Make the model folder again with `make train family=gravures`, or fetch it with `dvc checkout`."
+            f"{folder / HEADER} was made by the encoder {str(header['encoder'])[:12]}, and this model is {encoder[:12]}. "
+            "`make train family=gravures` makes the model folder again, `dvc checkout` fetches it."
         )
     return _entries(header, folder), _vectors(manifests.file(folder, manifest, "vectors"), header)
 
@@ -93,7 +93,7 @@ def _vectors(path: Path, header: dict[str, Any]) -> Vectors:
 
 
 def _entries(header: dict[str, Any], folder: Path) -> list[Entry]:
-    """Of strings, the picture perhaps none."""
+    """The entries, each engraving, kind and perhaps an image. Raises BrokenIndex."""
     for row in header["entries"]:
         if not (isinstance(row, list) and len(row) == 3 and all(isinstance(word, str) for word in (*row[:2], row[2] or ""))):
             raise _broken(folder / HEADER, f"an entry is not engraving, kind, picture: {str(row)[:80]}")
@@ -101,7 +101,7 @@ def _entries(header: dict[str, Any], folder: Path) -> list[Entry]:
 
 
 def _check(folder: Path, entries: Sequence[Sequence[Any]], vectors: Vectors) -> None:
-    """A row for each entry, every kind known, every vector of length 1."""
+    """A row for each entry, every kind known, every vector of length 1. Raises BrokenIndex."""
     if vectors.ndim != 2 or vectors.dtype != np.float32 or len(vectors) != len(entries):
         raise _broken(folder / VECTORS, f"{len(entries)} entries need float32 rows of as many, not {vectors.dtype} {list(vectors.shape)}")
     if unknown := sorted({str(entry[1]) for entry in entries} - set(KINDS)):
@@ -111,11 +111,11 @@ def _check(folder: Path, entries: Sequence[Sequence[Any]], vectors: Vectors) -> 
 
 
 def _broken(path: Path, reason: str) -> BrokenIndex:
-    return BrokenIndex(f"{path} is no index: {reason}. Make the model folder again with `make train family=gravures`, or fetch it.")
+    return BrokenIndex(f"{path} is no valid index: {reason}. `make train family=gravures` makes it again, `dvc checkout` fetches it.")
 
 
 class Space:
-    """Engravings to look among, each shown by one vector or several."""
+    """A search space of engravings, each with one or several vectors."""
 
     def __init__(self, entries: Sequence[Entry], vectors: Vectors) -> None:
         self.entries = list(entries)
@@ -126,7 +126,7 @@ class Space:
         return self._size
 
     def nearest(self, embedding: Vectors, k: int) -> list[Match]:
-        """The k engravings most similar to an embedding [d], each once, by its most similar member; all of them where there are fewer."""
+        """The k engravings most similar to an embedding [d], by their most similar members; all where there are fewer."""
         asked, found = 0, dict[tuple[str, str], Match]()
         while len(found) < min(k, len(self)):
             asked = min(max(MEMBERS * k, 4 * asked), len(self.entries))

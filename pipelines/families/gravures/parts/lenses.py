@@ -1,4 +1,4 @@
-"""The catalogue: which lens bears which engraving, of a catalogue.csv, and what is on each engraving, of tables of tags."""
+"""The catalogue: the engraving of each lens, by catalogue.csv, and the marks on each engraving, by tables of tags."""
 
 import csv
 import hashlib
@@ -14,11 +14,11 @@ TAGS = Path(__file__).with_name("tags.csv")
 COLUMNS = {"lens_id", "lens_name", "index_code", "image"}
 TAG_COLUMNS = {"engraving", "sha256", "class", "shapes", "letters"}
 CODE = re.compile(r"1[0-9]{1,3}")  # the refractive index without its point: 15 is 1.5, 1591 is 1.591
-DIGITS = 12  # of a picture's SHA-256 in the table of tags
+DIGITS = 12  # of an image's SHA-256 in the table of tags
 
 
 class BadCatalogue(ValueError):
-    """A catalogue.csv, or a table of tags, that does not say what it must; the message names the line."""
+    """An invalid line of catalogue.csv or of a table of tags."""
 
 
 class Tags(NamedTuple):
@@ -33,7 +33,7 @@ Table = dict[tuple[str, str], Tags]  # by the engraving's name and the first dig
 
 
 def catalogue(pictures: list[Picture], tables: Iterable[tuple[str, bytes]], classes: list[str], tags: Table) -> dict[str, Any]:
-    """Pictures, lenses and classes as JSON has them. A lens whose picture is not among `pictures` has none. Raises BadCatalogue."""
+    """The content of catalogue.json. A lens whose image is not among `pictures` has none. Raises BadCatalogue."""
     names = {picture.engraving for picture in pictures}
     return {
         "pictures": [_picture(picture, set(classes), tags) for picture in pictures],
@@ -43,7 +43,7 @@ def catalogue(pictures: list[Picture], tables: Iterable[tuple[str, bytes]], clas
 
 
 def _picture(picture: Picture, classes: set[str], tags: Table) -> dict[str, Any]:
-    """Tags belong to a picture's content where its SHA-256 stands there: another catalogue may have another picture of the same name."""
+    """Tags with a SHA-256 apply to that content alone: another catalogue may have another image of the same name."""
     digits = hashlib.sha256(picture.content).hexdigest()[:DIGITS]
     found = tags.get((picture.engraving, digits)) or tags.get((picture.engraving, ""), Tags())
     return {"picture": picture.engraving, "class": found.engraving if found.engraving in classes else None, **_marks(found)}
@@ -60,26 +60,23 @@ def _lenses(tables: Iterable[tuple[str, bytes]]) -> Iterator[dict[str, Any]]:
         for line, row in rows(name, content, COLUMNS):
             lens = _lens(f"{name}, line {line}", row)
             if first := seen.get(lens["verre_id"]):
-                raise BadCatalogue(f"{name}, line {line}: lens_id {lens['verre_id']} stands already in {first}. Give each lens its own.")
+                raise BadCatalogue(f"{name}, line {line}: lens_id {lens['verre_id']} is also in {first}. Give each lens its own.")
             seen[lens["verre_id"]] = f"{name}, line {line}"
             yield lens
 
 
 def _lens(where: str, row: dict[str, str]) -> dict[str, Any]:
     if not re.fullmatch(r"[0-9]{1,9}", row["lens_id"]):
-        raise BadCatalogue(f"{where}: lens_id {row['lens_id'][:40]!r} is no number of at most nine digits. Correct it.")
+        raise BadCatalogue(f"{where}: lens_id {row['lens_id'][:40]!r} is no number of at most nine digits.")
     if not row["lens_name"]:
-        raise BadCatalogue(f"{where}: lens {row['lens_id']} has no lens_name. Add it.")
+        raise BadCatalogue(f"{where}: lens {row['lens_id']} has no lens_name.")
     if not CODE.fullmatch(row["index_code"]):
-        raise BadCatalogue(
-            f"{where}: index_code {row['index_code'][:40]!r} is no refractive index without its point, such as 15 for 1.5 or 1591 for "
-            "1.591. Correct it."
-        )
+        raise BadCatalogue(f"{where}: index_code {row['index_code'][:40]!r} is no refractive index without its point, such as 15 for 1.5.")
     return {"verre_id": int(row["lens_id"]), "name": row["lens_name"], "index_code": row["index_code"], "picture": row["image"] or None}
 
 
 def rows(name: str, content: bytes, columns: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line, row) of a table with a first line that names its columns. Raises BadCatalogue."""
+    """(line, row) of a CSV table with a header. Raises BadCatalogue."""
     wanted = f"Wanted: UTF-8, separated by commas, a first line that names {', '.join(sorted(columns))}"
     try:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
