@@ -31,10 +31,10 @@ def pinned(*extras: str) -> str:
     """The entries of requirements.lock that these extras need. Raises NotLocked."""
     entries = re.findall(r"^[^\s#](?:.*\\\n)*.*\n", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     needed = set().union(*(names(extra) for extra in extras))
-    found = {name: entry for entry in entries if (name := entry.partition("==")[0]) in needed}
-    if missing := needed - found.keys():
+    found = [(name, entry) for entry in entries if (name := entry.partition("==")[0]) in needed]  # a name may have one for each platform
+    if missing := needed - {name for name, _ in found}:
         raise NotLocked(f"requirements.lock does not pin {', '.join(sorted(missing))}. Renew it with `make lock`.")
-    return "".join(found.values())
+    return "".join(entry for _, entry in found)
 
 
 def names(extra: str) -> set[str]:

@@ -209,7 +209,7 @@ def test_a_bad_request_is_refused_with_a_reason_and_the_next_is_answered(service
 
 MANY = "9" * 4000
 BAD: dict[str, tuple[int, tuple[str, ...]]] = {  # an address: its status, what the detail says
-    "/match?k=0": (422, ("k='0'", "from 1 to 100", "such as 10")),
+    "/match?k=0": (422, ("k='0'", "from 1 to 100", "k=10")),
     "/match?k=10000": (422, ("k='10000'", "from 1 to 100")),
     "/match?k=101": (422, ("k='101'",)),
     "/match?k=-1": (422, ("k='-1'",)),

@@ -22,5 +22,6 @@ def parse_int(query: QueryParams, name: str, least: int, most: int, default: int
     """The integer `name` from `least` to `most`, or `default`. Raises Refusal 422."""
     word = one(query, name, str(default))
     if not NUMBER.fullmatch(word) or not least <= int(word) <= most:
-        raise Refusal(422, "bad query", f"{name}={word[:SHOWN]!r} is not a whole number from {least} to {most:,}, as in {name}={default}.")
+        allowed = f"a whole number from {least} to {most:,}. Ask for {name}={default}, for example."
+        raise Refusal(422, "bad query", f"{name}={word[:SHOWN]!r} is not {allowed}")
     return int(word)
