@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import harness
 from pipelines import discovery
 from pipelines.ledger import lines as ledger
-from pipelines.lineage import __main__ as lineage_command
+from pipelines.lineage import show as lineage_command
 from pipelines.lineage import starts, steps
 
 ROUNDS = 5
@@ -42,8 +42,8 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _walked(of: str) -> None:
     with Path(os.devnull).open("w") as out, contextlib.redirect_stdout(out):
-        lineage_command.show(of, starts.walk(of))
+        lineage_command.as_tree(of, starts.walk(of))
 
 
 def _commanded(of: str) -> None:
-    subprocess.run([sys.executable, "-m", "pipelines.lineage", of], capture_output=True, check=False)
+    subprocess.run([sys.executable, "-m", "atelier", "lineage", of], capture_output=True, check=False)

@@ -91,7 +91,7 @@ def both(scratch: Path) -> Iterator[tuple[services.Service, Side, Side]]:
     variables = {"JOBS_URL": f"sqlite:///{jobs}", "PEER_RESULTS": f"db+sqlite:///{results}", "PEER_QUEUE": f"plain-{uuid.uuid4().hex}"}
     os.environ.update(variables)
     hello = services.Request("/jobs?task=hello", "application/octet-stream", b"")
-    serve = [sys.executable, "-m", "serving", "--family", "ocr", "--jobs", "0", "--port", "{port}"]
+    serve = [sys.executable, "-m", "atelier", "serve", "ocr", "--jobs", "0", "--port", "{port}"]
     with (
         services.started({"it": services.Side(serve, hello)}) as running,
         httpx.Client(base_url=running["it"].address, timeout=60) as client,

@@ -38,7 +38,7 @@ def sides(url: str) -> dict[str, services.Side]:
     """The service as it is, recording in this database, and with a page that asks for no share, started in the same way."""
     ours = services.ours("digits")
     words = ["env", f"PREDICTIONS_URL={url}", *ours.words]
-    unrecorded = ["benchmarks.peers.unrecorded" if word == "serving" else word for word in words]
+    unrecorded = ["benchmarks.peers.unrecorded" if word == "atelier" else word for word in words]
     return {OURS: services.Side(words, ours.request), PEER: services.Side(unrecorded, ours.request)}
 
 

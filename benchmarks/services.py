@@ -125,7 +125,7 @@ def uvicorn(peer: str, family: str) -> Side:
 
 def ours(family: str) -> Side:
     """Atelier, as `make serve` starts it."""
-    return Side([sys.executable, "-m", "serving", "--family", family, "--port", "{port}"], picture(family))
+    return Side([sys.executable, "-m", "atelier", "serve", family, "--port", "{port}"], picture(family))
 
 
 class Service:

@@ -47,7 +47,7 @@ def _service() -> Iterator[tuple[services.Service, Path, store.Pointer]]:
         champion = swap.put(folder, 1)
         store.write_pointer(FAMILY, champion)
         pointer = _challenger(folder, Path("other"))
-        words = ["-m", "serving", "--family", FAMILY, "--port", "{port}"]
+        words = ["-m", "atelier", "serve", FAMILY, "--port", "{port}"]
         log = Path(scratch, "log")
         service = services.Service(services.Side(["env", f"PYTHONPATH={swap.ROOT}", sys.executable, *words], swap.request(champion)), log)
         try:

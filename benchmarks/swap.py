@@ -63,7 +63,7 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
     with tempfile.TemporaryDirectory() as scratch, chdir(scratch):
         pointers = [put(folder, version) for version in (1, 2)]
         store.write_pointer(family, pointers[0])
-        words = ["-m", "serving", "--family", family, "--workers", str(WORKERS), "--port", "{port}"]
+        words = ["-m", "atelier", "serve", family, "--workers", str(WORKERS), "--port", "{port}"]
         log = Path(scratch, "log")
         service = services.Service(services.Side(["env", f"PYTHONPATH={ROOT}", sys.executable, *words], request(pointers[0])), log)
         try:

@@ -15,7 +15,7 @@ def printed_once() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not type(error).__module__.startswith(("pipelines", "serving", "benchmarks", "__main__")):
+        if not type(error).__module__.startswith(("pipelines", "serving", "benchmarks", "atelier")):
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)

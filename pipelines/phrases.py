@@ -17,7 +17,7 @@ NAMES = {  # of metrics with cryptic keys
     "signed_precision": "precision of \u201csigned\u201d",
     "signed_recall": "recall of \u201csigned\u201d",
 }
-OURS = {"pipelines", "serving", "__main__"}  # packages whose error messages are for users
+OURS = {"atelier", "pipelines", "serving", "__main__"}  # packages whose error messages are for users
 PLACES = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
 GALLERIES = {  # prefix of a metric: the images that were searched
     "five": ", five drawings a class",

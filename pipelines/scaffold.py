@@ -3,7 +3,6 @@
 All files and lines are written, or none, into a clean tree: `git add -N . && git diff` shows them.
 """
 
-import argparse
 import keyword
 import os
 import re
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from pipelines import discovery, errors, git
+from pipelines import discovery, git
 
 ROOT = discovery.CONF.parent
 VALID = re.compile(r"[a-z][a-z0-9]{0,31}")
@@ -155,15 +154,6 @@ def report(made: dict[Path, bytes], name: str, like: str) -> str:
     return "\n".join([head, *words, *rest, f"Then: make train family={name}"])
 
 
-def main() -> None:
+def main(name: str, like: str) -> None:
     """Write a new family as a copy of another one."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.scaffold", description=main.__doc__)
-    parser.add_argument("--name", required=True, help="of the new family: a-z and digits")
-    parser.add_argument("--like", required=True, help="the family whose files are copied")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        print(report(create(asked.name, asked.like), asked.name, asked.like))
-
-
-if __name__ == "__main__":
-    main()
+    print(report(create(name, like), name, like))

@@ -1,6 +1,5 @@
-"""`python -m serving --family <family>`: the family's BentoML service, once the store follows the ledger."""
+"""`make serve family=<family>`: the family's BentoML service, once the store follows the ledger."""
 
-import argparse
 import os
 import signal
 import sys
@@ -9,27 +8,20 @@ from pathlib import Path
 
 import uvicorn
 
-from pipelines import discovery, errors, paths
+from pipelines import discovery, paths
 from serving.auth import policy
 from serving.jobs import supervisor
 from serving.live import handover
 
 
-def main() -> None:
+def main(family: str, host: str = "127.0.0.1", port: int = 3000, workers: int = 1, jobs: str | None = None) -> None:
     """Serve one family. On the loopback address, unless another is asked for."""
-    parser = argparse.ArgumentParser(prog="python -m serving", description=main.__doc__)
-    parser.add_argument("--family", required=True)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=3000)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--jobs", help="worker processes, where the family has a queue of jobs (JOBS_WORKERS, or else 1)")
-    asked = parser.parse_args()
-    with errors.printed_once(), tempfile.TemporaryDirectory(dir=memory()) as metrics:
+    with tempfile.TemporaryDirectory(dir=memory()) as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
         os.environ[handover.PLACE] = str(Path(metrics, "stands.json"))
-        if asked.jobs is not None:
-            os.environ["JOBS_WORKERS"] = str(supervisor.count(asked.jobs, "--jobs (make serve jobs=...)"))
-        _serve(discovery.validate(asked.family), asked.host, asked.port, asked.workers)
+        if jobs is not None:
+            os.environ["JOBS_WORKERS"] = str(supervisor.count(jobs, "--jobs (make serve jobs=...)"))
+        _serve(discovery.validate(family), host, port, workers)
 
 
 def memory() -> str | None:
@@ -47,7 +39,3 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"
     uvicorn.run(service, factory=True, host=host, port=port, workers=workers, log_config=None, server_header=False, proxy_headers=False)
-
-
-if __name__ == "__main__":
-    main()

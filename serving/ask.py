@@ -1,6 +1,5 @@
-"""`python -m serving.ask --family <family> --image my_picture.png`: one answer as text, without a server."""
+"""`make predict family=<family> image=my_image.png`: one answer as text, without a server."""
 
-import argparse
 import asyncio
 import time
 from importlib import import_module
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines import configs, discovery, errors
+from pipelines import configs, discovery
 from serving.inputs.bodies import Body
 from serving.live.champion import Champion, update_store
 from serving.live.recorder import Recorder
@@ -32,23 +31,13 @@ def ask(family: str, image: Path, recorder: Recorder) -> dict[str, object]:
     return answer
 
 
-def main() -> None:
+def main(family: str, image: Path) -> None:
     """Print the answer and where it comes from; the database is written after that."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--family", required=True)
-    parser.add_argument("--image", required=True, type=Path)
-    asked = parser.parse_args()
-    with errors.printed_once():
-        family = discovery.validate(asked.family)
-        recorder = Recorder(family, configs.serving(family).predictions)
-        try:
-            answer = ask(family, asked.image, recorder)
-        except Refusal as refusal:
-            raise NoPicture(f"{asked.image}: {refusal}") from None
-        text = import_module(f"serving.{family}.answers").as_text(answer)
-        Console().print(text, highlight=False, soft_wrap=True, markup=False)  # names of classes may have brackets
-        recorder.end()
-
-
-if __name__ == "__main__":
-    main()
+    recorder = Recorder(discovery.validate(family), configs.serving(family).predictions)
+    try:
+        answer = ask(family, image, recorder)
+    except Refusal as refusal:
+        raise NoPicture(f"{image}: {refusal}") from None
+    text = import_module(f"serving.{family}.answers").as_text(answer)
+    Console().print(text, highlight=False, soft_wrap=True, markup=False)  # names of classes may have brackets
+    recorder.end()

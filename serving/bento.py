@@ -1,10 +1,9 @@
-"""`python -m serving.bento --family <family>`: the champion, its endpoint and its requirements in one folder.
+"""`make bento family=<family>`: the champion, its endpoint and its requirements in one folder.
 
 .store/bentos/<family>/v<version>-<digest>/ runs in an environment of env/python/requirements.txt alone: src/ has the endpoint's code,
 pages and pointer, models/ the model, env/docker/Dockerfile makes a container.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines import discovery, errors, folders, paths
+from pipelines import discovery, folders, paths
 from pipelines.registry import store
 from serving import requirements
 from serving.live import champion
@@ -99,15 +98,11 @@ def lint(bento: Path) -> str:
     return "clean (hadolint)"
 
 
-def main() -> None:
+def main(family: str) -> None:
     """Pack the champion of one family."""
-    parser = argparse.ArgumentParser(prog="python -m serving.bento", description=main.__doc__)
-    parser.add_argument("--family", required=True)
-    asked = parser.parse_args()
-    with errors.printed_once():
-        champion.update_store(asked.family)
-        bento = pack(asked.family)
-        print(summary(asked.family, bento, lint(bento)))
+    champion.update_store(family)
+    bento = pack(family)
+    print(summary(family, bento, lint(bento)))
 
 
 def summary(family: str, bento: Path, linted: str) -> str:
@@ -128,7 +123,3 @@ def summary(family: str, bento: Path, linted: str) -> str:
             f"  or          cd / && {home} bentoml containerize {tag}   (from / only: BentoML issue 5566)",
         ]
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -7,6 +7,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -171,3 +172,9 @@ def no_framework() -> Iterator[None]:
     """The tests' own process never imports a training framework: trainings run in processes of their own."""
     yield
     assert not {"tensorflow", "torch"} & set(sys.modules)
+
+
+def as_typed(remedy: str) -> list[str]:
+    """A remedy that an error names, as a command that runs in a folder without a Makefile."""
+    remedy = re.sub(r"make (reconcile|restore-ledger) family=(\w+)", r"python -m atelier \1 \2", remedy)
+    return ["bash", "-c", re.sub(r"make verify forget=(\S+)", r"python -m atelier verify --forget \1", remedy)]

@@ -216,12 +216,12 @@ def restored_from_the_cache(folder: Path, family: str) -> None:
     champion = json.loads((folder / f".store/champions/{family}.json").read_text())
     for name in ("mlruns", ".store", "models"):
         shutil.rmtree(folder / name)
-    walked = python(folder, "-m", "pipelines.lineage", f"{family}@champion")
+    walked = python(folder, "-m", "atelier", "lineage", f"{family}@champion")
     assert walked.returncode == 0, walked.stdout + walked.stderr
     again = json.loads((folder / f".store/champions/{family}.json").read_text())
     assert {**again["model"], "run_id": ""} == {**champion["model"], "run_id": ""}
     assert "every file checked" in " ".join(walked.stdout.split())
-    python(folder, "-m", "pipelines.registry", "reconcile")
+    python(folder, "-m", "atelier", "reconcile")
     dvc(folder, "checkout", "--force")
 
 

@@ -74,7 +74,7 @@ def bento_serve(family: str) -> list[str]:
 
 def make_serve(family: str, *more: str) -> list[str]:
     """What `make serve` runs."""
-    return ["-m", "serving", "--family", family, *more]
+    return ["-m", "atelier", "serve", family, *more]
 
 
 def run(folder: Path, *words: str, **more: str) -> str:

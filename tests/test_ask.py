@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import configs, discovery, predictions
+from pipelines import configs, databases, discovery, predictions
 from pipelines.registry import promotion, rollback
 from serving import ask as command
 from serving.live.champion import Origin
@@ -21,10 +21,9 @@ from tests.services import free_port
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1", "gate.confidence=0.001"]
 
 
-def ask(*words: str, module: str = "serving.ask", family: str = "digits") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", module, "--family", family, *words], env=environment(), capture_output=True, text=True, check=False
-    )
+def ask(*words: str, command: str = "predict", family: str = "digits") -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "atelier", command, family, *words]
+    return subprocess.run(line, env=environment(), capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -69,8 +68,7 @@ def test_a_class_named_in_brackets_is_shown_whole(capsys: pytest.CaptureFixture[
     rank, model = {"class": "cat [old]", "confidence": 0.9}, dict.fromkeys(Origin.model_fields, "objects")
     answer = {"prediction": rank["class"], "top3_predictions": [rank], "model": model}
     monkeypatch.setattr(command, "ask", lambda *_: answer)
-    monkeypatch.setattr(sys, "argv", ["ask", "--family", "objects", "--image", "cat.png"])
-    command.main()
+    command.main("objects", Path("cat.png"))
     assert capsys.readouterr().out.count("cat [old]") == 2
 
 
@@ -80,18 +78,15 @@ def test_the_answer_is_printed_before_it_is_recorded(
     """A server of predictions that is away is waited for then, and the answer stands."""
     end, printed = command.Recorder.end, list[str]()
     monkeypatch.setattr(command.Recorder, "end", lambda self: (printed.append(capsys.readouterr().out), end(self)))
-    monkeypatch.setattr(sys, "argv", ["ask", "--family", "digits", "--image", str(champion)])
     monkeypatch.setenv("PREDICTIONS_URL", f"postgresql://keeper:s3cret@127.0.0.1:{free_port()}/predictions")
-    command.main()
+    command.main("digits", champion)
     assert ["It is a" in words for words in printed] == [True]
 
 
-def test_an_address_of_predictions_that_is_none_is_named_first(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_of_predictions_that_is_none_is_named_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREDICTIONS_URL", "mysql://host/predictions")
-    monkeypatch.setattr(sys, "argv", ["ask", "--family", "digits", "--image", "digit.png"])
-    with pytest.raises(SystemExit):
-        command.main()
-    assert "Choose sqlite:///<file>" in capsys.readouterr().err
+    with pytest.raises(databases.BadUrl, match="Choose sqlite:///<file>"):
+        command.main("digits", Path("digit.png"))
 
 
 @pytest.mark.slow
@@ -116,10 +111,10 @@ def test_what_is_no_picture_is_named_without_a_traceback(champion: Path, content
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("module", ["serving", "serving.ask"])
-def test_without_a_champion_the_remedy_is_named(project: Path, module: str) -> None:
+@pytest.mark.parametrize("command", ["serve", "predict"])
+def test_without_a_champion_the_remedy_is_named(project: Path, command: str) -> None:
     Image.new("L", (9, 9)).save("digit.png")
-    done = ask(*(["--image", "digit.png"] if module == "serving.ask" else []), module=module)
+    done = ask(*(["--image", "digit.png"] if command == "predict" else []), command=command)
     assert done.returncode == 1
     assert "make train family=digits" in done.stderr
     assert "Traceback" not in done.stderr
@@ -128,7 +123,7 @@ def test_without_a_champion_the_remedy_is_named(project: Path, module: str) -> N
 def test_an_altered_ledger_serves_nothing(champion: Path) -> None:
     path = Path("registry/digits.jsonl")
     path.write_text(path.read_text().replace("digits-sgd", "digits-adam"))
-    done = ask(module="serving")
+    done = ask(command="serve")
     assert done.returncode == 1
     assert "AlteredLedger" in done.stderr
     assert "make verify family=digits" in done.stderr

@@ -56,7 +56,7 @@ def packed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         tiny_model(candidate, 1)
         evaluate(candidate, 0.5)
         promotion.promote(configs.compose([f"family={family}", *WORDS]))
-        words = [sys.executable, "-m", "serving.bento", "--family", family]
+        words = [sys.executable, "-m", "atelier", "bento", family]
         done = subprocess.run(words, env=environment(HOME=str(home)), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         tag = store.read_pointer(family)["tag"]

@@ -239,7 +239,7 @@ def shell(folder: Path, block: Commands) -> None:
 @contextmanager
 def service(folder: Path, family: str) -> Iterator[str]:
     """`make serve` in the folder, on a port of its own."""
-    address, words = f"http://127.0.0.1:{(port := free_port())}", [sys.executable, "-m", "serving", "--family", family]
+    address, words = f"http://127.0.0.1:{(port := free_port())}", [sys.executable, "-m", "atelier", "serve", family]
     with (folder.parent / "service.log").open("wb") as log:
         process = subprocess.Popen(
             [*words, "--port", str(port)], cwd=folder, env=environment(PYTHONPATH=str(folder)), stdout=log, stderr=log

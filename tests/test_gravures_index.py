@@ -503,25 +503,25 @@ def test_a_class_and_a_picture_of_the_catalogue_keep_their_names(served: Predict
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
-    words = (sys.executable, "-m", "serving.gravures.adding", *words)
+    words = (sys.executable, "-m", "atelier", *words)
     return subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
 def test_the_command_says_what_was_done_and_faults_are_told_once(served: Predictor) -> None:
     image = str(photograph(star()))
-    done = command("add", "--name", "star", "--image", image)
+    done = command("gravures-add", "--name", "star", "--image", image)
     assert done.stdout.startswith("star is added; running services find it from now on. The nearest to it:\n  0."), done.stderr
-    again = command("add", "--name", "star", "--image", image)
+    again = command("gravures-add", "--name", "star", "--image", image)
     assert (again.returncode, again.stdout) == (1, "")
     assert again.stderr.startswith("NameTaken: There is an engraving named 'star'.")
     assert "Traceback" not in again.stderr
-    assert command("remove", "--name", "star").stdout == "star is removed.\n"
+    assert command("gravures-remove", "--name", "star").stdout == "star is removed.\n"
 
 
 @pytest.mark.slow
 def test_without_a_champion_the_command_says_how_to_get_one(project: Path) -> None:
-    done = command("add", "--name", "star", "--image", str(photograph(star())))
+    done = command("gravures-add", "--name", "star", "--image", str(photograph(star())))
     assert done.returncode == 1
     assert "NoChampion: gravures has no champion to serve. Train one with `make train family=gravures`." in done.stderr
     assert "Traceback" not in done.stderr

@@ -12,7 +12,7 @@ import pytest
 from pipelines import folders
 from pipelines.ledger import cross_checks, history
 from pipelines.ledger import lines as ledger
-from tests.conftest import environment
+from tests.conftest import as_typed, environment
 
 STORY: list[
     tuple[int, int, int, str, str, list[str], dict[str, Any]]
@@ -108,7 +108,7 @@ def test_what_is_no_moment_or_has_not_come_is_refused(story: list[ledger.Line], 
 
 
 def asked(*words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "pipelines.ledger.history", "--family", "digits", *words]
+    line = [sys.executable, "-m", "atelier", "history", "digits", *words]
     return subprocess.run(line, env=environment(COLUMNS="140"), capture_output=True, text=True, check=False)
 
 
@@ -165,7 +165,7 @@ def test_a_last_line_that_is_gone_is_told_by_who_saw_it_and_comes_back(story: li
     assert story[-1]["hash"][:12] in found.words
     if witness in (pointed, challenged, committed):
         for _ in range(2):  # a repair that is run again changes nothing more
-            subprocess.run(["bash", "-c", found.repair], check=True, capture_output=True, env=environment())
+            subprocess.run(as_typed(found.repair), check=True, capture_output=True, env=environment())
         assert ledger.path("digits").read_bytes() == whole
         assert cross_checks.contradictions("digits") == []
     else:
@@ -185,7 +185,7 @@ def test_what_is_lost_is_kept_till_it_is_back_or_let_go(story: list[ledger.Line]
             Path(pattern.format(family="digits")).unlink(missing_ok=True)
     (found,) = cross_checks.contradictions("digits")
     assert (found.path, f"rm -f {place}" in found.words, asked().returncode) == (place, True, 1)
-    subprocess.run(["bash", "-c", found.repair], check=True, capture_output=True, env=environment())
+    subprocess.run(as_typed(found.repair), check=True, capture_output=True, env=environment())
     assert (ledger.path("digits").read_bytes(), cross_checks.contradictions("digits")) == (whole, [])
     committed(story[-1])
     kept(story[:-1])
@@ -205,7 +205,7 @@ def test_a_lost_line_that_no_longer_fits_is_told_and_not_appended(story: list[le
 def test_what_another_file_names_is_never_a_command(story: list[ledger.Line]) -> None:
     released({**story[-1], "hash": "x; touch pasted #"})
     (found,) = cross_checks.contradictions("digits")
-    subprocess.run(["bash", "-c", found.repair], check=False, capture_output=True)
+    subprocess.run(as_typed(found.repair), check=False, capture_output=True)
     assert not Path("pasted").exists()
 
 

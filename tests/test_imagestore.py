@@ -79,7 +79,7 @@ def pages(folder: Path, count: int) -> Path:
 
 
 def storage(*words: str) -> list[str]:
-    return [sys.executable, "-m", "pipelines.imagestore", *words]
+    return [sys.executable, "-m", "atelier", *words]
 
 
 def cut(command: list[str], enough: Callable[[], bool], url: str) -> None:
@@ -172,7 +172,7 @@ def test_a_picture_that_no_document_can_hold(database: Any, tmp_path: Path) -> N
 
 def test_an_upload_that_is_killed_shows_nothing_and_goes_on(database: Any, server: ferret.Server, tmp_path: Path) -> None:
     folder = pages(tmp_path / "pages", 30)
-    command = storage("put", "--dataset", "pages", "--from", str(folder))
+    command = storage("store-put", "--dataset", "pages", "--from", str(folder))
     cut(command, lambda: database.images.count_documents({}) >= 3, server.url)
     sent = database.images.count_documents({})
     assert 3 <= sent < 30
@@ -334,7 +334,7 @@ def test_weights_that_are_cut_show_nothing_and_go_on(
     content = np.random.default_rng(0).bytes(16 * gridfs.CHUNK)
     path = written(tmp_path, {"full.weights": content}) / "full.weights"
     chunks = database["weights.chunks"]
-    cut(storage("put", "--weights", str(path)), lambda: chunks.count_documents({}) >= 3, server.url)
+    cut(storage("store-put", "--weights", str(path)), lambda: chunks.count_documents({}) >= 3, server.url)
     sent = chunks.count_documents({})
     assert 3 <= sent < 16
     with pytest.raises(downloads.NotStored, match=r"no 'full.weights' in weights.files. It has: none"):
@@ -397,7 +397,7 @@ def test_a_server_that_goes_in_the_middle_and_comes_back(tmp_path: Path, monkeyp
 def test_a_wrong_password_is_named_as_such_and_not_printed(server: ferret.Server, tmp_path: Path) -> None:
     url = server.url.replace(ferret.QUOTED, "wr0ng%40word")
     done = subprocess.run(
-        storage("get", "--dataset", "letters", "--to", str(tmp_path / "out")),
+        storage("store-get", "--dataset", "letters", "--to", str(tmp_path / "out")),
         env=environment(MONGO_URL=url),
         capture_output=True,
         text=True,

@@ -283,26 +283,24 @@ def test_what_a_worker_said_of_itself_ends_with_it(tmp_path: Path, monkeypatch: 
     assert process.process is None and [*tmp_path.iterdir()] == []
 
 
-@pytest.mark.parametrize(("words", "wanted"), [([], "3"), (["--jobs", "2"], "2"), (["--jobs", "0"], "0")])
+@pytest.mark.parametrize(("jobs", "wanted"), [(None, "3"), ("2", "2"), ("0", "0")])
 def test_the_number_of_workers_is_the_environments_unless_it_is_given(
-    monkeypatch: pytest.MonkeyPatch, words: list[str], wanted: str
+    monkeypatch: pytest.MonkeyPatch, jobs: str | None, wanted: str
 ) -> None:
-    assert serving_with(monkeypatch, words) == wanted
+    assert serving_with(monkeypatch, jobs) == wanted
 
 
-def test_a_bad_number_of_workers_is_named_where_it_was_given(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        serving_with(monkeypatch, ["--jobs", "-1"])
-    assert "BadSetting: --jobs (make serve jobs=...)='-1' is not a number" in capsys.readouterr().err
+def test_a_bad_number_of_workers_is_named_where_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadSetting, match=r"--jobs \(make serve jobs=\.\.\.\)='-1' is not a number"):
+        serving_with(monkeypatch, "-1")
 
 
-def serving_with(monkeypatch: pytest.MonkeyPatch, words: list[str]) -> str:
+def serving_with(monkeypatch: pytest.MonkeyPatch, jobs: str | None) -> str:
     """JOBS_WORKERS as a service sees it that is begun with these words where it was 3."""
     seen: list[str] = []
     monkeypatch.setattr(os, "environ", dict(os.environ) | {"JOBS_WORKERS": "3"})
-    monkeypatch.setattr(sys, "argv", ["serving", "--family", FAMILY, *words])
     monkeypatch.setattr(served, "_serve", lambda *_: seen.append(os.environ["JOBS_WORKERS"]))
-    served.main()
+    served.main(FAMILY, jobs=jobs)
     return seen[0]
 
 

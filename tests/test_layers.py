@@ -14,6 +14,7 @@ from pipelines.fingerprints.modules import ROOT, Module, Sources
 from tests.conftest import environment
 
 ORDER = """
+atelier
 pipelines.audit
 pipelines.stages serving.<family> serving.portal
 serving
@@ -38,7 +39,7 @@ SOURCES = Sources()
 
 def modules() -> Iterator[Module]:
     """Every module of the project."""
-    for path in sorted(file for package in ("pipelines", "serving") for file in (ROOT / package).rglob("*.py")):
+    for path in sorted(file for package in ("atelier", "pipelines", "serving") for file in (ROOT / package).rglob("*.py")):
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         yield SOURCES.named(name)
 

@@ -20,8 +20,8 @@ from pipelines import configs, folders, predictions
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import archives
 from pipelines.ledger import lines as ledger
-from pipelines.lineage import __main__ as lineage_command
 from pipelines.lineage import links as lineage_links
+from pipelines.lineage import show as lineage_command
 from pipelines.lineage import sources, starts, steps
 from pipelines.models import checksums
 from pipelines.registry import promotion, releases
@@ -235,14 +235,12 @@ def test_a_cut_is_found_and_named_on_the_last_line(
     champion: dict[str, Any], cut: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, word, damage = CUTS[cut]
-    monkeypatch.setattr(sys, "argv", ["lineage", written({"prediction_id": PREDICTION, "prediction": 7, "model": champion})])
+    answer = written({"prediction_id": PREDICTION, "prediction": 7, "model": champion})
     for path in Path("models").rglob("*"):
         path.chmod(0o755)
     damage()
-    with pytest.raises(SystemExit) as end:
-        lineage_command.main()
+    assert lineage_command.main(answer) == 1
     last = capsys.readouterr().out.splitlines()[-1]
-    assert end.value.code == 1
     assert last.startswith(f"Broken at {name}: ")
     assert word in last
 
@@ -370,13 +368,11 @@ def test_runs_are_read_as_mlflow_shows_them(champion: dict[str, Any]) -> None:
 def test_the_tree_for_programs_names_every_hash_and_licence(
     champion: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["lineage", "digits@champion", "--json"])
-    with pytest.raises(SystemExit) as end:
-        lineage_command.main()
+    code = lineage_command.main("digits@champion", json=True)
     printed = capsys.readouterr()
     walked = json.loads(printed.out)
     (source,) = json.loads(Path("data/digits/card.json").read_text())["sources"]
-    assert (end.value.code, walked["status"], walked["broken"]) == (0, "ok", None)
+    assert (code, walked["status"], walked["broken"]) == (0, "ok", None)
     assert source == walked["tree"]["links"][2]["links"][2]["links"][0]["facts"]
     assert printed.err.startswith("9 links are ok")
 

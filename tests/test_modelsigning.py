@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,14 +190,12 @@ def test_an_rsa_key_is_told(signed: Path) -> None:
 
 def test_a_pair_of_keys_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["modelsigning", "keys"])
-    signatures.main()
+    signatures.keys(Path(".store/keys"))
     private = Path(".store/keys", models_signing.KEYS[0])
     assert private.stat().st_mode & 0o777 == 0o600
     assert f"{models_signing.SIGNING}={private.absolute()}" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        signatures.main()
-    assert "its signatures would become invalid" in capsys.readouterr().err
+    with pytest.raises(models_signing.BadKey, match="its signatures would become invalid"):
+        signatures.keys(Path(".store/keys"))
 
 
 def test_reconciling_lays_the_signature_that_git_has(signed: Path) -> None:

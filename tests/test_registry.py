@@ -22,7 +22,7 @@ from pipelines.registry import store as model_store
 from pipelines.registry import versions as registry_versions
 from pipelines.tracking import client as tracking
 from pipelines.tracking import tags
-from tests.conftest import environment, evaluate, tiny_model
+from tests.conftest import as_typed, environment, evaluate, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 
@@ -100,7 +100,7 @@ def test_the_registry_gives_the_model_without_a_pickle(two_versions: dict[str, A
 def test_what_is_deleted_comes_back(two_versions: dict[str, Any], lost: list[str]) -> None:
     for name in lost:
         shutil.rmtree(name) if Path(name).is_dir() else Path(name).unlink()
-    subprocess.run([sys.executable, "-m", "pipelines.registry", "reconcile"], env=environment(), check=True)
+    subprocess.run([sys.executable, "-m", "atelier", "reconcile"], env=environment(), check=True)
     assert state_seen_afresh() == json.loads(json.dumps(two_versions))
 
 
@@ -261,7 +261,7 @@ def test_the_last_line_lost_before_a_commit_comes_back_after_reconciling(two_ver
         assert state()["champion"] == 1
         (found,) = cross_checks.contradictions("digits")
         assert found.path == cross_checks.LOST / "digits.json"
-    subprocess.run(["bash", "-c", found.repair], check=True, env=environment())
+    subprocess.run(as_typed(found.repair), check=True, env=environment())
     assert ledger.path("digits").read_bytes() == whole
     reconcile.reconcile("digits")
     assert (state(), list(cross_checks.LOST.iterdir())) == (two_versions, [])

@@ -84,7 +84,7 @@ def test_a_broken_link_is_found_and_ends_with_1(clone: Path) -> None:
     images.chmod(0o644)
     content = images.read_bytes()
     images.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    walked = python(clone, "-m", "pipelines.lineage", "digits@v1")
+    walked = python(clone, "-m", "atelier", "lineage", "digits@v1")
     images.write_bytes(content)
     assert walked.returncode == 1
     assert "broken" in walked.stdout

@@ -189,10 +189,7 @@ def test_what_the_digest_is_of_beside_the_files_is_told_too(
 def test_the_exit_code_tells_whether_the_digests_agree(found: Found, monkeypatch: pytest.MonkeyPatch, agrees: bool, code: int) -> None:
     digest = found[0].line["digest"] if agrees else "f" * 64
     monkeypatch.setattr(reproduce, "reproduce", lambda of: dataclasses.replace(found[0], digest=digest))
-    monkeypatch.setattr(sys, "argv", ["reproduce", "digits@champion"])
-    with pytest.raises(SystemExit) as ended:
-        reproduce.main()
-    assert ended.value.code == code
+    assert reproduce.main("digits@champion") == code
 
 
 def test_a_relative_mirror_is_the_same_folder_for_the_second_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

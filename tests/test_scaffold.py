@@ -52,7 +52,7 @@ def ran(folder: Path, *words: str) -> str:
 
 
 def new_family(folder: Path, name: str, like: str) -> "subprocess.CompletedProcess[str]":
-    return python(folder, "-m", "pipelines.scaffold", "--name", name, "--like", like)
+    return python(folder, "-m", "atelier", "new-family", "--name", name, "--like", like)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,6 @@ def test_a_sixth_family_is_trained_served_and_walked_back(clean: Path) -> None:
         assert answer.status_code == 200, answer.text
         (clean / "answer.json").write_text(answer.text)
         service.recorded(answer.json()["prediction_id"])
-    walked = ran(clean, "-m", "pipelines.lineage", "answer.json")
+    walked = ran(clean, "-m", "atelier", "lineage", "answer.json")
     assert "pipelines/families/leaves/embedded.py" in walked
     assert "broken" not in walked

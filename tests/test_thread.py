@@ -46,7 +46,7 @@ def test_the_service_answers_with_the_champion(clone: Path, answer: dict[str, An
 
 
 def test_the_answer_leads_back_to_the_data(clone: Path, answer: dict[str, Any]) -> None:
-    walked = repro.python(clone, "-m", "pipelines.lineage", answer["prediction_id"])
+    walked = repro.python(clone, "-m", "atelier", "lineage", answer["prediction_id"])
     assert walked.returncode == 0, walked.stdout + walked.stderr
     assert "every file checked" in " ".join(walked.stdout.split())
 

@@ -390,19 +390,19 @@ def test_tables_are_those_of_the_migrations(authority: Authority) -> None:
 
 def command(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     told = {"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "USERS_URL": f"sqlite:///{folder}/users.db"}
-    asked = [sys.executable, "-m", "serving.auth.accounts", *words]
+    asked = [sys.executable, "-m", "atelier", *words]
     return subprocess.run(asked, cwd=folder, env=told, input=typed, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
 def test_an_administrator_adds_lists_and_disables(tmp_path: Path) -> None:
-    assert "no user yet" in command(tmp_path, "list").stdout
-    assert command(tmp_path, "add", "--name", "Ada", typed=RIGHT + "\n").stdout == "ada may sign in, and is an administrator.\n"
-    assert command(tmp_path, "add", "--name", "bob", typed=RIGHT + "\n").stdout == "bob may sign in.\n"
-    assert command(tmp_path, "disable", "--name", "bob").returncode == 0
-    rows = [line.split() for line in command(tmp_path, "list").stdout.splitlines()]
+    assert "no user yet" in command(tmp_path, "user-list").stdout
+    assert command(tmp_path, "user-add", "Ada", typed=RIGHT + "\n").stdout == "ada may sign in, and is an administrator.\n"
+    assert command(tmp_path, "user-add", "bob", typed=RIGHT + "\n").stdout == "bob may sign in.\n"
+    assert command(tmp_path, "user-disable", "bob").returncode == 0
+    rows = [line.split() for line in command(tmp_path, "user-list").stdout.splitlines()]
     assert [(row[0], row[3:]) for row in rows] == [("ada", ["administrator"]), ("bob", ["disabled"])]
-    refused = command(tmp_path, "password", "--name", "eve")
+    refused = command(tmp_path, "user-password", "eve")
     assert (refused.returncode, refused.stderr) == (1, "InvalidUser: There is no user 'eve'. Known: ada, bob.\n")
-    assert command(tmp_path, "add", "--name", "eve", typed="short\n").stderr.startswith("BadPassword: ")
-    assert json.dumps(RIGHT) not in command(tmp_path, "list").stdout
+    assert command(tmp_path, "user-add", "eve", typed="short\n").stderr.startswith("BadPassword: ")
+    assert json.dumps(RIGHT) not in command(tmp_path, "user-list").stdout

@@ -8,7 +8,6 @@ import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,9 +22,8 @@ from pipelines.audit.verify import verify
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, signing
-from pipelines.registry import __main__ as registry_command
 from pipelines.registry import promotion, reconcile, releases, store
-from tests.conftest import embedded_data, environment, evaluate, tiny_model
+from tests.conftest import as_typed, embedded_data, environment, evaluate, tiny_model
 from tests.test_registry import WORDS
 
 IGNORED = ".store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n/reports/*/sheets/\nregistry/.lock\n*.pem\n"
@@ -160,13 +158,11 @@ def repair() -> list[str]:
     """Type every command that verify names, as it names it."""
     typed = [fault.repair for fault in verify().faults if not fault.repair.startswith(findings.NO_COPY)]
     for words in dict.fromkeys(typed):
-        shell, _, ours = words.partition(" && python -m pipelines.registry ")
-        done = subprocess.run(["bash", "-c", shell], env=environment(), capture_output=True, text=True, check=False)
+        shell, _, ours = words.partition(" && make reconcile family=")
+        done = subprocess.run(as_typed(shell), env=environment(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         if ours:  # the same command, without waiting for Python and MLflow again
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(sys, "argv", ["registry", *ours.split()])
-                registry_command.main()
+            reconcile.main(ours)
     return typed
 
 
@@ -336,7 +332,7 @@ def test_many_rows_are_counted_and_forgotten_at_once(kept: Path, monkeypatch: py
         database.execute("UPDATE predictions SET milliseconds = 2 WHERE output = '{}'")
     database.close()
     (fault,) = verify().faults
-    assert "1,000 ids" in fault.words and fault.repair == "python -m pipelines.audit.verify --forget all"
+    assert "1,000 ids" in fault.words and fault.repair == "make verify forget=all"
     assert command.forget(["all"]) == 1000
     assert verify().faults == [] and predictions.Store().find(str(ROW["id"]))
 
@@ -444,7 +440,7 @@ def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(kept: Path) ->
     whole = ledger.path("digits").read_bytes()
     ledger.path("digits").write_text(folders.canonical(first) + "\n")
     assert broken() == [str(store.pointer_path("digits"))]
-    assert repair() == ["python -m pipelines.ledger --family digits"]
+    assert repair() == ["make restore-ledger family=digits"]
     assert ledger.path("digits").read_bytes() == whole and verify().faults == []
 
 
@@ -454,7 +450,7 @@ def test_a_prediction_that_was_changed_is_named_and_forgotten(kept: Path, capsys
     database.close()
     (fault,) = verify().faults
     assert str(fault.path) == ".store/predictions.db" and "not what was written" in fault.words
-    assert fault.repair == f"python -m pipelines.audit.verify --forget {ROW['id']}"
+    assert fault.repair == f"make verify forget={ROW['id']}"
     repair()
     assert verify().faults == [] and predictions.Store().find(str(ROW["id"])) is None
 
@@ -475,21 +471,16 @@ def test_only_a_broken_database_is_taken_away(kept: Path, monkeypatch: pytest.Mo
     place.write_bytes(b"broken" * 1000)
     (fault,) = verify().faults
     Path(f"{place}-wal").write_bytes(b"of it")
-    subprocess.run(["bash", "-c", fault.repair], check=True)
+    subprocess.run(as_typed(fault.repair), check=True)
     assert {path.name for path in place.parent.iterdir()} == {"kept.db.broken", "kept.db-wal.broken"}
     assert verify().faults == []
 
 
-def test_the_command_ends_with_the_first_broken_file(
-    kept: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["verify", "--family", "digits"])
-    with pytest.raises(SystemExit, match="0"):
-        command.main()
+def test_the_command_ends_with_the_first_broken_file(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main("digits") == 0
     assert capsys.readouterr().out.endswith("all as it was written.\n")
     flip(Path("models/digits-adam/record.json"))
-    with pytest.raises(SystemExit, match="1"):
-        command.main()
+    assert command.main("digits") == 1
     printed = capsys.readouterr().out.splitlines()
     assert "1 broken, the first is models/digits-adam/record.json." in printed[-1]
     assert printed[1].startswith("    repair: install -Dm 644 ")

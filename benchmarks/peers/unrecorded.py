@@ -1,8 +1,8 @@
-"""`python -m serving` of a family whose page asks for no share of the answers to be recorded."""
+"""`make serve` of a family whose page asks for no share of the answers to be recorded."""
 
+from atelier.cli import main
 from pipelines import configs
 from pipelines.configs import Predictions, Serving
-from serving.__main__ import main
 
 page = configs.serving
 

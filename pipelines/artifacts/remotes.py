@@ -4,7 +4,6 @@ DVC counts damaged files as transferred and trusts its memory of a remote. So th
 hashed, and a folder's list is sent after its files.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, errors
+from pipelines import discovery
 from pipelines.artifacts import branches, cache, lock, retention
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
@@ -190,32 +189,25 @@ def show(lines: list[Line], states: dict[str, str]) -> None:
     Console(width=max(110, Console().width)).print(table, highlight=False)
 
 
-def pushed(lines: list[Line], names: list[str], remote: str | None) -> None:
-    """Push and print; exit 1 where the remote lacks a version."""
-    states = push(names, remote)
-    show(lines, states)
+def push_all(remote: str | None = None) -> None:
+    """Push what dvc.lock and the ledgers need, and print; exit 1 where the remote lacks a version."""
+    ledgers = _retained()
+    states = push([name for lines in ledgers for name in retention.names(lines)], remote)
+    show([line for lines in ledgers for line in ledger.versions(lines).values()], states)
     left = [state for state in states.values() if state not in {SENT, THERE}]
     if left:
         raise SystemExit(f"{len(left)} of {len(states)} folders are not on the remote. Push from the machine that trained them.")
 
 
-def main() -> None:
-    """`push [--remote NAME]`: what dvc.lock and the ledgers need, to a remote. `gc [--remote NAME]`: remove what neither needs."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("verb", choices=["push", "gc"])
-    parser.add_argument("--remote", default=None)
-    asked = parser.parse_args()
-    with errors.printed_once():
-        ledgers = [ledger.read(family) for family in discovery.names()]
-        names = [name for lines in ledgers for name in retention.names(lines)]
-        for lines in ledgers:
-            retention.retain(lines)
-        if asked.verb == "push":
-            pushed([line for lines in ledgers for line in ledger.versions(lines).values()], names, asked.remote)
-        else:
-            for place, count in collect(names, asked.remote).items():
-                print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
+def collect_all(remote: str | None = None) -> None:
+    """Remove what neither dvc.lock nor a ledger needs, and print."""
+    for place, count in collect([name for lines in _retained() for name in retention.names(lines)], remote).items():
+        print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
 
 
-if __name__ == "__main__":
-    main()
+def _retained() -> list[list[Line]]:
+    """The ledgers, once DVC's cache is held to retain what they name."""
+    ledgers = [ledger.read(family) for family in discovery.names()]
+    for lines in ledgers:
+        retention.retain(lines)
+    return ledgers

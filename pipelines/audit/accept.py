@@ -5,7 +5,6 @@ must agree. Then the present code trains, and every tensor it writes must be the
 epoch of a few batches. The evidence is a line of registry/accepted.jsonl.
 """
 
-import argparse
 import getpass
 import hashlib
 import json
@@ -18,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from pipelines import devices, discovery, errors, folders, git
+from pipelines import devices, discovery, folders, git
 from pipelines.artifacts import lock
 from pipelines.audit import replay
 from pipelines.fingerprints import accepted, fingerprint
@@ -197,16 +196,12 @@ def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def main() -> None:
+def main(candidate: str) -> None:
     """Accept one candidate, or all that are stale."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--candidate", required=True, help="such as digits-adam, or all")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        if not (candidates := _asked(asked.candidate)):
-            print(f"The code of every trained candidate is what {lock.LOCK} names: there is nothing to accept.")
-        if rejected := [fault for candidate in candidates if (fault := _rejection(candidate))]:
-            raise NotAccepted("\n".join(rejected))
+    if not (candidates := _asked(candidate)):
+        print(f"The code of every trained candidate is what {lock.LOCK} names: there is nothing to accept.")
+    if rejected := [fault for each in candidates if (fault := _rejection(each))]:
+        raise NotAccepted("\n".join(rejected))
 
 
 def _rejection(candidate: str) -> str | None:
@@ -224,7 +219,3 @@ def _asked(candidate: str) -> list[str]:
         return [candidate]
     known = [name for family in discovery.names() for name in discovery.candidates(family)]
     return [name for name in known if f"train@{name}" in lock.dependencies() and list(changed(name))]
-
-
-if __name__ == "__main__":
-    main()

@@ -145,7 +145,7 @@ def predictions() -> Iterator[Fault]:
     if rows:
         some = shlex.join(rows) if len(rows) < SOME else "all"
         words = f"{next(iter(rows.values()))} (rows of {len(rows):,} ids in all)"
-        yield Fault(file, words, f"python -m pipelines.audit.verify --forget {some}")
+        yield Fault(file, words, f"make verify forget={some}")
 
 
 def _set_aside(file: Path) -> str:

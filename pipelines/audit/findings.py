@@ -30,7 +30,7 @@ Found = Iterator[Item | Fault]
 
 def reconcile(family: str) -> str:
     """The repair of what follows from the ledger."""
-    return f"python -m pipelines.registry reconcile --family {family}"
+    return f"make reconcile family={family}"
 
 
 def checkout(path: Path) -> str:

@@ -1,7 +1,5 @@
 """`make rebuild`: runs, versions, aliases and pointers of every version again, from git and DVC alone; nothing is trained."""
 
-import argparse
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, errors, paths
+from pipelines import discovery, paths
 from pipelines.artifacts import cache, copies, lock, remotes, retention
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -117,16 +115,8 @@ def show(found: list[Rebuilt]) -> None:
         print("What is absent is in no cache and on no remote known here: `make push` where it is, then `make rebuild` again.")
 
 
-def main() -> None:
-    """Rebuild every family; exit 1 where a version is incomplete."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--remote", default=None)
-    asked = parser.parse_args()
-    with errors.printed_once():
-        found = rebuild(discovery.names(), asked.remote)
-        show(found)
-    sys.exit(not all(each.complete for each in found))
-
-
-if __name__ == "__main__":
-    main()
+def main(remote: str | None = None) -> int:
+    """Rebuild every family; the exit code: 1 where a version is incomplete."""
+    found = rebuild(discovery.names(), remote)
+    show(found)
+    return int(not all(each.complete for each in found))

@@ -4,10 +4,8 @@ It happens in .store/reproduced/, with the code of the record's commit, a copy o
 that was killed resumes when the same command is given again.
 """
 
-import argparse
 import json
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import errors, folders, git, paths
+from pipelines import folders, git, paths
 from pipelines.audit import replay
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -209,16 +207,8 @@ def _ingested(line: Line, now: dict[str, str]) -> str:
     return records.differing(report["versions"], now) if report.get("data") == line["data"] else "not recorded"
 
 
-def main() -> None:
-    """Train again, compare, print; exit 3 where the digests differ."""
-    parser = argparse.ArgumentParser(description=__doc__, epilog=f"Exit code: 0 where the digests agree, {DIFFER} where they differ.")
-    parser.add_argument("of", help=FORMS)
-    of = parser.parse_args().of
-    with errors.printed_once():
-        found = reproduce(of)
-        show(found)
-    sys.exit(0 if found.agrees else DIFFER)
-
-
-if __name__ == "__main__":
-    main()
+def main(of: str) -> int:
+    """Train again, compare, print; the exit code: 0 where the digests agree, 3 where they differ."""
+    found = reproduce(of)
+    show(found)
+    return 0 if found.agrees else DIFFER

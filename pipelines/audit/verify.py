@@ -3,17 +3,15 @@
 Reads DVC's cache, data/, models/, the model store, released/, the ledgers and the prediction store. Exit 1 when anything is broken.
 """
 
-import argparse
 import hashlib
 import shlex
-import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import discovery, errors, git, hashing, predictions
+from pipelines import discovery, git, hashing, predictions
 from pipelines.audit import consistency, expected, findings
 from pipelines.audit.findings import UNLISTED, Item
 from pipelines.hashing import Wanted
@@ -110,20 +108,11 @@ def show(found: Verified) -> None:
     print(f"{len(found.faults)} broken, the first is {found.faults[0].path}." if found.faults else "all as it was written.")
 
 
-def main() -> None:
-    """Verify and print; exit 1 when anything is broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--family", default=None)
-    parser.add_argument("--forget", nargs="+", metavar="ID", help="altered rows of the prediction store to forget; or `all`")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        if asked.forget:
-            print(f"{forget(asked.forget)} rows forgotten.")
-            return
-        found = verify(asked.family)
-        show(found)
-    sys.exit(1 if found.faults else 0)
-
-
-if __name__ == "__main__":
-    main()
+def main(family: str | None = None, forgotten: list[str] | None = None) -> int:
+    """Verify and print, or forget altered predictions; the exit code: 1 when anything is broken."""
+    if forgotten:
+        print(f"{forget(forgotten)} rows forgotten.")
+        return 0
+    found = verify(family)
+    show(found)
+    return int(bool(found.faults))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 ROOT = Path(__file__).parents[2]
-OWN = ("pipelines", "serving")
+OWN = ("atelier", "pipelines", "serving")
 
 
 class UnknownModule(LookupError):

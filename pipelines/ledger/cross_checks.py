@@ -1,6 +1,7 @@
 """The ledger against the files that name its lines: git's last commit, pointers, stamps and releases; lost lines are restored from them."""
 
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -67,7 +68,7 @@ def _against(family: str, named: list[tuple[Path, Line]], lines: list[Line]) -> 
     complete = {line.get("hash") for _, line in named if "seq" in line}
     for (file, name), lost in {(file, line.get("hash")): line for file, line in named}.items():
         if name not in known and ("seq" in lost or name not in complete):  # a file with the complete line names its repair
-            hint = f"on a branch with another history: `python -m pipelines.registry reconcile --family {family}`"
+            hint = f"on a branch with another history: `make reconcile family={family}`"
             hint = f"to give it up: `rm -f {file}`" if file == LOST / f"{family}.json" else hint
             words = f"names the line {summary(lost)}, which {ledger.path(family)} does not have ({hint})"
             yield Fault(file, words, _repair(lost, family, lines))
@@ -81,7 +82,7 @@ def summary(line: Line) -> str:
 def _repair(lost: Line, family: str, lines: list[Line]) -> str:
     """The command that appends the lost line where it is the very next one, else the one that finds its commit."""
     if _is_next(lost, lines):
-        return f"python -m pipelines.ledger --family {family}"
+        return f"make restore-ledger family={family}"
     return shlex.join(["git", "log", "--all", "--oneline", f"-S{lost['hash']}", "--", str(ledger.path(family))])
 
 
@@ -113,3 +114,17 @@ def restore(family: str) -> list[Line]:
         while line := next((line for line in named if _is_next(line, ledger.read(family))), None):
             restored.append(ledger.write(ledger.path(family), line))
     return restored
+
+
+def report(found: list[Fault]) -> int:
+    """Print what contradicts a ledger, and its repair; the exit code."""
+    for fault in found:
+        print(f"{fault.path}: {fault.words}.\n  {fault.repair}", file=sys.stderr)
+    return int(bool(found))
+
+
+def main(family: str) -> int:
+    """Restore the last lines of a ledger that are lost and that the pointers, or .store/lost, still hold; the exit code."""
+    for line in restore(family):
+        print(f"{ledger.path(family)}: line {line['seq']}, {summary(line)}, is restored. Now `make serve family={family}`.")
+    return report(contradictions(family))

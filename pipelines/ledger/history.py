@@ -1,17 +1,15 @@
 """`make history family=digits`: every decision in the ledger, in order; with `at=`, what served at that moment or day (UTC), and why."""
 
-import argparse
-import json
 import re
-import sys
 from datetime import UTC, datetime, timedelta
+from json import dumps
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines import discovery, errors
+from pipelines import discovery
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.cross_checks import Fault
@@ -167,24 +165,12 @@ def as_json(family: str, at: str | None, lines: list[Line], against: list[Fault]
     return {"family": family, **found, "contradictions": [{**fault._asdict(), "path": str(fault.path)} for fault in against]}
 
 
-def main() -> None:
-    """`--family NAME [--at WHEN] [--json]`; exit 1 when the ledger is not what was written."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--family", required=True)
-    parser.add_argument("--at", default=None, help=FORMS)
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        lines = ledger.read(discovery.validate(asked.family))
-        against = cross_checks.contradictions(asked.family)
-        if asked.json:
-            print(json.dumps(as_json(asked.family, asked.at, lines, against), indent=2, ensure_ascii=False))
-        else:
-            show(asked.family, asked.at, lines)
-    for fault in against:
-        print(f"{fault.path}: {fault.words}.\n  {fault.repair}", file=sys.stderr)
-    sys.exit(bool(against))
-
-
-if __name__ == "__main__":
-    main()
+def main(family: str, at: str | None = None, json: bool = False) -> int:
+    """Print the decisions, or what served at a time; the exit code: 1 when the ledger is not what was written."""
+    lines = ledger.read(discovery.validate(family))
+    against = cross_checks.contradictions(family)
+    if json:
+        print(dumps(as_json(family, at, lines, against), indent=2, ensure_ascii=False))
+    else:
+        show(family, at, lines)
+    return cross_checks.report(against)

@@ -4,12 +4,11 @@ A challenge is a line of the ledger, which the store, a pointer and the services
 `candidate=none` ends it; so does becoming the champion.
 """
 
-import argparse
 import getpass
 from pathlib import Path
 from typing import Any
 
-from pipelines import configs, discovery, errors, folders
+from pipelines import configs, discovery, folders
 from pipelines.artifacts import lock
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
@@ -103,16 +102,6 @@ def report(family: str, line: Line | None) -> str:
     )
 
 
-def main() -> None:
+def main(family: str, candidate: str, share: float | None = None) -> None:
     """Set the challenger of a family, or end the challenge."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--family", required=True)
-    parser.add_argument("--candidate", required=True, help="`none` ends the challenge")
-    parser.add_argument("--share", type=float, help="of the requests, above 0, at most 1")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        print(report(asked.family, challenge(asked.family, asked.candidate, asked.share)))
-
-
-if __name__ == "__main__":
-    main()
+    print(report(family, challenge(family, candidate, share)))

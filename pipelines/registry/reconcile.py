@@ -208,3 +208,9 @@ def _follow_challenger(family: str, line: Line | None) -> None:
 def warn(words: str) -> None:
     """A warning that shows whatever the log level."""
     print(f"WARNING: {words}", file=sys.stderr)
+
+
+def main(family: str | None = None) -> None:
+    """Reconcile one family, or all."""
+    for name in [family] if family else discovery.names():
+        reconcile(name)

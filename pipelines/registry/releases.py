@@ -1,10 +1,9 @@
 """`make release`: the champion's served files in released/<family>/, in git, for machines that have trained nothing."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery, errors, folders, paths
+from pipelines import discovery, folders, paths
 from pipelines.artifacts import copies, lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -58,16 +57,8 @@ def _wrong(source: Path, data: Path, line: Line) -> list[Path]:
     return model + [data / name for name in (cards.CARD, cards.CROISSANT) if data_dvc and not copies.listed(packed, name, data_dvc)]
 
 
-def main() -> None:
+def main(family: str) -> None:
     """Release the champion of one family."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--family", required=True)
-    family = parser.parse_args().family
-    with errors.printed_once():
-        facts = release(family)
-        megabytes = sum(path.stat().st_size for path in Path(ROOT, family).rglob("*")) / 1e6
-        print(f"released/{family}: version {facts['version']} ({facts['candidate']}), {megabytes:.2f} MB. Commit it: git add released")
-
-
-if __name__ == "__main__":
-    main()
+    facts = release(family)
+    megabytes = sum(path.stat().st_size for path in Path(ROOT, family).rglob("*")) / 1e6
+    print(f"released/{family}: version {facts['version']} ({facts['candidate']}), {megabytes:.2f} MB. Commit it: git add released")

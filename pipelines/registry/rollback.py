@@ -35,3 +35,9 @@ def _before(family: str, lines: list[Line]) -> int:
         if line["version"] < champions[-1]["version"] and line["digest"] not in bad:
             return int(line["version"])
     raise ledger.UnknownVersion(f"{family} has no earlier champion to go back to. `make train family={family}` makes versions.")
+
+
+def main(family: str, to: int | None = None, why: str | None = None) -> str:
+    """Roll back; what is current now."""
+    line = rollback(family, to, why)
+    return f"{family}: version {line['version']} ({line['candidate']}) is champion again; services follow within a second."

@@ -1,12 +1,11 @@
 """`make sign` and `make keys`; the signatures of registry/signatures/ beside the models of the store and of a release."""
 
-import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from pipelines import discovery, errors, folders, git, paths
+from pipelines import discovery, folders, git
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, signing
 from pipelines.models.signing import SIGNATURE, BadKey, BadSignature
@@ -98,21 +97,13 @@ def _sign(folder: Path, key: Path) -> str:
     return f"signed: {signing.sign(folder, key)}"
 
 
-def main() -> None:
-    """`sign --family NAME`, or `keys [--to FOLDER]`."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("sign").add_argument("--family", required=True)
-    commands.add_parser("keys").add_argument("--to", type=Path, default=paths.ROOT / "keys")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        if asked.command == "keys":
-            private, public = signing.make_keys(asked.to)
-            print(f"{signing.SIGNING}={private.absolute()}    for the machine that promotes, and no other")
-            print(f"{signing.VERIFYING}={public.absolute()}    for every machine that serves")
-        else:
-            print(*sign_all(asked.family), f"Commit the signatures: git add {signing.ROOT}", sep="\n")
+def keys(to: Path) -> None:
+    """Make a pair of keys and print how they are named to the programs."""
+    private, public = signing.make_keys(to)
+    print(f"{signing.SIGNING}={private.absolute()}    for the machine that promotes, and no other")
+    print(f"{signing.VERIFYING}={public.absolute()}    for every machine that serves")
 
 
-if __name__ == "__main__":
-    main()
+def main(family: str) -> None:
+    """Sign every version of a family that is here."""
+    print(*sign_all(family), f"Commit the signatures: git add {signing.ROOT}", sep="\n")

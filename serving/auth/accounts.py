@@ -1,11 +1,10 @@
 """`make user-add name=ada` and the other commands of an administrator, on the users' database that USERS_URL names."""
 
-import argparse
 import getpass
 import sys
 from datetime import UTC, datetime
 
-from pipelines import databases, errors
+from pipelines import databases
 from serving.auth import authority, passwords, users
 from serving.auth.passwords import BadPassword
 from serving.auth.users import User, Users
@@ -58,20 +57,3 @@ def run(command: str, name: str = "", administrator: bool = False) -> str:
     _, change, message = CHANGES[command]
     change(table, name)
     return message.format(name=name)
-
-
-def main() -> None:
-    """Add, list or change the users."""
-    parser = argparse.ArgumentParser(prog="python -m serving.auth.accounts", description=main.__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="List the users.")
-    helps = {"add": add.__doc__, "password": change_password.__doc__, **{command: row[0] for command, row in CHANGES.items()}}
-    for command, text in helps.items():
-        commands.add_parser(command, help=text).add_argument("--name", required=True)
-    commands.choices["add"].add_argument("--administrator", action="store_true")
-    with errors.printed_once():
-        print(run(**vars(parser.parse_args())))
-
-
-if __name__ == "__main__":
-    main()

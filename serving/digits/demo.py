@@ -52,7 +52,7 @@ def main() -> None:
         ask(address)
     print("The answer names the version, digest, data, commit and run it comes from.")
     say("4 of 4: from the answer back to the data")
-    run(sys.executable, "-m", "pipelines.lineage", "answer.json")
+    run(sys.executable, "-m", "atelier", "lineage", "answer.json")
     print("Every link was followed and every file's checksum compared, from the answer to the data's sources.")
     say(f"Done in {time.monotonic() - started:.0f} s. Next:")
     print("  make serve family=digits       this project's own champion, trained on MNIST, on http://127.0.0.1:3000")
@@ -119,7 +119,7 @@ def service() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [sys.executable, "-m", "serving", "--family", "digits", "--port", str(port)]
+    words = [sys.executable, "-m", "atelier", "serve", "digits", "--port", str(port)]
     with (COPY / LOG).open("wb") as log:
         process = subprocess.Popen(words, cwd=COPY, stdout=log, stderr=log)
     try:

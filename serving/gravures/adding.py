@@ -1,13 +1,11 @@
-"""`python -m serving.gravures.adding add|remove`: an engraving from one image, without training."""
+"""`make gravures-add`, `make gravures-remove`: an engraving from one image, without training."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines import errors
 from pipelines.datasets import pictures
 from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Blank
@@ -62,19 +60,3 @@ def champion() -> Path:
     except (store.NoChampion, store.NotStored):
         reconcile.reconcile(FAMILY)
     return store.location(store.read_pointer(FAMILY)["tag"])
-
-
-def main() -> None:
-    """Add or remove an engraving, and report it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for verb in ("add", "remove"):
-        commands.add_parser(verb).add_argument("--name", required=True)
-    commands.choices["add"].add_argument("--image", type=Path, required=True)
-    asked = parser.parse_args()
-    with errors.printed_once():
-        print(add(asked.name, asked.image) if asked.command == "add" else remove(asked.name))
-
-
-if __name__ == "__main__":
-    main()

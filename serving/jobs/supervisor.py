@@ -77,7 +77,7 @@ class _Worker:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
 
     def _note_death(self, status: int) -> None:
-        from serving import telemetry  # Prometheus reads its environment when it is imported; `python -m serving` imports this first
+        from serving import telemetry  # Prometheus reads its environment when it is imported; `make serve` imports this first
 
         self.process, self._died = None, time.monotonic()
         telemetry.remove_ended_workers()

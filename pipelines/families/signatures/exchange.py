@@ -1,10 +1,5 @@
-"""Training by Darknet: `export` writes the folder that it needs, `import` makes a model folder from its weights.
+"""Training by Darknet: `export` writes the folder that it needs, `take` makes a model folder from its weights."""
 
-python -m pipelines.families.signatures.exchange export --candidate signatures-all --out FOLDER
-python -m pipelines.families.signatures.exchange import --candidate signatures-all --cfg FOLDER/network.cfg --weights FILE
-"""
-
-import argparse
 import io
 import re
 from collections.abc import Sequence
@@ -13,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipelines import configs, errors, folders
+from pipelines import folders
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.families.signatures import fit, model
@@ -55,8 +50,8 @@ def export(cfg: Config, out: Path) -> str:
             _write_pages(draft, split, pages)
     return (
         f"{out}: {len(train)} pages to train on, {len(valid)} to validate. `cd {out} && darknet detector train obj.data network.cfg -map`; "
-        f"then `python -m pipelines.families.signatures.exchange import --candidate {cfg.candidate} --cfg {out}/network.cfg "
-        f"--weights {out}/backup/network_best.weights`."
+        f"then `make darknet-import candidate={cfg.candidate} cfg={out}/network.cfg "
+        f"weights={out}/backup/network_best.weights`."
     )
 
 
@@ -126,27 +121,3 @@ def _labels(page: Page) -> str:
     """YOLO labels: class, centre and sides as fractions of the page."""
     boxes = in_fractions(page.boxes, page.height, page.width)
     return "".join(f"0 {x + w / 2:.6f} {y + h / 2:.6f} {w:.6f} {h:.6f}\n" for x, y, w, h in boxes)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    out, back = commands.add_parser("export"), commands.add_parser("import")
-    for command in (out, back):
-        command.add_argument("--candidate", required=True, help="a config file conf/candidate/signatures-*.yaml")
-    out.add_argument("--out", type=Path, required=True, help="a new folder")
-    back.add_argument("--cfg", type=Path, required=True, help="network.cfg of the exported folder")
-    back.add_argument("--weights", type=Path, required=True, help="what Darknet wrote into backup/")
-    return parser.parse_args()
-
-
-def main() -> None:
-    """Export or import, and print a summary."""
-    asked = _arguments()
-    with errors.printed_once():
-        cfg = configs.compose(["family=signatures", f"candidate={asked.candidate}"])
-        print(export(cfg, asked.out) if asked.command == "export" else take(cfg, asked.cfg, asked.weights))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,16 +1,13 @@
 """`make lineage of=digits@champion`: the walk back as a tree, or as JSON; exit 1 where a link is broken."""
 
-import argparse
-import json
-import signal
 import sys
 from dataclasses import asdict
+from json import dumps
 
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from pipelines import errors
 from pipelines.lineage import starts, steps
 from pipelines.lineage.steps import Link
 
@@ -18,7 +15,7 @@ COLOURS = {steps.OK: "green", steps.NOT_HERE: "yellow", steps.BROKEN: "red"}
 WIDTH, INDENT = 110, 32  # columns of the tree, and of the indentation of its deepest row
 
 
-def show(of: str, root: Link) -> None:
+def as_tree(of: str, root: Link) -> None:
     """Print the walk as a tree."""
     tree = Tree(Text(of, "bold"))
     _grow(tree, root)
@@ -35,7 +32,7 @@ def _grow(tree: Tree, link: Link) -> None:
 
 def as_json(of: str, root: Link) -> str:
     """{"of", "status", "broken": the first broken link or None, "tree": {"name", "status", "words", "facts", "links"}}."""
-    return json.dumps({"of": of, "status": steps.status(root), "broken": steps.broken(root), "tree": asdict(root)}, indent=2)
+    return dumps({"of": of, "status": steps.status(root), "broken": steps.broken(root), "tree": asdict(root)}, indent=2)
 
 
 def summary(root: Link) -> str:
@@ -47,23 +44,12 @@ def summary(root: Link) -> str:
     return f"{len(found) - absent} links are ok" + (f", {absent} not here: each says how to get it." if absent else ", none is missing.")
 
 
-def main() -> None:
-    """Walk back and print; exit 1 when a link is broken, the first one named on the last line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("of", help=starts.FORMS)
-    parser.add_argument("--files", action="store_true", help="every file inside a source, with its SHA-256")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    asked = parser.parse_args()
-    with errors.printed_once():
-        root = starts.walk(asked.of, asked.files)
-        if asked.json:
-            print(as_json(asked.of, root))
-        else:
-            show(asked.of, root)
-    print(summary(root), file=sys.stderr if asked.json else sys.stdout)
-    sys.exit(steps.broken(root) is not None)
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it silently
-    main()
+def main(of: str, files: bool = False, json: bool = False) -> int:
+    """Walk back and print; the exit code: 1 when a link is broken, the first one named on the last line."""
+    root = starts.walk(of, files)
+    if json:
+        print(as_json(of, root))
+    else:
+        as_tree(of, root)
+    print(summary(root), file=sys.stderr if json else sys.stdout)
+    return int(steps.broken(root) is not None)

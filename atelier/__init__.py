@@ -1,0 +1,1 @@
+"""The command line: what `make X` does, as `atelier X`."""

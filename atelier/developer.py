@@ -1,0 +1,78 @@
+"""What a developer of the project types: tests, style, documentation, benchmarks."""
+
+from typing import Annotated
+
+import typer
+
+from atelier import call
+from atelier.call import Family
+
+app = typer.Typer()
+PYTEST = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+LOCK = "pip compile -q --universal --generate-hashes --no-header --no-annotate --all-extras --upgrade pyproject.toml -o requirements.lock"
+
+
+@app.command()
+def test() -> None:
+    """Run the quick tests: minutes."""
+    call.python("pytest", *PYTEST)
+
+
+@app.command("test-slow")
+def test_slow() -> None:
+    """Run the tests that need every framework, browsers and external servers."""
+    call.python("pytest", *PYTEST, "-m", "slow")
+
+
+@app.command("test-all")
+def test_all() -> None:
+    """Run the quick and the slow tests."""
+    call.python("pytest", *PYTEST, "-m", "not long and not system")
+
+
+@app.command("test-system")
+def test_system() -> None:
+    """Run the heaviest tests: a family made from another one and trained."""
+    call.python("pytest", "-m", "system")
+
+
+@app.command("test-times")
+def test_times() -> None:
+    """Run the quick and the slow tests, write the seconds of each file to reports/tests.json, and name those over 20 s."""
+    call.python("pytest", *PYTEST, "-m", "not long and not system", "--times")
+
+
+@app.command()
+def fuzz() -> None:
+    """Send hostile input, the long way."""
+    call.python("pytest", "-m", "long", "tests/test_hostile.py")
+
+
+@app.command()
+def lint() -> None:
+    """Check style and types."""
+    call.programs("ruff check .", "ruff format --check .", "mypy")
+
+
+@app.command()
+def docs(serve: Annotated[str | None, typer.Option(help="Show the site at an address such as 127.0.0.1:8000.")] = None) -> None:
+    """Build the documentation as a site in .docs/site/; a broken link is an error."""
+    call.python("docs.generate", *(["--serve", serve] if serve else []))
+
+
+@app.command()
+def lock() -> None:
+    """Renew requirements.lock from pyproject.toml."""
+    call.program("uv", *LOCK.split())
+
+
+@app.command()
+def bench(name: Annotated[str | None, typer.Argument(help="Default: all.")] = None) -> None:
+    """Measure Atelier and its peers side by side, into reports/benchmarks.json."""
+    call.python("benchmarks", *([name] if name else []))
+
+
+@app.command()
+def load(family: Family, users: int = 100, seconds: int = 60) -> None:
+    """Send users to a service of its own, on the loopback address."""
+    call.python("benchmarks.load", "--family", family, "--users", str(users), "--seconds", str(seconds))

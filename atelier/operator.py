@@ -1,0 +1,89 @@
+"""What an operator types: serve, ask, release, roll back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from atelier import call
+from atelier.call import Family, Json
+
+app = typer.Typer()
+
+
+@app.command()
+def serve(
+    family: Family,
+    host: str = "127.0.0.1",
+    port: int = 3000,
+    workers: Annotated[int, typer.Option(help="Processes that answer.")] = 1,
+    jobs: Annotated[str | None, typer.Option(help="Processes for queued jobs (default: JOBS_WORKERS, or 1).")] = None,
+) -> None:
+    """Serve the champion over HTTP."""
+    call.function("serving.__main__", family, host, port, workers, jobs)
+
+
+@app.command()
+def worker(family: Family) -> None:
+    """One more worker at the queue of jobs, here or, with JOBS_URL (and BROKER_URL), on another machine."""
+    call.python("serving.jobs.worker", "--family", family)
+
+
+@app.command()
+def predict(family: Family, image: Annotated[Path, typer.Option(help="PNG, JPEG, ... as the service takes it.")]) -> None:
+    """Answer one image, without a server."""
+    call.function("serving.ask", family, image)
+
+
+@app.command()
+def bento(family: Family) -> None:
+    """Pack the champion and its endpoint into one folder, with a linted Dockerfile."""
+    call.function("serving.bento", family)
+
+
+@app.command()
+def release(family: Family) -> None:
+    """Copy the champion's served files to released/, for git."""
+    call.function("pipelines.registry.releases", family)
+
+
+@app.command()
+def challenge(
+    family: Family,
+    candidate: Annotated[str, typer.Option(help="Such as digits-adam; `none` ends the challenge.")],
+    share: Annotated[float | None, typer.Option(help="Of the requests: above 0, at most 1.")] = None,
+) -> None:
+    """Let a candidate answer beside the champion, unseen, to be compared."""
+    call.function("pipelines.registry.challenge", family, candidate, share)
+
+
+@app.command()
+def rollback(
+    family: Family,
+    to: Annotated[int | None, typer.Option(help="A version (default: the champion before).")] = None,
+    why: Annotated[str | None, typer.Option(help="For the ledger.")] = None,
+) -> None:
+    """Make an earlier version the champion again; services follow within a second."""
+    call.function("pipelines.registry.rollback", family, to, why)
+
+
+@app.command()
+def history(
+    family: Family,
+    at: Annotated[str | None, typer.Option(help="2026-11-01 or 2026-11-01T12:00: what served then, and why.")] = None,
+    json: Json = False,
+) -> None:
+    """List every decision, or what served at a time."""
+    call.function("pipelines.ledger.history", family, at, json)
+
+
+@app.command("gravures-add")
+def gravures_add(name: Annotated[str, typer.Option()], image: Annotated[Path, typer.Option()]) -> None:
+    """Add an engraving from one image; nothing is trained, and services find it at once."""
+    call.function("serving.gravures.adding:add", name, image)
+
+
+@app.command("gravures-remove")
+def gravures_remove(name: Annotated[str, typer.Option()]) -> None:
+    """Take an added engraving away."""
+    call.function("serving.gravures.adding:remove", name)

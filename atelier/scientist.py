@@ -1,0 +1,114 @@
+"""What a data scientist types: train, compare, explain, share."""
+
+import signal
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from atelier import call
+from atelier.call import Family, Json
+
+app = typer.Typer()
+Candidate = Annotated[str, typer.Argument(help="Such as digits-adam.")]
+
+
+@app.command()
+def demo() -> None:
+    """From data set to answer on embedded data, in a copy of the project: train, decide, serve, ask."""
+    call.function("serving.digits.demo")
+
+
+@app.command()
+def train(family: Family) -> None:
+    """Ingest, train all candidates, evaluate, promote the best."""
+    call.program("dvc", "repro", f"promote@{family}")
+
+
+@app.command()
+def promote(family: Family) -> None:
+    """Decide again on what has been evaluated."""
+    call.program("dvc", "repro", "-s", f"promote@{family}")
+
+
+@app.command()
+def ui(host: str = "127.0.0.1", port: int = 5000) -> None:
+    """MLflow's page: runs, versions, aliases."""
+    call.function("pipelines.registry.reconcile")
+    call.program("mlflow", "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--host", host, "--port", str(port))
+
+
+@app.command()
+def lineage(
+    of: Annotated[str, typer.Argument(help="digits@champion, digits@v2, a run, a prediction's id, an answer's file, a model folder.")],
+    files: Annotated[bool, typer.Option("--files", help="Every file inside a source, with its SHA-256.")] = False,
+    json: Json = False,
+) -> None:
+    """Follow a version, alias, run, prediction, answer or folder back to the source files."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends it quietly
+    call.function("pipelines.lineage.show", of, files, json)
+
+
+@app.command()
+def reproduce(of: Annotated[str, typer.Argument(help="Such as digits@champion.")]) -> None:
+    """Train a version again from manifest and record: exit code 0 where the digests agree, 3 where they differ."""
+    call.function("pipelines.audit.reproduce", of)
+
+
+@app.command()
+def accept(candidate: Annotated[str, typer.Argument(help="Such as digits-adam, or all.")]) -> None:
+    """Prove by a few steps that changed code trains the same to the bit; then nothing is stale."""
+    call.function("pipelines.audit.accept", candidate)
+
+
+@app.command("new-family")
+def new_family(
+    name: Annotated[str, typer.Option(help="Of the new family: a-z and digits.")],
+    like: Annotated[str, typer.Option(help="The family whose files are copied.")],
+) -> None:
+    """Make a family as a copy of another one, and list what to change."""
+    call.function("pipelines.scaffold", name, like)
+    call.programs("ruff check -q --fix .", "ruff format -q .")
+
+
+@app.command("store-put")
+def store_put(
+    dataset: Annotated[str | None, typer.Option(help="Name of a data set in the store.")] = None,
+    source: Annotated[str | None, typer.Option("--from", help="Its tar, folder or address.")] = None,
+    cfg: Annotated[Path | None, typer.Option(help="A Darknet cfg.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Darknet weights.")] = None,
+) -> None:
+    """Copy a data set, cfg or weights into the image store at MONGO_URL."""
+    call.function("pipelines.imagestore.transfer:put", dataset, source, cfg, weights)
+
+
+@app.command("store-get")
+def store_get(
+    to: Annotated[Path, typer.Option(help="The folder or file to write.")],
+    dataset: Annotated[str | None, typer.Option(help="Name of a data set in the store.")] = None,
+    cfg: Annotated[Path | None, typer.Option(help="A Darknet cfg.")] = None,
+    weights: Annotated[Path | None, typer.Option(help="Darknet weights.")] = None,
+) -> None:
+    """Copy a data set, cfg or weights out of the image store, byte for byte."""
+    call.function("pipelines.imagestore.transfer:get", to, dataset, cfg, weights)
+
+
+@app.command("darknet-export")
+def darknet_export(candidate: Candidate, to: Annotated[Path, typer.Option(help="A new folder.")]) -> None:
+    """Write cfg, lists and pages for training with a Darknet program."""
+    call.function("pipelines.families.signatures.exchange:export", _composed(candidate), to)
+
+
+@app.command("darknet-import")
+def darknet_import(
+    candidate: Candidate,
+    cfg: Annotated[Path, typer.Option(help="network.cfg of the exported folder.")],
+    weights: Annotated[Path, typer.Option(help="What Darknet wrote into backup/.")],
+) -> None:
+    """Take the weights that Darknet has trained as a candidate's model."""
+    call.function("pipelines.families.signatures.exchange:take", _composed(candidate), cfg, weights)
+
+
+def _composed(candidate: str) -> Any:
+    return import_module("pipelines.configs").compose(["family=signatures", f"candidate={candidate}"])
