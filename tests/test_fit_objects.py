@@ -96,7 +96,7 @@ network = fit.models.build(configs.compose([*{PAGES}, "candidate=objects-fast"])
 network.whiten = lambda pictures: whitened.extend(pictures[:, 0, 0, 0].tolist())
 fit.WHITENED, fit._epoch = 50, None
 sorted_by_class = fit.Pictures(torch.arange(200, dtype=torch.uint8)[:, None, None, None].expand(200, 3, 32, 32), torch.arange(200) // 20)
-training = type("None", (), {{"checkpoint": None, "remaining": lambda self, epochs: []}})
+training = type("None", (), {{"checkpoint": None, "remaining": lambda epochs: []}})
 fit._train(configs.compose([*{PAGES}, "candidate=objects-fast"]), network, sorted_by_class, sorted_by_class, training)
 assert whitened == list(range(0, 200, 4)), whitened
 """
