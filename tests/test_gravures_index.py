@@ -135,7 +135,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "a-number": (lambda folder: (folder / "index.json").write_text("1"), "index.json is no valid index"),
     "not-text": (lambda folder: (folder / "index.json").write_bytes(b"\xff\xfe"), "index.json is no valid index"),
     "no-header": (lambda folder: (folder / "index.json").unlink(), "index.json is no valid index"),
-    "another-format": (lambda folder: changed(folder, format=2), "index.json is no valid index: it has not the keys of an index of format 1"),
+    "another-format": (lambda folder: changed(folder, format=2), "index.json is no valid index: it has not the keys of an index"),
     "an-entry-too-few": (lambda folder: changed(folder, entries=[["bar", "drawn", None]] * 23), "23 entries need float32 rows of as many"),
     "a-kind-too-many": (lambda folder: changed(folder, entries=[["bar", "dreamt", None]] * 24), "kind 'dreamt' is none of drawn, official"),
     "half-an-entry": (lambda folder: changed(folder, entries=[["bar"]] * 24), "an entry is not engraving, kind, picture"),
