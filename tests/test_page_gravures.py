@@ -413,4 +413,4 @@ def test_the_figures_of_the_version_are_told(browser: Browser) -> None:
     ],
 )
 def test_a_metric_has_a_name_that_says_what_was_looked_among(metric: str, words: str) -> None:
-    assert page_routes.called(metric) == words
+    assert page_routes.metric_name(metric) == words
