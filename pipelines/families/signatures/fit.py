@@ -59,7 +59,7 @@ def fit(cfg: Config, data: Path, out: Path, log: Training) -> Description:
     Raises NoPages, BadNetwork, MissingFile, BadWeights, or NotProven when an exported network does not answer as the native one does.
     """
     valid = load(data, "valid")
-    text, network = _trained(cfg, data, valid, log)
+    text, network = _trained(cfg, data, valid, runtime.device(), log)
     return export(cfg, text, network, valid, out)
 
 
@@ -72,16 +72,15 @@ def _pages(split: Split, sources: dict[str, float], side: int) -> list[Labelled]
     return [Labelled(scans.reduced(page.grey(), side), in_fractions(page.boxes, page.height, page.width)) for page in chosen]
 
 
-def _trained(cfg: Config, data: Path, valid: Split, log: Training) -> tuple[str, Darknet]:
+def _trained(cfg: Config, data: Path, valid: Split, device: torch.device, log: Training) -> tuple[str, Darknet]:
     """The cfg, and the averaged network after the last epoch."""
     torch.manual_seed(cfg.seed)
     cv2.setNumThreads(1)  # pages are distorted by threads of _batches
     train = _pages(load(data, "train"), cfg.fit.sources, cfg.model.side)
     text = models.described(cfg.model, np.concatenate([page.boxes[:, 2:] for page in train]))
-    network = models.build(cfg.model, text).to(runtime.device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = models.build(cfg.model, text).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = runtime.averaged(network, cfg.fit.ema)
-    averaged, groups = cast(Darknet, average.module), runtime.parameter_groups(network, cfg.fit.weight_decay)
-    optimizer = torch.optim.SGD(groups, cfg.fit.learning_rate, momentum=cfg.fit.momentum, nesterov=cfg.fit.momentum > 0)
+    averaged, optimizer = cast(Darknet, average.module), _optimizer(cfg.fit, network)
     parts: checkpoints.Parts = {"model": network, "average": average, "optimizer": optimizer}
     if log.checkpoint:
         checkpoints.load(log.checkpoint, parts)
@@ -90,6 +89,12 @@ def _trained(cfg: Config, data: Path, valid: Split, log: Training) -> tuple[str,
         figures |= {"valid_map50": detection.headline(_outcomes(cfg.fit, averaged, valid, cfg.model.side))}
         log.epoch(figures, lambda folder: checkpoints.save(folder, parts))
     return text, averaged
+
+
+def _optimizer(fit: Fit, network: nn.Module) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; biases and norms do not decay."""
+    groups = runtime.parameter_groups(network, fit.weight_decay)
+    return torch.optim.SGD(groups, fit.learning_rate, momentum=fit.momentum, nesterov=fit.momentum > 0)
 
 
 def _epoch(
