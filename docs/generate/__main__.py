@@ -24,6 +24,7 @@ FILLED = re.compile(r"^(?P<begin><!-- generated: (?P<words>[^>\n]+) -->)$.*?^(?P
 BLOCKS: dict[str, Callable[..., str]] = {
     **figures.BLOCKS,
     "commands": commands.commands,
+    "options": commands.options,
     "settings": settings.family,
     "settings-shared": settings.shared,
     "http": http.family,

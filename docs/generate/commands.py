@@ -1,9 +1,13 @@
-"""The command reference, from what `make help` prints."""
+"""The command references: what `make help` prints, and the arguments and options of `atelier`."""
 
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import typer
+
+from atelier import cli
 from docs.generate.figures import table
 
 ROOT = Path(__file__).parents[2]
@@ -34,3 +38,21 @@ def _row(program: str, name: str, words: str) -> list[str]:
     if colon and "=" in takes:
         return [f"`{program} {name}`", f"`{takes.replace('`', '')}`", meaning]
     return [f"`{program} {name}`", "", words]
+
+
+def options() -> str:
+    """Every command of `atelier` with its arguments and options."""
+    group: Any = typer.main.get_command(cli.app)
+    rows = [[f"`atelier {name}`", _sentence(each.help), "<br>".join(map(_taken, each.params))] for name, each in group.commands.items()]
+    return table(["command", "what it does", "takes"], rows)
+
+
+def _taken(parameter: Any) -> str:
+    """An argument in capitals, or an option; what it means, where that is said."""
+    named = f"`{parameter.opts[0] if parameter.param_type_name == 'option' else parameter.name.upper()}`"
+    said = getattr(parameter, "help", None)
+    return f"{named}: {_sentence(said)}" if said else named
+
+
+def _sentence(said: str | None) -> str:
+    return " ".join((said or "").split())
