@@ -66,7 +66,7 @@ def run(*words: str) -> "subprocess.CompletedProcess[str]":
 def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository in which digits-sgd was trained with the committed code, as dvc.lock says; its model is not at hand."""
     monkeypatch.chdir(tmp_path)
-    for name in replay.CODE:
+    for name in (*replay.CODE, "atelier"):
         shutil.copytree(ROOT / name, name, ignore=shutil.ignore_patterns("__pycache__"))
     Path(".gitignore").write_text("__pycache__/\n.store/\n")
     assert run("pipelines.stages.code", "family=digits").returncode == 0
@@ -88,7 +88,7 @@ def edited(old: str, new: str) -> None:
 def test_code_that_trains_the_same_is_accepted_and_nothing_is_stale(trained: Path) -> None:
     edited("    middle = (CONVENTION.side - 1) / 2\n", "    side = CONVENTION.side\n    middle = (side - 1) / 2\n")
     before = Path("dvc.lock").read_text()
-    done = run("pipelines.audit.accept", "--candidate", CANDIDATE)
+    done = run("atelier", "accept", CANDIDATE)
     assert done.returncode == 0, done.stderr
     assert f"train@{CANDIDATE}: the same to the bit" in done.stdout
     now = Code("digits", trained).fingerprint("train")
@@ -105,7 +105,7 @@ def test_code_that_trains_the_same_is_accepted_and_nothing_is_stale(trained: Pat
 def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained: Path) -> None:
     edited("optimizers.SGD(rate, momentum=0.9", "optimizers.SGD(rate, momentum=0.8")
     before = Path("dvc.lock").read_text()
-    done = run("pipelines.audit.accept", "--candidate", CANDIDATE)
+    done = run("atelier", "accept", CANDIDATE)
     assert done.returncode == 1
     assert f"NotAccepted: {CANDIDATE}: The code of now computes something else than that of " in done.stderr
     assert "train: native/model.keras" in done.stderr
@@ -122,7 +122,7 @@ def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained:
     ],
 )
 def test_what_cannot_be_accepted_is_refused_by_name(trained: Path, candidate: str, words: str) -> None:
-    done = run("pipelines.audit.accept", "--candidate", candidate)
+    done = run("atelier", "accept", candidate)
     assert (done.returncode, done.stdout) == (1, "")
     assert re.match(words, done.stderr), done.stderr
 
