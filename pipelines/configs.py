@@ -57,7 +57,7 @@ class Predictions(Section):
 class Serving(Section):
     """Limits of the endpoint: megabytes of a body, megapixels of an image, seconds of a request, concurrent requests, images in a batch.
 
-    `limit_pages` and `runtime` are for families with documents or several runtimes; `shadow` is a challenger's share of the requests.
+    `shadow` is a challenger's share of the requests. A family's settings may define a Serving with more.
     """
 
     limit_mb: float = Field(gt=0)
@@ -67,8 +67,6 @@ class Serving(Section):
     batch: int = Field(gt=0)
     predictions: Predictions = Predictions()
     shadow: float = Field(default=0.1, ge=0, le=1)
-    limit_pages: int = Field(default=1, gt=0)
-    runtime: Literal["onnxruntime", "opencv", "openvino"] | None = None
 
 
 class Config(Section):
@@ -115,11 +113,14 @@ def compose(overrides: Sequence[str]) -> Config:
         raise BadConfiguration(f"a config file is not YAML: {error}") from error
 
 
-def serving(family: str) -> Serving:
-    """The `serving` section of a family's config file, without loading Hydra."""
+def serving(family: str) -> Any:
+    """The `serving` section of a family's config file, a Serving or the family's own kind of it, without loading Hydra."""
     config = yaml.safe_load((discovery.CONF / "family" / f"{discovery.validate(family)}.yaml").read_text())
-    limits: Serving = _validated(Serving, config["serving"], "serving")
-    return limits
+    return _validated(_serving(family), config["serving"], "serving")
+
+
+def _serving(family: str) -> type[Serving]:
+    return getattr(discovery.part(family, "settings"), "Serving", Serving)
 
 
 def _forced(override: str) -> str:
@@ -137,7 +138,8 @@ def check(composed: Any) -> Config:
         raise BadConfiguration(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {choices}.")
     parts = ["data"] if candidate is None else ["data", "model", "fit"]
     own = {part: _validated(getattr(settings, part.capitalize()), composed.get(part, {}), part) for part in parts}
-    shared = {key: value for key, value in composed.items() if key not in {"data", "model", "fit"}}
+    own["serving"] = _validated(_serving(family), composed.get("serving", {}), "serving")
+    shared = {key: value for key, value in composed.items() if key not in {"data", "model", "fit", "serving"}}
     return _validated(Config, {**shared, **own}, "")
 
 

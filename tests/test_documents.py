@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.configs import Serving
+from pipelines.families.signatures.settings import Serving
 from serving.problems import Refusal
 from serving.signatures import documents, rendering
 from tests import corpus, papers

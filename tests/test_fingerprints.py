@@ -115,7 +115,7 @@ def test_what_a_module_imports_for_others_alone_counts(copy: Path) -> None:
 
 def test_the_closure_of_ocr_holds_its_network() -> None:
     found = set(Code("ocr").closure("train"))
-    assert found >= {f"pipelines.families.ocr.parts.{part}" for part in ("trocr", "graphs", "hub", "initial_weights")}
+    assert found >= {f"pipelines.families.ocr.parts.{part}" for part in ("trocr", "graphs", "initial_weights")}
 
 
 @pytest.mark.parametrize("family", discovery.names())

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipelines.configs import Serving
 from serving.inputs import pictures
 from serving.live.champion import Served
 
@@ -27,7 +26,7 @@ class Context(Protocol):
     """What a worker offers a task: the limits of the family, and its champion, which is loaded when a job first asks for it."""
 
     @property
-    def limits(self) -> Serving: ...
+    def limits(self) -> Any: ...  # the family's kind of pipelines.configs.Serving
 
     @property
     def served(self) -> Served: ...

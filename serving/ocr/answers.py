@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from pipelines.configs import Serving
 from pipelines.families.ocr.parts.ctc import Reading
+from pipelines.families.ocr.settings import Serving
 from serving.inputs import bodies, dataurls
 from serving.inputs.bodies import Body
 from serving.live.champion import Origin, Served, signature, traced

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.configs import Serving
 from pipelines.families.ocr.parts import layout
 from pipelines.families.ocr.parts.order import Box
 from pipelines.families.ocr.picture import Convention
+from pipelines.families.ocr.settings import Serving
 from serving.inputs import bodies, pictures
 from serving.inputs.bodies import Body
 from serving.ocr import tiffs

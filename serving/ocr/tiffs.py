@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.configs import Serving
+from pipelines.families.ocr.settings import Serving
 from serving.inputs import pictures
 from serving.problems import Refusal
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from starlette.datastructures import QueryParams
 
-from pipelines.configs import Serving
 from pipelines.datasets import boxes
+from pipelines.families.signatures.settings import Serving
 from serving.inputs import bodies, dataurls, queries
 from serving.inputs.bodies import Body
 from serving.live.champion import Origin, Served, signature, traced

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.configs import Serving
+from pipelines.families.signatures.settings import Serving
 from serving.problems import Refusal
 
 RENDERING = Path(__file__).with_name("rendering.py")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipelines.configs import Serving
 from pipelines.families.signatures.examples import WORKING_SIDE
+from pipelines.families.signatures.settings import Serving
 from serving.inputs import bodies, pictures
 from serving.inputs.bodies import Body
 from serving.signatures import documents

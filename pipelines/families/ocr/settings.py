@@ -4,7 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipelines import configs
 from pipelines.configs import Section
+
+
+class Serving(configs.Serving):
+    """The limits of the endpoint, with the pages of a TIFF that are read."""
+
+    limit_pages: int = Field(gt=0)
 
 
 class Flagged(Section):

@@ -4,9 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipelines import configs
 from pipelines.configs import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Serving(configs.Serving):
+    """The limits of the endpoint, with the pages of a PDF that are read, and what computes the answers."""
+
+    limit_pages: int = Field(gt=0)
+    runtime: Literal["onnxruntime", "opencv", "openvino"]
 
 
 class Source(Section):

@@ -32,6 +32,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["engraving_id"], ["engravings.id"], name="fk_lenses_engraving_id"),
     )
     op.create_index("ix_lenses_engraving_id", "lenses", ["engraving_id"])
+    _tags()
+
+
+def _tags() -> None:
     op.create_table(
         "tags",
         sa.Column("id", sa.Integer, autoincrement=False, nullable=False),

@@ -43,6 +43,10 @@ def upgrade() -> None:
         _to("engravings", "engraving_id", "fk_lenses_engraving_id"),
     )
     op.create_index("ix_lenses_engraving_id", "lenses", ["engraving_id"])
+    _tags()
+
+
+def _tags() -> None:
     op.create_table(
         "tags",
         *_of("tags"),
