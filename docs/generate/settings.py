@@ -1,5 +1,6 @@
 """The reference of the config files, from the pydantic models that check them, and meanings.yaml."""
 
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
@@ -14,6 +15,7 @@ from pipelines import configs, discovery
 
 ROOT = Path(__file__).parents[2]
 MEANINGS = Path(__file__).with_name("meanings.yaml")
+HEADER = ["key", "type", "default", "meaning"]
 SIGNS = {Ge: ">=", Gt: ">", Le: "<=", Lt: "<", MultipleOf: "a multiple of"}
 LENGTHS = {MinLen: "at least", MaxLen: "at most"}
 
@@ -33,6 +35,8 @@ def family(name: str) -> str:
         f"### conf/candidate/{name}-*.yaml: fit",
         _model(own.Fit, name, "fit"),
     ]
+    if more := _rows(own.Serving, name, "serving", set(configs.Serving.model_fields)) if hasattr(own, "Serving") else []:
+        parts += [f"### conf/family/{name}.yaml: serving, beside the shared keys", table(HEADER, more)]
     return "\n\n".join(parts)
 
 
@@ -48,12 +52,14 @@ def shared() -> str:
 
 
 def _model(model: type[BaseModel], name: str, path: str) -> str:
-    return table(["key", "type", "default", "meaning"], _rows(model, name, path))
+    return table(HEADER, _rows(model, name, path))
 
 
-def _rows(model: type[BaseModel], name: str, path: str) -> list[list[str]]:
+def _rows(model: type[BaseModel], name: str, path: str, without: Collection[str] = ()) -> list[list[str]]:
     rows = []
     for key, field in model.model_fields.items():
+        if key in without:
+            continue
         where, below = f"{path}.{key}", _nested(field.annotation)
         rows.append([f"`{where}`", _type(field), _default(field), meaning(name, where)])
         if below:
