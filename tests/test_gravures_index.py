@@ -240,7 +240,7 @@ def test_a_name_is_kept_in_its_composed_form(here: Path) -> None:
     "name", ["", " ", "\t", "a\nb", "a\0", "../star", "a/b", "-rf", "(a", "'; DROP TABLE", "<b>", "x" * 65, "\u202eabc", "a\u200bb"]
 )
 def test_an_odd_name_is_refused(here: Path, name: str) -> None:
-    with pytest.raises(additions.BadName, match=r"cannot be an engraving's name. It needs 1 to 64"):
+    with pytest.raises(additions.BadName, match=r"is no name of an engraving. It needs 1 to 64"):
         additions.add(name, star())
     assert not additions.FILE.exists()
 
@@ -250,7 +250,7 @@ def test_an_odd_name_is_refused(here: Path, name: str) -> None:
     [
         ("bar", r"There is an engraving named 'bar'\. Choose another name\.$"),
         ("Bar", r"There is an engraving named 'bar'\. Choose another name\.$"),
-        ("STAR", r"named 'star'\. Choose another name, or take that one away first: make gravures-remove name='star'$"),
+        ("STAR", r"named 'star'\. Choose another name, or remove that one: make gravures-remove name='star'$"),
     ],
 )
 def test_a_name_that_exists_is_refused_with_the_remedy(here: Path, name: str, words: str) -> None:
@@ -329,7 +329,7 @@ def test_damaged_additions_are_named_and_left_as_they_are(here: Path, fault: str
     additions.FILE.write_bytes(content if isinstance(content, bytes) else content.encode())
     left = additions.FILE.read_bytes()
     for touch in (additions.read, lambda: additions.add("b", star()), lambda: additions.remove("star")):
-        with pytest.raises(additions.BrokenAdditions, match=r"additions\.json is damaged .*Put an earlier copy in its place, or delete it"):
+        with pytest.raises(additions.BrokenAdditions, match=r"additions\.json is damaged .*Restore a copy, or delete it"):
             touch()
     assert additions.FILE.read_bytes() == left
 
