@@ -150,22 +150,22 @@ gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from the re
 test: .venv/with-serve+digits+dev ## the quick tests, in minutes; what they leave out is named at the end
 	@atelier test
 
-test-slow: .venv/with-$(EVERY)+dev ## the tests that need all frameworks, browsers and external servers
+test-slow: .venv/with-$(EVERY)+slow ## the tests that need all frameworks, browsers and external servers
 	@atelier test-slow
 
-test-all: .venv/with-$(EVERY)+dev ## the quick and the slow tests
+test-all: .venv/with-$(EVERY)+slow ## the quick and the slow tests
 	@atelier test-all
 
-test-system: .venv/with-$(EVERY)+dev ## the heaviest tests, such as a family made from another one, trained and served
+test-system: .venv/with-$(EVERY)+slow ## the heaviest tests, such as a family made from another one, trained and served
 	@atelier test-system
 
-test-times: .venv/with-$(EVERY)+dev ## test-all, with the seconds of each file in reports/tests.json
+test-times: .venv/with-$(EVERY)+slow ## test-all, with the seconds of each file in reports/tests.json
 	@atelier test-times
 
-fuzz: .venv/with-$(EVERY)+dev ## hostile input: the long fuzz tests
+fuzz: .venv/with-$(EVERY)+slow ## hostile input: the long fuzz tests
 	@atelier fuzz
 
-lint: .venv/with-$(EVERY)+dev ## style and types
+lint: .venv/with-$(EVERY)+slow ## style and types
 	@atelier lint
 
 docs: .venv/with-serve+docs ## [serve=yes port=8000]: the documentation as a site in .docs/site/, strict; shown on the loopback address
