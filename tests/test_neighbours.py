@@ -78,14 +78,14 @@ def test_with_many_vectors_all_of_them_can_be_had(many: tuple[Vectors, Vectors, 
 def test_many_vectors_are_held_in_a_quarter_of_their_size(many: tuple[Vectors, Vectors, Index]) -> None:
     import faiss
 
-    held = len(faiss.serialize_index(many[2]._held))
+    held = len(faiss.serialize_index(many[2]._vectors))
     assert held < 0.5 * many[0].nbytes
 
 
 @pytest.mark.parametrize(("count", "kind"), [(20, "ndarray"), (21, "IndexIVFScalarQuantizer")])
 def test_few_vectors_are_held_as_they_are(count: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "EXACT", 20)
-    assert type(Index(clustered(count)[0])._held).__name__ == kind
+    assert type(Index(clustered(count)[0])._vectors).__name__ == kind
 
 
 @pytest.mark.parametrize("kind", [kind for kind in searched.KINDS if "PQ" not in kind])  # whose training takes a minute

@@ -292,8 +292,7 @@ def test_a_version_that_is_nowhere_whole_is_not_pushed_in_part(fetched: ledger.L
     cache.path_of(mine).unlink()
     cache.retained_path(mine).unlink()
     with pytest.raises(SystemExit, match="1 of 3 folders are not on the remote"):
-        lines = ledger.read("digits")
-        remotes.pushed(list(ledger.versions(lines).values()), retention.names(lines), None)
+        remotes.push_all()
     assert "not sent: 1 of" in capsys.readouterr().out
     assert not on_remote(str(fetched["dvc"])).exists()
     assert on_remote(str(ledger.read("digits")[1]["dvc"])).is_file()
