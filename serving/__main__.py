@@ -18,7 +18,7 @@ def main(family: str, host: str = "127.0.0.1", port: int = 3000, workers: int = 
     """Serve one family. On the loopback address, unless another is asked for."""
     with tempfile.TemporaryDirectory(dir=memory()) as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
-        os.environ[handover.PLACE] = str(Path(metrics, "stands.json"))
+        os.environ[handover.VARIABLE] = str(Path(metrics, "current.json"))
         if jobs is not None:
             os.environ["JOBS_WORKERS"] = str(supervisor.count(jobs, "--jobs (make serve jobs=...)"))
         _serve(discovery.validate(family), host, port, workers)

@@ -26,7 +26,7 @@ def ask(family: str, image: Path, recorder: Recorder) -> dict[str, object]:
     update_store(family)
     served, limits, content = Champion(family).served, configs.serving(family), image.read_bytes()
     begun = time.perf_counter()
-    answer: dict[str, object] = asyncio.run(answers.answered(Body(False, content), served, limits))
+    answer: dict[str, object] = asyncio.run(answers.predict(Body(False, content), served, limits))
     recorder.note(content, answer, time.perf_counter() - begun)
     return answer
 

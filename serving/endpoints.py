@@ -33,7 +33,7 @@ METRICS = "/metrics"
 PROBES = frozenset({"/livez", "/healthz", health.READY, METRICS})
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
-"""(body, served, limits, *arguments) -> an answer, as a family's answers.py has it; of many bodies as many. Raises Refusal."""
+"""(body, served, limits, *arguments) -> an answer: predict() of a family's answers.py; for a list of bodies, a list. Raises Refusal."""
 
 
 class Answered(NamedTuple):
@@ -84,7 +84,7 @@ class Endpoint:
 
     @bentoml.on_shutdown
     def end(self) -> None:
-        """End the challenger; write the comparisons and the predictions that wait."""
+        """Stop the challenger; write the comparisons and predictions that are still queued."""
         try:
             self.app.state.shadow.close()
         finally:
@@ -92,7 +92,7 @@ class Endpoint:
 
 
 class Plain(APIRoute):
-    """A route whose function takes the request and gives the response: FastAPI describes it, and has nothing to solve or to check."""
+    """A route whose function takes the request and returns the response: FastAPI documents it, and neither injects nor validates."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         if list(inspect.signature(self.endpoint).parameters) != ["request"]:
@@ -101,7 +101,7 @@ class Plain(APIRoute):
 
 
 def application(title: str, question: str) -> FastAPI:
-    """An application without the family's own routes; start() adds the champion."""
+    """The application of a family with the routes that all share; start() adds the champion."""
     app = FastAPIOffline(title=title, summary=question, redoc_url=None, favicon_url="static/icon.svg")
     app.router.route_class = Plain
     problems.handle(app)
@@ -118,10 +118,10 @@ def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = N
     app.state.limits = configs.serving(family)
     app.state.recorder = Recorder(family, app.state.limits.predictions)
     app.state.champion = Champion(family, prepare)
-    app.state.champion.follow()
-    app.state.recorder.follow()
+    app.state.champion.start()
+    app.state.recorder.start()
     app.state.shadow = Shadow(app.state.champion)
-    app.state.shadow.follow()
+    app.state.shadow.start()
     Image.preinit()
     gc.collect()
     gc.freeze()  # what is loaded now is never collected: no walk through it while requests wait (docs/decisions/0018)

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.problems import Refused, fault
 
 logger = logging.getLogger("atelier.serving")
-GIVEN = re.compile(r"[\w.-]{1,64}", re.ASCII)  # a request id that a client may choose
+REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)  # what a client may send as its request id
 LOGGED = 200  # characters of a path
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -32,12 +32,12 @@ VERSION = Gauge("atelier_model_version", "The version that is served.", ["family
 REFUSED = Gauge(
     "atelier_model_refused", "1 where a worker refuses the version that the pointer names.", ["family"], multiprocess_mode="livemax"
 )
-COUNTED = "PROMETHEUS_MULTIPROC_DIR"  # the variable that names the folder of the metrics of one service's workers
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the environment variable that names the folder where the workers of one service share metrics
 
 
 def remove_ended_workers() -> None:
     """Remove the live gauges of workers that have ended."""
-    for path in Path(os.environ.get(COUNTED, "none")).glob("gauge_live*_*.db"):
+    for path in Path(os.environ.get(METRICS_FOLDER, "none")).glob("gauge_live*_*.db"):
         pid = int(path.stem.rpartition("_")[2])
         if not psutil.pid_exists(pid):
             with suppress(FileNotFoundError):  # another worker was faster
@@ -84,7 +84,7 @@ class Telemetry:
 def _request_id(scope: Scope) -> str:
     """The client's id, where it is well formed; else a new one."""
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if GIVEN.fullmatch(given) else uuid.uuid4().hex
+    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
 class JsonFormatter(logging.Formatter):

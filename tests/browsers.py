@@ -26,7 +26,7 @@ from tests.services import Service
 
 PATIENCE = 20  # seconds that a page may take
 QUIET = "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
-CAMERA = "use-fake-device-for-media-stream use-fake-ui-for-media-stream"  # a test picture that moves, and nobody to ask
+CAMERA = "use-fake-device-for-media-stream use-fake-ui-for-media-stream"  # a moving test picture, and no prompt
 
 
 class Needs(NamedTuple):
@@ -141,7 +141,7 @@ def got(family: str, pointer: dict[str, Any], path: str = "/") -> httpx.Response
 
 
 def fresh(browser: Browser, service: Service) -> Browser:
-    """The page of a service, freshly opened on a desk; what was asked and complained about before is forgotten."""
+    """The page of a service, freshly opened at desktop size; earlier requests and errors are cleared."""
     browser.resize(1280, 900)
     browser.driver.get("about:blank")
     browser.requests(), browser.complaints()

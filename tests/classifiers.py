@@ -54,5 +54,5 @@ def random_network(tiny: Tiny, seed: int) -> onnx.ModelProto:
 
 
 def answer(prediction: Any) -> dict[str, Any]:
-    """As a service gives it, what tells where it comes from left out."""
+    """A service's answer without its provenance."""
     return {"prediction": prediction, "confidence": 0.9}

@@ -128,14 +128,14 @@ def expected(family: str) -> ModuleType:
 
 
 def decided(family: str) -> str:
-    """The family; a new one, that has no ledger yet, is passed over."""
+    """The family; the test is skipped for a new one that has no ledger yet."""
     if not (ROOT / f"registry/{family}.jsonl").exists():
         pytest.skip(f"{family} has no champion yet: make train family={family}")
     return family
 
 
 def evaluate(candidate: str, headline: float) -> None:
-    """The real evaluate stage, then the figure on validation that the test needs: a random layer has none to speak of."""
+    """The real evaluate stage, then the figure on validation that the test needs: that of a random layer means nothing."""
     stage.main(
         configs.compose([f"family={discovery.family_of(candidate)}", f"candidate={candidate}", "run=smoke", "data.sources=[embedded]"])
     )
@@ -155,14 +155,14 @@ def picture(family: str) -> bytes:
 
 def environment(**more: str) -> dict[str, str]:
     """The environment of a child process: the project's code on its path, no mirror, no experiment."""
-    kept = {key: value for key, value in os.environ.items() if key not in {"DATA_MIRROR", "DVC_EXP_NAME"}}
+    inherited = {key: value for key, value in os.environ.items() if key not in {"DATA_MIRROR", "DVC_EXP_NAME"}}
     scripts = str(Path(sys.executable).parent)
-    return {**kept, "PYTHONPATH": str(ROOT), "PATH": f"{scripts}:{kept['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+    return {**inherited, "PYTHONPATH": str(ROOT), "PATH": f"{scripts}:{inherited['PATH']}", "TF_CPP_MIN_LOG_LEVEL": "3", **more}
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_log_of_dvc() -> None:
-    """DVC's log keeps the standard output that it finds when it is imported: that of one test, which is closed in the next."""
+    """DVC's log holds on to the standard output that it finds when it is imported: that of one test, which is closed in the next."""
     importlib.import_module("dvc")
     logging.getLogger("dvc").handlers.clear()
 

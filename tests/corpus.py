@@ -1,4 +1,4 @@
-"""Hostile input, made when asked for: broken, swollen and odd pictures, JSON and multipart bodies. The same bytes every time."""
+"""Hostile input, made when asked for: broken, oversized and rare pictures, JSON and multipart bodies. The same bytes every time."""
 
 import json
 import struct
@@ -51,7 +51,7 @@ FORMATS: dict[str, tuple[str, str, dict[str, object]]] = {  # name: Pillow's nam
     "jpeg2000": ("JPEG2000", "image/jp2", {}),
     "avif": ("AVIF", "image/avif", {}),
 }
-READ = ("png", "jpeg", "jpeg-progressive", "webp", "webp-lossless", "mpo")  # an MPO begins with a whole JPEG
+READ = ("png", "jpeg", "jpeg-progressive", "webp", "webp-lossless", "mpo")  # an MPO begins with a complete JPEG
 
 
 def written() -> list[str]:
@@ -65,7 +65,7 @@ def noise(side: int, mode: str = "RGB") -> Image.Image:
     return Image.frombytes(mode, (side, side), np.random.default_rng(SEED).bytes(side * side * len(Image.new(mode, (1, 1)).getbands())))
 
 
-def whole(name: str, side: int = 96) -> Body:
+def intact(name: str, side: int = 96) -> Body:
     """A good picture in one format."""
     kind, media_type, options = FORMATS[name]
     return Body(name, encoded(noise(side), kind, **options), media_type)
@@ -88,7 +88,7 @@ def flipped(body: Body, times: int) -> Iterator[Body]:
 
 
 def mutated(body: Body, times: int) -> Iterator[Body]:
-    """With a random slice taken out, repeated, or replaced by noise; often in the header, where it tells."""
+    """With a random slice taken out, repeated, or replaced by noise; often in the header, where it matters."""
     random = np.random.default_rng([SEED, len(body.content), times])
     for number in range(times):
         start = int(len(body.content) * random.random() ** 3)
@@ -98,12 +98,12 @@ def mutated(body: Body, times: int) -> Iterator[Body]:
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
-    """Of a PNG."""
+    """A chunk of a PNG."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def png(width: int, height: int, *chunks: bytes, colour: int = 0, depth: int = 8) -> bytes:
-    """A PNG by hand: signature, header and these chunks."""
+    """A PNG written byte by byte: signature, header and these chunks."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + b"".join(chunks)
 
@@ -116,13 +116,13 @@ def rows(width: int, height: int, bits: int = 8) -> bytes:
 
 
 def black(size: tuple[int, int], colour: int = 0, depth: int = 8, *chunks: bytes) -> bytes:
-    """A whole black PNG: tiny as a file, and as large in memory as its header says."""
+    """A complete black PNG: tiny as a file, and as large in memory as its header says."""
     samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     return png(*size, *chunks, rows(*size, samples * depth), colour=colour, depth=depth)
 
 
 def segment(marker: int, content: bytes) -> bytes:
-    """Of a JPEG."""
+    """A segment of a JPEG."""
     return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
 
 
@@ -151,37 +151,37 @@ def animated(kind: str, frames: int) -> bytes:
 
 
 def exif(orientation: int) -> bytes:
-    """One entry, by hand: Pillow would not write every value."""
+    """One entry, written byte by byte: Pillow would not write every value."""
     return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, ORIENTATION, 3, 1, orientation, 0, 0)
 
 
-def swollen_exif(entries: int, size: int) -> bytes:
+def oversized_exif(entries: int, size: int) -> bytes:
     """Every entry claims the same bytes, nearly all there are: read naively, entries x size bytes of memory."""
     table = b"".join(struct.pack(">HHII", 1000 + number, 7, size - 200, 100) for number in range(entries))
     return (b"MM\0*" + struct.pack(">IH", 8, entries) + table).ljust(size, b"\0")
 
 
-def wholes() -> Iterator[Body]:
+def originals() -> Iterator[Body]:
     """A good picture in every format."""
-    yield from map(whole, written())
+    yield from map(intact, written())
 
 
 def truncations(side: int = 96) -> Iterator[Body]:
     """Every format, cut at every kilobyte."""
     for name in written():
-        yield from cut(whole(name, side))
+        yield from cut(intact(name, side))
 
 
 def flips(times: int = 10) -> Iterator[Body]:
     """Every format with a few bytes changed."""
     for name in written():
-        yield from flipped(whole(name, 32), times)
+        yield from flipped(intact(name, 32), times)
 
 
 def mutations(times: int = 10) -> Iterator[Body]:
     """The formats that are read, with slices taken out, repeated or replaced."""
     for name in READ:
-        yield from mutated(whole(name, 64), times)
+        yield from mutated(intact(name, 64), times)
 
 
 def claims() -> Iterator[Body]:
@@ -231,21 +231,21 @@ def large_bombs() -> Iterator[Body]:
     yield Body("jpeg with 2 million segments", jpeg(segment(0xE5, b"") * 2_000_000), "image/jpeg")
     yield Body("jpeg with 9 MB of padding", jpeg(b"\xff" * 9_000_000), "image/jpeg")
     yield Body("jpeg of 9 MB of scans", scans(LARGE, 9), "image/jpeg")
-    yield Body("png with an exif of 9 MB", png(9, 9, chunk(b"eXIf", swollen_exif(60_000, 9_000_000)), rows(9, 9)))
+    yield Body("png with an exif of 9 MB", png(9, 9, chunk(b"eXIf", oversized_exif(60_000, 9_000_000)), rows(9, 9)))
 
 
 def exifs() -> Iterator[Body]:
     """Every orientation, ones that do not exist, and EXIF that is none or too much, in each format that holds it."""
     plain = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp"}
     turns = {f"orientation {value}": exif(value) for value in (*range(10), 65_535)}
-    others = {"garbage": noise(9).tobytes(), "empty": b"", "cut": exif(6)[:15], "swollen": swollen_exif(4000, 60_000)}
+    others = {"garbage": noise(9).tobytes(), "empty": b"", "cut": exif(6)[:15], "oversized": oversized_exif(4000, 60_000)}
     for name, content in {**turns, **others}.items():
         for kind, media_type in plain.items():
             yield Body(f"{kind} with exif {name}", encoded(noise(32), kind, exif=b"Exif\0\0" + content), media_type)
-    parts = swollen_exif(5000, 600_000)
+    parts = oversized_exif(5000, 600_000)
     pieces = [segment(0xE1, b"Exif\0\0" + parts[at : at + 65_000]) for at in range(0, len(parts), 65_000)]
     yield Body("jpeg with exif in ten parts", jpeg(*pieces), "image/jpeg")
-    yield Body("jpeg with a swollen index of pictures", jpeg(segment(0xE2, b"MPF\0" + swollen_exif(5000, 65_000))), "image/jpeg")
+    yield Body("jpeg with an oversized index of pictures", jpeg(segment(0xE2, b"MPF\0" + oversized_exif(5000, 65_000))), "image/jpeg")
 
 
 def modes() -> Iterator[Body]:
@@ -276,7 +276,7 @@ def ycck(cmyk: bytes) -> bytes:
 
 def polyglots() -> Iterator[Body]:
     """Two kinds in one file, and files that are no pictures at all."""
-    picture = whole("png").content
+    picture = intact("png").content
     prefixes = {
         "pdf": b"%PDF-1.7\n",
         "html": b"<!doctype html><script>alert(1)</script>",
@@ -288,7 +288,7 @@ def polyglots() -> Iterator[Body]:
         yield Body(f"{name}, then png", other + picture)
         yield Body(f"png, then {name}", picture + other)
         yield Body(name, other)
-    yield Body("png in jpeg", whole("jpeg").content + picture, "image/jpeg")
+    yield Body("png in jpeg", intact("jpeg").content + picture, "image/jpeg")
     yield Body("html in a png", png(9, 9, chunk(b"tEXt", b"Comment\0" + prefixes["html"]), rows(9, 9)))
     yield Body("nothing", b"")
     yield Body("zeros", bytes(10**6))
@@ -335,8 +335,8 @@ def disposition(name: bytes, filename: bytes) -> bytes:
 
 
 def forms(size: int = 10**6) -> Iterator[Body]:
-    """Multipart bodies of about `size` bytes that keep few of the rules."""
-    end, picture, image = b"--" + BOUNDARY + b"--\r\n", whole("png", 32).content, disposition(b"image", b"a.png")
+    """Multipart bodies of about `size` bytes that break the rules."""
+    end, picture, image = b"--" + BOUNDARY + b"--\r\n", intact("png", 32).content, disposition(b"image", b"a.png")
     field = part(b'Content-Disposition: form-data; name="f"')
     names = b"".join(part(b'Content-Disposition: form-data; name="%d%s"' % (number, b"x" * 3000)) for number in range(8))
     texts = {

@@ -31,13 +31,13 @@ def running(folder: Path) -> Iterator[Server]:
     address = f"127.0.0.1:{_free_port()}"
     (folder / "data").mkdir(parents=True, exist_ok=True)
     words = {"handler": "sqlite", "sqlite-url": f"file:{folder}/data/", "state-dir": folder, "listen-addr": address, "debug-addr": "-"}
-    account = {"setup-database": "atelier", "setup-username": "keeper", "setup-password": PASSWORD}
-    told = [f"--{name}={word}" for name, word in {**words, **account, "telemetry": "disable", "log-level": "ERROR"}.items()]
+    account = {"setup-database": "atelier", "setup-username": "admin", "setup-password": PASSWORD}
+    options = [f"--{name}={word}" for name, word in {**words, **account, "telemetry": "disable", "log-level": "ERROR"}.items()]
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen([_program(), *told, "--test-enable-new-auth"], stdout=log, stderr=log)
+        process = subprocess.Popen([_program(), *options, "--test-enable-new-auth"], stdout=log, stderr=log)
     try:
         _await(address)
-        yield Server(f"mongodb://keeper:{QUOTED}@{address}/atelier", process)
+        yield Server(f"mongodb://admin:{QUOTED}@{address}/atelier", process)
     finally:
         process.terminate()
         process.wait()

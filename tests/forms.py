@@ -1,4 +1,4 @@
-"""Good pictures, in every form in which people send them."""
+"""Valid pictures, in every form in which people send them."""
 
 import io
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def deep(picture: Image.Image) -> Image.Image:
 
 
 def black(mode: str) -> Image.Image:
-    """A second frame, which nobody should see."""
+    """A second frame, which must not be read."""
     return Image.new(mode, (48, 32), 0)
 
 

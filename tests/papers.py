@@ -1,4 +1,4 @@
-"""Small PDFs, written by hand: whole ones, and ones that are broken in many ways. The same bytes every time."""
+"""Small PDFs, written byte by byte: valid ones, and ones that are broken in many ways. The same bytes every time."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -45,21 +45,21 @@ def packed(content: bytes) -> bytes:
 
 def file(objects: Sequence[bytes], trailer: bytes = b"") -> bytes:
     """Objects numbered from 1, their table and the trailer; the first is the catalogue."""
-    parts, places = [b"%PDF-1.7\n"], []
+    parts, offsets = [b"%PDF-1.7\n"], []
     for number, content in enumerate(objects, 1):
-        places.append(sum(map(len, parts)))
+        offsets.append(sum(map(len, parts)))
         parts.append(b"%d 0 obj\n%s\nendobj\n" % (number, content))
-    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
     end = b"trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, trailer, sum(map(len, parts)))
     return b"".join([*parts, head, table, end])
 
 
 def encrypted() -> bytes:
-    """A PDF that asks for a password: RC4 of 40 bits, whose keys nobody knows."""
+    """A PDF that asks for a password: RC4 of 40 bits, with random keys."""
     key = b"/Encrypt<</Filter/Standard/V 1/R 2/O<%s>/U<%s>/P -4>>/ID[<00><00>]" % (b"41" * 32, b"42" * 32)
-    whole = paper([ink([(50, 50, 100, 100)])])
-    return whole.replace(b"/Root 1 0 R", b"/Root 1 0 R" + key)
+    intact = paper([ink([(50, 50, 100, 100)])])
+    return intact.replace(b"/Root 1 0 R", b"/Root 1 0 R" + key)
 
 
 def scanned(picture: Image.Image) -> bytes:
@@ -135,21 +135,24 @@ def sizes() -> Iterator[Body]:
         yield Body(f"pdf with {words.decode()}", paper([ink([(50, 50, 99, 99)])], extra=words), KIND)
 
 
-def torn() -> Iterator[Body]:
-    """Whole ones cut, flipped and mutated, and things that only begin like a PDF."""
-    whole = Body("pdf", letter([(100, 600, 200, 60)]), KIND)
-    for body in (whole, whole._replace(name="scan", content=scanned(corpus.noise(40)))):
+def damaged() -> Iterator[Body]:
+    """Valid PDFs cut, flipped and mutated, and files that only begin like a PDF."""
+    intact = Body("pdf", letter([(100, 600, 200, 60)]), KIND)
+    for body in (intact, intact._replace(name="scan", content=scanned(corpus.noise(40)))):
         yield body
         yield from corpus.cut(body)
         yield from corpus.flipped(body, 20)
         yield from corpus.mutated(body, 20)
     texts = {"a mark": b"%PDF-", "a mark and an end": b"%PDF-1.7\n%%EOF", "a mark and zeros": b"%PDF-1.7" + bytes(10**6)}
-    texts |= {"bytes before": b"\xef\xbb\xbf\n\n" + whole.content, "bytes behind": whole.content + bytes(10**5)}
-    texts |= {"no table": whole.content.partition(b"xref")[0], "a table elsewhere": whole.content.replace(b"startxref\n", b"startxref\n9")}
+    texts |= {"bytes before": b"\xef\xbb\xbf\n\n" + intact.content, "bytes behind": intact.content + bytes(10**5)}
+    texts |= {
+        "no table": intact.content.partition(b"xref")[0],
+        "another table": intact.content.replace(b"startxref\n", b"startxref\n9"),
+    }
     yield from (Body(f"pdf: {name}", content, KIND) for name, content in texts.items())
     yield Body("pdf, encrypted", encrypted(), KIND)
     yield Body("pdf of 500 pages", paper([b""] * 500), KIND)
-    yield Body("pdf under a picture's name", whole.content)
+    yield Body("pdf under a picture's name", intact.content)
 
 
-GROUPS: dict[str, Callable[[], Iterator[Body]]] = {each.__name__: each for each in (torn, trees, sizes, bombs)}
+GROUPS: dict[str, Callable[[], Iterator[Body]]] = {each.__name__: each for each in (damaged, trees, sizes, bombs)}

@@ -1,4 +1,4 @@
-"""What the tests of users have in common: names, passwords, a clock that stands where it is put, and hashes that cost little."""
+"""Shared by the tests of users: passwords, a clock that the test sets, and cheap hashes."""
 
 import argon2
 import pytest
@@ -20,6 +20,6 @@ class Clock:
 
 
 def hash_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Argon2 as it is, but of little memory: the tests hash a hundred times."""
+    """Argon2 with little memory: the tests hash a hundred times."""
     monkeypatch.setattr(passwords, "HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
     passwords.dummy_hash.cache_clear()

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-NAME = "keeper"
+NAME = "admin"
 PASSWORD = "p@ss:w/rd%1"  # noqa: S105
 QUOTED = "p%40ss%3Aw%2Frd%251"
 FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "unix_socket_directories": ""}
@@ -49,8 +49,8 @@ class Cluster(NamedTuple):
         return True
 
     def _connected(self) -> Any:
-        told = {"host": "127.0.0.1", "port": self.port, "user": NAME, "password": PASSWORD, "dbname": "postgres"}
-        return psycopg.connect(**told, autocommit=True, connect_timeout=5)
+        options = {"host": "127.0.0.1", "port": self.port, "user": NAME, "password": PASSWORD, "dbname": "postgres"}
+        return psycopg.connect(**options, autocommit=True, connect_timeout=5)
 
 
 @pytest.fixture(scope="session")
@@ -68,25 +68,25 @@ def postgres(cluster: Cluster) -> str:
 def running(programs: Path) -> Iterator[Cluster]:
     """Start a server whose data lie in a folder of their own; root starts it as another user, since PostgreSQL refuses root."""
     with tempfile.TemporaryDirectory(prefix="atelier-postgres-") as name:
-        folder, who = Path(name), _somebody()
+        folder, owner = Path(name), _owner()
         data, secret = folder / "data", folder / "password"
         secret.write_text(PASSWORD)
         for path in (folder, secret):
-            shutil.chown(path, **who)
-        told: dict[str, Any] = {"cwd": folder, **({**who, "extra_groups": []} if who["user"] != os.geteuid() else {})}
+            shutil.chown(path, **owner)
+        options: dict[str, Any] = {"cwd": folder, **({**owner, "extra_groups": []} if owner["user"] != os.geteuid() else {})}
         words = f"--username={NAME} --pwfile={secret} --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 --no-sync".split()
-        subprocess.run([programs / "initdb", f"--pgdata={data}", *words], **told, check=True, capture_output=True)
-        with started(programs, data, told) as server:
+        subprocess.run([programs / "initdb", f"--pgdata={data}", *words], **options, check=True, capture_output=True)
+        with started(programs, data, options) as server:
             yield server
 
 
 @contextmanager
-def started(programs: Path, data: Path, told: dict[str, Any]) -> Iterator[Cluster]:
+def started(programs: Path, data: Path, options: dict[str, Any]) -> Iterator[Cluster]:
     """The server on these data; stopped at the end."""
     port = _free_port()
     words = [word for key, value in {**FAST, "listen_addresses": "127.0.0.1", "port": port}.items() for word in ("-c", f"{key}={value}")]
     with (data.parent / "log").open("ab") as log:
-        process = subprocess.Popen([programs / "postgres", "-D", data, *words], **told, stdout=log, stderr=log)
+        process = subprocess.Popen([programs / "postgres", "-D", data, *words], **options, stdout=log, stderr=log)
     server = Cluster(port, process)
     try:
         deadline = time.monotonic() + PATIENCE
@@ -95,12 +95,12 @@ def started(programs: Path, data: Path, told: dict[str, Any]) -> Iterator[Cluste
             time.sleep(0.05)
         yield server
     finally:
-        process.send_signal(signal.SIGQUIT)  # at once: nobody wants what it holds
+        process.send_signal(signal.SIGQUIT)  # at once: its data are not needed any more
         process.wait()
 
 
-def _somebody() -> dict[str, int]:
-    """Who runs the server: whoever runs the tests, or where that is root, the packages' own user."""
+def _owner() -> dict[str, int]:
+    """The user that runs the server: the one that runs the tests, or where that is root, the package's own user."""
     if os.geteuid():
         return {"user": os.geteuid(), "group": os.getegid()}
     known = {entry.pw_name: entry for entry in pwd.getpwall()}

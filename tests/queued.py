@@ -1,4 +1,4 @@
-"""A service that has nothing but the queue of a family, for the tests of it: no model, no BentoML. The header X-User says who asks."""
+"""A service that has only the queue of a family, to test that: no model, no BentoML. The header X-User names the user."""
 
 import contextlib
 import signal
@@ -45,8 +45,8 @@ def service() -> ASGIApp:
 class Queued:
     """A running service, its folder, and workers that the test starts."""
 
-    def __init__(self, folder: Path, client: httpx.Client, process: "subprocess.Popen[bytes]", told: dict[str, str]) -> None:
-        self.folder, self.client, self.process, self.told = folder, client, process, told
+    def __init__(self, folder: Path, client: httpx.Client, process: "subprocess.Popen[bytes]", settings: dict[str, str]) -> None:
+        self.folder, self.client, self.process, self.settings = folder, client, process, settings
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def post(self, task: str = "hello", **request: Any) -> str:
@@ -55,22 +55,22 @@ class Queued:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
-    def look(self, id: str, **request: Any) -> dict[str, Any]:
+    def status(self, id: str, **request: Any) -> dict[str, Any]:
         answer = self.client.get(f"/jobs/{id}", **request)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
     def done(self, id: str) -> dict[str, Any]:
         """The job, once it is final."""
-        assert until(lambda: self.look(id)["state"] in FINAL), (self.look(id), self.log())
-        return self.look(id)
+        assert until(lambda: self.status(id)["state"] in FINAL), (self.status(id), self.log())
+        return self.status(id)
 
-    def work(self) -> "subprocess.Popen[bytes]":
+    def start_worker(self) -> "subprocess.Popen[bytes]":
         """Start one more worker."""
-        self.workers.append(started(self.folder, self.told, "-m", "serving.jobs.worker", "--family", FAMILY))
+        self.workers.append(started(self.folder, self.settings, "-m", "serving.jobs.worker", "--family", FAMILY))
         return self.workers[-1]
 
-    def rest(self) -> None:
+    def stop_workers(self) -> None:
         """End all workers; jobs wait."""
         for worker in self.workers:
             worker.terminate()
@@ -79,42 +79,42 @@ class Queued:
         self.workers.clear()
 
     def rows(self, statement: str, *words: Any) -> list[Any]:
-        """What SQL says of its database."""
+        """The rows that a statement gives on the database of jobs."""
         with contextlib.closing(sqlite3.connect(self.folder / ".store/jobs.db", timeout=30)) as connection, connection:
             return connection.execute(statement, words).fetchall()
 
     def states(self, ids: list[str]) -> list[str]:
-        """Of these jobs, as the database has them."""
+        """The states of these jobs in the database."""
         found = dict(self.rows("SELECT id, state FROM jobs"))
         return [found[id] for id in ids]
 
     def handed(self) -> bool:
-        """Has the broker every id that it is to have?"""
+        """Has every queued job been handed to the broker?"""
         return not self.rows("SELECT id FROM jobs WHERE state = 'queued' AND handed IS NULL")
 
     def log(self) -> str:
         return (self.folder / "log").read_text()[-4000:]
 
 
-def started(folder: Path, told: dict[str, str], *words: str) -> "subprocess.Popen[bytes]":
+def started(folder: Path, settings: dict[str, str], *words: str) -> "subprocess.Popen[bytes]":
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen([sys.executable, *words], cwd=folder, env=environment(folder) | told, stdout=log, stderr=log)
+        return subprocess.Popen([sys.executable, *words], cwd=folder, env=environment(folder) | settings, stdout=log, stderr=log)
 
 
 @contextlib.contextmanager
-def running(folder: Path, workers: int = 0, **told: str) -> Iterator[Queued]:
+def running(folder: Path, workers: int = 0, **settings: str) -> Iterator[Queued]:
     """The service in `folder`, with so many workers of its own; it ends with all of them."""
     port = free_port()
-    told = {"JOBS_WORKERS": str(workers), "BROKER_URL": "", "JOBS_URL": "", **told}
+    settings = {"JOBS_WORKERS": str(workers), "BROKER_URL": "", "JOBS_URL": "", **settings}
     words = ["-m", "uvicorn", "--factory", "tests.queued:service", "--port", str(port), "--log-level", "warning"]
-    process = started(folder, told, *words)
+    process = started(folder, settings, *words)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        it = Queued(folder, client, process, told)
+        queued = Queued(folder, client, process, settings)
         try:
-            assert until(lambda: process.poll() is not None or answers(client)) and process.poll() is None, it.log()
-            yield it
+            assert until(lambda: process.poll() is not None or answers(client)) and process.poll() is None, queued.log()
+            yield queued
         finally:
-            it.rest()
+            queued.stop_workers()
             process.send_signal(signal.SIGTERM)
             process.wait(30)
 
@@ -127,8 +127,8 @@ def answers(client: httpx.Client) -> bool:
 
 
 def until(condition: Callable[[], bool], seconds: float = 120) -> bool:
-    """Ask again and again until it is so; False after so many seconds."""
+    """Poll until the condition holds; False after so many seconds."""
     deadline = time.monotonic() + seconds
-    while not (so := condition()) and time.monotonic() < deadline:
+    while not (held := condition()) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return so
+    return held

@@ -35,7 +35,7 @@ class Rabbit:
         (folder / "rabbitmq.conf").write_text(CONFIG.format(address=LOOPBACK, port=self.port))
         (folder / "enabled_plugins").write_text("[].")
         for path in (folder, *folder.iterdir()):
-            shutil.chown(path, **self._who())
+            shutil.chown(path, **self._owner())
 
     @property
     def url(self) -> str:
@@ -45,8 +45,8 @@ class Rabbit:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
-            told = {"cwd": self.folder, "env": self._environment(), "stdout": log, "stderr": log, "start_new_session": True}
-            self.process = subprocess.Popen([PROGRAM], **told, **self._who(), extra_groups=[] if os.geteuid() == 0 else None)
+            options = {"cwd": self.folder, "env": self._environment(), "stdout": log, "stderr": log, "start_new_session": True}
+            self.process = subprocess.Popen([PROGRAM], **options, **self._owner(), extra_groups=[] if os.geteuid() == 0 else None)
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
             assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
@@ -96,8 +96,8 @@ class Rabbit:
         }
 
     @staticmethod
-    def _who() -> dict[str, int]:
-        """Who runs it: whoever runs the tests, or where that is root, the package's own user."""
+    def _owner() -> dict[str, int]:
+        """The user that runs it: the one that runs the tests, or where that is root, the package's own user."""
         if os.geteuid():
             return {"user": os.geteuid(), "group": os.getegid()}
         entry = pwd.getpwnam("rabbitmq")
@@ -105,18 +105,18 @@ class Rabbit:
 
 
 @contextmanager
-def standing() -> Iterator[Rabbit]:
+def node() -> Iterator[Rabbit]:
     """A node that is not started yet, and ended at the end. Skips, loudly, where RabbitMQ is not installed."""
     if not PROGRAM.exists():
         words = "RABBITMQ IS NOT TRIED: it is not here. On Debian: apt-get install rabbitmq-server"
         warnings.warn(words, stacklevel=2)
         pytest.skip(words)
     with tempfile.TemporaryDirectory(prefix="atelier-rabbit-", ignore_cleanup_errors=True) as name:
-        node = Rabbit(Path(name))
+        rabbit = Rabbit(Path(name))
         try:
-            yield node
+            yield rabbit
         finally:
-            node.stop()
+            rabbit.stop()
 
 
 def free_port() -> int:

@@ -20,7 +20,7 @@ from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]
 PUT = "import sys; from pathlib import Path; from pipelines.registry import store; print(store.put(Path(sys.argv[1]), int(sys.argv[2])))"
-ASKED = {"gravures": "/match"}  # where a picture is sent; of the others /predict
+PATHS = {"gravures": "/match"}  # where a picture is sent; other families: /predict
 LOADED = """
 import sys
 from importlib import import_module
@@ -44,12 +44,12 @@ class Service(NamedTuple):
         return str(self.pointers[1]["model"]["family"])
 
     @property
-    def asked(self) -> str:
+    def path(self) -> str:
         """Where a picture is sent."""
-        return ASKED.get(self.family, "/predict")
+        return PATHS.get(self.family, "/predict")
 
     def predict(self, path: str = "", **request: Any) -> httpx.Response:
-        return self.client.post(path or self.asked, **request)
+        return self.client.post(path or self.path, **request)
 
     def point(self, pointer: model_store.Pointer) -> None:
         with chdir(self.folder):
@@ -78,9 +78,9 @@ def make_serve(family: str, *more: str) -> list[str]:
 
 
 def run(folder: Path, *words: str, **more: str) -> str:
-    """Python in a process of its own: BentoML keeps to the store it was first imported with."""
-    told = environment(folder) | more
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=told, capture_output=True, text=True, check=False)
+    """Python in a process of its own: BentoML uses the store that it found when it was imported."""
+    env = environment(folder) | more
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -109,7 +109,7 @@ def free_port() -> int:
 
 
 def until(condition: Callable[[], bool], tries: int = 200) -> bool:
-    """Ask up to `tries` times, a tenth of a second apart."""
+    """Does the condition hold within `tries` tries, a tenth of a second apart?"""
     return any(condition() or time.sleep(0.1) for _ in range(tries))
 
 
@@ -162,6 +162,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def figures(service: Service) -> dict[str, float]:
-    """What /metrics says: {series: value}."""
+    """The samples of /metrics: {series: value}."""
     lines = service.client.get("/metrics").text.splitlines()
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if not line.startswith("#"))}

@@ -78,7 +78,7 @@ def test_the_answer_is_printed_before_it_is_recorded(
     """A server of predictions that is away is waited for then, and the answer stands."""
     end, printed = command.Recorder.end, list[str]()
     monkeypatch.setattr(command.Recorder, "end", lambda self: (printed.append(capsys.readouterr().out), end(self)))
-    monkeypatch.setenv("PREDICTIONS_URL", f"postgresql://keeper:s3cret@127.0.0.1:{free_port()}/predictions")
+    monkeypatch.setenv("PREDICTIONS_URL", f"postgresql://admin:s3cret@127.0.0.1:{free_port()}/predictions")
     command.main("digits", champion)
     assert ["It is a" in words for words in printed] == [True]
 

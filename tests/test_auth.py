@@ -41,8 +41,8 @@ PAGE = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0
 UNIFORM = "application/x-www-form-urlencoded"
 
 
-class Desk(NamedTuple):
-    """A guarded service in this process: its application, who decides, and the time."""
+class Client(NamedTuple):
+    """A client of a guarded application in this process, with the authority that it asks and its clock."""
 
     app: Any
     authority: Authority
@@ -69,7 +69,7 @@ class Desk(NamedTuple):
         return jwt.encode({name: value for name, value in claims.items() if value is not None}, KEY, "HS256")
 
     def browser(self) -> dict[str, str]:
-        """The cookies of somebody who has signed in by the page."""
+        """The cookies of a user who has signed in on the page."""
         return cookies(self.ask("POST", "/token", data=ADA, headers=PAGE))
 
 
@@ -78,12 +78,12 @@ def cookies(answer: httpx.Response) -> dict[str, str]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     hash_quickly(monkeypatch)
     clock = Clock()
     authority = Authority(f"sqlite:///{tmp_path}/users.db", KEY, clock)
     authority.users.add("ada", RIGHT)
-    return Desk(guarded(authority), authority, clock)
+    return Client(guarded(authority), authority, clock)
 
 
 def guarded(authority: Authority) -> telemetry.Telemetry:
@@ -102,14 +102,14 @@ def guarded(authority: Authority) -> telemetry.Telemetry:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged; the loggers are put back."""
-    told = [logging.getLogger(name) for name in ("atelier", "uvicorn.error")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in told]
+    """What is logged; the loggers are restored."""
+    loggers = [logging.getLogger(name) for name in ("atelier", "uvicorn.error")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     telemetry.log_as_json()
     yield stream
-    for logger, (handlers, propagate, level) in zip(told, before, strict=True):
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
 
@@ -138,8 +138,8 @@ CLOSED = [
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
 @pytest.mark.parametrize("path", CLOSED)
-def test_without_a_token_nothing_is_answered(desk: Desk, method: str, path: str) -> None:
-    answer = desk.ask(method, path)
+def test_without_a_token_nothing_is_answered(client: Client, method: str, path: str) -> None:
+    answer = client.ask(method, path)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="atelier"'
     assert answer.headers["Cache-Control"] == "no-store"
@@ -148,28 +148,28 @@ def test_without_a_token_nothing_is_answered(desk: Desk, method: str, path: str)
         assert answer.json()["detail"] == "A token is required here. Get one at POST /token."
 
 
-def test_health_is_open(desk: Desk) -> None:
-    assert desk.ask("GET", "/health").status_code == 200
-    assert desk.ask("GET", "/%68ealth").status_code == 200
+def test_health_is_open(client: Client) -> None:
+    assert client.ask("GET", "/health").status_code == 200
+    assert client.ask("GET", "/%68ealth").status_code == 200
 
 
-def test_a_token_opens_and_says_who_it_is(desk: Desk) -> None:
-    token = desk.token().json()["access_token"]
-    assert desk.predict(token, content=b"abc").json() == {"user": "ada", "body": 3}
-    assert desk.ask("POST", "/predict", headers={"Authorization": f"bearer   {token} "}).status_code == 200
-    assert desk.ask("GET", "/docs", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+def test_a_token_opens_and_says_who_it_is(client: Client) -> None:
+    token = client.token().json()["access_token"]
+    assert client.predict(token, content=b"abc").json() == {"user": "ada", "body": 3}
+    assert client.ask("POST", "/predict", headers={"Authorization": f"bearer   {token} "}).status_code == 200
+    assert client.ask("GET", "/docs", headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
-def forged(desk: Desk) -> dict[str, tuple[str, str]]:
+def forged(client: Client) -> dict[str, tuple[str, str]]:
     """Tokens that are worth nothing, and why."""
-    good = desk.signed()
+    good = client.signed()
     head, body, signature = good.split(".")
     claims = jwt.decode(good, options={"verify_signature": False})
     none = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
     nobody = base64.urlsafe_b64encode(json.dumps(claims | {"sub": "eve"}).encode()).rstrip(b"=").decode()
     ours = "not one of this service's"
     return {
-        "expired": (desk.signed(exp=int(desk.clock.now)), "access token has expired"),
+        "expired": (client.signed(exp=int(client.clock.now)), "access token has expired"),
         "alg none": (f"{none}.{body}.", ours),
         "alg none, signed": (f"{none}.{body}.{signature}", ours),
         "alg None by name": (jwt.encode(claims, None, "none"), ours),
@@ -177,12 +177,12 @@ def forged(desk: Desk) -> dict[str, tuple[str, str]]:
         "HS512": (jwt.encode(claims, KEY, "HS512"), ours),
         "another body": (f"{head}.{nobody}.{signature}", ours),
         "a signature cut short": (good[:-2], ours),
-        "another issuer": (desk.signed(iss="another"), ours),
-        "no expiry": (desk.signed(exp=None), ours),
-        "no session": (desk.signed(sid=None), ours),
-        "no kind": (desk.signed(type=None), ours),
-        "a number for a name": (desk.signed(sub=1), ours),
-        "a refresh token": (desk.signed(type="refresh"), "not an access token"),
+        "another issuer": (client.signed(iss="another"), ours),
+        "no expiry": (client.signed(exp=None), ours),
+        "no session": (client.signed(sid=None), ours),
+        "no kind": (client.signed(type=None), ours),
+        "a number for a name": (client.signed(sub=1), ours),
+        "a refresh token": (client.signed(type="refresh"), "not an access token"),
         "nothing": ("", ours),
         "dots": ("..", ours),
         "words": ("let me in", ours),
@@ -198,68 +198,68 @@ FORGERIES += ["nothing", "dots", "words", "a megabyte", "latin letters", "two"]
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_a_token_that_is_not_ours_is_refused(desk: Desk, name: str) -> None:
-    assert list(forged(desk)) == FORGERIES
-    token, why = forged(desk)[name]
-    answer = desk.ask("POST", "/predict", headers={"Authorization": f"Bearer {token}".encode("latin-1")})
+def test_a_token_that_is_not_ours_is_refused(client: Client, name: str) -> None:
+    assert list(forged(client)) == FORGERIES
+    token, why = forged(client)[name]
+    answer = client.ask("POST", "/predict", headers={"Authorization": f"Bearer {token}".encode("latin-1")})
     assert (answer.status_code, answer.json()["reason"]) == (401, "invalid token")
     assert why in answer.json()["detail"]
     assert re.fullmatch(r'Bearer realm="atelier", error="invalid_token", error_description="[ -~]+"', answer.headers["WWW-Authenticate"])
     assert not token or token not in answer.text
 
 
-def test_our_own_forgery_of_a_good_token_would_be_accepted(desk: Desk) -> None:
+def test_our_own_forgery_of_a_good_token_would_be_accepted(client: Client) -> None:
     """So that the refusals above are for what was changed, and for nothing else."""
-    assert desk.predict(desk.signed()).status_code == 200
+    assert client.predict(client.signed()).status_code == 200
 
 
-def test_a_token_elsewhere_is_no_token(desk: Desk) -> None:
-    token = desk.token().json()["access_token"]
-    assert desk.ask("GET", f"/docs?access_token={token}&token={token}").status_code == 401
-    assert desk.ask("POST", "/predict", data={"access_token": token}).status_code == 401
-    assert desk.ask("POST", "/predict", headers={"Authorization": f"Basic {token}"}).status_code == 401
-    assert desk.ask("POST", "/predict", headers={"Authorization": token}).status_code == 401
+def test_a_token_elsewhere_is_no_token(client: Client) -> None:
+    token = client.token().json()["access_token"]
+    assert client.ask("GET", f"/docs?access_token={token}&token={token}").status_code == 401
+    assert client.ask("POST", "/predict", data={"access_token": token}).status_code == 401
+    assert client.ask("POST", "/predict", headers={"Authorization": f"Basic {token}"}).status_code == 401
+    assert client.ask("POST", "/predict", headers={"Authorization": token}).status_code == 401
 
 
-def test_a_bad_token_in_the_head_is_not_made_good_by_a_cookie(desk: Desk) -> None:
-    assert desk.ask("GET", "/docs", headers={"Authorization": "Bearer x"}, cookies=desk.browser()).status_code == 401
+def test_a_bad_token_in_the_head_is_not_made_good_by_a_cookie(client: Client) -> None:
+    assert client.ask("GET", "/docs", headers={"Authorization": "Bearer x"}, cookies=client.browser()).status_code == 401
 
 
-def test_a_token_is_worth_nothing_after_15_minutes_and_after_signing_out(desk: Desk) -> None:
-    first, second = (desk.token().json()["access_token"] for _ in range(2))
-    assert desk.ask("POST", "/logout", headers={"Authorization": f"Bearer {second}"}).status_code == 204
-    assert desk.predict(second).status_code == 401
-    desk.clock.now += 15 * 60 - 1
-    assert desk.predict(first).status_code == 200
-    desk.clock.now += 1
-    assert "expired" in desk.predict(first).json()["detail"]
+def test_a_token_is_worth_nothing_after_15_minutes_and_after_signing_out(client: Client) -> None:
+    first, second = (client.token().json()["access_token"] for _ in range(2))
+    assert client.ask("POST", "/logout", headers={"Authorization": f"Bearer {second}"}).status_code == 204
+    assert client.predict(second).status_code == 401
+    client.clock.now += 15 * 60 - 1
+    assert client.predict(first).status_code == 200
+    client.clock.now += 1
+    assert "expired" in client.predict(first).json()["detail"]
 
 
-def test_the_log_names_the_user_and_no_secret(desk: Desk, log: io.StringIO) -> None:
-    told = desk.token().json()
-    desk.predict(told["access_token"])
-    desk.token(password=WRONG)
-    desk.predict("x.y.z")
-    held = desk.browser()
-    desk.ask("GET", f"/docs?access_token={told['access_token']}", cookies=held)
+def test_the_log_names_the_user_and_no_secret(client: Client, log: io.StringIO) -> None:
+    issued = client.token().json()
+    client.predict(issued["access_token"])
+    client.token(password=WRONG)
+    client.predict("x.y.z")
+    cookie_jar = client.browser()
+    client.ask("GET", f"/docs?access_token={issued['access_token']}", cookies=cookie_jar)
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [line.get("user") for line in lines] == ["ada", "ada", None, None, "ada", "ada"]
     assert [line.get("client") for line in lines] == [None, None, "192.0.2.1", None, None, None]
     assert [line.get("refusal") for line in lines] == [None, None, "wrong password", "invalid token", None, None]
-    for secret in (RIGHT, WRONG, told["access_token"], told["refresh_token"], *held.values(), "x.y.z"):
+    for secret in (RIGHT, WRONG, issued["access_token"], issued["refresh_token"], *cookie_jar.values(), "x.y.z"):
         assert secret not in log.getvalue()
 
 
 # POST /token
 
 
-def test_tokens_are_told_as_the_rfc_says(desk: Desk) -> None:
-    answer = desk.token()
+def test_tokens_are_told_as_the_rfc_says(client: Client) -> None:
+    answer = client.token()
     assert (answer.status_code, answer.headers["Cache-Control"], answer.headers["Pragma"]) == (200, "no-store", "no-cache")
-    told = answer.json()
-    assert (told["token_type"], told["expires_in"]) == ("bearer", 900)
+    issued = answer.json()
+    assert (issued["token_type"], issued["expires_in"]) == ("bearer", 900)
     claims = {
-        kind: jwt.decode(told[f"{kind}_token"], KEY, ["HS256"], {"verify_exp": False, "verify_iat": False}) for kind in tokens.SECONDS
+        kind: jwt.decode(issued[f"{kind}_token"], KEY, ["HS256"], {"verify_exp": False, "verify_iat": False}) for kind in tokens.SECONDS
     }
     assert {kind: said["exp"] - said["iat"] for kind, said in claims.items()} == {"access": 900, "refresh": 43200}
     assert {(said["iss"], said["sub"], said["type"]) for said in claims.values()} == {
@@ -270,20 +270,20 @@ def test_tokens_are_told_as_the_rfc_says(desk: Desk) -> None:
     assert "set-cookie" not in answer.headers
 
 
-def test_refresh_tokens_are_traded_once(desk: Desk) -> None:
-    first = desk.token().json()
-    second = desk.ask("POST", "/token", data={"grant_type": "refresh_token", "refresh_token": first["refresh_token"]})
-    assert desk.predict(second.json()["access_token"]).status_code == 200
+def test_refresh_tokens_are_traded_once(client: Client) -> None:
+    first = client.token().json()
+    second = client.ask("POST", "/token", data={"grant_type": "refresh_token", "refresh_token": first["refresh_token"]})
+    assert client.predict(second.json()["access_token"]).status_code == 200
     for used in (first, second.json()):
-        again = desk.ask("POST", "/token", data={"grant_type": "refresh_token", "refresh_token": used["refresh_token"]})
+        again = client.ask("POST", "/token", data={"grant_type": "refresh_token", "refresh_token": used["refresh_token"]})
         assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
-    assert desk.predict(second.json()["access_token"]).status_code == 401
+    assert client.predict(second.json()["access_token"]).status_code == 401
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "access"])
-def test_what_is_no_refresh_token_is_refused(desk: Desk, token: str) -> None:
-    token = desk.token().json()["access_token"] if token == "access" else token  # noqa: S105
-    answer = desk.ask("POST", "/token", data={"grant_type": "refresh_token", "refresh_token": token})
+def test_what_is_no_refresh_token_is_refused(client: Client, token: str) -> None:
+    token = client.token().json()["access_token"] if token == "access" else token  # noqa: S105
+    answer = client.ask("POST", "/token", data={"grant_type": "refresh_token", "refresh_token": token})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant" if token else "invalid_request")
 
 
@@ -309,8 +309,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("body", "kind", "status", "error"), BROKEN.values(), ids=BROKEN)
-def test_a_form_that_earns_nothing(desk: Desk, body: bytes, kind: str, status: int, error: str) -> None:
-    answer = desk.ask("POST", "/token", content=body, headers={"Content-Type": kind})
+def test_a_form_that_earns_nothing(client: Client, body: bytes, kind: str, status: int, error: str) -> None:
+    answer = client.ask("POST", "/token", content=body, headers={"Content-Type": kind})
     assert (answer.status_code, answer.headers["Content-Type"], answer.headers["Cache-Control"]) == (
         status,
         "application/problem+json",
@@ -320,39 +320,39 @@ def test_a_form_that_earns_nothing(desk: Desk, body: bytes, kind: str, status: i
     assert answer.json().keys() == {"title", "status", "detail", "reason", "error"}
 
 
-def test_the_same_words_for_a_wrong_password_and_an_unknown_name(desk: Desk) -> None:
-    assert desk.token(password=WRONG).json() == desk.token(username="nobody").json()
+def test_the_same_words_for_a_wrong_password_and_an_unknown_name(client: Client) -> None:
+    assert client.token(password=WRONG).json() == client.token(username="nobody").json()
 
 
-def test_the_tenth_wrong_password_is_429_and_says_when(desk: Desk) -> None:
-    assert [desk.token(password=WRONG).status_code for _ in range(10)] == [400] * 9 + [429]
-    desk.clock.now += 100
-    answer = desk.token()
+def test_the_tenth_wrong_password_is_429_and_says_when(client: Client) -> None:
+    assert [client.token(password=WRONG).status_code for _ in range(10)] == [400] * 9 + [429]
+    client.clock.now += 100
+    answer = client.token()
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, str(attempts.PAUSE - 100))
     assert "Try again in 4 min" in answer.json()["detail"]
-    desk.clock.now += int(answer.headers["Retry-After"])
-    assert desk.token().status_code == 200
+    client.clock.now += int(answer.headers["Retry-After"])
+    assert client.token().status_code == 200
 
 
-def test_too_many_at_once_are_told_to_come_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_at_once_are_told_to_come_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signin, "PASSWORDS", pool.BoundedPool(1, 0, "none"))
-    answer = desk.token()
+    answer = client.token()
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) == (503, "1", "temporarily_unavailable")
 
 
 def test_without_its_database_nobody_signs_in_and_tokens_stay_good(cluster: Cluster, log: io.StringIO) -> None:
     authority = Authority(url := cluster.database(), KEY, Clock())
     authority.users.add("ada", RIGHT)
-    desk = Desk(guarded(authority), authority, Clock())
-    token = desk.token().json()["access_token"]
+    client = Client(guarded(authority), authority, Clock())
+    token = client.token().json()["access_token"]
     with databases.engine(url.rpartition("/")[0] + "/postgres").connect() as connection:
         gone = sa.text(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(gone)
-    answer = desk.token()
+    answer = client.token()
     assert (answer.status_code, answer.json()["reason"]) == (503, "no database")
     assert url.rpartition("/")[2] not in answer.text
-    assert not authority.look()
-    assert desk.predict(token).status_code == 200
+    assert not authority.poll()
+    assert client.predict(token).status_code == 200
     assert "does not answer" in log.getvalue()
     assert "***" in log.getvalue()
 
@@ -366,8 +366,8 @@ def parsed(answer: httpx.Response) -> Any:
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/nothing"])
-def test_a_browser_is_asked_to_sign_in(desk: Desk, path: str) -> None:
-    answer = desk.ask("GET", path, headers=PAGE)
+def test_a_browser_is_asked_to_sign_in(client: Client, path: str) -> None:
+    answer = client.ask("GET", path, headers=PAGE)
     assert (answer.status_code, answer.headers["Cache-Control"]) == (401, "no-store")
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     page = parsed(answer)
@@ -377,8 +377,8 @@ def test_a_browser_is_asked_to_sign_in(desk: Desk, path: str) -> None:
     assert not re.search(r"url\(|@import", answer.text)
 
 
-def test_the_page_may_do_nothing_but_look_as_it_does(desk: Desk) -> None:
-    answer = desk.ask("GET", "/", headers=PAGE)
+def test_the_page_may_do_nothing_but_look_as_it_does(client: Client) -> None:
+    answer = client.ask("GET", "/", headers=PAGE)
     style = next(parsed(answer).iter("style")).text
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     policy = answer.headers["Content-Security-Policy"]
@@ -402,83 +402,83 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("accept", PAGES + OTHERS)
-def test_a_page_is_for_who_asks_for_one(desk: Desk, accept: str) -> None:
-    answer = desk.ask("GET", "/", headers={"Accept": accept})
+def test_a_page_is_for_who_asks_for_one(client: Client, accept: str) -> None:
+    answer = client.ask("GET", "/", headers={"Accept": accept})
     assert (answer.status_code, answer.headers["Content-Type"].startswith("text/html")) == (401, accept in PAGES)
 
 
-def test_the_form_sets_cookies_that_no_script_reads_and_leads_to_the_page(desk: Desk) -> None:
-    answer = desk.ask("POST", "/token", data=ADA | {"next": "https://evil.example", "redirect_uri": "//evil.example"}, headers=PAGE)
+def test_the_form_sets_cookies_that_no_script_reads_and_leads_to_the_page(client: Client) -> None:
+    answer = client.ask("POST", "/token", data=ADA | {"next": "https://evil.example", "redirect_uri": "//evil.example"}, headers=PAGE)
     assert (answer.status_code, answer.headers["Location"], answer.headers["Cache-Control"]) == (303, "/", "no-store")
-    told = answer.headers.get_list("set-cookie")
-    assert len(told) == 2
-    for cookie, seconds in zip(told, ("900", "43200"), strict=True):
+    sent = answer.headers.get_list("set-cookie")
+    assert len(sent) == 2
+    for cookie, seconds in zip(sent, ("900", "43200"), strict=True):
         assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "samesite=strict", "path=/", f"max-age={seconds}"}
-    assert desk.ask("GET", "/", headers=PAGE, cookies=cookies(answer)).status_code == 200
+    assert client.ask("GET", "/", headers=PAGE, cookies=cookies(answer)).status_code == 200
 
 
 @pytest.mark.parametrize(("base", "header"), [("https://service", {}), (SERVICE, {"X-Forwarded-Proto": "https"})])
-def test_over_https_the_cookies_are_secure(desk: Desk, base: str, header: dict[str, str]) -> None:
-    answer = desk.ask("POST", "/token", base, data=ADA, headers=PAGE | header)
+def test_over_https_the_cookies_are_secure(client: Client, base: str, header: dict[str, str]) -> None:
+    answer = client.ask("POST", "/token", base, data=ADA, headers=PAGE | header)
     assert all("; secure" in cookie.lower() for cookie in answer.headers.get_list("set-cookie"))
 
 
-def test_a_wrong_password_shows_the_page_again_with_the_words(desk: Desk) -> None:
-    answer = desk.ask("POST", "/token", data=ADA | {"password": WRONG, "username": "<script>"}, headers=PAGE)
+def test_a_wrong_password_shows_the_page_again_with_the_words(client: Client) -> None:
+    answer = client.ask("POST", "/token", data=ADA | {"password": WRONG, "username": "<script>"}, headers=PAGE)
     assert answer.status_code == 400
     page = parsed(answer)
     assert [part.text for part in page.iter("p") if part.get("role") == "alert"] == ["The user name or the password is wrong."]
     assert not list(page.iter("script"))
     for _ in range(10):
-        answer = desk.ask("POST", "/token", data=ADA | {"password": WRONG}, headers=PAGE)
+        answer = client.ask("POST", "/token", data=ADA | {"password": WRONG}, headers=PAGE)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, str(attempts.PAUSE))
     assert "Too many wrong passwords" in answer.text
 
 
-def test_the_page_says_who_is_there_and_how_to_leave(desk: Desk) -> None:
-    held = desk.browser()
-    page = parsed(desk.ask("GET", "/", headers=PAGE, cookies=held))
+def test_the_page_says_who_is_there_and_how_to_leave(client: Client) -> None:
+    cookie_jar = client.browser()
+    page = parsed(client.ask("GET", "/", headers=PAGE, cookies=cookie_jar))
     assert [(form.get("method"), form.get("action")) for form in page.iter("form") if form.get("action")] == [("post", "logout")]
-    left = desk.ask("POST", "/logout", headers=PAGE, cookies=held)
+    left = client.ask("POST", "/logout", headers=PAGE, cookies=cookie_jar)
     assert (left.status_code, left.headers["Location"]) == (303, "/")
     assert all("max-age=0" in cookie.lower() for cookie in left.headers.get_list("set-cookie"))
     assert len(left.headers.get_list("set-cookie")) == 2
-    assert desk.ask("GET", "/", headers=PAGE, cookies=held).status_code == 401
-    assert desk.ask("POST", "/predict", cookies=held).status_code == 401
+    assert client.ask("GET", "/", headers=PAGE, cookies=cookie_jar).status_code == 401
+    assert client.ask("POST", "/predict", cookies=cookie_jar).status_code == 401
 
 
-def test_who_is_not_there_cannot_leave(desk: Desk) -> None:
-    assert desk.ask("POST", "/logout").status_code == 401
-    assert desk.ask("POST", "/logout", headers=PAGE).status_code == 303
+def test_who_is_not_there_cannot_leave(client: Client) -> None:
+    assert client.ask("POST", "/logout").status_code == 401
+    assert client.ask("POST", "/logout", headers=PAGE).status_code == 303
 
 
-def test_a_cookie_is_renewed_when_it_has_run_out(desk: Desk) -> None:
-    held = desk.browser()
-    desk.clock.now += 900
-    answer = desk.ask("POST", "/predict", cookies={"atelier_refresh": held["atelier_refresh"]})
+def test_a_cookie_is_renewed_when_it_has_run_out(client: Client) -> None:
+    cookie_jar = client.browser()
+    client.clock.now += 900
+    answer = client.ask("POST", "/predict", cookies={"atelier_refresh": cookie_jar["atelier_refresh"]})
     assert (answer.status_code, answer.json()["user"]) == (200, "ada")
     fresh = cookies(answer)
-    assert fresh.keys() == held.keys()
-    assert fresh["atelier_refresh"] != held["atelier_refresh"]
-    others = desk.ask("POST", "/predict", cookies=held)  # sent at the same time, with the cookie before
+    assert fresh.keys() == cookie_jar.keys()
+    assert fresh["atelier_refresh"] != cookie_jar["atelier_refresh"]
+    others = client.ask("POST", "/predict", cookies=cookie_jar)  # sent at the same time, with the cookie before
     assert (others.status_code, cookies(others).keys()) == (200, {"atelier_access"})
-    assert not cookies(desk.ask("POST", "/predict", cookies=fresh))
+    assert not cookies(client.ask("POST", "/predict", cookies=fresh))
 
 
-def test_a_stolen_cookie_ends_the_session_when_both_use_it(desk: Desk) -> None:
-    stolen = desk.browser()
-    desk.clock.now += 900
-    fresh = cookies(desk.ask("GET", "/", headers=PAGE, cookies=stolen))
-    desk.clock.now += 900
-    assert desk.ask("GET", "/", headers=PAGE, cookies=stolen).status_code == 401
-    refused = desk.ask("GET", "/", headers=PAGE, cookies=fresh)
+def test_a_stolen_cookie_ends_the_session_when_both_use_it(client: Client) -> None:
+    stolen = client.browser()
+    client.clock.now += 900
+    fresh = cookies(client.ask("GET", "/", headers=PAGE, cookies=stolen))
+    client.clock.now += 900
+    assert client.ask("GET", "/", headers=PAGE, cookies=stolen).status_code == 401
+    refused = client.ask("GET", "/", headers=PAGE, cookies=fresh)
     assert refused.status_code == 401
     assert "The session is over" in refused.text
 
 
-def test_cookies_that_are_not_ours_are_no_cookies(desk: Desk) -> None:
-    for held in ({"atelier_access": "x"}, {"atelier_refresh": "x"}, {"atelier_access": desk.token().json()["refresh_token"]}):
-        assert desk.ask("GET", "/docs", cookies=held).status_code == 401
+def test_cookies_that_are_not_ours_are_no_cookies(client: Client) -> None:
+    for cookie_jar in ({"atelier_access": "x"}, {"atelier_refresh": "x"}, {"atelier_access": client.token().json()["refresh_token"]}):
+        assert client.ask("GET", "/docs", cookies=cookie_jar).status_code == 401
 
 
 ELSEWHERE: dict[str, tuple[dict[str, str], bool]] = {
@@ -498,31 +498,31 @@ ELSEWHERE: dict[str, tuple[dict[str, str], bool]] = {
 
 @pytest.mark.parametrize(("headers", "own"), ELSEWHERE.values(), ids=ELSEWHERE)
 @pytest.mark.parametrize("path", ["/predict", "/token", "/logout"])
-def test_another_sites_page_cannot_ask_in_a_persons_name(desk: Desk, path: str, headers: dict[str, str], own: bool) -> None:
-    answer = desk.ask("POST", path, headers=headers, cookies=desk.browser(), data=ADA)
+def test_another_sites_page_cannot_ask_in_a_persons_name(client: Client, path: str, headers: dict[str, str], own: bool) -> None:
+    answer = client.ask("POST", path, headers=headers, cookies=client.browser(), data=ADA)
     assert (answer.status_code != 403) == own
     assert (answer.status_code < 400) == own
     assert own or not answer.headers.get_list("set-cookie")
 
 
-def test_another_sites_page_with_a_token_of_its_own_is_a_program(desk: Desk) -> None:
+def test_another_sites_page_with_a_token_of_its_own_is_a_program(client: Client) -> None:
     """It must have been given the token: no browser sends that by itself."""
-    token = desk.token().json()["access_token"]
-    answer = desk.ask("POST", "/predict", headers={"Authorization": f"Bearer {token}", "Sec-Fetch-Site": "cross-site"})
+    token = client.token().json()["access_token"]
+    answer = client.ask("POST", "/predict", headers={"Authorization": f"Bearer {token}", "Sec-Fetch-Site": "cross-site"})
     assert answer.status_code == 200
 
 
 # OpenAPI
 
 
-def test_the_reference_shows_the_password_flow_and_what_asks_for_a_token(desk: Desk) -> None:
-    token = desk.token().json()["access_token"]
-    told = desk.ask("GET", "/openapi.json", headers={"Authorization": f"Bearer {token}"}).json()
-    assert told["components"]["securitySchemes"]["token"]["flows"]["password"]["tokenUrl"] == "token"
-    asking = {path: ways[way].get("security") for path, ways in told["paths"].items() for way in ways}
+def test_the_reference_shows_the_password_flow_and_what_asks_for_a_token(client: Client) -> None:
+    token = client.token().json()["access_token"]
+    openapi = client.ask("GET", "/openapi.json", headers={"Authorization": f"Bearer {token}"}).json()
+    assert openapi["components"]["securitySchemes"]["token"]["flows"]["password"]["tokenUrl"] == "token"
+    asking = {path: ways[way].get("security") for path, ways in openapi["paths"].items() for way in ways}
     assert asking == {"/health": None, "/token": None, "/logout": None, "/predict": [{"token": []}], "/flag": [{"token": []}]}
-    assert "401" in told["paths"]["/predict"]["post"]["responses"]
-    assert list(told["paths"]["/token"]["post"]["requestBody"]["content"]) == [UNIFORM]
+    assert "401" in openapi["paths"]["/predict"]["post"]["responses"]
+    assert list(openapi["paths"]["/token"]["post"]["requestBody"]["content"]) == [UNIFORM]
 
 
 # When a token is required
@@ -650,7 +650,7 @@ def test_on_the_loopback_address_no_token_is_asked_and_token_answers_all_the_sam
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("settings", "words"),
     [
         ({}, "BadSetting: AUTH=required, and sqlite:///.store/users.db has no user who may sign in. Add one with `make user-add"),
         ({"ADMIN_USER": "ada"}, "BadSetting: ADMIN_PASSWORD is not set."),
@@ -664,9 +664,9 @@ def test_on_the_loopback_address_no_token_is_asked_and_token_answers_all_the_sam
         ),
     ],
 )
-def test_where_nobody_could_sign_in_it_does_not_start(tmp_path: Path, told: dict[str, str], words: str) -> None:
+def test_where_nobody_could_sign_in_it_does_not_start(tmp_path: Path, settings: dict[str, str], words: str) -> None:
     command = [sys.executable, *make_serve("digits", "--host", ANYWHERE, "--port", "0")]
-    kept = {key: value for key, value in environment(tmp_path).items() if key not in ("AUTH", "AUTH_KEY", "USERS_URL", *FIRST)}
-    done = subprocess.run(command, cwd=tmp_path, env=kept | told, capture_output=True, text=True, check=False)
+    plain = {key: value for key, value in environment(tmp_path).items() if key not in ("AUTH", "AUTH_KEY", "USERS_URL", *FIRST)}
+    done = subprocess.run(command, cwd=tmp_path, env=plain | settings, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr.startswith(words), done.stderr.count("\n")) == (1, True, 1), done.stderr
     assert "s3cret" not in done.stderr

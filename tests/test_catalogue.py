@@ -88,11 +88,11 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def known(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     """The small catalogue, for tests that only ask."""
     if request.param == "sqlite":
-        return brought(f"sqlite:///{tmp_path_factory.mktemp('known')}/catalogue.db")
-    return brought(request.getfixturevalue("cluster").database())
+        return stored(f"sqlite:///{tmp_path_factory.mktemp('known')}/catalogue.db")
+    return stored(request.getfixturevalue("cluster").database())
 
 
-def brought(url: str, content: dict[str, Any] = SMALL) -> Catalogue:
+def stored(url: str, content: dict[str, Any] = SMALL) -> Catalogue:
     held, sha256 = Catalogues(url), folders.hash_of(content)
     held.store(sha256, content)
     return held.of(sha256)
@@ -116,7 +116,7 @@ def test_tables_and_migrations_agree(url: str) -> None:
 
 
 def test_migrations_go_back_to_nothing_and_forth(url: str) -> None:
-    brought(url)
+    stored(url)
     with databases.writing(made := databases.engine(url)) as connection:
         words = Config(attributes={"connection": connection, "version_table": "catalogue_version"})
         words.set_main_option("script_location", str(databases.HERE / "migrations"))
@@ -124,7 +124,7 @@ def test_migrations_go_back_to_nothing_and_forth(url: str) -> None:
         words.set_main_option("path_separator", "newline")
         command.downgrade(words, "base")
     assert inspect(made).get_table_names() == ["catalogue_version"]
-    assert brought(url).lens(7)["name"] == "oeasy"
+    assert stored(url).lens(7)["name"] == "oeasy"
 
 
 def test_a_lens_is_told_with_what_is_on_its_engraving(known: Catalogue) -> None:
@@ -148,7 +148,7 @@ def test_a_lens_without_picture_has_no_engraving_and_no_tags(known: Catalogue) -
 
 
 def test_maker_and_material_are_told_where_a_source_has_them(url: str) -> None:
-    own = brought(url, changed(lambda it: it["lenses"][0].update(maker="Essilor", material="CR-39")))
+    own = stored(url, changed(lambda it: it["lenses"][0].update(maker="Essilor", material="CR-39")))
     assert (own.lens(7)["maker"], own.lens(7)["material"], own.lens(3)["maker"]) == ("Essilor", "CR-39", None)
 
 
@@ -170,10 +170,10 @@ def test_an_unknown_lens_is_answered_with_the_nearest_ids(known: Catalogue, verr
 
 
 def test_a_catalogue_that_is_empty_says_so(url: str) -> None:
-    own = brought(url, {"pictures": [], "lenses": [], "classes": {}})
+    own = stored(url, {"pictures": [], "lenses": [], "classes": {}})
     with pytest.raises(Unknown, match="The catalogue is empty"):
         own.lens(1)
-    assert own.bearing("vcercle") == own.tags() == []
+    assert own.lenses_with("vcercle") == own.tags() == []
     assert own.search(["circle"]) == {"items": [], "page": 1, "pages": 0, "total": 0, "unknown": {"circle": []}}
 
 
@@ -193,8 +193,8 @@ def test_a_catalogue_that_is_empty_says_so(url: str) -> None:
     ],
 )
 def test_the_lenses_that_bear_an_engraving(known: Catalogue, engraving: str, found: list[int]) -> None:
-    assert ids(known.bearing(engraving)) == found
-    assert known.bearing(engraving) == [known.lens(verre_id) for verre_id in found]
+    assert ids(known.lenses_with(engraving)) == found
+    assert known.lenses_with(engraving) == [known.lens(verre_id) for verre_id in found]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_searches_that_are_refused(known: Catalogue, asked: dict[str, Any], word
 
 
 def test_pages_hold_every_lens_once_in_the_order_of_ids(url: str) -> None:
-    own = brought(url, whole := large())
+    own = stored(url, whole := large())
     shown = {it["picture"] for it in whole["pictures"] if "circle" in it["shapes"]}
     wanted = [lens["verre_id"] for lens in whole["lenses"] if lens["picture"] in shown]
     first = own.search(["circle"], size=7)
@@ -280,7 +280,7 @@ def test_tags_are_counted_by_lenses_the_most_frequent_first(known: Catalogue) ->
 
 
 def test_every_real_tag_is_found_as_it_is_written(url: str) -> None:
-    own = brought(url, large())
+    own = stored(url, large())
     assert len(own.tags()) > 150
     for row in own.tags():
         assert own.search([row["tag"]], size=1)["total"] == row["count"]
@@ -321,12 +321,12 @@ def test_the_same_catalogue_is_brought_once(url: str) -> None:
 
 
 def test_catalogues_stand_side_by_side_and_each_is_asked_by_itself(url: str) -> None:
-    first = brought(url)
+    first = stored(url)
     other = {"pictures": [picture("a.png", "wifi", "wifi")], "lenses": [lens(7, "new", "16", "a.png")], "classes": {"wifi": marks("wifi")}}
-    second = brought(url, other)
+    second = stored(url, other)
     assert (first.lens(7)["name"], second.lens(7)["name"]) == ("oeasy", "new")
-    assert (ids(first.bearing("vcercle")), second.bearing("vcercle")) == ([3, 7, 12], [])
-    assert (first.bearing("wifi"), ids(second.bearing("wifi"))) == ([], [7])
+    assert (ids(first.lenses_with("vcercle")), second.lenses_with("vcercle")) == ([3, 7, 12], [])
+    assert (first.lenses_with("wifi"), ids(second.lenses_with("wifi"))) == ([], [7])
     assert (first.search(["circle"])["total"], second.search(["circle"])["unknown"]) == (3, {"circle": []})
     assert second.tags() == [{"tag": "wifi", "count": 1}]
     assert first.lens(12)["name"] == "other"
@@ -342,13 +342,13 @@ def test_of_older_catalogues_those_that_were_brought_last_are_kept(url: str) -> 
     assert not held.store(names[0], SMALL)  # served again: it is not the oldest any more
     assert held.store(names[-1], SMALL)
     for name in {*names} - {names[1]}:
-        assert ids(held.of(name).bearing("vcercle")) == [3, 7, 12]
+        assert ids(held.of(name).lenses_with("vcercle")) == [3, 7, 12]
     with pytest.raises(NotStored, match="The catalogue 111111111111 is not in the database"):
         held.of(names[1]).tags()
 
 
 def test_a_catalogue_that_fails_half_way_is_not_held_at_all(url: str) -> None:
-    held, known = Catalogues(url), brought(url)
+    held, known = Catalogues(url), stored(url)
 
     @event.listens_for(held._engine, "before_cursor_execute")
     def fail(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
@@ -358,7 +358,7 @@ def test_a_catalogue_that_fails_half_way_is_not_held_at_all(url: str) -> None:
     with pytest.raises(RuntimeError, match="the power is gone"):
         held.store("a" * 64, large())
     event.remove(held._engine, "before_cursor_execute", fail)
-    assert ids(known.bearing("vcercle")) == [3, 7, 12]
+    assert ids(known.lenses_with("vcercle")) == [3, 7, 12]
     with pytest.raises(NotStored):
         held.of("a" * 64).lens(7)
     assert held.store("a" * 64, large())
@@ -379,7 +379,7 @@ def test_a_catalogue_that_fails_half_way_is_not_held_at_all(url: str) -> None:
 )
 def test_a_catalogue_that_says_nonsense_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], Any], words: str) -> None:
     with pytest.raises(BadCatalogue, match=f"{words}.*Ingest and train again"):
-        brought(f"sqlite:///{tmp_path}/catalogue.db", changed(change))
+        stored(f"sqlite:///{tmp_path}/catalogue.db", changed(change))
 
 
 @pytest.mark.slow
@@ -398,11 +398,11 @@ def test_threads_see_all_of_their_catalogue_or_nothing_while_others_are_brought(
         many = [lens(number, word, "15", "a.png") for number in range(50)]
         return {"pictures": [picture("a.png", "wifi", "wifi", word)], "lenses": many, "classes": {"wifi": marks("wifi")}}
 
-    own = brought(url, told("own"))
+    own = stored(url, told("own"))
 
     def read(_: int) -> bool:
         try:
-            answers = [own.bearing("wifi"), own.search(["wifi"], size=100)["items"], own.search(["own"], size=100)["items"]]
+            answers = [own.lenses_with("wifi"), own.search(["wifi"], size=100)["items"], own.search(["own"], size=100)["items"]]
         except NotStored:
             return False
         assert all(len(answer) == 50 and {it["name"] for it in answer} == {"own"} for answer in answers)
@@ -410,7 +410,7 @@ def test_threads_see_all_of_their_catalogue_or_nothing_while_others_are_brought(
 
     with ThreadPoolExecutor(4) as threads:
         reading = threads.map(read, range(40))
-        bringing = [threads.submit(brought, url, told(f"other{turn}")) for turn in range(2 * RETAINED)]
+        bringing = [threads.submit(stored, url, told(f"other{turn}")) for turn in range(2 * RETAINED)]
         assert all(isinstance(one, bool) for one in reading)
         assert {one.result().lens(0)["name"] for one in bringing[-1:]} == {f"other{2 * RETAINED - 1}"}
     assert not read(0)

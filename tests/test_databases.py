@@ -147,20 +147,20 @@ def test_a_wrong_password_is_named_once_and_not_shown(cluster: Cluster, folder: 
     wrong = cluster.database().replace(QUOTED, "s3cret-w%40rd")
     with pytest.raises(databases.NoDatabase, match="authentication failed for user") as caught:
         databases.migrated(wrong, folder)
-    assert "keeper:***@127.0.0.1" in str(caught.value)
+    assert "admin:***@127.0.0.1" in str(caught.value)
     assert "s3cret" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
 def test_a_password_behind_the_question_mark_is_not_shown(folder: Path) -> None:
-    url = f"postgresql://127.0.0.1:{free_port()}/books?user=keeper&password=s3cret"
+    url = f"postgresql://127.0.0.1:{free_port()}/books?user=admin&password=s3cret"
     with pytest.raises(databases.NoDatabase, match="does not answer") as caught:
         databases.migrated(url, folder)
     assert "s3cret" not in str(caught.value)
 
 
 def test_a_server_that_is_not_there_is_named(folder: Path) -> None:
-    url = f"postgresql://keeper:s3cret@127.0.0.1:{(port := free_port())}/books"
+    url = f"postgresql://admin:s3cret@127.0.0.1:{(port := free_port())}/books"
     with pytest.raises(databases.NoDatabase, match=f"127.0.0.1:{port}/books does not answer.*refused") as caught:
         databases.migrated(url, folder)
     assert "s3cret" not in str(caught.value)
@@ -205,9 +205,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, folder: Path) -> 
     [
         "",
         "books.db",
-        "mysql://keeper:s3cret@host/books",
-        "postgresql+asyncpg://keeper:s3cret@host/books",
-        "postgresql://keeper:s3cret@host:port/books",
+        "mysql://admin:s3cret@host/books",
+        "postgresql+asyncpg://admin:s3cret@host/books",
+        "postgresql://admin:s3cret@host:port/books",
     ],
 )
 def test_another_url_names_the_choices(url: str) -> None:

@@ -22,7 +22,7 @@ from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Convention
 from serving import problems
 from serving.gravures import answers, catalogue
-from serving.gravures.shelf import Shelf
+from serving.gravures.lookup import Lookup
 from serving.inputs import bodies
 from serving.problems import Refusal
 from tests import asked, engravers
@@ -79,14 +79,14 @@ def shown(service: Service) -> Iterator[dict[str, bytes]]:
         (folder / name).unlink()
 
 
-def told(response: httpx.Response) -> dict[str, Any]:
+def ok_json(response: httpx.Response) -> dict[str, Any]:
     """What an answer says, without its name."""
     assert response.status_code == 200, response.text
     return {key: value for key, value in response.json().items() if key != "prediction_id"}
 
 
 def matched(service: Service, content: bytes, query: str = "") -> list[dict[str, Any]]:
-    return list(told(service.predict(f"/match{query}", **form(image=content)))["matches"])
+    return list(ok_json(service.predict(f"/match{query}", **form(image=content)))["matches"])
 
 
 def wrapped(content: bytes, prefix: str = "", **more: Any) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def test_an_answer_is_told_as_a_table(service: Service) -> None:
 
 def test_an_embedding_is_256_numbers_of_length_one_and_the_same_however_it_is_sent(service: Service) -> None:
     answers = [service.client.post("/embedding", **way) for way in (form(image=PICTURE), raw(PICTURE), wrapped(PICTURE))]
-    vectors = [np.array(told(answer)["embedding"]) for answer in answers]
+    vectors = [np.array(ok_json(answer)["embedding"]) for answer in answers]
     assert vectors[0].shape == (256,)
     assert np.linalg.norm(vectors[0]) == pytest.approx(1, abs=1e-5)
     for vector in vectors:
@@ -204,7 +204,7 @@ UNWELCOME: dict[str, asked.Refused] = {
 def test_a_bad_request_is_refused_with_a_reason_and_the_next_is_answered(service: Service, name: str, path: str) -> None:
     request, status, words = UNWELCOME[name]
     assert_refused(service.predict(path, **request), status, words)
-    assert told(service.predict(path, **form(image=PICTURE)))
+    assert ok_json(service.predict(path, **form(image=PICTURE)))
 
 
 MANY = "9" * 4000
@@ -251,7 +251,7 @@ def test_a_bad_address_is_refused_by_name(service: Service, address: str) -> Non
 
 
 def search(service: Service, query: str) -> dict[str, Any]:
-    return told(service.client.get(f"/search_tags?{query}"))
+    return ok_json(service.client.get(f"/search_tags?{query}"))
 
 
 @pytest.mark.parametrize("query", ["tags=circle", "tags=CIRCLE", "tags=%20circle,", "tags=circle&tags=circle", "tags=circle+circle"])
@@ -277,18 +277,18 @@ def test_all_tags_must_be_there_and_an_unknown_one_names_those_like_it(service: 
 @pytest.mark.parametrize("words", ["' OR 1=1 --", "circle'; DROP TABLE lenses; --", "%", "_", "\\", '"', "\0", "x' UNION SELECT 1"])
 def test_sql_in_tags_is_a_tag_that_nobody_knows(service: Service, words: str) -> None:
     response = service.client.get("/search_tags", params={"tags": words})
-    assert response.status_code == 422 if words == "\0" else told(response)["total"] == 0
+    assert response.status_code == 422 if words == "\0" else ok_json(response)["total"] == 0
     assert search(service, "tags=circle")["total"] == 2
 
 
 def test_known_tags_are_listed_with_the_lenses_of_each(service: Service) -> None:
-    tags = told(service.client.get("/tags"))["tags"]
+    tags = ok_json(service.client.get("/tags"))["tags"]
     assert sorted(tag["tag"] for tag in tags) == sorted(SHAPES)
     assert {tag["count"] for tag in tags} == {2}
 
 
 def test_a_lens_tells_all_that_is_known_and_why_it_has_no_picture(service: Service) -> None:
-    lens, bare = (told(service.client.get(f"/verre/{verre}")) for verre in (188, 900))
+    lens, bare = (ok_json(service.client.get(f"/verre/{verre}")) for verre in (188, 900))
     assert (lens["name"], lens["index"], lens["maker"], lens["material"], lens["tags"]) == ("lens 1", 1.5, None, None, ["circle"])
     assert (lens["picture"], bare["picture"], bare["engraving"], bare["tags"]) == (None, None, None, [])
     assert "not on this machine" in lens["picture_note"]
@@ -301,7 +301,7 @@ def test_pictures_that_are_here_have_an_address_and_are_shown_as_they_came(servi
     assert {name: address for name, address in found.items() if address} == {
         f"gravure_000{number}.png": f"picture/catalogue/gravure_000{number}.png" for number in range(3)
     }
-    lens = told(service.client.get("/verre/188"))
+    lens = ok_json(service.client.get("/verre/188"))
     assert (lens["picture"], lens["picture_note"]) == ("picture/catalogue/gravure_0001.png", None)
     response = service.client.get(f"/{lens['picture']}")
     assert response.content == shown["catalogue/gravure_0001.png"]
@@ -329,14 +329,14 @@ def test_only_names_of_pictures_are_shown(service: Service, shown: dict[str, byt
 def test_an_added_engraving_is_in_the_next_answer_and_gone_when_it_is_taken_away(service: Service) -> None:
     with chdir(service.folder):
         additions.add("Zeta", Convention().from_grey(np.asarray(zeta())))
-    first = told(service.predict(**form(image=encoded(zeta()))))
+    first = ok_json(service.predict(**form(image=encoded(zeta()))))
     match = first["matches"][0]
     assert (match["engraving"], match["kind"], match["lenses"], match["lenses_total"]) == ("Zeta", "added", [], 0)
     assert match["similarity"] == pytest.approx(1, abs=1e-3)
     assert first["added"] == 1
     with chdir(service.folder):
         additions.remove("Zeta")
-    later = told(service.predict(**form(image=encoded(zeta()))))
+    later = ok_json(service.predict(**form(image=encoded(zeta()))))
     assert later["added"] == 0
     assert "Zeta" not in {match["engraving"] for match in later["matches"]}
 
@@ -380,15 +380,15 @@ def test_a_moved_pointer_brings_its_catalogue_with_it(service: Service) -> None:
 
     def names() -> tuple[str, str]:
         bar = next(match for match in matched(service, PICTURE, "?k=100") if match["engraving"] == "bar")
-        return bar["lenses"][0]["name"], told(service.client.get("/verre/187"))["name"]
+        return bar["lenses"][0]["name"], ok_json(service.client.get("/verre/187"))["name"]
 
     assert names() == ("lens of model-1", "lens of model-1")
-    before = told(service.client.post("/embedding", **form(image=PICTURE)))
+    before = ok_json(service.client.post("/embedding", **form(image=PICTURE)))
     service.point(service.pointers[2])
     try:
         assert until(lambda: stands(2)), service.log()
         assert names() == ("lens of model-2", "lens of model-2")
-        assert told(service.client.post("/embedding", **form(image=PICTURE)))["embedding"] != before["embedding"]
+        assert ok_json(service.client.post("/embedding", **form(image=PICTURE)))["embedding"] != before["embedding"]
     finally:
         service.point(service.pointers[1])
     assert until(lambda: stands(1)), service.log()
@@ -422,33 +422,33 @@ def trained(sha256: str, lens: str) -> Trained:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def lookup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lookup:
     monkeypatch.setenv("CATALOGUE_URL", f"sqlite:///{tmp_path}/catalogue.db")
-    return Shelf()
+    return Lookup()
 
 
-def borne(shelf: Shelf, predictor: Trained) -> str:
-    bearing = asyncio.run(shelf.bearing(predictor, ["a.png"]))
-    return str(bearing["a.png"].lenses[0]["name"])
+def borne(lookup: Lookup, predictor: Trained) -> str:
+    lenses = asyncio.run(lookup.lenses_with(predictor, ["a.png"]))
+    return str(lenses["a.png"].lenses[0]["name"])
 
 
-def test_while_versions_are_swapped_each_is_answered_of_its_own_catalogue(shelf: Shelf) -> None:
+def test_while_versions_are_swapped_each_is_answered_of_its_own_catalogue(lookup: Lookup) -> None:
     """A worker that serves version 1 yet, while another has brought what version 2 serves, and any number of others after it."""
     first, second = trained("1" * 64, "old"), trained("2" * 64, "new")
-    shelf.store(first)
-    Shelf().store(second)
-    assert [borne(shelf, first), borne(shelf, second), borne(shelf, first)] == ["old", "new", "old"]
+    lookup.store(first)
+    Lookup().store(second)
+    assert [borne(lookup, first), borne(lookup, second), borne(lookup, first)] == ["old", "new", "old"]
     for number in range(catalogue.RETAINED):
-        Shelf().store(trained(f"{number:x}" * 32 + "f" * 32, "another"))
-    assert [borne(Shelf(), first), borne(Shelf(), second)] == ["old", "new"]
+        Lookup().store(trained(f"{number:x}" * 32 + "f" * 32, "another"))
+    assert [borne(Lookup(), first), borne(Lookup(), second)] == ["old", "new"]
 
 
-def test_where_the_database_is_away_the_answer_says_so(shelf: Shelf) -> None:
+def test_where_the_database_is_away_the_answer_says_so(lookup: Lookup) -> None:
     def away(*_: Any) -> None:
         raise NoDatabase("The database does not answer.")
 
     with pytest.raises(Refusal) as refused:
-        asyncio.run(shelf.query(trained("1" * 64, "old"), away))
+        asyncio.run(lookup.query(trained("1" * 64, "old"), away))
     assert (refused.value.status, refused.value.reason) == (503, "no database")
 
 

@@ -50,7 +50,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def told(response: httpx.Response) -> dict[str, Any]:
+def ok_json(response: httpx.Response) -> dict[str, Any]:
     """What an answer says, without its name."""
     assert response.status_code == 200, response.text
     return {key: value for key, value in response.json().items() if key != "prediction_id"}
@@ -91,7 +91,7 @@ SCANS: dict[str, dict[str, Any]] = {
 def test_every_kind_of_request_is_answered_in_one_shape(service: Service, name: str) -> None:
     answer = service.predict(**WELCOME[name])
     assert set(answer.json()) == {"text", "confidence", "lines", "prediction_id", "model"}
-    assert_read(told(answer))
+    assert_read(ok_json(answer))
     assert all(set(line) == {"text", "box", "confidence"} for line in answer.json()["lines"])
     assert answer.json()["model"] == service.pointers[1]["model"]
 
@@ -99,13 +99,13 @@ def test_every_kind_of_request_is_answered_in_one_shape(service: Service, name: 
 def test_the_same_picture_has_the_same_answer_however_it_is_sent(service: Service) -> None:
     ways = [form(image=LINE), raw(LINE), raw(LINE, "Image/PNG; charset=binary"), WELCOME["json"], WELCOME["data-url"]]
     found = [service.predict(**way) for way in ways]
-    assert [told(answer) for answer in found] == [told(found[0])] * len(ways)
+    assert [ok_json(answer) for answer in found] == [ok_json(found[0])] * len(ways)
     assert len({answer.json()["prediction_id"] for answer in found}) == len(ways)
-    assert told(found[0])["text"]
+    assert ok_json(found[0])["text"]
 
 
 def test_a_picture_of_a_line_is_one_line_as_large_as_the_picture(service: Service) -> None:
-    found = told(service.predict(**form(image=LINE)))
+    found = ok_json(service.predict(**form(image=LINE)))
     assert [line["box"] for line in found["lines"]] == [[0, 0, *ROW.shape[::-1]]]
 
 
@@ -116,7 +116,7 @@ def middle(box: list[int]) -> tuple[float, float]:
 @pytest.mark.parametrize("scale", [1, 3, 7])
 def test_the_lines_of_a_page_come_in_order_in_its_pixels(service: Service, scale: int) -> None:
     grey = Image.fromarray(RECEIPT.grey)
-    found = told(service.predict(**form(image=encoded(grey.resize((grey.width * scale, grey.height * scale))))))
+    found = ok_json(service.predict(**form(image=encoded(grey.resize((grey.width * scale, grey.height * scale))))))
     assert len(found["lines"]) == len(RECEIPT.lines)
     assert_read(found)
     for line, (left, top, right, bottom) in zip(found["lines"], RECEIPT.lines, strict=True):
@@ -124,16 +124,16 @@ def test_the_lines_of_a_page_come_in_order_in_its_pixels(service: Service, scale
 
 
 def test_each_line_of_a_page_is_read_as_it_is_alone(service: Service) -> None:
-    found = told(service.predict(**form(image=PAGE)))["lines"][:6]
+    found = ok_json(service.predict(**form(image=PAGE)))["lines"][:6]
     for line in found:
         x, y, width, height = line["box"]
-        alone = told(service.predict(**form(image=encoded(Image.fromarray(RECEIPT.grey[y : y + height, x : x + width])))))
+        alone = ok_json(service.predict(**form(image=encoded(Image.fromarray(RECEIPT.grey[y : y + height, x : x + width])))))
         assert alone["text"] == line["text"]
 
 
 def test_a_page_that_is_askew_is_read_as_it_is_when_level(service: Service) -> None:
     page = receipts.turned(RECEIPT, 3)
-    found = told(service.predict(**form(image=encoded(Image.fromarray(page.grey)))))
+    found = ok_json(service.predict(**form(image=encoded(Image.fromarray(page.grey)))))
     assert len(found["lines"]) == len(page.lines)
     for line, (left, top, right, bottom) in zip(found["lines"], page.lines, strict=True):
         assert middle(line["box"]) == pytest.approx(((left + right) / 2, (top + bottom) / 2), abs=8)
@@ -143,15 +143,15 @@ def test_a_page_that_is_askew_is_read_as_it_is_when_level(service: Service) -> N
 @pytest.mark.parametrize("orientation", STORED)
 def test_boxes_are_those_of_the_upright_picture(service: Service, orientation: int, kind: str) -> None:
     small = Image.fromarray(receipts.receipt(12).grey)
-    wanted = told(service.predict(**form(image=encoded(small))))
-    found = told(service.predict(**form(image=turned(small, orientation, kind))))
+    wanted = ok_json(service.predict(**form(image=encoded(small))))
+    found = ok_json(service.predict(**form(image=turned(small, orientation, kind))))
     assert [line["box"] for line in found["lines"]] == [pytest.approx(line["box"], abs=4) for line in wanted["lines"]]
 
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_picture_of_any_mode_is_answered_as_it_looks(service: Service, name: str) -> None:
     line = Image.fromarray(ROW).resize((48, 32))
-    found, wanted = (told(service.predict(**form(image=sent))) for sent in (FORMS[name](line), encoded(line)))
+    found, wanted = (ok_json(service.predict(**form(image=sent))) for sent in (FORMS[name](line), encoded(line)))
     assert [line["box"] for line in found["lines"]] == [line["box"] for line in wanted["lines"]] == [[0, 0, 48, 32]]
 
 
@@ -166,15 +166,15 @@ NOTHING: dict[str, Image.Image] = {
 
 @pytest.mark.parametrize("name", NOTHING)
 def test_where_no_text_is_none_is_answered(service: Service, name: str) -> None:
-    found = told(service.predict(**form(image=encoded(NOTHING[name]))))
+    found = ok_json(service.predict(**form(image=encoded(NOTHING[name]))))
     assert (found["text"], found["confidence"], found["lines"]) == ("", 0.0, [])
 
 
 @pytest.mark.parametrize("name", SCANS)
 def test_the_pages_of_a_tiff_are_read_in_order(service: Service, name: str) -> None:
-    found = told(service.predict(**SCANS[name]))
+    found = ok_json(service.predict(**SCANS[name]))
     assert_read(found)
-    alone = [told(service.predict(**form(image=encoded(page))))["lines"] for page in (Image.fromarray(RECEIPT.grey), BLANK, OTHER)]
+    alone = [ok_json(service.predict(**form(image=encoded(page))))["lines"] for page in (Image.fromarray(RECEIPT.grey), BLANK, OTHER)]
     wanted = [{**line, "page": number} for number, lines in enumerate(alone, 1) for line in lines]
     assert found["lines"] == wanted
     assert {line["page"] for line in found["lines"]} == {1, 3}
@@ -183,7 +183,7 @@ def test_the_pages_of_a_tiff_are_read_in_order(service: Service, name: str) -> N
 @pytest.mark.parametrize("compression", hostile.COMPRESSIONS)
 def test_a_tiff_of_any_compression_is_read(service: Service, compression: str) -> None:
     line = Image.fromarray(ROW).convert("1" if compression == "group4" else "L")
-    found = told(service.predict(**raw(tiff(line, compression=compression), "image/tiff")))
+    found = ok_json(service.predict(**raw(tiff(line, compression=compression), "image/tiff")))
     assert [(line["page"], line["box"]) for line in found["lines"]] == [(1, [0, 0, *ROW.shape[::-1]])]
 
 
@@ -195,7 +195,7 @@ UNWELCOME: dict[str, asked.Refused] = {
     "11-pages-in-json": (wrapped(hostile.many(11)), 413, ("11 pages", "at most 10")),
     "5,000-pages": (raw(hostile.chained(5000), "image/tiff"), 413, ("1,000 pages or more", "at most 10")),
     "a-broken-tiff": (raw(SCAN[: len(SCAN) // 2], "image/tiff"), 422, ("TIFF", "truncated or broken")),
-    "a-swollen-tiff": (raw(hostile.file(hostile.directory([(1, 7, 10**9, 8)] * 400)), "image/tiff"), 422, ("400,000,000,000 bytes",)),
+    "an-oversized-tiff": (raw(hostile.file(hostile.directory([(1, 7, 10**9, 8)] * 400)), "image/tiff"), 422, ("400,000,000,000 bytes",)),
     "a-huge-page": (raw(hostile.file(hostile.directory(hostile.page(9000, 9000)))), 413, ("Page 1", "9000 x 9000", "25 megapixels")),
     "huge-json": (raw(b'{"image": "' + b"A" * 11_000_000 + b'"}', JSON), 413, ("11.0 MB", "10 MB")),
     "broken-base64": ({"json": {"image": "a letter!"}}, 422, ("'image' is not base64", "'!'")),
@@ -209,7 +209,7 @@ UNWELCOME: dict[str, asked.Refused] = {
 def test_a_bad_request_is_refused_with_a_reason_and_the_next_is_answered(service: Service, name: str) -> None:
     request, status, words = UNWELCOME[name]
     assert_refused(service.predict(**request), status, words)
-    assert told(service.predict(**form(image=LINE)))["text"]
+    assert ok_json(service.predict(**form(image=LINE)))["text"]
 
 
 def test_too_many_pages_are_refused_before_one_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,8 +218,8 @@ def test_too_many_pages_are_refused_before_one_is_decoded(monkeypatch: pytest.Mo
         tiffs.count(hostile.many(100), LIMITS)
 
 
-def test_a_swollen_tiff_is_refused_or_read_in_bounds() -> None:
-    assert {body.name: size for body in hostile.swollen() if (size := largest(body)) > LIMITS.limit_megapixels * 1e6} == {}
+def test_an_oversized_tiff_is_refused_or_read_in_bounds() -> None:
+    assert {body.name: size for body in hostile.oversized() if (size := largest(body)) > LIMITS.limit_megapixels * 1e6} == {}
 
 
 def largest(body: corpus.Body) -> int:
@@ -250,9 +250,9 @@ def test_an_answer_is_recorded_as_it_was_given(service: Service, way: dict[str, 
 def test_many_at_once_are_answered_as_each_alone(service: Service) -> None:
     texts = ["TOTAL", "GST 6%", "12/03/2018 10:33", "THANK YOU. PLEASE COME AGAIN!"]
     sent = [*(form(image=encoded(Image.fromarray(receipts.line(text)))) for text in texts), form(image=PAGE), form(image=SCAN)]
-    alone = [told(service.predict(**request))["text"] for request in sent]
+    alone = [ok_json(service.predict(**request))["text"] for request in sent]
     with ThreadPoolExecutor(12) as pool:
-        together = list(pool.map(lambda request: told(service.predict(**request))["text"], sent * 2))
+        together = list(pool.map(lambda request: ok_json(service.predict(**request))["text"], sent * 2))
     assert together == alone * 2
     assert len(set(alone)) == len(alone)
 
@@ -261,11 +261,11 @@ def test_a_moved_pointer_is_followed(service: Service) -> None:
     def stands(version: int) -> bool:
         return bool(service.client.get("/health").json()["model"] == service.pointers[version]["model"])
 
-    before = told(service.predict(**form(image=LINE)))
+    before = ok_json(service.predict(**form(image=LINE)))
     service.point(service.pointers[2])
     try:
         assert until(lambda: stands(2)), service.log()
-        after = told(service.predict(**form(image=LINE)))
+        after = ok_json(service.predict(**form(image=LINE)))
         assert after["model"] == service.pointers[2]["model"]
         assert after["text"] != before["text"]
     finally:
@@ -310,7 +310,7 @@ def test_a_box_of_a_reduced_page_stays_on_the_page(service: Service) -> None:
     wide[:, :200], wide[:, 8800:] = receipts.line("TOTAL", 40)[:60, :200].max(), 255
     picture = Image.fromarray(wide)
     picture.paste(Image.fromarray(receipts.line("TOTAL : 1.90 AND CHANGE", 36)[:60]), (8300, 6))
-    for line in told(service.predict(**form(image=encoded(picture))))["lines"]:
+    for line in ok_json(service.predict(**form(image=encoded(picture))))["lines"]:
         x, y, width, height = line["box"]
         assert 0 <= x < x + width <= 9000
         assert 0 <= y < y + height <= 60

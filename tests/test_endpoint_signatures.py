@@ -50,7 +50,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def told(response: httpx.Response) -> dict[str, Any]:
+def ok_json(response: httpx.Response) -> dict[str, Any]:
     """What an answer says, without its name."""
     assert response.status_code == 200, response.text
     return {key: value for key, value in response.json().items() if key != "prediction_id"}
@@ -93,7 +93,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
 def test_every_kind_of_request_is_answered_in_one_shape(service: Service, name: str) -> None:
     answer = service.predict(**WELCOME[name])
     assert set(answer.json()) == {"success", "prediction", "count", "scores", "prediction_id", "model"}
-    assert_found(told(answer))
+    assert_found(ok_json(answer))
     assert answer.json()["model"] == service.pointers[1]["model"]
 
 
@@ -106,22 +106,22 @@ def assert_found(found: dict[str, Any]) -> None:
 def test_the_same_page_has_the_same_answer_however_it_is_sent(service: Service) -> None:
     ways = [form(image=PAGE), raw(PAGE), raw(PAGE, "Image/PNG; charset=binary"), *(WELCOME[name] for name in ("json", "data-url", "lines"))]
     found = [service.predict(**way) for way in ways]
-    assert [told(answer) for answer in found] == [told(found[0])] * len(ways)
+    assert [ok_json(answer) for answer in found] == [ok_json(found[0])] * len(ways)
     assert len({answer.json()["prediction_id"] for answer in found}) == len(ways)
-    assert told(found[0])["count"] > 1
+    assert ok_json(found[0])["count"] > 1
 
 
 def test_boxes_are_in_pixels_of_the_page_that_was_sent(service: Service) -> None:
-    small = told(service.predict(**form(image=PAGE)))
+    small = ok_json(service.predict(**form(image=PAGE)))
     for size in [(1240, 1754), (2480, 3508), (1860, 1754)]:
-        found = told(service.predict(**form(image=encoded(page().resize(size, Image.Resampling.BOX)))))
+        found = ok_json(service.predict(**form(image=encoded(page().resize(size, Image.Resampling.BOX)))))
         scale = np.array([size[0] / 620, size[1] / 877] * 2)
         assert [(np.array(box) / scale).tolist() for box in found["prediction"]] == near(small, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (415, 417), (4000, 40), (5000, 7000)])
 def test_no_box_leaves_the_page(service: Service, size: tuple[int, int]) -> None:
-    found = told(service.predict(**form(image=encoded(page().resize(size)))))
+    found = ok_json(service.predict(**form(image=encoded(page().resize(size)))))
     for x, y, w, h in found["prediction"]:
         assert 0 <= x <= x + w <= size[0] + 1e-6
         assert 0 <= y <= y + h <= size[1] + 1e-6
@@ -130,7 +130,7 @@ def test_no_box_leaves_the_page(service: Service, size: tuple[int, int]) -> None
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", STORED)
 def test_boxes_are_those_of_the_upright_page(service: Service, orientation: int, kind: str) -> None:
-    found, wanted = (told(service.predict(**form(image=sent))) for sent in (turned(page(), orientation, kind), PAGE))
+    found, wanted = (ok_json(service.predict(**form(image=sent))) for sent in (turned(page(), orientation, kind), PAGE))
     assert found["prediction"] == near(wanted, 5)
     drawn = opened(service.predict("/predict?draw=true", **form(image=turned(page(), orientation, kind))))
     assert drawn.size == (620, 877)
@@ -138,21 +138,21 @@ def test_boxes_are_those_of_the_upright_page(service: Service, orientation: int,
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_picture_of_any_mode_is_answered_as_it_looks(service: Service, name: str) -> None:
-    found, wanted = (told(service.predict(**form(image=sent))) for sent in (FORMS[name](drawing()), encoded(drawing())))
+    found, wanted = (ok_json(service.predict(**form(image=sent))) for sent in (FORMS[name](drawing()), encoded(drawing())))
     assert found["prediction"] == near(wanted)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_pdf_is_answered_page_by_page(service: Service, name: str) -> None:
-    found = told(service.predict(**DOCUMENTS[name]))
-    assert found == told(service.predict(**DOCUMENTS["form"]))
+    found = ok_json(service.predict(**DOCUMENTS[name]))
+    assert found == ok_json(service.predict(**DOCUMENTS["form"]))
     assert [(page["page"], page["width"], page["height"]) for page in found["pages"]] == [(1, 1240, 1755)]
     assert found["pages"][0]["prediction"] == found["prediction"]
     assert_found(found)
 
 
 def test_the_pages_of_a_pdf_come_in_order_and_are_counted_together(service: Service) -> None:
-    found = told(service.predict(**form(image=THREE)))
+    found = ok_json(service.predict(**form(image=THREE)))
     assert [page["page"] for page in found["pages"]] == [1, 2, 3]
     assert found["count"] == sum(page["count"] for page in found["pages"])
     for key in ("prediction", "scores"):
@@ -164,16 +164,16 @@ def test_the_pages_of_a_pdf_come_in_order_and_are_counted_together(service: Serv
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_one_page_alone_is_answered_as_among_the_others(service: Service, number: int) -> None:
-    among = told(service.predict(**form(image=THREE)))["pages"][number - 1]
-    alone = told(service.predict(f"/predict?page={number}", **form(image=THREE)))
+    among = ok_json(service.predict(**form(image=THREE)))["pages"][number - 1]
+    alone = ok_json(service.predict(f"/predict?page={number}", **form(image=THREE)))
     assert alone["pages"] == [among]
     assert alone["prediction"] == among["prediction"]
 
 
 def test_a_page_of_a_pdf_is_answered_as_its_picture(service: Service) -> None:
     pictured = service.predict("/page?page=2", **form(image=THREE))
-    found = told(service.predict(**form(image=pictured.content)))
-    assert found["prediction"] == near(told(service.predict(**form(image=THREE)))["pages"][1], 3)
+    found = ok_json(service.predict(**form(image=pictured.content)))
+    assert found["prediction"] == near(ok_json(service.predict(**form(image=THREE)))["pages"][1], 3)
 
 
 def frames(plain: Image.Image, drawn: Image.Image) -> list[list[int]]:
@@ -193,7 +193,7 @@ def around(boxes: list[list[float]]) -> list[float]:
 @pytest.mark.parametrize(("name", "number"), [("page", 1), ("pdf", 1), ("pdf", 3)])
 def test_a_page_is_drawn_with_its_boxes(service: Service, name: str, number: int) -> None:
     sent = {"page": PAGE, "pdf": THREE}[name]
-    found = told(service.predict(f"/predict?page={number}", **form(image=sent)))
+    found = ok_json(service.predict(f"/predict?page={number}", **form(image=sent)))
     response = service.predict(f"/predict?draw=true&page={number}", **form(image=sent))
     plain = opened(service.predict(f"/page?page={number}", **form(image=sent)))
     drawn = opened(response)
@@ -253,7 +253,7 @@ UNWELCOME: dict[str, asked.Refused] = {
 def test_a_bad_request_is_refused_with_a_reason_and_the_next_is_answered(service: Service, name: str) -> None:
     request, status, words = UNWELCOME[name]
     assert_refused(service.predict(**request), status, words)
-    assert told(service.predict(**form(image=PAGE)))
+    assert ok_json(service.predict(**form(image=PAGE)))
 
 
 QUERIES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -294,18 +294,18 @@ def test_the_id_the_reason_and_the_version_are_in_the_log(service: Service) -> N
 
 
 def test_an_answer_is_recorded_as_it_was_given_also_where_it_is_drawn(service: Service) -> None:
-    told, drawn = service.predict(**form(image=THREE)), service.predict("/predict?draw=true&page=2", **form(image=THREE))
-    rows = [service.recorded(id) for id in (told.json()["prediction_id"], drawn.headers["x-prediction-id"])]
+    answer, drawn = service.predict(**form(image=THREE)), service.predict("/predict?draw=true&page=2", **form(image=THREE))
+    rows = [service.recorded(id) for id in (answer.json()["prediction_id"], drawn.headers["x-prediction-id"])]
     assert [(row["family"], row["version"], row["input"]) for row in rows] == [("signatures", 1, hashlib.sha256(THREE).hexdigest())] * 2
-    assert rows[0]["output"] == told.text
+    assert rows[0]["output"] == answer.text
     assert [page["page"] for page in json.loads(rows[1]["output"])["pages"]] == [2]
 
 
 def test_many_at_once_are_answered_as_each_alone(service: Service) -> None:
     sent = [form(image=encoded(page().transpose(turn))) for turn in STORED.values()] + [form(image=THREE), form(image=LETTER)]
-    alone = [told(service.predict(**request)) for request in sent]
+    alone = [ok_json(service.predict(**request)) for request in sent]
     with ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(lambda request: told(service.predict(**request)), sent * 2))
+        together = list(pool.map(lambda request: ok_json(service.predict(**request)), sent * 2))
     assert [answer["prediction"] for answer in together] == [near(answer, 0.2) for answer in alone * 2]
 
 
@@ -322,11 +322,11 @@ def test_a_moved_pointer_is_followed(service: Service) -> None:
     def stands(version: int) -> bool:
         return bool(service.client.get("/health").json()["model"] == service.pointers[version]["model"])
 
-    before = told(service.predict(**form(image=PAGE)))
+    before = ok_json(service.predict(**form(image=PAGE)))
     service.point(service.pointers[2])
     try:
         assert until(lambda: stands(2)), service.log()
-        after = told(service.predict(**form(image=PAGE)))
+        after = ok_json(service.predict(**form(image=PAGE)))
         assert after["model"] == service.pointers[2]["model"]
         assert after["prediction"] != before["prediction"]
     finally:
@@ -350,4 +350,4 @@ def test_no_training_framework_is_imported_to_serve(service: Service) -> None:
 
 
 def test_a_seven_is_no_letter_and_answered_all_the_same(service: Service) -> None:
-    assert_found(told(service.predict(**form(image=encoded(seven())))))
+    assert_found(ok_json(service.predict(**form(image=encoded(seven())))))

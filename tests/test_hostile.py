@@ -136,7 +136,7 @@ def holds(service: Service, documented: set[int], bodies: Iterator[Body]) -> Non
 
 def stands(service: Service) -> None:
     """A good picture is answered, by the worker that was there at the start; its memory kept in bounds, and nothing fell through."""
-    response = service.predict(files={"image": corpus.whole("png").content})
+    response = service.predict(files={"image": corpus.intact("png").content})
     assert response.status_code == 200, response.text
     assert response.json()["model"] == service.pointers[1]["model"]
     assert service.log().count("Started server process") == 1
@@ -180,7 +180,7 @@ def left(service: Service, sent: bytes) -> None:
         connection.sendall(sent)
 
 
-@pytest.mark.parametrize("body", corpus.wholes(), ids=lambda body: body.name)
+@pytest.mark.parametrize("body", corpus.originals(), ids=lambda body: body.name)
 def test_a_whole_picture_is_answered_in_the_formats_that_are_read(service: Service, body: Body) -> None:
     statuses = {service.predict(**request).status_code for request in ways(body)}
     read = {*corpus.READ} | READ.get(service.family, set())
@@ -286,7 +286,7 @@ def test_every_multipart_body_of_a_batch_is_answered_or_refused(service: Service
 @pytest.mark.parametrize(("size", "count"), [(corpus.LARGE, 8), ((1500, 1500), MOST)], ids=["large", "many"])
 def test_a_batch_keeps_nobody_else_waiting(service: Service, size: tuple[int, int], count: int, side: int) -> None:
     """Another picture, sent once the batch is all there, is answered before it, also one that is read in a thread as the batch's are."""
-    sent, other = begun(service, [Body("black", corpus.black(size, colour=4))] * count), corpus.whole("png", side).content
+    sent, other = begun(service, [Body("black", corpus.black(size, colour=4))] * count), corpus.intact("png", side).content
     assert (len(other) > LIGHT_BYTES) == (side > 96)
     with sent:
         assert [service.predict(files={"image": other}).status_code for _ in range(OTHERS)] == [200] * OTHERS

@@ -409,7 +409,7 @@ def test_a_wrong_password_is_named_as_such_and_not_printed(server: ferret.Server
 
 
 @pytest.mark.parametrize("scheme", ["mongodb://", "mongodb+bad://", ""])
-@pytest.mark.parametrize("place", ["keeper:hush/hush@127.0.0.1:1/atelier", "keeper:hu@sh@127.0.0.1/a", "127.0.0.1:hush"])
+@pytest.mark.parametrize("place", ["admin:hush/hush@127.0.0.1:1/atelier", "admin:hu@sh@127.0.0.1/a", "127.0.0.1:hush"])
 def test_a_broken_address_is_not_printed(monkeypatch: pytest.MonkeyPatch, scheme: str, place: str) -> None:
     monkeypatch.setenv("MONGO_URL", scheme + place)
     with pytest.raises(connection.StoreError, match="MONGO_URL is not an address of MongoDB") as error, connection.opened():
@@ -422,7 +422,7 @@ def test_no_address_and_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(connection.StoreError, match="MONGO_URL is not set"), connection.opened():
         pass
     monkeypatch.setattr(connection, "TIMEOUTS", {"serverSelectionTimeoutMS": 200})
-    monkeypatch.setenv("MONGO_URL", "mongodb://keeper:hush@127.0.0.1:1/atelier")
+    monkeypatch.setenv("MONGO_URL", "mongodb://admin:hush@127.0.0.1:1/atelier")
     with pytest.raises(connection.StoreError, match=r"does not answer: 127\.0\.0\.1:1: .*refused\. Start it") as error, connection.opened():
         pass
     assert "hush" not in str(error.value)

@@ -82,14 +82,14 @@ def test_the_tables_are_what_the_migrations_make(store: Backlog) -> None:
 def test_a_job_is_done_once_and_its_files_are_forgotten(store: Backlog) -> None:
     job = store.add("sepia", [b"one", b"two"], "ada")
     assert (job.state, job.pictures, job.size, job.owner, files(store)) == ("queued", 2, 6, "ada", 2)
-    held = taken(store, job)
+    leased = taken(store, job)
     assert store.take("another", job.id) is None
-    assert [store.file(held, position) for position in range(3)] == [b"one", b"two", None]
-    assert store.renew_lease(held, 1)
+    assert [store.file(leased, position) for position in range(3)] == [b"one", b"two", None]
+    assert store.renew_lease(leased, 1)
     assert (row(store, job).done, row(store, job).tries) == (1, 1)
-    assert store.finish(held, {"results": ["é", 1]})
-    assert not store.finish(held, {"results": []})
-    assert not store.retry(held, "no")
+    assert store.finish(leased, {"results": ["é", 1]})
+    assert not store.finish(leased, {"results": []})
+    assert not store.retry(leased, "no")
     assert not store.cancel(job)
     assert (row(store, job).state, row(store, job).done, files(store)) == ("done", 2, 0)
     assert store.result(job) == {"results": ["é", 1]}
@@ -150,10 +150,10 @@ def test_ids_are_handed_over_once_and_again_when_they_are_lost(store: Backlog, c
 
 def test_a_running_job_that_is_cancelled_is_nobodys(store: Backlog) -> None:
     job = store.add("sepia", [b"one", b"two"])
-    held = taken(store, job)
+    leased = taken(store, job)
     assert store.cancel(job)
-    assert not store.renew_lease(held, 1)
-    assert not store.finish(held, {"results": []})
+    assert not store.renew_lease(leased, 1)
+    assert not store.finish(leased, {"results": []})
     assert row(store, job).state == "cancelled"
     assert store.result(job) is None
 
@@ -208,9 +208,9 @@ def test_machines_that_share_a_database_go_by_its_clock(postgres: str, monkeypat
     job = wrong.add("hello", [])
     assert abs(job.created - time.time()) < 3600
     assert true.hand_over() == [job.id]
-    held = taken(wrong, job)
+    leased = taken(wrong, job)
     assert true.retry_lost(lambda _: False) == 0
-    assert true.finish(held, {"results": []})
+    assert true.finish(leased, {"results": []})
     assert wrong.retained(row(wrong, job))
     true.sweep()
     wrong.sweep()
@@ -273,13 +273,13 @@ def test_a_bad_number_of_workers_is_named(monkeypatch: pytest.MonkeyPatch, word:
 
 
 def test_what_a_worker_said_of_itself_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(telemetry.COUNTED, str(tmp_path))
+    monkeypatch.setenv(telemetry.METRICS_FOLDER, str(tmp_path))
     process = supervisor.Supervisor(FAMILY, 1).workers[0]
     gauge = "import prometheus_client as p; p.Gauge('refused', 'or not', multiprocess_mode='livemax').set(1)"
     process.command = [sys.executable, "-c", gauge]
-    process.look()
+    process.poll()
     assert process.process and process.process.wait(30) == 0 and len([*tmp_path.iterdir()]) == 1
-    process.look()
+    process.poll()
     assert process.process is None and [*tmp_path.iterdir()] == []
 
 
@@ -328,12 +328,12 @@ def test_jobs_that_come_all_the_time_keep_nobody_from_looking(tmp_path: Path, mo
     looks: list[int] = []
     monkeypatch.setattr(store, "retry_lost", lambda _: looks.append(1))
     watching = dispatcher.Dispatcher(store, Holding(0))  # type: ignore[arg-type]
-    watching.turn(woken=True)
+    watching.step(woken=True)
     monkeypatch.setattr(dispatcher, "INTERVAL", 1e9)
-    watching.turn(woken=True)
+    watching.step(woken=True)
     assert len(looks) == 1
     monkeypatch.setattr(dispatcher, "INTERVAL", 0)
-    watching.turn(woken=True)
+    watching.step(woken=True)
     assert len(looks) == 2
 
 
@@ -344,9 +344,9 @@ def test_an_id_that_got_lost_is_handed_over_again(tmp_path: Path, clock: Clock, 
     store, node = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY, clock), Holding(held)
     watching = dispatcher.Dispatcher(store, node)  # type: ignore[arg-type]
     job = store.add("hello", [])
-    watching.look()
+    watching.poll()
     clock.now += waited
-    watching.look()
+    watching.poll()
     assert node.given == [job.id] * times
 
 
@@ -389,24 +389,24 @@ def test_sepia_refuses_what_is_no_picture() -> None:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> worker.Worker:
+def own_worker(tmp_path: Path) -> worker.Worker:
     return worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
 
 
-def worked(bench: worker.Worker, work: Callable[[bytes, Any], Any], *files: bytes) -> Job:
+def worked(own_worker: worker.Worker, work: Callable[[bytes, Any], Any], *files: bytes) -> Job:
     """What becomes of a job whose task is `work`."""
-    bench.tasks = {"sepia": Task(work)}
-    job = bench.jobs.add("sepia", files)
-    bench.work(job.id)
-    return row(bench.jobs, job)
+    own_worker.tasks = {"sepia": Task(work)}
+    job = own_worker.jobs.add("sepia", files)
+    own_worker.work(job.id)
+    return row(own_worker.jobs, job)
 
 
 def test_an_answer_of_the_queue_is_recorded_and_what_is_none_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREDICTIONS_URL", f"sqlite:///{tmp_path}/predictions.db")
-    bench = worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+    own_worker = worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
     answer = {"text": "TOTAL", "prediction_id": "7" * 32, "model": {"version": 3, "digest": "b" * 64}}
-    worked(bench, lambda file, _: answer if file == b"line" else {"picture": file.decode()}, b"line", b"picture")
-    bench.recorder.end()
+    worked(own_worker, lambda file, _: answer if file == b"line" else {"picture": file.decode()}, b"line", b"picture")
+    own_worker.recorder.end()
     (row,) = predictions.Store().rows(FAMILY)
     assert (json.loads(row["output"]), row["version"], row["input"]) == (answer, 3, hashlib.sha256(b"line").hexdigest())
     assert row["milliseconds"] > 0
@@ -416,74 +416,74 @@ def test_an_answer_that_nobody_was_given_is_not_recorded(tmp_path: Path, monkeyp
     """Of a try that failed, of one whose job was cancelled, and one that is too large for its job's result."""
     monkeypatch.setenv("PREDICTIONS_URL", f"sqlite:///{tmp_path}/predictions.db")
     monkeypatch.setattr(worker, "MEGABYTES", 0.001)
-    bench = worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
+    own_worker = worker.Worker(Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY))
 
     def work(file: bytes, _: Any) -> dict[str, Any]:
         if file == b"broken":
             raise RuntimeError("It broke.")
-        if file == b"cancelled" and bench.job:
-            bench.jobs.cancel(bench.job)
+        if file == b"cancelled" and own_worker.job:
+            own_worker.jobs.cancel(own_worker.job)
         return {"text": file.decode(), "prediction_id": uuid.uuid4().hex, "model": {"version": 3, "digest": "b" * 64}}
 
     for files in ([b"first", b"broken"], [b"second", b"cancelled"], [b"third", b"long" * 300], [b"last", b"short"]):
-        worked(bench, work, *files)
-    bench.recorder.end()
+        worked(own_worker, work, *files)
+    own_worker.recorder.end()
     assert [json.loads(row["output"])["text"] for row in predictions.Store().rows(FAMILY)] == ["third", "last", "short"]
 
 
-def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(bench: worker.Worker) -> None:
+def test_one_picture_is_worked_on_after_the_other_and_a_bad_one_is_a_result(own_worker: worker.Worker) -> None:
     async def work(file: bytes, _: Any) -> dict[str, Any]:
         if file == b"bad":
             raise Refusal(422, "bad picture", "Send another.")
         return {"seen": file.decode()}
 
-    job = worked(bench, work, b"one", b"bad", b"two")
+    job = worked(own_worker, work, b"one", b"bad", b"two")
     assert (job.state, job.tries, job.done) == ("done", 1, 3)
     problem = {"title": "Unprocessable Content", "status": 422, "detail": "Send another.", "reason": "bad picture"}
-    first, second, third = bench.jobs.result(job)["results"]
+    first, second, third = own_worker.jobs.result(job)["results"]
     assert (first, third) == ({"seen": "one"}, {"seen": "two"})
     assert second["problem"] | {"title": ""} == problem | {"title": ""}
 
 
-def test_a_fault_is_the_logs_to_tell(bench: worker.Worker, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_is_the_logs_to_tell(own_worker: worker.Worker, caplog: pytest.LogCaptureFixture) -> None:
     def work(_: bytes, __: Any) -> Any:
         raise RuntimeError("/home/ada/secret.onnx")
 
-    job = worked(bench, work, b"one")
+    job = worked(own_worker, work, b"one")
     assert (job.state, job.tries) == ("queued", 1)
     assert "secret" not in str(job.reason)
     assert f"(RuntimeError); its log says why, under job {job.id}" in str(job.reason)
     assert "secret" in caplog.text
 
 
-def test_a_job_that_is_cancelled_stops_before_its_next_picture(bench: worker.Worker) -> None:
+def test_a_job_that_is_cancelled_stops_before_its_next_picture(own_worker: worker.Worker) -> None:
     seen = []
 
     def work(file: bytes, _: Any) -> Any:
         seen.append(file)
-        assert bench.job
-        bench.jobs.cancel(bench.job)
+        assert own_worker.job
+        own_worker.jobs.cancel(own_worker.job)
         return {}
 
-    assert worked(bench, work, b"one", b"two").state == "cancelled"
+    assert worked(own_worker, work, b"one", b"two").state == "cancelled"
     assert seen == [b"one"]
 
 
-def test_a_worker_that_is_told_to_end_gives_its_job_back(bench: worker.Worker) -> None:
+def test_a_worker_that_is_told_to_end_gives_its_job_back(own_worker: worker.Worker) -> None:
     def work(_: bytes, __: Any) -> Any:
-        bench.leave()
+        own_worker.leave()
         return {}
 
-    job = worked(bench, work, b"one", b"two")
+    job = worked(own_worker, work, b"one", b"two")
     assert (job.state, job.tries, job.lease, job.handed) == ("queued", 0, None, None)
-    assert bench.jobs.hand_over() == [job.id]
+    assert own_worker.jobs.hand_over() == [job.id]
 
 
-def test_an_id_goes_back_to_the_broker_while_the_database_is_away(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.jobs, "take", away)
+def test_an_id_goes_back_to_the_broker_while_the_database_is_away(own_worker: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_worker.jobs, "take", away)
     monkeypatch.setattr(consumer, "PAUSE", 0)
     with pytest.raises(Reject) as caught:
-        consumer.receive(bench.work, "1")
+        consumer.receive(own_worker.work, "1")
     assert caught.value.requeue
 
 
@@ -494,25 +494,25 @@ def pausing(monkeypatch: pytest.MonkeyPatch, *what: Callable[[], Any]) -> None:
     monkeypatch.setattr(worker, "time", SimpleNamespace(sleep=lambda _: next(each)(), **clocks))
 
 
-def test_a_worker_without_a_broker_does_what_is_due_and_asks_again(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_without_a_broker_does_what_is_due_and_asks_again(own_worker: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    bench.tasks = {"sepia": Task(lambda file, _: done.append(file.decode()))}
-    bench.jobs.add("sepia", [b"first"])
-    bench.jobs.add("sepia", [b"second"])
-    pausing(monkeypatch, lambda: bench.jobs.add("sepia", [b"late"]), lambda: done.append("a pause"), bench.leave)
-    bench.poll()
+    own_worker.tasks = {"sepia": Task(lambda file, _: done.append(file.decode()))}
+    own_worker.jobs.add("sepia", [b"first"])
+    own_worker.jobs.add("sepia", [b"second"])
+    pausing(monkeypatch, lambda: own_worker.jobs.add("sepia", [b"late"]), lambda: done.append("a pause"), own_worker.leave)
+    own_worker.poll()
     assert done == ["first", "second", "late", "a pause"]
 
 
 def test_a_worker_without_a_broker_waits_for_its_database_and_says_so_once(
-    bench: worker.Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    own_worker: worker.Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = bench.jobs.add("hello", [])
-    take = bench.jobs.take
-    monkeypatch.setattr(bench.jobs, "take", away)
-    pausing(monkeypatch, lambda: None, lambda: monkeypatch.setattr(bench.jobs, "take", take), bench.leave)
-    bench.poll()
-    assert row(bench.jobs, job).state == "done"
+    job = own_worker.jobs.add("hello", [])
+    take = own_worker.jobs.take
+    monkeypatch.setattr(own_worker.jobs, "take", away)
+    pausing(monkeypatch, lambda: None, lambda: monkeypatch.setattr(own_worker.jobs, "take", take), own_worker.leave)
+    own_worker.poll()
+    assert row(own_worker.jobs, job).state == "done"
     assert [record.getMessage() for record in caplog.records].count("jobs wait: away") == 1
 
 
@@ -527,56 +527,56 @@ def away(*_: object) -> None:
 
 
 @pytest.mark.parametrize("at", ["file", "renew_lease", "finish"])
-def test_a_job_at_which_the_database_went_away_is_given_back(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+def test_a_job_at_which_the_database_went_away_is_given_back(own_worker: worker.Worker, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     with monkeypatch.context() as broken, pytest.raises(databases.NoDatabase):
-        broken.setattr(bench.jobs, at, away)
-        broken.setattr(bench.jobs, "give_back", away)
-        worked(bench, lambda *_: {}, b"one", b"two")
-        bench.beat()
-    (job,) = bench.left
-    assert row(bench.jobs, job).state == "running"
-    bench.beat()
-    waiting = row(bench.jobs, job)
-    assert (waiting.state, waiting.tries, waiting.handed, bench.left) == ("queued", 0, None, [])
-    bench.work(job.id)
-    assert row(bench.jobs, job).state == "done"
+        broken.setattr(own_worker.jobs, at, away)
+        broken.setattr(own_worker.jobs, "give_back", away)
+        worked(own_worker, lambda *_: {}, b"one", b"two")
+        own_worker.beat()
+    (job,) = own_worker.left
+    assert row(own_worker.jobs, job).state == "running"
+    own_worker.beat()
+    waiting = row(own_worker.jobs, job)
+    assert (waiting.state, waiting.tries, waiting.handed, own_worker.left) == ("queued", 0, None, [])
+    own_worker.work(job.id)
+    assert row(own_worker.jobs, job).state == "done"
 
 
-def test_what_goes_wrong_at_the_end_of_a_job_is_a_try(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_wrong_at_the_end_of_a_job_is_a_try(own_worker: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise RuntimeError("no room")
 
-    monkeypatch.setattr(bench.jobs, "finish", full)
-    job = worked(bench, lambda *_: {}, b"one")
+    monkeypatch.setattr(own_worker.jobs, "finish", full)
+    job = worked(own_worker, lambda *_: {}, b"one")
     assert (job.state, job.tries) == ("queued", 1)
     assert "RuntimeError" in str(job.reason)
 
 
-def test_a_result_that_is_too_large_is_a_problem_of_its_picture(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_that_is_too_large_is_a_problem_of_its_picture(own_worker: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "MEGABYTES", 1e-4)
-    job = worked(bench, lambda file, _: {"seen": file.decode()}, b"1" * 50, b"2" * 50, b"3")
-    first, second, third = bench.jobs.result(job)["results"]
+    job = worked(own_worker, lambda file, _: {"seen": file.decode()}, b"1" * 50, b"2" * 50, b"3")
+    first, second, third = own_worker.jobs.result(job)["results"]
     assert (first, third) == ({"seen": "1" * 50}, {"seen": "3"})
     assert (second["problem"]["status"], second["problem"]["reason"]) == (413, "result too large")
 
 
-def test_a_worker_says_that_it_lives_while_it_gets_on(bench: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_says_that_it_lives_while_it_gets_on(own_worker: worker.Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     held, ended = [], []
     monkeypatch.setattr(worker, "RENEWAL", 0)
     monkeypatch.setattr(worker.os, "_exit", ended.append)
 
     def work(_: bytes, __: Any) -> Any:
-        assert bench.job
-        before = row(bench.jobs, bench.job).until or 0
-        bench.beat()
-        held.append((row(bench.jobs, bench.job).until or 0) > before)
+        assert own_worker.job
+        before = row(own_worker.jobs, own_worker.job).until or 0
+        own_worker.beat()
+        held.append((row(own_worker.jobs, own_worker.job).until or 0) > before)
         monkeypatch.setattr(worker, "STUCK", 0)
-        bench.beat()
+        own_worker.beat()
         return {}
 
-    assert worked(bench, work, b"one").state == "done"
+    assert worked(own_worker, work, b"one").state == "done"
     assert (held, ended) == ([True], [1])
-    bench.beat()
+    own_worker.beat()
     assert ended == [1]
 
 
@@ -601,13 +601,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queued]:
 
 @pytest.mark.slow
 def test_hello_and_sepia_run_where_no_model_is(service: Queued) -> None:
-    told = service.done(service.post("hello"))
-    assert (told["state"], told["progress"], told["tries"]) == ("done", {"done": 1, "of": 1}, 1)
+    status = service.done(service.post("hello"))
+    assert (status["state"], status["progress"], status["tries"]) == ("done", {"done": 1, "of": 1}, 1)
     sepia = service.post("sepia", files=[("image", PICTURE), ("image", b"no picture"), ("image", PICTURE)])
-    told = service.done(sepia)
-    results = told["result"]["results"]
+    status = service.done(sepia)
+    results = status["result"]["results"]
     assert [sorted(result) for result in results] == [["picture"], ["problem"], ["picture"]]
-    assert (results[1]["problem"]["status"], told["tries"], told["reason"]) == (415, 1, None)
+    assert (results[1]["problem"]["status"], status["tries"], status["reason"]) == (415, 1, None)
     assert opened(results[0]).size == (64, 48)
     shown = service.client.get(f"/jobs/{sepia}/picture", params={"number": 2})
     assert (shown.headers["content-type"], base64.b64encode(shown.content).decode()) == ("image/png", results[2]["picture"])
@@ -617,16 +617,16 @@ def test_hello_and_sepia_run_where_no_model_is(service: Queued) -> None:
 
 @pytest.mark.slow
 def test_what_fails_is_tried_again_and_set_aside_with_its_reason(service: Queued) -> None:
-    told = service.done(service.post("read", files={"image": PICTURE}))
-    assert (told["state"], told["tries"], told["result"]) == ("failed", 3, None)
-    assert told["reason"].startswith("Set aside after 3 tries. ocr has no champion to serve.")
+    status = service.done(service.post("read", files={"image": PICTURE}))
+    assert (status["state"], status["tries"], status["result"]) == ("failed", 3, None)
+    assert status["reason"].startswith("Set aside after 3 tries. ocr has no champion to serve.")
 
 
 @pytest.mark.slow
 def test_a_job_is_its_owners_alone(service: Queued) -> None:
     ada, bob = {"x-user": "ada"}, {"x-user": "bob"}
     id = service.post("hello", headers=ada)
-    assert until(lambda: service.look(id, headers=ada)["state"] == "done")
+    assert until(lambda: service.status(id, headers=ada)["state"] == "done")
     unknown = service.client.get("/jobs/" + "0" * 32, headers=bob)
     for headers in (bob, {}):
         for method, path in (("GET", ""), ("GET", "/picture"), ("DELETE", "")):
@@ -701,11 +701,11 @@ class Brokered(NamedTuple):
 
 @pytest.fixture(scope="module")
 def brokered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokered]:
-    with rabbit.standing() as node, running(tmp_path_factory.mktemp("rabbit"), BROKER_URL=node.url) as it:
+    with rabbit.node() as node, running(tmp_path_factory.mktemp("rabbit"), BROKER_URL=node.url) as it:
         early = it.post("hello")
-        assert until(lambda: it.look(early)["broker"] == "away"), it.log()
-        told = it.look(early)
-        assert (told["state"], told["reason"]) == ("queued", job_routes.AWAY)
+        assert until(lambda: it.status(early)["broker"] == "away"), it.log()
+        status = it.status(early)
+        assert (status["state"], status["reason"]) == ("queued", job_routes.AWAY)
         assert until(lambda: 'atelier_broker_up{family="ocr"} 0.0' in it.client.get("/metrics").text)
         node.start()
         yield Brokered(it, node, early)
@@ -713,28 +713,28 @@ def brokered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokered]:
 
 @pytest.fixture(scope="module")
 def polled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queued]:
-    with running(tmp_path_factory.mktemp("resting")) as it:
+    with running(tmp_path_factory.mktemp("idle")) as it:
         yield it
 
 
 @pytest.fixture(params=["polled", "brokered"])
-def resting(request: pytest.FixtureRequest) -> Queued:
+def idle_service(request: pytest.FixtureRequest) -> Queued:
     """A service whose jobs wait until the test starts workers."""
     it = request.getfixturevalue(request.param)
     service: Queued = it.service if isinstance(it, Brokered) else it
-    service.rest()
+    service.stop_workers()
     return service
 
 
 @pytest.mark.slow
 def test_without_a_broker_none_is_spoken_of(polled: Queued) -> None:
-    polled.rest()
-    told = polled.look(polled.post("hello"))
-    assert (told["state"], told["position"], told["broker"], told["reason"]) == ("queued", 0, None, None)
+    polled.stop_workers()
+    status = polled.status(polled.post("hello"))
+    assert (status["state"], status["position"], status["broker"], status["reason"]) == ("queued", 0, None, None)
     assert until(lambda: 'atelier_jobs{family="ocr",state="queued"} 1.0' in polled.client.get("/metrics").text)
     assert "atelier_broker_up{" not in polled.client.get("/metrics").text
-    worker = polled.work()
-    assert polled.done(told["id"])["state"] == "done"
+    worker = polled.start_worker()
+    assert polled.done(status["id"])["state"] == "done"
     worker.terminate()
     assert worker.wait(20) == 0
 
@@ -742,17 +742,17 @@ def test_without_a_broker_none_is_spoken_of(polled: Queued) -> None:
 @pytest.mark.slow
 def test_a_broker_that_is_away_at_the_start_is_waited_for(brokered: Brokered) -> None:
     service, _, early = brokered
-    service.work()
+    service.start_worker()
     assert service.done(early)["state"] == "done"
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_loses_no_job_and_makes_none_final_twice(resting: Queued) -> None:
-    service = resting
+def test_a_worker_that_is_killed_loses_no_job_and_makes_none_final_twice(idle_service: Queued) -> None:
+    service = idle_service
     service.rows("CREATE TABLE finals (id, state)")
     service.rows(FINALS)
     ids = [service.post("hello") for _ in range(MANY)]
-    victim, _ = service.work(), service.work()
+    victim, _ = service.start_worker(), service.start_worker()
     assert until(lambda: service.states(ids).count("done") >= 20), service.log()
     lost = killed_at_work(service, victim)
     assert until(lambda: set(service.states(ids)) == {"done"}), (service.states(ids), service.log())
@@ -760,7 +760,7 @@ def test_a_worker_that_is_killed_loses_no_job_and_makes_none_final_twice(resting
     tries = dict(service.rows("SELECT id, tries FROM jobs"))
     assert {id for id in ids if tries[id] != 1} == {lost}
     assert tries[lost] == 2
-    assert all(len(service.look(id)["result"]["results"]) == 1 for id in (lost, ids[-1]))
+    assert all(len(service.status(id)["result"]["results"]) == 1 for id in (lost, ids[-1]))
 
 
 def killed_at_work(service: Queued, victim: "subprocess.Popen[bytes]") -> str:
@@ -784,13 +784,13 @@ def killed_at_work(service: Queued, victim: "subprocess.Popen[bytes]") -> str:
 @pytest.mark.slow
 def test_a_broker_that_goes_down_in_the_middle_is_waited_for(brokered: Brokered) -> None:
     service, node, _ = brokered
-    service.rest()
-    service.work()
+    service.stop_workers()
+    service.start_worker()
     assert service.done(service.post("hello"))["state"] == "done"
     ids = [service.post("hello") for _ in range(20)]
     node.kill()
     ids += [service.post("hello") for _ in range(20)]
-    assert until(lambda: service.look(ids[-1])["broker"] == "away"), service.log()
+    assert until(lambda: service.status(ids[-1])["broker"] == "away"), service.log()
     node.start()
     assert until(lambda: set(service.states(ids)) == {"done"}), (service.states(ids), service.log())
 
@@ -798,26 +798,26 @@ def test_a_broker_that_goes_down_in_the_middle_is_waited_for(brokered: Brokered)
 @pytest.mark.slow
 def test_a_broker_that_was_emptied_is_given_the_ids_again(brokered: Brokered) -> None:
     service, node, _ = brokered
-    service.rest()
+    service.stop_workers()
     id = service.post("hello")
     assert until(service.handed)
     ((name,),) = service.rows("SELECT name FROM backlogs")
     with kombu.Connection(node.url) as connection:
         assert connection.default_channel.queue_purge(f"atelier-{FAMILY}-{name}") == 1
-    service.work()
+    service.start_worker()
     assert service.done(id)["state"] == "done"
 
 
 @pytest.mark.slow
-def test_what_is_queued_can_be_cancelled(resting: Queued) -> None:
-    service = resting
+def test_what_is_queued_can_be_cancelled(idle_service: Queued) -> None:
+    service = idle_service
     first, second = service.post("hello"), service.post("hello")
-    assert [service.look(id)["position"] for id in (first, second)] == [0, 1]
-    told = service.client.delete(f"/jobs/{first}").json()
-    assert (told["state"], told["position"], told["result"]) == ("cancelled", None, None)
-    assert service.look(second)["position"] == 0
-    service.work()
+    assert [service.status(id)["position"] for id in (first, second)] == [0, 1]
+    status = service.client.delete(f"/jobs/{first}").json()
+    assert (status["state"], status["position"], status["result"]) == ("cancelled", None, None)
+    assert service.status(second)["position"] == 0
+    service.start_worker()
     assert service.done(second)["state"] == "done"
-    assert service.look(first)["state"] == "cancelled"
+    assert service.status(first)["state"] == "cancelled"
     assert service.client.delete(f"/jobs/{first}").status_code == 409
     assert service.client.get(f"/jobs/{first}/picture").json()["reason"] == "no picture yet"

@@ -137,7 +137,7 @@ def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, m
     champion = Champion("digits")
     evaluate("digits-sgd", 0.9)
     assert promotion.promote(configs.compose([*WORDS, "gate.confidence=0.001", "gate.gain=0"]))["open"]
-    champion.look()
+    champion.poll()
     assert champion.served.pointer["model"]["version"] == 1
     assert [store.has_example(f"digits:{folder.name}") for folder in store.models("digits")] == [True, False], "what is unsigned was loaded"
     refused = champion.rejected
@@ -146,7 +146,7 @@ def test_a_service_serves_what_is_signed_and_refuses_what_is_not(signed: Path, m
         Champion("digits")
     monkeypatch.setenv(models_signing.SIGNING, str(Path("keys", models_signing.KEYS[0])))
     assert [words.split(": ")[1].split()[0] for words in signatures.sign_all("digits")] == [str(kept()), "signed"]
-    champion.look()
+    champion.poll()
     assert champion.served.pointer["model"]["version"] == 2 and champion.rejected is None
     assert Champion("digits").served.pointer["model"]["version"] == 2
 

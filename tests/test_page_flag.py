@@ -22,7 +22,7 @@ from tests.services import Service, running, stored
 
 pytestmark = pytest.mark.slow
 
-FAMILIES = ["digits", "gravures", "objects", "signatures"]  # ocr has a desk of its own
+FAMILIES = ["digits", "gravures", "objects", "signatures"]  # ocr has a page of its own, in Gradio
 
 
 @pytest.mark.parametrize("family", FAMILIES)

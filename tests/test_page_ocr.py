@@ -27,7 +27,7 @@ from starlette.types import Receive, Scope, Send
 from pipelines import configs
 from serving.live.recorder import Recorder
 from serving.live.shadow import Shadow
-from serving.ocr import backend, corrections, desk, gate, samples
+from serving.ocr import backend, corrections, desk, request_filter, samples
 from serving.ocr.backend import Backend, Step
 from serving.ocr.corrections import Flag, Given
 from serving.ocr.pages import Page
@@ -63,7 +63,7 @@ def test_the_house_page_is_valid_and_has_the_desk_in_a_frame() -> None:
     assert not re.search(r"<style|style=|\son\w+=|<script(?! type=\"module\" src=)", page)
 
 
-# The gate
+# The request filter
 
 
 HTML = """<html><head>
@@ -81,8 +81,8 @@ async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def passed(folder: Path, method: str, path: str, body: bytes = b"") -> httpx.Response:
-    """What the gate before that answers; a body has at most 0.1 MB."""
-    inner = gate.Gate(gradio, folder, 0.1)
+    """What the filter answers; a body has at most 0.1 MB."""
+    inner = request_filter.RequestFilter(gradio, folder, 0.1)
 
     async def stated(scope: Scope, receive: Receive, send: Send) -> None:
         await inner({**scope, "state": {}}, receive, send)
@@ -124,7 +124,7 @@ def test_what_the_page_does_not_need_is_not_there(tmp_path: Path, method: str, p
 
 FILES = [
     "/etc/hostname",
-    "kept/a.png",
+    "uploads/a.png",
     "https://example.com/a.png",
     "http://169.254.169.254/",
     "../outside",
@@ -142,18 +142,18 @@ FILES = [
 @pytest.mark.parametrize("name", [*FILES, None, 7, ["/etc/hostname"], {"path": "/etc/hostname"}], ids=str)
 def test_no_file_but_the_desks_own_is_named(tmp_path: Path, name: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    named = name.format(tmp_path / "kept") if isinstance(name, str) and name != "{}" else name
+    named = name.format(tmp_path / "uploads") if isinstance(name, str) and name != "{}" else name
     (tmp_path / "outside").touch()
-    refused = passed(tmp_path / "kept", "POST", "/gradio_api/run/predict", question(named))
+    refused = passed(tmp_path / "uploads", "POST", "/gradio_api/run/predict", question(named))
     assert (refused.status_code, refused.json()["reason"]) == (403, "not its file")
     if isinstance(named, str) and "\0" not in named:
-        assert passed(tmp_path / "kept", "GET", f"/gradio_api/file={quote(named, safe='')}").status_code == 403
+        assert passed(tmp_path / "uploads", "GET", f"/gradio_api/file={quote(named, safe='')}").status_code == 403
 
 
 def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept/link").symlink_to("/etc/hostname")
-    assert passed(tmp_path / "kept", "GET", f"/gradio_api/file={tmp_path}/kept/link").status_code == 403
+    (tmp_path / "uploads").mkdir()
+    (tmp_path / "uploads/link").symlink_to("/etc/hostname")
+    assert passed(tmp_path / "uploads", "GET", f"/gradio_api/file={tmp_path}/uploads/link").status_code == 403
 
 
 def test_its_own_files_pass_and_so_does_the_question(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_the_page_names_no_other_place_and_only_its_own_scripts_run(tmp_path: Pa
 # What is asked of the service
 
 
-TOLD: dict[str, Any] = {"id": "a" * 32, "position": None, "progress": {"done": 0, "of": 2}, "reason": None, "result": None}
+STATUS: dict[str, Any] = {"id": "a" * 32, "position": None, "progress": {"done": 0, "of": 2}, "reason": None, "result": None}
 STATES = {
     "first": ({"state": "queued", "position": 0}, Step("Waiting in the queue: this one is next.", "a" * 32)),
     "second": ({"state": "queued", "position": 1}, Step("Waiting in the queue: 1 job before this one.", "a" * 32)),
@@ -203,23 +203,23 @@ STATES = {
 
 
 class Queue:
-    """A queue whose jobs are all as it is told, or that refuses; what is cancelled is as `cancelled` says."""
+    """A queue that answers `answer` about every job, or refuses so; and `cancelled` once one is cancelled."""
 
-    def __init__(self, told: dict[str, Any] | Refusal, cancelled: dict[str, Any] | Refusal | None = None) -> None:
-        self.told, self.cancelled = told, cancelled
+    def __init__(self, answer: dict[str, Any] | Refusal, cancelled: dict[str, Any] | Refusal | None = None) -> None:
+        self.answer, self.cancelled = answer, cancelled
 
     async def add(self, *_: object) -> dict[str, Any]:
-        if isinstance(self.told, Refusal):
-            raise self.told
-        return self.told
+        if isinstance(self.answer, Refusal):
+            raise self.answer
+        return self.answer
 
-    look = add
+    status = add
 
     async def cancel(self, *_: object) -> None:
         if isinstance(self.cancelled, Refusal):
             raise self.cancelled
         assert self.cancelled
-        self.told = self.cancelled
+        self.answer = self.cancelled
 
 
 def asker(queue: Queue | None) -> Backend:
@@ -239,37 +239,37 @@ def line(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("told", "step"), STATES.values(), ids=STATES)
-def test_how_far_a_job_is(line: Path, told: dict[str, Any], step: Step) -> None:
-    queued, seen = asker(Queue(TOLD | told)), hash_(line)
+@pytest.mark.parametrize(("status", "step"), STATES.values(), ids=STATES)
+def test_how_far_a_job_is(line: Path, status: dict[str, Any], step: Step) -> None:
+    queued, seen = asker(Queue(STATUS | status)), hash_(line)
     assert asyncio.run(queued.read(line, None)) == step._replace(seen=seen)
-    assert asyncio.run(queued.look("a" * 32, line, seen, None)) == step._replace(seen=seen)
+    assert asyncio.run(queued.status("a" * 32, line, seen, None)) == step._replace(seen=seen)
 
 
 def test_a_service_that_is_away_for_a_while_is_asked_again(line: Path) -> None:
     away = asker(Queue(Refusal(503, "no database", "It is away."), Refusal(503, "no database", "It is away.")))
     step = Step("It is away.", "a" * 32, seen=hash_(line))
-    assert asyncio.run(away.look("a" * 32, line, hash_(line), None)) == step
+    assert asyncio.run(away.status("a" * 32, line, hash_(line), None)) == step
     assert asyncio.run(away.cancel("a" * 32, line, hash_(line), None)) == step
     asyncio.run(away.drop("a" * 32, None))
     gone = asker(Queue(Refusal(404, "unknown job", "There is no job.")))
-    assert asyncio.run(gone.look("a" * 32, line, hash_(line), None)) == Step(problem="There is no job.")
+    assert asyncio.run(gone.status("a" * 32, line, hash_(line), None)) == Step(problem="There is no job.")
 
 
 def test_a_job_is_cancelled_and_one_that_is_done_already_is_told(line: Path) -> None:
-    waits, ended = TOLD | {"state": "queued", "position": 1}, TOLD | {"state": "cancelled"}
+    waits, ended = STATUS | {"state": "queued", "position": 1}, STATUS | {"state": "cancelled"}
     step = asyncio.run(asker(Queue(waits, ended)).cancel("a" * 32, line, hash_(line), None))
     assert (step.problem, step.job) == ("The job is cancelled.", "")
     times = dict.fromkeys(("created", "finished"), "2026-01-01T00:00:00+00:00")
-    done = TOLD | times | {"state": "done", "result": {"results": [answer(("TOTAL", [1, 2, 3, 4]))]}}
+    done = STATUS | times | {"state": "done", "result": {"results": [answer(("TOTAL", [1, 2, 3, 4]))]}}
     step = asyncio.run(asker(Queue(done, Refusal(409, "job final", "It is done."))).cancel("a" * 32, line, hash_(line), None))
     assert step.answer == answer(("TOTAL", [1, 2, 3, 4]))
 
 
 def test_another_picture_than_was_read_has_no_answer_and_is_not_flagged(line: Path) -> None:
-    queued, seen = asker(Queue(TOLD | {"state": "running"})), hash_(line)
+    queued, seen = asker(Queue(STATUS | {"state": "running"})), hash_(line)
     line.write_bytes(picture("total.png"))
-    assert asyncio.run(queued.look("a" * 32, line, seen, None)) == Step(problem=backend.SWAPPED)
+    assert asyncio.run(queued.status("a" * 32, line, seen, None)) == Step(problem=backend.SWAPPED)
     with pytest.raises(Refusal, match="Another image is shown"):
         asyncio.run(queued.flag(line, seen, json.dumps(answer()), "TOTAL", None))
 
@@ -375,8 +375,8 @@ def test_old_files_of_the_desk_are_taken_away(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
-    told = {"AUTH": "required", "ADMIN_USER": "ada", "ADMIN_PASSWORD": RIGHT}
-    with running(folder, {1: stored(folder, 1, "ocr")}, make_serve("ocr"), **told) as service:
+    settings = {"AUTH": "required", "ADMIN_USER": "ada", "ADMIN_PASSWORD": RIGHT}
+    with running(folder, {1: stored(folder, 1, "ocr")}, make_serve("ocr"), **settings) as service:
         yield service
 
 
@@ -437,7 +437,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def browser(started: Browser, service: Service) -> Browser:
-    """The desk in the house's page, freshly opened by somebody who has signed in."""
+    """The page of ocr with Gradio in its frame, freshly opened by a signed-in user."""
     started.driver.switch_to.default_content()
     fresh(started, service)
     if started.driver.find_elements(By.ID, "username"):
@@ -465,7 +465,7 @@ def shown(browser: Browser) -> WebElement:
 
 
 def read(browser: Browser, awaited: str = "Read by the queue") -> str:
-    """Ask, and what is told once it is."""
+    """Ask, and return the text of the status once it is there."""
     browser.until(lambda _: one(browser, "#read").is_enabled())
     one(browser, "#read").click()
     browser.until(lambda _: awaited in one(browser, "#status").text)
@@ -479,11 +479,11 @@ def text(browser: Browser) -> str:
 def test_a_page_is_uploaded_and_read_with_its_lines_framed(browser: Browser, service: Service, ada: httpx.Client, tmp_path: Path) -> None:
     (path := tmp_path / "receipt.png").write_bytes(picture("receipt.png"))
     chosen(browser, path)
-    told = read(browser)
+    text = read(browser)
     found = ada.post("/predict", files={"image": ("receipt.png", path.read_bytes())}).json()
     assert text(browser) == found["text"]
-    assert told.startswith(f"{len(found['lines'])} lines, {found['confidence'] * 100:.2f} % sure.")
-    assert "Read by the queue in" in told
+    assert text.startswith(f"{len(found['lines'])} lines, {found['confidence'] * 100:.2f} % sure.")
+    assert "Read by the queue in" in text
     browser.until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "#boxes img")) == len(found["lines"]) + 1)
     sizes = browser.driver.execute_script(
         "return [...document.querySelectorAll('#boxes img')].map((image) => [image.naturalWidth, image.naturalHeight])"
@@ -505,11 +505,11 @@ def test_what_is_corrected_is_flagged_and_kept_as_training_reads_it(browser: Bro
     one(browser, "#text textarea").send_keys("INVOICE NO : 20-11-4471")
     one(browser, "#flag").click()
     browser.until(lambda _: "is stored with its text in data/feedback/ocr" in one(browser, "#flagged").text)
-    kept = service.folder / "data/feedback/ocr"
-    rows = [row.split("\t") for row in (kept / "labels.tsv").read_text().splitlines()]
+    flags = service.folder / "data/feedback/ocr"
+    rows = [row.split("\t") for row in (flags / "labels.tsv").read_text().splitlines()]
     assert [row[1] for row in rows] == ["text", "INVOICE NO : 20-11-4471"]
-    assert (kept / "images" / rows[1][0].removeprefix("images/")).read_bytes() == path.read_bytes()
-    assert json.loads((kept / "flags.jsonl").read_text())["user"] == "ada"
+    assert (flags / "images" / rows[1][0].removeprefix("images/")).read_bytes() == path.read_bytes()
+    assert json.loads((flags / "flags.jsonl").read_text())["user"] == "ada"
     assert browser.complaints() == []
 
 

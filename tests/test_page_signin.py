@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
-    told = {"AUTH": "required", "ADMIN_USER": "ada", "ADMIN_PASSWORD": RIGHT}
-    with running(folder, {1: stored(folder, 1)}, make_serve("digits"), **told) as service:
+    settings = {"AUTH": "required", "ADMIN_USER": "ada", "ADMIN_PASSWORD": RIGHT}
+    with running(folder, {1: stored(folder, 1)}, make_serve("digits"), **settings) as service:
         yield service
 
 

@@ -1,4 +1,4 @@
-"""Predictions: what is kept of an answer, that a change of it is found, and that no fault of the database reaches an answer."""
+"""Predictions: what is stored of an answer, that a change of it is found, and that no fault of the database reaches an answer."""
 
 import hashlib
 import json
@@ -96,8 +96,8 @@ def test_rows_come_in_the_order_in_which_they_were_recorded_whatever_their_times
 
 @given(st.text(), st.floats(allow_nan=False, allow_infinity=False, width=32), st.booleans())
 def test_the_hash_is_that_of_the_canonical_json(words: str, number: float, agrees: bool) -> None:
-    kept = predictions.signed("predictions", row(1, output=words, milliseconds=number))
-    assert (kept["output"], predictions.altered(kept)) == (words, False)
+    signed = predictions.signed("predictions", row(1, output=words, milliseconds=number))
+    assert (signed["output"], predictions.altered(signed)) == (words, False)
     assert not predictions.altered(predictions.signed("comparisons", compared(1, agrees=agrees)), "comparisons")
 
 
@@ -259,7 +259,7 @@ def test_neither_what_is_old_nor_how_a_challenger_compares_is_looked_for_in_ever
     old, pair = predictions.timestamp(NOW - 31 * DAY), ("digits", "b" * 64, "e" * 64)
     store.add([row(1, time=old), row(2)], {"a" * 64: b"of nobody", row(1)["input"]: SENT})
     store.compare([compared(1, time=old), compared(2)])
-    event.listen(store._engine, "before_cursor_execute", lambda *told: asked.append(told[2:4]))
+    event.listen(store._engine, "before_cursor_execute", lambda *event: asked.append(event[2:4]))
     assert (store.agreement(*pair)["samples"], store.prune("digits", 30), store.agreement(*pair)["samples"]) == (2, 1, 1)
     with closing(sqlite3.connect(tmp_path / "predictions.db")) as connection:
         words = [(one, values) for one, values in asked if one.startswith(("SELECT", "DELETE"))]
@@ -271,7 +271,7 @@ def test_neither_what_is_old_nor_how_a_challenger_compares_is_looked_for_in_ever
 def test_the_figures_of_a_challenger_are_not_computed_again_where_nothing_was_added(store: Store) -> None:
     asked, pair = list[str](), ("digits", "b" * 64, "e" * 64)
     store.compare([compared(1), compared(2)])
-    event.listen(store._engine, "before_cursor_execute", lambda *told: asked.append(told[2]) if "avg(" in told[2] else None)
+    event.listen(store._engine, "before_cursor_execute", lambda *event: asked.append(event[2]) if "avg(" in event[2] else None)
     assert store.agreement(*pair) == store.agreement(*pair)
     assert len(asked) == 1
     store.compare([compared(3)])
@@ -281,7 +281,7 @@ def test_the_figures_of_a_challenger_are_not_computed_again_where_nothing_was_ad
 def test_a_file_that_is_taken_away_or_replaced_is_let_go_of(tmp_path: Path) -> None:
     """By each that writes it, and whatever of it was left behind."""
     path = tmp_path / "predictions.db"
-    one, other, kept = Store(f"sqlite:///{path}"), Store(f"sqlite:///{path}"), Store(f"sqlite:///{tmp_path}/kept.db")
+    one, other, backup = Store(f"sqlite:///{path}"), Store(f"sqlite:///{path}"), Store(f"sqlite:///{tmp_path}/backup.db")
     one.add([row(1)])
     other.add([row(2)])
     path.unlink()
@@ -290,10 +290,10 @@ def test_a_file_that_is_taken_away_or_replaced_is_let_go_of(tmp_path: Path) -> N
     one.add([row(4)])
     assert [found["id"] for found in Store(one.address).rows()] == [row(3)["id"], row(4)["id"]]
     assert list(one.faults()) == []
-    kept.add([row(5)])
-    for store in (one, other, kept):
+    backup.add([row(5)])
+    for store in (one, other, backup):
         store.close()
-    (tmp_path / "kept.db").replace(path)
+    (tmp_path / "backup.db").replace(path)
     one.add([row(6)])
     assert [found["id"] for found in other.rows()] == [row(5)["id"], row(6)["id"]]
 
@@ -313,7 +313,7 @@ for batch in range(20): store.add([{**row, "id": f"{mine * 10_000 + batch * 50 +
     assert list(Store(url).faults()) == []
 
 
-@pytest.mark.parametrize("address", ["mysql://keeper:s3cret@host/predictions", "predictions.db"])
+@pytest.mark.parametrize("address", ["mysql://admin:s3cret@host/predictions", "predictions.db"])
 def test_an_address_of_another_kind_names_the_choices(address: str) -> None:
     with pytest.raises(databases.BadUrl, match="Choose sqlite:///<file>, or postgresql://") as caught:
         Recorder("digits", configs.Predictions(), Store(address))
@@ -368,9 +368,9 @@ def test_a_row_says_what_the_answer_says(store: Store) -> None:
 @pytest.mark.parametrize("content", [SENT, b"x" * (live_recorder.SMALL + 1)], ids=["light", "heavy"])
 def test_what_was_sent_is_kept_where_that_is_asked_for(tmp_path: Path, content: bytes, inputs: bool) -> None:
     store = Store(f"sqlite:///{tmp_path}/predictions.db")
-    kept = Counted(store, inputs=inputs)
-    kept.note(content=content)
-    kept.recorder.end()
+    counted = Counted(store, inputs=inputs)
+    counted.note(content=content)
+    counted.recorder.end()
     (found,) = store.rows()
     assert found["input"] == hashlib.sha256(content).hexdigest()
     assert store.input(found["input"]) == (content if inputs else None)
@@ -378,20 +378,20 @@ def test_what_was_sent_is_kept_where_that_is_asked_for(tmp_path: Path, content: 
 
 @pytest.mark.parametrize(("share", "least", "most"), [(0, 0, 0), (0.5, 350, 650), (1, 1000, 1000)])
 def test_a_share_of_the_answers_is_recorded(tmp_path: Path, share: float, least: int, most: int) -> None:
-    kept = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"), share=share)
-    kept.note(1000)
-    kept.recorder.end()
-    assert least <= kept.recorded <= most
+    counted = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"), share=share)
+    counted.note(1000)
+    counted.recorder.end()
+    assert least <= counted.recorded <= most
 
 
 def test_the_writer_writes_by_itself_and_forgets_what_is_old(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/predictions.db")
-    kept = Counted(store, days=30)
-    store.add([row(1, family=kept.family, time=predictions.timestamp(0)), row(2, time=predictions.timestamp(0))])
-    kept.recorder.follow()
-    ids = {*kept.note(3)}
+    counted = Counted(store, days=30)
+    store.add([row(1, family=counted.family, time=predictions.timestamp(0)), row(2, time=predictions.timestamp(0))])
+    counted.recorder.start()
+    ids = {*counted.note(3)}
     assert until(lambda: {found["id"] for found in store.rows()} == {*ids, row(2)["id"]})
-    kept.recorder.end()
+    counted.recorder.end()
 
 
 # Its faults: real ones
@@ -427,40 +427,40 @@ def closed(url: str) -> Iterator[None]:
     name = url.rpartition("/")[2]
     server = databases.engine(url.rpartition("/")[0] + "/postgres")
 
-    def told(words: str) -> None:
+    def execute(words: str) -> None:
         with server.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text(words))
 
-    told(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    told(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608
+    execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608
     yield
-    told(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_database_that_is_locked_or_away_is_waited_for_while_there_is_room(url: str, log: Callable[[str], int]) -> None:
     shut, reason = (locked, "locked") if url.startswith("sqlite") else (closed, "away")
-    kept = Counted(Store(url))
-    kept.recorder.store.add([row(1)])
-    kept.recorder.follow()
+    counted = Counted(Store(url))
+    counted.recorder.store.add([row(1)])
+    counted.recorder.start()
     with shut(url):
-        kept.note(5)
+        counted.note(5)
         assert until(lambda: log(f"not recorded ({reason})") == 1)
-        kept.note(20)
-        assert (kept.recorded, kept.lost(reason)) == (0, 5)
-    assert until(lambda: kept.recorded == 20)
-    kept.note()
-    kept.recorder.end()
-    assert (kept.recorded, kept.lost(reason), log("not recorded")) == (21, 5, 1)
+        counted.note(20)
+        assert (counted.recorded, counted.lost(reason)) == (0, 5)
+    assert until(lambda: counted.recorded == 20)
+    counted.note()
+    counted.recorder.end()
+    assert (counted.recorded, counted.lost(reason), log("not recorded")) == (21, 5, 1)
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_server_that_never_comes_costs_what_waits_and_no_more() -> None:
-    kept = Counted(Store(f"postgresql://keeper:s3cret@127.0.0.1:{free_port()}/predictions"))
-    kept.recorder.follow()
-    kept.note(3)
-    kept.recorder.end()
-    assert (kept.recorded, kept.lost("away")) == (0, 3)
+    counted = Counted(Store(f"postgresql://admin:s3cret@127.0.0.1:{free_port()}/predictions"))
+    counted.recorder.start()
+    counted.note(3)
+    counted.recorder.end()
+    assert (counted.recorded, counted.lost("away")) == (0, 3)
 
 
 @pytest.mark.usefixtures("quick")
@@ -471,20 +471,20 @@ def test_a_disk_that_is_full_costs_the_rows_and_is_told_once(tmp_path: Path, log
     store.close()
     room = [30]
     databases.on_connect(store._engine, lambda connection: connection.execute(f"PRAGMA max_page_count = {room[0]}"))
-    kept = Counted(store)
-    kept.recorder.follow()
-    while not kept.lost("disk full"):
-        kept.note(10)
-        assert until(lambda: kept.recorder._came == kept.recorder._went)
-    fitted = kept.recorded
-    kept.note(10)
-    assert until(lambda: kept.lost("disk full") == 20)
-    assert (kept.recorded, log("not recorded (disk full)")) == (fitted, 1)
+    counted = Counted(store)
+    counted.recorder.start()
+    while not counted.lost("disk full"):
+        counted.note(10)
+        assert until(lambda: counted.recorder._came == counted.recorder._went)
+    fitted = counted.recorded
+    counted.note(10)
+    assert until(lambda: counted.lost("disk full") == 20)
+    assert (counted.recorded, log("not recorded (disk full)")) == (fitted, 1)
     room[0] = 1000
     store.close()
-    kept.note(10)
-    assert until(lambda: kept.recorded == fitted + 10)
-    kept.recorder.end()
+    counted.note(10)
+    assert until(lambda: counted.recorded == fitted + 10)
+    counted.recorder.end()
     assert list(store.faults()) == []
 
 
@@ -492,32 +492,32 @@ def test_a_disk_that_is_full_costs_the_rows_and_is_told_once(tmp_path: Path, log
 def test_a_disk_that_is_full_is_made_room_on(tmp_path: Path) -> None:
     """SQLite uses the pages again of what was forgotten, also while more comes than can be written."""
     store = Store(f"sqlite:///{tmp_path}/predictions.db")
-    kept = Counted(store, days=30)
-    store.add([row(number, family=kept.family, time=predictions.timestamp(0), output=NASTY * 9) for number in range(100)])
+    counted = Counted(store, days=30)
+    store.add([row(number, family=counted.family, time=predictions.timestamp(0), output=NASTY * 9) for number in range(100)])
     store.close()
     pages = (tmp_path / "predictions.db").stat().st_size // 4096
     databases.on_connect(store._opened, lambda connection: connection.execute(f"PRAGMA max_page_count = {pages}"))
-    kept.recorder._pruned = time.monotonic()  # it has looked for what is old not long ago
-    kept.recorder.follow()
-    assert until(lambda: bool(kept.note(5)) and kept.recorded > 0)
-    kept.recorder.end()
-    assert kept.lost("disk full") > 0
+    counted.recorder._pruned = time.monotonic()  # it has looked for what is old not long ago
+    counted.recorder.start()
+    assert until(lambda: bool(counted.note(5)) and counted.recorded > 0)
+    counted.recorder.end()
+    assert counted.lost("disk full") > 0
     assert all(not found["time"].startswith("1970") for found in store.rows())
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_row_that_cannot_be_written_takes_nothing_with_it(tmp_path: Path, log: Callable[[str], int]) -> None:
-    kept = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"))
-    kept.recorder.follow()
-    kept.recorder.note(SENT, answer(confidence=float("nan")), 0.001)  # no JSON
-    ids = [*kept.note(3)]
-    kept.recorder.note(SENT, answer(), float("nan"))
-    kept.recorder.note(SENT, answer(), 0.001, b"\xff")
-    ids += kept.note(3)
-    assert until(lambda: kept.recorded == 6)
-    kept.recorder.end()
-    assert [found["id"] for found in kept.recorder.store.rows()] == ids
-    assert kept.lost("fault") == 3
+    counted = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"))
+    counted.recorder.start()
+    counted.recorder.note(SENT, answer(confidence=float("nan")), 0.001)  # no JSON
+    ids = [*counted.note(3)]
+    counted.recorder.note(SENT, answer(), float("nan"))
+    counted.recorder.note(SENT, answer(), 0.001, b"\xff")
+    ids += counted.note(3)
+    assert until(lambda: counted.recorded == 6)
+    counted.recorder.end()
+    assert [found["id"] for found in counted.recorder.store.rows()] == ids
+    assert counted.lost("fault") == 3
 
 
 @contextmanager
@@ -544,11 +544,11 @@ def test_what_may_not_be_written_costs_the_rows(there: bool, log: Callable[[str]
         if there:
             store.add([row(1)])
             store.close()
-        kept = Counted(Store(store.address))
+        counted = Counted(Store(store.address))
         with somebody_else(Path(name)):
-            kept.note(2)
-            kept.recorder.end()
-        assert (kept.recorded, kept.lost("read-only"), log("not recorded (read-only)")) == (0, 2, 1)
+            counted.note(2)
+            counted.recorder.end()
+        assert (counted.recorded, counted.lost("read-only"), log("not recorded (read-only)")) == (0, 2, 1)
 
 
 @pytest.mark.usefixtures("quick")
@@ -569,10 +569,10 @@ def test_a_newer_or_a_broken_database_costs_the_rows(tmp_path: Path, url: str) -
 
 def test_what_waits_holds_no_more_memory_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_recorder, "MOST_MB", 1)
-    kept = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"), inputs=True)
-    kept.note(5, b"x" * 300_000)
-    kept.recorder.end()
-    assert (kept.recorded, kept.lost("busy")) == (3, 2)
+    counted = Counted(Store(f"sqlite:///{tmp_path}/predictions.db"), inputs=True)
+    counted.note(5, b"x" * 300_000)
+    counted.recorder.end()
+    assert (counted.recorded, counted.lost("busy")) == (3, 2)
 
 
 # A service
@@ -586,7 +586,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-def kept_of(service: Service) -> Store:
+def stored_by(service: Service) -> Store:
     return Store(f"sqlite:///{service.folder}/.store/predictions.db")
 
 
@@ -598,13 +598,13 @@ def many(service: Service, count: int) -> list[httpx.Response]:
 @pytest.mark.slow
 def test_every_answer_of_every_worker_is_recorded_as_it_was_given(service: Service) -> None:
     said = {response.json()["prediction_id"]: response for response in many(service, 60)}
-    assert until(lambda: len(list(kept_of(service).rows("digits"))) >= 60)
-    found = {kept["id"]: kept for kept in kept_of(service).rows("digits")}
-    assert {id: kept["output"] for id, kept in found.items()} == {id: response.text for id, response in said.items()}
+    assert until(lambda: len(list(stored_by(service).rows("digits"))) >= 60)
+    found = {each["id"]: each for each in stored_by(service).rows("digits")}
+    assert {id: found[id]["output"] for id in found} == {id: response.text for id, response in said.items()}
     model = service.pointers[1]["model"]
-    assert {(kept["version"], kept["digest"]) for kept in found.values()} == {(model["version"], model["digest"])}
-    assert {kept["input"] for kept in found.values()} == {hashlib.sha256(PICTURE).hexdigest()}
-    assert all(0 < kept["milliseconds"] < 60_000 for kept in found.values())
+    assert {(each["version"], each["digest"]) for each in found.values()} == {(model["version"], model["digest"])}
+    assert {each["input"] for each in found.values()} == {hashlib.sha256(PICTURE).hexdigest()}
+    assert all(0 < each["milliseconds"] < 60_000 for each in found.values())
     assert figures(service)['atelier_predictions_recorded_total{family="digits"}'] == 60
 
 
@@ -628,9 +628,9 @@ def test_answers_go_on_where_no_file_can_grow_any_more(service: Service) -> None
     limited(4096)
     assert until(lambda: {response.status_code for response in many(service, 8)} == {200} and lost() > 0)
     limited(resource.RLIM_INFINITY)
-    before = len(list(kept_of(service).rows()))
-    assert until(lambda: {response.status_code for response in many(service, 8)} == {200} and len(list(kept_of(service).rows())) > before)
-    assert list(kept_of(service).faults()) == []
+    before = len(list(stored_by(service).rows()))
+    assert until(lambda: {response.status_code for response in many(service, 8)} == {200} and len(list(stored_by(service).rows())) > before)
+    assert list(stored_by(service).faults()) == []
 
 
 @pytest.mark.slow
@@ -649,4 +649,4 @@ def test_what_is_counted_needs_no_disk(service: Service) -> None:
 def test_a_graceful_stop_writes_what_waits(service: Service) -> None:
     ids = {response.json()["prediction_id"] for response in many(service, 16)}
     stop(service.process)
-    assert ids <= {kept["id"] for kept in kept_of(service).rows()}
+    assert ids <= {each["id"] for each in stored_by(service).rows()}

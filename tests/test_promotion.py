@@ -45,12 +45,12 @@ SECONDS = 120
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """(where it lies, a copy of it): versions 1 and 2 promoted, a better candidate evaluated."""
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(a project, a copy of it): versions 1 and 2 promoted, a better candidate evaluated."""
     place = tmp_path_factory.mktemp("promotion") / "project"
     place.mkdir()
     forked(place, trained)
-    copy = place.with_name("kept")
+    copy = place.with_name("template")
     shutil.copytree(place, copy, symlinks=True)
     return place, copy
 
@@ -65,12 +65,12 @@ def trained() -> None:
 
 
 @pytest.fixture
-def place(kept: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The project as it was kept, as the working directory."""
-    shutil.rmtree(kept[0])
-    shutil.copytree(kept[1], kept[0], symlinks=True)
-    monkeypatch.chdir(kept[0])
-    return kept[0]
+def place(template: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project as the template has it, as the working directory."""
+    shutil.rmtree(template[0])
+    shutil.copytree(template[1], template[0], symlinks=True)
+    monkeypatch.chdir(template[0])
+    return template[0]
 
 
 def forked(place: Path, work: Callable[..., Any], *words: Any) -> Any:

@@ -319,12 +319,12 @@ def test_figures_of_rows_that_are_gone_go(tmp_path: Path) -> None:
     shown = [gauge.labels("digits", *(digest[:12] for digest in pair))._value for gauge in (comparisons.SAMPLES, comparisons.AGREEMENT)]
     seen = comparisons.Figures("digits", store)
     store.compare([compared(number, *pair) for number in range(4)])
-    seen.follow(pair)
-    seen.look_in_time()
+    seen.select(pair)
+    seen.refresh_in_time()
     assert [value.get() for value in shown] == [4, 0.75]
     store.prune("digits", 30)
     seen._looked = -math.inf
-    seen.look_in_time()
+    seen.refresh_in_time()
     assert [value.get() for value in shown] == [0, pytest.approx(math.nan, nan_ok=True)]
     store.close()
 

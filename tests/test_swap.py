@@ -160,10 +160,10 @@ FAULTS: dict[Callable[[Path], None], tuple[str, str]] = {  # the whole words, an
     truncated: ("model.onnx is missing or altered", "incomplete or altered"),
     shutil.rmtree: ("not in the model store", "not in the store"),
     another: ("has the digest", "incomplete or altered"),
-    without_example: ("cannot be read", "answers its example otherwise"),
-    with_half_an_example: ("cannot be read", "answers its example otherwise"),
-    with_a_swelling_example: ("unpacked it has 64 MB", "answers its example otherwise"),
-    with_another_example: ("answers its golden example otherwise", "answers its example otherwise"),
+    without_example: ("cannot be read", "golden example failed"),
+    with_half_an_example: ("cannot be read", "golden example failed"),
+    with_a_swelling_example: ("unpacked it has 64 MB", "golden example failed"),
+    with_another_example: ("answers its golden example otherwise", "golden example failed"),
 }
 
 
@@ -176,7 +176,7 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
     fault(folder)
     store.write_pointer("digits", pointers[2])
     for _ in range(3):
-        followed.look()
+        followed.poll()
     assert followed.served.pointer == pointers[1]
     assert followed.rejected and followed.rejected["version"] == 2
     assert FAULTS[fault][0] in followed.rejected["why"]
@@ -186,7 +186,7 @@ def test_what_is_not_fit_to_serve_is_refused_until_it_is_mended(
 
     (folder / selfcheck.EXAMPLE).unlink(missing_ok=True)  # as the refusal says
     put(2)
-    followed.look()
+    followed.poll()
     assert (followed.served.pointer, followed.rejected) == (pointers[2], None)
 
 
@@ -204,14 +204,14 @@ def test_a_pointer_that_is_gone_or_nonsense_leaves_the_old_one_serving(pointers:
     followed = Champion("digits")
     for nonsense in ("", "{", "[1]", '{"tag": "digits:v1"}'):
         store.pointer_path("digits").write_text(nonsense)
-        followed.look()
+        followed.poll()
         assert followed.served.pointer == pointers[1]
         assert followed.rejected is not None, nonsense
     store.pointer_path("digits").unlink()
-    followed.look()
+    followed.poll()
     assert followed.rejected and "has no champion" in followed.rejected["why"]
     store.write_pointer("digits", pointers[1])
-    followed.look()
+    followed.poll()
     assert followed.rejected is None
 
 
@@ -222,7 +222,7 @@ def test_a_pointer_that_is_not_what_was_written_names_nothing_to_serve(pointers:
     written = json.loads(path.read_text())
     altered = {**written, "model": {**written["model"], key: 7 if key == "version" else "e" * 64}}
     path.write_text(json.dumps(altered))
-    followed.look()
+    followed.poll()
     assert followed.served.pointer == pointers[1]
     assert followed.rejected and "is not what was written" in followed.rejected["why"] and "`make ui`" in followed.rejected["why"]
     if key != "data":  # which the tag does not hold
@@ -237,7 +237,7 @@ def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
     followed, path, faults = Champion("digits"), store.pointer_path("digits"), iter([RuntimeError("a fault of ours")])
     path.unlink()
     path.mkdir()
-    followed.look()
+    followed.poll()
     assert followed.rejected and "Is a directory" in followed.rejected["why"]
     path.rmdir()
     store.write_pointer("digits", pointers[2])
@@ -263,7 +263,7 @@ def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int
     followed = Champion("digits")
     before = followed.served
     store.write_pointer("digits", {**pointers[1], "released": True})
-    followed.look()
+    followed.poll()
     assert followed.served.pointer["released"] is True
     assert followed.served.predictor is before.predictor
 
@@ -271,7 +271,7 @@ def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        (databases.NoDatabase("postgresql://ada@db.example does not answer"), "database away"),
+        (databases.NoDatabase("postgresql://ada@db.example does not answer"), "database unreachable"),
         (RuntimeError("/keys/model.pem"), "does not load"),
     ],
 )
@@ -285,7 +285,7 @@ def test_everybody_is_told_a_word_and_the_log_the_whole(
     app = FastAPI()
     app.state.champion = Champion("digits", beside)
     store.write_pointer("digits", pointers[2])
-    app.state.champion.look()
+    app.state.champion.poll()
     health.mount(app)
     for asked in (app, health.Ready(app, app)):
         path = "/health" if asked is app else health.READY
@@ -306,7 +306,7 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
     followed = Champion("digits", beside)
     away.append("yes")
     store.write_pointer("digits", pointers[2])
-    followed.look()
+    followed.poll()
     assert followed.rejected == {"version": 2, "reason": "does not load", "why": "ConnectionError: the database is away"}
     pauses = [_pause(followed)]
     while len(pauses) < 8:
@@ -314,13 +314,13 @@ def test_what_failed_for_another_reason_than_its_files_is_tried_again_soon_and_t
         pauses.append(_pause(followed))
     assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
     away.clear()
-    followed.look()
+    followed.poll()
     assert followed.rejected, "not before its time"
     monkeypatch.setattr(champion, "LATER", 0.0)
     away.append("yes")
     followed._try(pointers[2])
     away.clear()
-    followed.look()
+    followed.poll()
     assert followed.served.pointer == pointers[2]
 
 
@@ -339,31 +339,31 @@ Champion("digits", lambda predictor: predictor.manifest["digest"] == sys.argv[1]
 def test_a_version_that_ends_the_process_is_tried_once(
     pointers: dict[int, store.Pointer], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(handover.PLACE, str(place / "stands.json"))
+    monkeypatch.setenv(handover.VARIABLE, str(place / "current.json"))
     Champion("digits")
     store.write_pointer("digits", pointers[2])
     told = [sys.executable, "-c", CRASHES, pointers[2]["model"]["digest"]]
     done = subprocess.run(told, env=environment(place), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (9, ""), done.stderr
     followed = Champion("digits")
-    followed.look()
+    followed.poll()
     assert followed.served.pointer == pointers[1]
-    assert followed.rejected and followed.rejected["reason"] == "ends the process"
+    assert followed.rejected and followed.rejected["reason"] == "crashed a worker"
     assert "make rollback family=digits" in followed.rejected["why"]
 
     os.utime(store.folder_of(pointers[2]["tag"]) / "model.onnx")  # put there again
-    followed.look()
+    followed.poll()
     assert followed.served.pointer == pointers[2]
-    assert [path.name for path in place.glob("stands.json.trying-*") if path.name.endswith(processes.myself())] == []
+    assert [path.name for path in place.glob("current.json.trying-*") if path.name.endswith(processes.myself())] == []
 
 
 def test_another_process_with_the_number_of_one_that_crashed_hides_no_crash(
     pointers: dict[int, store.Pointer], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(handover.PLACE, str(place / "stands.json"))
+    monkeypatch.setenv(handover.VARIABLE, str(place / "current.json"))
     handover.note(pointers[1])
     with handover.trying(pointers[2], "files"):
-        (mark,) = place.glob("stands.json.trying-*")
+        (mark,) = place.glob("current.json.trying-*")
     assert not mark.exists()
     mark.with_name(f"{mark.name}9").touch()  # of this number, begun at another time
     with pytest.raises(handover.Crashed), handover.trying(pointers[2], "files"):
@@ -385,7 +385,7 @@ def test_the_old_model_is_freed_once_the_last_request_has_its_answer(place: Path
     gc.disable()  # nobody comes to pick up what holds itself
     try:
         store.write_pointer(family, both[2])
-        followed.look()
+        followed.poll()
         assert followed.served.pointer == both[2]
         assert old() is request.predictor
         del request
@@ -403,7 +403,7 @@ def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str)
     batch, _ = selfcheck.read(folder)
     before = discovery.part(family, "probe").arrays(followed.served.predictor.predict(batch))
     shutil.rmtree(folder)
-    followed.look()
+    followed.poll()
     after = discovery.part(family, "probe").arrays(followed.served.predictor.predict(batch))
     assert {name: array.tolist() for name, array in after.items()} == {name: array.tolist() for name, array in before.items()}
     assert followed.rejected is None
@@ -497,7 +497,7 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
     example.write_bytes(kept[:100])
     service.point(other)
     for path in ("/readyz", "/health", "/"):
-        words = "cannot be read" if path == "/" else "answers its example otherwise"
+        words = "cannot be read" if path == "/" else "golden example failed"
         assert until(lambda path=path, words=words: told(path, words)), path  # type: ignore[misc]
     assert str(service.folder) not in service.client.get("/readyz").text
     assert service.predict(files={"image": ("seven.png", encoded(seven()), "image/png")}).json()["model"] == before["model"]

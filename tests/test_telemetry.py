@@ -51,13 +51,13 @@ def value(name: str, **labels: str) -> float:
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """What is logged; the loggers are put back."""
-    told = [logging.getLogger(name) for name in ("atelier", "uvicorn.error")]
-    before = [(logger.handlers, logger.propagate, logger.level) for logger in told]
+    loggers = [logging.getLogger(name) for name in ("atelier", "uvicorn.error")]
+    before = [(logger.handlers, logger.propagate, logger.level) for logger in loggers]
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     telemetry.log_as_json()
     yield stream
-    for logger, (handlers, propagate, level) in zip(told, before, strict=True):
+    for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)
 

@@ -291,7 +291,7 @@ def test_what_changes_a_user_ends_the_sessions_in_every_worker(authority: Author
         case _:
             authority.sign_out(authority.check(access).session)
     for worker in (authority, other):
-        assert worker.look()
+        assert worker.poll()
         with pytest.raises(InvalidToken, match="session is over"):
             worker.check(access)
         with pytest.raises(InvalidToken, match="session is over"):
@@ -307,7 +307,7 @@ def test_a_user_of_the_same_name_does_not_inherit_a_session(authority: Authority
     access, refresh = signed_in(authority)
     authority.users.remove("ada")
     authority.users.add("ada", RIGHT)
-    authority.look()
+    authority.poll()
     with pytest.raises(InvalidToken):
         authority.check(access)
     with pytest.raises(InvalidToken):

@@ -1,4 +1,4 @@
-"""One byte of any file that is kept is flipped: verify names the file, and the repair that it names puts it right."""
+"""One byte of any stored file is flipped: verify names the file, and the repair that it names puts it right."""
 
 import hashlib
 import json
@@ -38,9 +38,9 @@ def git(*words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with everything in it: git, DVC's cache and a record of a run, a signed and released version, a prediction."""
-    folder = tmp_path_factory.mktemp("kept") / "project"
+    folder = tmp_path_factory.mktemp("full") / "project"
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -84,9 +84,9 @@ def _empty(folder: Path) -> Path:
 
 
 @pytest.fixture
-def kept(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project_copy(full_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that project as the working directory."""
-    subprocess.run(["cp", "-a", made, tmp_path / "project"], check=True)  # hard links stay what they are
+    subprocess.run(["cp", "-a", full_project, tmp_path / "project"], check=True)  # hard links stay what they are
     monkeypatch.chdir(tmp_path / "project")
     for name in ("DVC_EXP_NAME", "PREDICTIONS_URL", signing.SIGNING, signing.VERIFYING):
         monkeypatch.delenv(name, raising=False)
@@ -111,7 +111,7 @@ def broken() -> list[str]:
     return [str(fault.path) for fault in verify().faults]
 
 
-def test_what_is_as_it_was_written_is_said_to_be(kept: Path) -> None:
+def test_what_is_as_it_was_written_is_said_to_be(project_copy: Path) -> None:
     found = verify()
     assert found.faults == [] and found.unknown == [], found
     read = [path for path in files() if path.parts[0] != "registry" and "champions" not in path.parts and path.name != releases.RELEASE]
@@ -120,7 +120,7 @@ def test_what_is_as_it_was_written_is_said_to_be(kept: Path) -> None:
     assert found.bytes == sum(path.stat().st_size for path in there)
 
 
-def test_a_flipped_byte_in_any_file_is_found_and_named(kept: Path) -> None:
+def test_a_flipped_byte_in_any_file_is_found_and_named(project_copy: Path) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
     RANDOM.seed(seed)
     assert len({path.parts[:3] for path in files()}) >= 12 and len(files()) > 50, files()
@@ -167,7 +167,7 @@ def repair() -> list[str]:
 
 
 @pytest.mark.parametrize("place", REPAIRED)
-def test_the_repair_that_is_named_puts_it_right(kept: Path, place: str) -> None:
+def test_the_repair_that_is_named_puts_it_right(project_copy: Path, place: str) -> None:
     path = REPAIRED[place]()
     before = path.read_bytes()
     flip(path, before.index(b"cp") if place == "a record of a run" else None)
@@ -178,7 +178,7 @@ def test_the_repair_that_is_named_puts_it_right(kept: Path, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["data", "a model folder", "the store", "a release", "a copy of the cache"])
-def test_what_is_missing_comes_back(kept: Path, place: str) -> None:
+def test_what_is_missing_comes_back(project_copy: Path, place: str) -> None:
     path = REPAIRED[place]()
     before = path.read_bytes()
     path.unlink()
@@ -187,7 +187,7 @@ def test_what_is_missing_comes_back(kept: Path, place: str) -> None:
     assert path.read_bytes() == before and verify().faults == []
 
 
-def test_without_another_copy_dvc_brings_it_back(kept: Path) -> None:
+def test_without_another_copy_dvc_brings_it_back(project_copy: Path) -> None:
     """The list of data/ is lost beside its files: they are all as they were, so that DVC can write it again."""
     shutil.rmtree(".store/restored")
     shutil.rmtree(cache.retained_path(""))
@@ -212,7 +212,7 @@ def linked(kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["models/digits-adam/native/weights", "data/digits/card.json"])
 @pytest.mark.parametrize("kind", ["copy", "hardlink", "symlink"])
-def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path, kind: str, name: str) -> None:
+def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(project_copy: Path, kind: str, name: str) -> None:
     linked(kind)
     path, lock = Path(name), Path("dvc.lock").read_bytes()
     before = path.read_bytes()
@@ -229,14 +229,14 @@ def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(kept: Path,
     assert verify().faults == [] and path.read_bytes() == before
 
 
-def test_what_dvc_was_made_to_list_anew_is_held_against_the_manifest(kept: Path) -> None:
+def test_what_dvc_was_made_to_list_anew_is_held_against_the_manifest(project_copy: Path) -> None:
     flip(Path("models/digits-adam/native/weights"))
     subprocess.run(["dvc", "commit", "--force", "models/digits-adam"], check=True, env=environment(), capture_output=True)
     assert "models/digits-adam/native/weights" in broken()
 
 
 @pytest.mark.parametrize("folder", ["models/digits-adam", "data/digits"])
-def test_what_was_made_since_is_never_overwritten(kept: Path, folder: str) -> None:
+def test_what_was_made_since_is_never_overwritten(project_copy: Path, folder: str) -> None:
     """A training or data that nobody has told DVC of: it is in no cache, and only as DVC has listed it could it be brought back."""
     if folder == "data/digits":
         Path(folder, "images.npy").write_bytes(b"others")
@@ -252,14 +252,14 @@ def test_what_was_made_since_is_never_overwritten(kept: Path, folder: str) -> No
     assert (str(known.path), damaged.path) == (folder, made) and damaged.repair.startswith(findings.NO_COPY)
 
 
-def test_a_folder_that_is_gone_is_made_again(kept: Path) -> None:
+def test_a_folder_that_is_gone_is_made_again(project_copy: Path) -> None:
     shutil.rmtree("models/digits-adam/native")
     repair()
     assert verify().faults == []
 
 
 @pytest.mark.parametrize("name", ["model.yaml", "model.onnx", "example.npz", checksums.SUMS])
-def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> None:
+def test_the_only_copy_of_a_model_is_never_deleted(project_copy: Path, name: str) -> None:
     for place in ("models", "data", ".store/restored", ".dvc/cache", ".dvc/held", "released"):
         shutil.rmtree(place, ignore_errors=True)
     (folder,) = store.models("digits")
@@ -273,7 +273,7 @@ def test_the_only_copy_of_a_model_is_never_deleted(kept: Path, name: str) -> Non
     assert verify().faults == []
 
 
-def test_a_list_that_is_gone_vouches_for_nothing_anew(kept: Path) -> None:
+def test_a_list_that_is_gone_vouches_for_nothing_anew(project_copy: Path) -> None:
     (folder,) = store.models("digits")
     (folder / checksums.SUMS).unlink()
     flip(folder / "example.npz")
@@ -283,7 +283,7 @@ def test_a_list_that_is_gone_vouches_for_nothing_anew(kept: Path) -> None:
     assert str(folder / "stray") in broken()
 
 
-def test_a_release_that_says_nothing_is_a_fault(kept: Path) -> None:
+def test_a_release_that_says_nothing_is_a_fault(project_copy: Path) -> None:
     place = Path("released/digits/release.json")
     place.unlink()
     assert broken() == [str(place)]
@@ -296,7 +296,7 @@ def test_a_release_that_says_nothing_is_a_fault(kept: Path) -> None:
 
 
 @pytest.mark.parametrize("shown", [True, False])
-def test_another_hash_in_the_lock_hides_nothing(kept: Path, shown: bool) -> None:
+def test_another_hash_in_the_lock_hides_nothing(project_copy: Path, shown: bool) -> None:
     """Git's last commit says which it was, or where git has no lock the ledger."""
     name = str(dvc_lock.hash_of(Path("models/digits-adam")))
     content = Path("dvc.lock").read_text()
@@ -309,7 +309,7 @@ def test_another_hash_in_the_lock_hides_nothing(kept: Path, shown: bool) -> None
     assert broken() == ["dvc.lock", "models/digits-adam/record.json"]
 
 
-def test_a_lock_that_came_with_git_is_ahead_of_its_folders(kept: Path) -> None:
+def test_a_lock_that_came_with_git_is_ahead_of_its_folders(project_copy: Path) -> None:
     """A colleague's training that nobody has pulled yet, and that was refused: the last version of the ledger is the one before."""
     name = str(dvc_lock.hash_of(Path("models/digits-adam")))
     Path("dvc.lock").write_text(Path("dvc.lock").read_text().replace(name, f"{'0' * 32}.dir"))
@@ -317,7 +317,7 @@ def test_a_lock_that_came_with_git_is_ahead_of_its_folders(kept: Path) -> None:
     assert broken() == []
 
 
-def test_what_cannot_be_read_is_not_called_missing(kept: Path) -> None:
+def test_what_cannot_be_read_is_not_called_missing(project_copy: Path) -> None:
     path = Path("models/digits-adam/record.json")
     path.unlink()
     path.symlink_to(path.name)
@@ -325,7 +325,7 @@ def test_what_cannot_be_read_is_not_called_missing(kept: Path) -> None:
     assert fault.path == path and "cannot be read: Too many levels" in fault.words and "rm" not in fault.repair.split()
 
 
-def test_many_rows_are_counted_and_forgotten_at_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_rows_are_counted_and_forgotten_at_once(project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = {**ROW, "input": hashlib.sha256(b"sent").hexdigest(), "output": "{}"}
     predictions.Store().add([{**row, "id": f"{number:032x}"} for number in range(1000)], {})
     with sqlite3.connect(".store/predictions.db") as database:
@@ -337,13 +337,13 @@ def test_many_rows_are_counted_and_forgotten_at_once(kept: Path, monkeypatch: py
     assert verify().faults == [] and predictions.Store().find(str(ROW["id"]))
 
 
-def test_what_is_not_here_is_not_broken(kept: Path) -> None:
+def test_what_is_not_here_is_not_broken(project_copy: Path) -> None:
     for place in ("models", "data", ".store/restored"):
         shutil.rmtree(place)
     assert verify().faults == []
 
 
-def test_a_file_that_nobody_names_is_told(kept: Path) -> None:
+def test_a_file_that_nobody_names_is_told(project_copy: Path) -> None:
     strays = [Path("models/digits-adam/stray"), Path("released/digits/stray"), store.models("digits")[0] / "stray"]
     for stray in strays:
         stray.write_text("stray")
@@ -352,7 +352,7 @@ def test_a_file_that_nobody_names_is_told(kept: Path) -> None:
     assert all("should not be there" in fault.words for fault in faults.values())
 
 
-def test_a_folder_that_dvc_does_not_know_is_held_against_itself(kept: Path) -> None:
+def test_a_folder_that_dvc_does_not_know_is_held_against_itself(project_copy: Path) -> None:
     Path("dvc.lock").unlink()
     unknown = {path.name for path in verify().unknown}
     assert unknown == {"card.json", "croissant.json", "model.json", "record.json", "history.jsonl"}
@@ -373,7 +373,7 @@ def earlier_form() -> None:
 
 @pytest.mark.parametrize("earlier", [True, False])
 @pytest.mark.parametrize("name", [releases.RELEASE, manifests.MANIFEST])
-def test_what_a_damaged_file_seems_to_say_is_not_told_besides(kept: Path, name: str, earlier: bool) -> None:
+def test_what_a_damaged_file_seems_to_say_is_not_told_besides(project_copy: Path, name: str, earlier: bool) -> None:
     """It still reads as JSON: a release of a line that no ledger holds, a manifest of another model."""
     if earlier:
         earlier_form()
@@ -385,7 +385,7 @@ def test_what_a_damaged_file_seems_to_say_is_not_told_besides(kept: Path, name: 
     assert (RELEASED / name).read_bytes() == content and verify().faults == []
 
 
-def test_a_release_beside_another_model_is_told(kept: Path) -> None:
+def test_a_release_beside_another_model_is_told(project_copy: Path) -> None:
     earlier_form()
     manifest = RELEASED / manifests.MANIFEST
     facts = json.loads(manifest.read_text())
@@ -395,7 +395,7 @@ def test_a_release_beside_another_model_is_told(kept: Path) -> None:
     assert "is beside another model" in "".join(fault.words for fault in verify().faults)
 
 
-def test_a_release_of_an_earlier_form_is_held_against_git(kept: Path) -> None:
+def test_a_release_of_an_earlier_form_is_held_against_git(project_copy: Path) -> None:
     earlier_form()
     assert verify().faults == []
     for path in checksums.files(Path("released")):
@@ -407,7 +407,7 @@ def test_a_release_of_an_earlier_form_is_held_against_git(kept: Path) -> None:
     assert verify().faults == []
 
 
-def test_every_bit_of_a_ledger_counts(kept: Path) -> None:
+def test_every_bit_of_a_ledger_counts(project_copy: Path) -> None:
     """Also where JSON would read the same: 1e-05 and 1E-05, a blank, a line that is not ended."""
     content = ledger.path("digits").read_bytes()
     assert consistency.intact(content) == len(content)
@@ -417,7 +417,7 @@ def test_every_bit_of_a_ledger_counts(kept: Path) -> None:
             assert consistency.intact(altered) < len(content), at
 
 
-def test_a_decision_that_git_does_not_have_yet_outlives_the_repair(kept: Path) -> None:
+def test_a_decision_that_git_does_not_have_yet_outlives_the_repair(project_copy: Path) -> None:
     head = ledger.read("digits")[-1]
     facts = {"digest": head["digest"], "candidate": "digits-adam", "data": head["data"], "reasons": ["below"]}
     ledger.append("digits", "refuse", "again", facts, after=head["hash"])
@@ -427,7 +427,7 @@ def test_a_decision_that_git_does_not_have_yet_outlives_the_repair(kept: Path) -
     assert ledger.path("digits").read_bytes() == before and verify().faults == []
 
 
-def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(kept: Path) -> None:
+def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(project_copy: Path) -> None:
     """Nothing that is printed before takes the pointer away; the stamp and the release, which know its hash alone, add nothing."""
     (first,) = ledger.read("digits")
     facts = {key: first[key] for key in ("candidate", "digest", "data", "commit", "version")}
@@ -444,7 +444,7 @@ def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(kept: Path) ->
     assert ledger.path("digits").read_bytes() == whole and verify().faults == []
 
 
-def test_a_prediction_that_was_changed_is_named_and_forgotten(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_prediction_that_was_changed_is_named_and_forgotten(project_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with sqlite3.connect(".store/predictions.db") as database:
         database.execute("UPDATE predictions SET output = '{\"prediction\": 1}'")
     database.close()
@@ -455,7 +455,7 @@ def test_a_prediction_that_was_changed_is_named_and_forgotten(kept: Path, capsys
     assert verify().faults == [] and predictions.Store().find(str(ROW["id"])) is None
 
 
-def test_only_a_broken_database_is_taken_away(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_broken_database_is_taken_away(project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that another process writes is not; a file with a blank in its name is taken with what lies beside it."""
     monkeypatch.setattr(predictions, "PATIENCE_MS", 1)
     place = Path("my store/kept.db")
@@ -476,7 +476,7 @@ def test_only_a_broken_database_is_taken_away(kept: Path, monkeypatch: pytest.Mo
     assert verify().faults == []
 
 
-def test_the_command_ends_with_the_first_broken_file(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_ends_with_the_first_broken_file(project_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main("digits") == 0
     assert capsys.readouterr().out.endswith("all as it was written.\n")
     flip(Path("models/digits-adam/record.json"))
@@ -486,7 +486,7 @@ def test_the_command_ends_with_the_first_broken_file(kept: Path, capsys: pytest.
     assert printed[1].startswith("    repair: install -Dm 644 ")
 
 
-def test_another_family_is_left_out(kept: Path) -> None:
+def test_another_family_is_left_out(project_copy: Path) -> None:
     flip(Path("models/digits-adam/record.json"))
     assert verify("objects").faults == []
     assert len(verify("digits").faults) == 1

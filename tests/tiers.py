@@ -43,7 +43,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
-    """Every worker collects all tests: one of them is heard."""
+    """Every worker collects all tests, so the counts of one are enough."""
     COUNTED["left out"] |= Counter(getattr(node, "workeroutput", {}).get("left out", {}))
 
 

@@ -1,4 +1,4 @@
-"""Hostile TIFF files: torn, endless, swollen, and of odd kinds."""
+"""Hostile TIFF files: damaged, endless, oversized, and of rare kinds."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -31,9 +31,9 @@ def file(*parts: bytes, first: int = 8) -> bytes:
 
 def page(width: int = 8, height: int = 8, **more: int) -> list[tuple[int, int, int, int]]:
     """The entries of a grey page whose pixels begin with the file."""
-    told = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 0, 277: 1, 278: height, 279: min(width * height, 2**32 - 1)}
-    told |= {int(key.removeprefix("tag")): value for key, value in more.items()}
-    return [(tag, 4, 1, value) for tag, value in sorted(told.items())]
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 0, 277: 1, 278: height, 279: min(width * height, 2**32 - 1)}
+    tags |= {int(key.removeprefix("tag")): value for key, value in more.items()}
+    return [(tag, 4, 1, value) for tag, value in sorted(tags.items())]
 
 
 def chained(pages: int) -> bytes:
@@ -42,18 +42,18 @@ def chained(pages: int) -> bytes:
     return file(*(directory(page(), 8 + size * number if number < pages else 0) for number in range(1, pages + 1)), bytes(64))
 
 
-def torn() -> Iterator[Body]:
-    """Whole ones cut, flipped and mutated."""
+def damaged() -> Iterator[Body]:
+    """Valid files, then the same ones cut, flipped and mutated."""
     for compression in COMPRESSIONS:
         picture = corpus.noise(40).convert("1" if compression == "group4" else "L")
-        whole = Body(f"tiff {compression}", many(2, picture, compression=compression), KIND)
-        yield whole
-        yield from corpus.cut(whole)
-        yield from corpus.flipped(whole, 20)
-        yield from corpus.mutated(whole, 20)
+        intact = Body(f"tiff {compression}", many(2, picture, compression=compression), KIND)
+        yield intact
+        yield from corpus.cut(intact)
+        yield from corpus.flipped(intact, 20)
+        yield from corpus.mutated(intact, 20)
 
 
-def swollen() -> Iterator[Body]:
+def oversized() -> Iterator[Body]:
     """Small to send, large or long to read."""
     texts = {
         "of itself": file(directory(page(), 8), bytes(99)),
@@ -80,14 +80,14 @@ def swollen() -> Iterator[Body]:
     yield from (Body(f"tiff {name}", content, KIND) for name, content in texts.items())
 
 
-def odd() -> Iterator[Body]:
+def rare() -> Iterator[Body]:
     """Depths, colours and orders that few people send."""
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "I;16", "F"):
         picture = Image.new(mode, (32, 32)) if mode in {"LAB", "I;16", "YCbCr"} else corpus.noise(32).convert(mode)
         yield Body(f"tiff {mode}", encoded(picture, "TIFF"), KIND)
     yield Body("tiff of 64 bits, whole", encoded(corpus.noise(32), "TIFF", big_tiff=True), KIND)
     yield Body("tiff under another name", many(2), "image/png")
-    yield Body("png under a tiff's name", corpus.whole("png").content, KIND)
+    yield Body("png under a tiff's name", corpus.intact("png").content, KIND)
 
 
-GROUPS: dict[str, Callable[[], Iterator[Body]]] = {f"tiffs, {each.__name__}": each for each in (torn, swollen, odd)}
+GROUPS: dict[str, Callable[[], Iterator[Body]]] = {f"tiffs, {each.__name__}": each for each in (damaged, oversized, rare)}

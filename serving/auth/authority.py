@@ -88,7 +88,7 @@ class Authority:
             raise InvalidToken(OVER)
         return claims
 
-    def follow(self) -> None:
+    def start(self) -> None:
         """Poll for ended sessions from a daemon thread."""
         threading.Thread(target=self._watch, daemon=True, name="ended-sessions").start()
 
@@ -96,10 +96,10 @@ class Authority:
         reached = True
         while True:
             time.sleep(INTERVAL)
-            reached = self.look(reached)
+            reached = self.poll(reached)
 
-    def look(self, reached: bool = True) -> bool:
-        """Read which sessions have ended; false where the database does not answer, which is logged once (`reached`)."""
+    def poll(self, reached: bool = True) -> bool:
+        """Read which sessions have ended; false where the database does not answer, which is logged if `reached` before."""
         try:
             self._ended = self.sessions.ended()
         except databases.NoDatabase as absence:

@@ -20,7 +20,7 @@ def guarded(app: FastAPI, inner: ASGIApp, family: str) -> ASGIApp:
     """`inner` behind the guard; ends the process with a message where nobody could sign in."""
     with errors.printed_once():  # BentoML restarts a worker that ends so, until there is a user
         app.state.authority = authority.with_users()
-    app.state.authority.follow()
+    app.state.authority.start()
     return Guard(inner, app.state.authority, family)
 
 

@@ -17,11 +17,11 @@ REMEMBERED = 3600  # seconds that an ended session is stored: longer than any ac
 
 
 class Renewal(Enum):
-    """What became of a refresh token."""
+    """The state of a refresh token that was sent."""
 
     DONE = "replaced by the next"
-    JUST = "replaced a moment ago"
-    OVER = "worth nothing"
+    RECENT = "replaced a moment ago"
+    OVER = "not valid any more"
 
 
 class Sessions:
@@ -50,7 +50,7 @@ class Sessions:
         """
         now = self.clock()
         with databases.writing(self.engine) as connection:
-            renewal = _judged(_locked(connection, session, now), hashed(refresh), now - GRACE if patient else now + 1)
+            renewal = _renewal(_locked(connection, session, now), hashed(refresh), now - GRACE if patient else now + 1)
             if renewal is Renewal.DONE:
                 values = {"refresh_hash": hashed(following), "previous_hash": hashed(refresh), "renewed": now, "expires": expires}
                 connection.execute(SESSIONS.update().where(SESSIONS.c.id == session).values(**values))
@@ -77,12 +77,12 @@ def _locked(connection: Connection, session: str, now: float) -> Any:
     return connection.execute(columns.join(USERS, USERS.c.id == SESSIONS.c.user_id).where(active).with_for_update(of=SESSIONS)).first()
 
 
-def _judged(row: Any, refresh: str, since: float) -> Renewal:
+def _renewal(row: Any, refresh: str, since: float) -> Renewal:
     if row is None:
         return Renewal.OVER
     if row.refresh_hash == refresh:
         return Renewal.DONE
-    return Renewal.JUST if row.previous_hash == refresh and row.renewed >= since else Renewal.OVER
+    return Renewal.RECENT if row.previous_hash == refresh and row.renewed >= since else Renewal.OVER
 
 
 def hashed(token: str) -> str:

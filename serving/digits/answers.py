@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.configs import Serving
 from pipelines.families.digits.picture import Blank, Convention
 from serving.inputs import bodies, pictures
-from serving.live.champion import Origin, Served, signature, traced
+from serving.live.champion import Origin, Served, provenance, provenance_lines
 from serving.problems import Refusal
 
 SIDE = Convention().side
@@ -62,7 +62,7 @@ def normalised(grey: NDArray[np.uint8], served: Served) -> NDArray[np.uint8]:
     return image
 
 
-async def answered(body: bodies.Body, served: Served, limits: Serving) -> dict[str, Any]:
+async def predict(body: bodies.Body, served: Served, limits: Serving) -> dict[str, Any]:
     """The answer for one body. Raises Refusal."""
     return answer(await served.batches.answer(await bodies.process(read, body, served, limits)), served)
 
@@ -70,7 +70,7 @@ async def answered(body: bodies.Body, served: Served, limits: Serving) -> dict[s
 def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]:
     """Rank the ten digits by their probabilities [10]."""
     ranking = [{"digit": served.predictor.labels[index], "confidence": float(probabilities[index])} for index in np.argsort(-probabilities)]
-    return {"prediction": ranking[0]["digit"], "confidence": ranking[0]["confidence"], "ranking": ranking, **signature(served)}
+    return {"prediction": ranking[0]["digit"], "confidence": ranking[0]["confidence"], "ranking": ranking, **provenance(served)}
 
 
 def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -86,4 +86,4 @@ def confidence(answer: dict[str, Any]) -> float | None:
 def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: the ranking as bars, and the model."""
     rows = [f"  {rank['digit']}  {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["ranking"]]
-    return "\n".join([f"It is a {answer['prediction']}.", *rows, *traced(answer)])
+    return "\n".join([f"It is a {answer['prediction']}.", *rows, *provenance_lines(answer)])

@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def say(words: str) -> None:
-    """A line that stands out."""
+    """Print a heading."""
     print(f"\n\033[1m{words}\033[0m" if sys.stdout.isatty() else f"\n== {words}", flush=True)
 
 
@@ -137,7 +137,7 @@ def awaited(address: str, process: subprocess.Popen[bytes]) -> str:
         if ready(address):
             return address
         time.sleep(0.5)
-    raise NotStarted(f"the service at {address} did not start; its own words stand in {COPY / LOG}.")
+    raise NotStarted(f"the service at {address} did not start. Its log is {COPY / LOG}.")
 
 
 def ready(address: str) -> bool:
@@ -149,7 +149,7 @@ def ready(address: str) -> bool:
 
 
 def ask(address: str) -> None:
-    """Send a real test picture, enlarged and dark on light as a person would scan it; print and keep the answer."""
+    """Send a real test picture, enlarged and dark on light as a person would scan it; print and store the answer."""
     picture, label = sample()
     print(f"POST {address}/predict with a handwritten {label} (280 x 280, PNG)")
     answer = httpx.post(f"{address}/predict", files={"image": ("digit.png", picture, "image/png")}).raise_for_status().json()

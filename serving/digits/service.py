@@ -20,7 +20,7 @@ async def predict(request: Request) -> Response:
     """Rank the ten digits for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb)
-    return await endpoints.respond(request, answers.answered, body, served)
+    return await endpoints.respond(request, answers.predict, body, served)
 
 
 @endpoints.service("digits")

@@ -32,7 +32,7 @@ logger = logging.getLogger("atelier.serving")
 LONGEST = 20_000  # characters of a correction: a page of boxes
 NAMED = 20  # choices that a refusal lists
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-ASIDE = ThreadPoolExecutor(1, "flags")  # another service may hold the lock, and a disk may be slow
+POOL = ThreadPoolExecutor(1, "flags")  # one thread: another service may hold the lock, and a disk may be slow
 FIELDS: dict[str, dict[str, Any]] = {  # of the form, besides the picture
     "correction": {"type": "string", "maxLength": LONGEST},
     "prediction_id": {
@@ -98,7 +98,7 @@ async def add(family: str, body: Body, correction: str, about: Mapping[str, Any]
     facts = {key: known.get(key) for key in ("prediction_id", "digest", "answer", "user")}
     work = (family, picture, flags.read(correction, picture, served), flags.files, facts)
     try:
-        return await asyncio.get_running_loop().run_in_executor(ASIDE, store.add, *work)
+        return await asyncio.get_running_loop().run_in_executor(POOL, store.add, *work)
     except (Full, BrokenLog, OSError) as error:
         raise _refusal(family, error) from error
 

@@ -10,12 +10,12 @@ from starlette.datastructures import QueryParams
 
 from pipelines.configs import Serving
 from pipelines.families.gravures.picture import Blank
-from serving.gravures import catalogue, shown
+from serving.gravures import catalogue, images
 from serving.gravures.catalogue import Catalogue
-from serving.gravures.shelf import LENSES, Shelf
+from serving.gravures.lookup import LENSES, Lookup
 from serving.inputs import bodies, dataurls, pictures, queries
 from serving.inputs.bodies import Body
-from serving.live.champion import Origin, Served, signature, traced
+from serving.live.champion import Origin, Served, provenance, provenance_lines
 from serving.problems import Refusal
 
 K, MOST = 10, 100  # engravings in an answer: unless asked otherwise, and at most
@@ -65,7 +65,7 @@ class Matches(BaseModel):
 
 
 class Embedding(BaseModel):
-    """Where the picture stands among all engravings: 256 numbers, together of length 1."""
+    """The picture as a vector of 256 numbers, normalised to length 1."""
 
     embedding: list[float]
     prediction_id: str
@@ -126,7 +126,7 @@ def described(*query: str) -> dict[str, Any]:
 
 
 def parameter(name: str) -> dict[str, Any]:
-    """Of a query, for an OpenAPI description."""
+    """A parameter of the query, for an OpenAPI description."""
     return {"name": name, "in": "query", "required": name == "tags", **QUERY[name]}
 
 
@@ -161,56 +161,56 @@ def normalised(grey: NDArray[np.uint8], served: Served) -> NDArray[np.uint8]:
 async def embedded(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
     """The embedding of a picture. Raises Refusal."""
     found = await served.batches.answer(await read(body, served, limits))
-    return {"embedding": [float(str(value)) for value in found], **signature(served)}  # as short as float32 is
+    return {"embedding": [float(str(value)) for value in found], **provenance(served)}  # as short as float32 is
 
 
-async def matched(body: Body, served: Served, limits: Serving, shelf: Shelf, k: int = K) -> dict[str, Any]:
+async def matched(body: Body, served: Served, limits: Serving, lookup: Lookup, k: int = K) -> dict[str, Any]:
     """The k engravings most like a picture, and the lenses that bear them. Raises Refusal."""
     embedding = await served.batches.answer(await read(body, served, limits))
     found = served.predictor.nearest(embedding, k)
-    bearing = await shelf.bearing(served.predictor, [match.engraving for match in found])
+    lenses = await lookup.lenses_with(served.predictor, [match.engraving for match in found])
     matches = [
         {
             "rank": rank,
             "engraving": match.engraving,
             "kind": match.kind,
             "similarity": round(match.similarity, 4),
-            "picture": shelf.pictures.address(match.picture),
-            "lenses": bearing[match.engraving].lenses,
-            "lenses_total": bearing[match.engraving].total,
+            "picture": lookup.pictures.address(match.picture),
+            "lenses": lenses[match.engraving].lenses,
+            "lenses_total": lenses[match.engraving].total,
         }
         for rank, match in enumerate(found, 1)
     ]
-    return {"success": True, "matches": matches, "added": len(served.predictor.added), **signature(served)}
+    return {"success": True, "matches": matches, "added": len(served.predictor.added), **provenance(served)}
 
 
-async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
+async def predict(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
     """The answer for one body where no service runs: its catalogue is stored first. Raises Refusal."""
-    shelf = Shelf()
-    shelf.store(served.predictor)
-    return await matched(body, served, limits, shelf)
+    lookup = Lookup()
+    lookup.store(served.predictor)
+    return await matched(body, served, limits, lookup)
 
 
-async def searched(query: QueryParams, served: Served, shelf: Shelf) -> dict[str, Any]:
+async def searched(query: QueryParams, served: Served, lookup: Lookup) -> dict[str, Any]:
     """One page of the lenses that show all tags. Raises Refusal."""
     page, size = queries.parse_int(query, "page", 1, PAGES, 1), queries.parse_int(query, "size", 1, catalogue.PAGE, SIZE)
     try:
-        return await shelf.query(served.predictor, Catalogue.search, query.getlist("tags"), page, size)
+        return await lookup.query(served.predictor, Catalogue.search, query.getlist("tags"), page, size)
     except catalogue.BadSearch as bad:
         raise Refusal(422, "bad search", str(bad)) from bad
 
 
-async def verre(word: str, served: Served, shelf: Shelf) -> dict[str, Any]:
+async def verre(word: str, served: Served, lookup: Lookup) -> dict[str, Any]:
     """All facts of the lens of this id, and the address of its picture. Raises Refusal."""
     if not NUMBER.fullmatch(word):
         raise Refusal(422, "no number", f"{word[: queries.SHOWN]!r} is not the id of a lens, a whole number such as 187.")
     try:
-        lens = await shelf.query(served.predictor, Catalogue.lens, int(word))
+        lens = await lookup.query(served.predictor, Catalogue.lens, int(word))
     except catalogue.Unknown as unknown:
         raise Refusal(404, "unknown lens", str(unknown)) from unknown
     engraving = lens["engraving"]
-    address = shelf.pictures.address(f"catalogue/{engraving['picture']}") if engraving else None
-    note = None if address else shown.ABSENT if engraving else "The catalogue has no picture of this lens."
+    address = lookup.pictures.address(f"catalogue/{engraving['picture']}") if engraving else None
+    note = None if address else images.ABSENT if engraving else "The catalogue has no picture of this lens."
     return {**lens, "picture": address, "picture_note": note, "model": served.pointer["model"]}
 
 
@@ -238,7 +238,7 @@ def as_text(answer: dict[str, Any]) -> str:
         f"  {match['rank']:2}  {match['engraving']:{wide}}  {match['similarity']:6.3f}  {match['kind']:9}  {_lenses(match)}"
         for match in answer["matches"]
     ]
-    return "\n".join([f"Most like it: {best['engraving']}.", *rows, *traced(answer)])
+    return "\n".join([f"Most like it: {best['engraving']}.", *rows, *provenance_lines(answer)])
 
 
 def _lenses(match: dict[str, Any]) -> str:

@@ -178,7 +178,7 @@ class Catalogue:
                 raise Unknown(verre_id, _nearest(connection, self._of, verre_id))
             return known[0]
 
-    def bearing(self, engraving: str) -> list[Answer]:
+    def lenses_with(self, engraving: str) -> list[Answer]:
         """The lenses that bear a picture, or any picture that shows the symbol of a class, by id.
 
         A class that no picture shows is a mark beside others (the π of index 1.67): then the lenses with all tags of the class.
@@ -186,7 +186,7 @@ class Catalogue:
         if not engraving.isprintable():  # PostgreSQL takes no NUL
             return []
         with self._connection() as connection:
-            return _bearing(connection, self._of, engraving)
+            return _lenses_with(connection, self._of, engraving)
 
     def search(self, tags: Iterable[str], page: int = 1, size: int = 20) -> Answer:
         """The lenses that carry all tags, by id: {items, page, pages, total, unknown: {tag: [known ones like it]}}. Raises BadSearch."""
@@ -258,7 +258,7 @@ def _as_json(own: list[Row[Any]]) -> Answer:
     }
 
 
-def _bearing(connection: Connection, of: dict[str, str], name: str) -> list[Answer]:
+def _lenses_with(connection: Connection, of: dict[str, str], name: str) -> list[Answer]:
     found = _lenses(connection, SHOWING, **of, name=name)
     marks = [] if found else connection.scalars(OF_CLASS, {**of, "name": name}).all()
     return _lenses(connection, CARRYING, **of, names=marks, count=len(marks)) if marks else found

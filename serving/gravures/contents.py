@@ -65,8 +65,8 @@ def rows(catalogue: Row) -> dict[type[Base], list[Row]]:
         first = error.errors()[0]
         where = " ".join(["catalogue.json", *map(str, first["loc"])])
         raise BadCatalogue(f"{where}: {first['msg']}. {REMEDY}") from error
-    _once("lens", [lens.verre_id for lens in known.lenses])
-    _once("picture", [it.picture for it in known.pictures])
+    _check_unique("lens", [lens.verre_id for lens in known.lenses])
+    _check_unique("picture", [it.picture for it in known.pictures])
     marked = [Marked("class", name, name, marks.shapes + marks.letters) for name, marks in known.classes.items()]
     marked += [Marked("picture", it.picture, it.shows, it.shapes + it.letters) for it in known.pictures]
     ids = {(it.kind, it.name): number for number, it in enumerate(marked, 1)}
@@ -77,7 +77,7 @@ def rows(catalogue: Row) -> dict[type[Base], list[Row]]:
     }
 
 
-def _once(what: str, names: list[Any]) -> None:
+def _check_unique(what: str, names: list[Any]) -> None:
     name, times = Counter(names).most_common(1)[0] if names else (None, 0)
     if times > 1:
         raise BadCatalogue(f"catalogue.json has the {what} {name!r} {times} times. {REMEDY}")

@@ -7,9 +7,9 @@ from starlette.responses import JSONResponse, Response
 
 from pipelines.configs import Serving
 from serving import endpoints, problems
-from serving.gravures import answers, shown
+from serving.gravures import answers, images
 from serving.gravures.catalogue import Catalogue
-from serving.gravures.shelf import Shelf
+from serving.gravures.lookup import Lookup
 from serving.inputs import bodies
 from serving.inputs.bodies import Body
 from serving.live.champion import Served
@@ -26,7 +26,7 @@ async def match(request: Request) -> Response:
 
 
 async def _matched(body: Body, served: Served, limits: Serving, k: int) -> dict[str, Any]:
-    return await answers.matched(body, served, limits, app.state.shelf, k)
+    return await answers.matched(body, served, limits, app.state.lookup, k)
 
 
 @app.post("/embedding", response_model=answers.Embedding, responses=POST, openapi_extra=answers.described())
@@ -49,14 +49,14 @@ async def _read(request: Request) -> Body:
 )
 async def search_tags(request: Request) -> JSONResponse:
     """The lenses whose engravings show all of these shapes and letters, page by page."""
-    return JSONResponse(await answers.searched(request.query_params, app.state.champion.served, app.state.shelf))
+    return JSONResponse(await answers.searched(request.query_params, app.state.champion.served, app.state.lookup))
 
 
 @app.get("/tags", response_model=answers.Tags, responses=problems.documented(503))
 async def tags(request: Request) -> JSONResponse:
     """All shapes and letters that lenses are found by, and how many lenses by each."""
     state = app.state
-    return JSONResponse({"tags": await state.shelf.query(state.champion.served.predictor, Catalogue.tags)})
+    return JSONResponse({"tags": await state.lookup.query(state.champion.served.predictor, Catalogue.tags)})
 
 
 @app.get(
@@ -68,18 +68,18 @@ async def tags(request: Request) -> JSONResponse:
 async def verre(request: Request) -> JSONResponse:
     """All that is known of one lens."""
     state = app.state
-    return JSONResponse(await answers.verre(request.path_params["verre_id"], state.champion.served, state.shelf))
+    return JSONResponse(await answers.verre(request.path_params["verre_id"], state.champion.served, state.lookup))
 
 
 @app.get(
     "/picture/{name:path}",
     response_class=Response,
-    responses={200: shown.FILE, 304: {"description": "The client has it."}, **problems.documented(404)},
+    responses={200: images.FILE, 304: {"description": "The client has it."}, **problems.documented(404)},
     openapi_extra=answers.in_path("name", {"type": "string"}, "such as catalogue/gravure_0000.png, as answers have it"),
 )
 async def picture(request: Request) -> Response:
     """The picture of an engraving as it came, where the data are on this machine."""
-    return app.state.shelf.pictures.answer(request.path_params["name"], request)
+    return app.state.lookup.pictures.answer(request.path_params["name"], request)
 
 
 @endpoints.service("gravures")
@@ -89,9 +89,9 @@ class Gravures(endpoints.Endpoint):
     app = app
 
     def __init__(self) -> None:
-        self.app.state.shelf = Shelf()
+        self.app.state.lookup = Lookup()
         super().__init__()
 
     def prepare(self, predictor: Any) -> None:
         """Store its catalogue in the database."""
-        self.app.state.shelf.store(predictor)
+        self.app.state.lookup.store(predictor)

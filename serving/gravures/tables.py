@@ -25,13 +25,13 @@ class Stored(Base):
     turn: Mapped[int]
 
 
-class Of:
+class CatalogueRow:
     """A row of one catalogue, named by its SHA-256."""
 
     catalogue: Mapped[str] = mapped_column(ForeignKey(Stored.sha256), primary_key=True)
 
 
-class Engraving(Of, Base):
+class Engraving(CatalogueRow, Base):
     """What is engraved: a class of drawings, or a picture of the catalogue, which may show the symbol of a class."""
 
     __tablename__ = "engravings"
@@ -51,7 +51,7 @@ def _engraving(table: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(key, [Engraving.catalogue, Engraving.id], name=f"fk_{table}_engraving_id")
 
 
-class Lens(Of, Base):
+class Lens(CatalogueRow, Base):
     """A lens ("verre"); maker and material are null where no source has them."""
 
     __tablename__ = "lenses"
@@ -66,7 +66,7 @@ class Lens(Of, Base):
     engraving_id: Mapped[int | None] = mapped_column(index=True)
 
 
-class Tag(Of, Base):
+class Tag(CatalogueRow, Base):
     """A shape or letters: normalised for search, and in the most frequent spelling."""
 
     __tablename__ = "tags"
@@ -77,7 +77,7 @@ class Tag(Of, Base):
     written: Mapped[str]
 
 
-class Mark(Of, Base):
+class Mark(CatalogueRow, Base):
     """A tag on an engraving, as written there."""
 
     __tablename__ = "marks"

@@ -28,7 +28,7 @@ EXPLAINED = 3  # errors that a refusal names
 FIELDS = 16  # of a form without files
 SHOWN = 200  # characters of the input that a refusal repeats
 JSON_MB = 0.25  # parsing holds the interpreter lock: 10 MB would block all requests for a second
-ASIDE = ThreadPoolExecutor(2, "heavy-bodies")  # at once: a large picture takes a few hundred megabytes
+POOL = ThreadPoolExecutor(2, "heavy-bodies")  # two threads: a large picture takes a few hundred megabytes
 
 
 class Body(NamedTuple):
@@ -128,7 +128,7 @@ async def process(work: Callable[..., Result], body: Body, *more: Any) -> Result
 
 async def in_thread(work: Callable[..., Result], body: Body, *more: Any) -> Result:
     """work(body, *more) in a thread: also for many light ones at once."""
-    return await asyncio.get_running_loop().run_in_executor(ASIDE, work, body, *more)
+    return await asyncio.get_running_loop().run_in_executor(POOL, work, body, *more)
 
 
 def parsed(body: bytes, kind: type[Input]) -> Input:

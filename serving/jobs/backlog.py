@@ -136,7 +136,7 @@ class Backlog:
             return dict.fromkeys(OPEN, 0) | {str(state): int(count) for state, count in connection.execute(counted)}
 
     def retained(self, job: Job) -> bool:
-        """Is it so young that its result is not deleted?"""
+        """Is its result not yet old enough to be deleted?"""
         return job.finished is None or bool(job.finished >= self._scalar(sa.select(self._now())) - RETENTION)
 
     def cancel(self, job: Job) -> bool:
@@ -157,7 +157,7 @@ class Backlog:
         return ids
 
     def take_back(self, ids: Sequence[str]) -> None:
-        """The broker has not accepted these."""
+        """Mark these as not handed over: the broker has not accepted them."""
         with databases.writing(self.engine) as connection:
             connection.execute(JOBS.update().where(_ROW.id.in_(ids) & self._in(QUEUED)).values(handed=None))
 
@@ -199,7 +199,7 @@ class Backlog:
         return ended
 
     def retry(self, job: Job, reason: str) -> bool:
-        """It has failed: queue another try, or after the last one set it aside with the reason. False: the lease is lost."""
+        """Queue another try of a job that failed; after the last one it has failed for good. False: the lease is lost."""
         with databases.writing(self.engine) as connection:
             if job.tries >= TRIES:
                 return self._end(connection, _leased(job), FAILED, reason=f"Set aside after {job.tries} tries. {reason}")
@@ -207,7 +207,7 @@ class Backlog:
             return _requeue(connection, job, due=self._now() + pause, reason=reason)
 
     def give_back(self, job: Job) -> None:
-        """Its worker ends: another goes on at once, and this was no try."""
+        """Queue it again because its worker stops; this does not count as a try."""
         with databases.writing(self.engine) as connection:
             _requeue(connection, job, due=self._now(), tries=_ROW.tries - 1)
 

@@ -35,7 +35,7 @@ def url() -> str:
 def application(backlog: Backlog) -> "Celery":
     """Celery for the jobs of this backlog, not connected yet. Raises BadSetting.
 
-    The queue bears the backlog's own name: projects that share a RabbitMQ do not take each other's jobs.
+    The queue has the backlog's name in its own: projects that share a RabbitMQ do not take each other's jobs.
     """
     from celery import Celery
     from kombu import Queue

@@ -35,7 +35,7 @@ class PatientConsumer(Consumer):
 
 
 def consume(app: Celery, name: str, work: Callable[[str], Any], leave: Callable[[], None]) -> int:
-    """work(id) as ids come, until told to end, when leave() is called. Returns the exit status."""
+    """Call work(id) for each id until a signal ends it, then leave(). Returns the exit status."""
 
     def job(id: str) -> None:  # Celery inspects its signature: no lambda
         receive(work, id)

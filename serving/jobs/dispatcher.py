@@ -12,7 +12,7 @@ from serving.jobs.backlog import MOST, Backlog
 from serving.jobs.broker import Broker
 
 logger = logging.getLogger("atelier.serving")
-INTERVAL = 1.0  # seconds between two looks
+INTERVAL = 1.0  # seconds between two polls
 OVERDUE = 5.0  # seconds until a job that was handed over and not begun counts as lost while the broker holds no id
 OVERDUE_AMONG_OTHERS = 600.0  # the same, while it holds others
 SWEEP_INTERVAL = 600.0  # seconds
@@ -27,9 +27,9 @@ class Dispatcher:
 
     def __init__(self, backlog: Backlog, broker: Broker | None = None) -> None:
         self.backlog, self.broker = backlog, broker
-        self._woken, self._looked, self._swept, self._reached = threading.Event(), -INTERVAL, 0.0, True
+        self._woken, self._polled, self._swept, self._reached = threading.Event(), -INTERVAL, 0.0, True
 
-    def follow(self) -> None:
+    def start(self) -> None:
         """Start the daemon thread."""
         threading.Thread(target=self._watch, daemon=True, name=f"{self.backlog.family}-jobs").start()
 
@@ -43,36 +43,36 @@ class Dispatcher:
             woken = self._woken.wait(INTERVAL)
             self._woken.clear()
             try:
-                self.turn(woken)
+                self.step(woken)
                 self._reached = True
             except NoDatabase as absence:
                 if self._reached:
                     logger.error("jobs wait: %s", absence)
                 self._reached = False
             except Exception:
-                logger.exception("the dispatcher of %s failed; it looks again in a second", self.backlog.family)
+                logger.exception("the dispatcher of %s failed; it tries again in a second", self.backlog.family)
 
-    def turn(self, woken: bool) -> None:
-        """Hand over new jobs when woken, or look(): however many jobs come, a look follows every INTERVAL."""
-        looked = time.monotonic() - self._looked < INTERVAL
-        if self.broker and woken and looked and not self.broker.away:
+    def step(self, woken: bool) -> None:
+        """Hand over new jobs when woken, or poll(): however many jobs come, it polls every INTERVAL."""
+        polled = time.monotonic() - self._polled < INTERVAL
+        if self.broker and woken and polled and not self.broker.away:
             return self._hand_over(self.broker)
-        self.look()
+        self.poll()
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Retry lost jobs, hand over what is due, update the metrics, delete old results now and then."""
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         if lost := self.backlog.retry_lost(processes.gone):
             logger.warning("%s jobs were at workers that died", lost)
         if self.broker:
-            self._look_at(self.broker)
+            self._poll_broker(self.broker)
         for state, count in self.backlog.counts().items():
             JOBS.labels(self.backlog.family, state).set(count)
         if time.monotonic() - self._swept > SWEEP_INTERVAL or not self._swept:
             self._swept = time.monotonic()
             self.backlog.sweep()
 
-    def _look_at(self, broker: Broker) -> None:
+    def _poll_broker(self, broker: Broker) -> None:
         waiting = broker.waiting()
         BROKER.labels(self.backlog.family).set(broker.away is None)
         if waiting is None:

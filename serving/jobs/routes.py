@@ -78,7 +78,7 @@ class Queue(NamedTuple):
         self.dispatcher.wake()
         return self._status(job)
 
-    async def look(self, id: str, owner: str | None) -> dict[str, Any]:
+    async def status(self, id: str, owner: str | None) -> dict[str, Any]:
         """The status of a job, with its result. Raises Refusal 404."""
         return await in_thread(lambda: self._status(self._find(id, owner)))
 
@@ -137,8 +137,8 @@ def start(app: FastAPI, family: str) -> None:
     jobs = Backlog(backlog.url(), family)
     dispatcher = Dispatcher(jobs, broker.Broker(broker.application(jobs)) if broker.url() else None)
     app.state.queue = Queue(jobs, dispatcher, tasks.of(family), configs.serving(family))
-    dispatcher.follow()
-    supervisor.Supervisor(family, supervisor.count()).follow()
+    dispatcher.start()
+    supervisor.Supervisor(family, supervisor.count()).start()
 
 
 def mount(app: FastAPI, family: str, kinds: Sequence[str] = bodies.KINDS) -> None:
@@ -162,7 +162,7 @@ def mount(app: FastAPI, family: str, kinds: Sequence[str] = bodies.KINDS) -> Non
     @app.get("/jobs/{id}", response_model=Status, responses={200: _JSON_OR_PNG, **problems.documented(404, 503)}, openapi_extra=_PATH)
     async def job(request: Request) -> Response:
         """How far a job is, and its result; of one that makes pictures, the first as PNG where `Accept` asks for that."""
-        status = await app.state.queue.look(request.path_params["id"], _user(request))
+        status = await app.state.queue.status(request.path_params["id"], _user(request))
         return _picture(status, 0) if request.headers.get("accept", "").startswith(PNG) else JSONResponse(status)
 
     @app.get(
@@ -174,7 +174,7 @@ def mount(app: FastAPI, family: str, kinds: Sequence[str] = bodies.KINDS) -> Non
     async def picture(request: Request) -> Response:
         """One of the pictures that a job has made, as PNG."""
         number = queries.parse_int(request.query_params, "number", 0, PICTURES - 1, 0)
-        return _picture(await app.state.queue.look(request.path_params["id"], _user(request)), number)
+        return _picture(await app.state.queue.status(request.path_params["id"], _user(request)), number)
 
     @app.delete("/jobs/{id}", response_model=Status, responses=problems.documented(404, 409, 503), openapi_extra=_PATH)
     async def cancel(request: Request) -> JSONResponse:

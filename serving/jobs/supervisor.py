@@ -16,7 +16,7 @@ from pipelines import folders, paths
 from pipelines.errors import BadSetting
 
 logger = logging.getLogger("atelier.serving")
-INTERVAL = 0.5  # seconds between two looks at the workers
+INTERVAL = 0.5  # seconds between two polls of the workers
 PAUSE, LONGEST = 1.0, 60.0  # seconds before a worker that died is restarted: at first, and at most
 STABLE = 60.0  # seconds of life after which the pause starts over
 PATIENCE = 10  # seconds for a worker to end
@@ -37,7 +37,7 @@ class Supervisor:
         self.family = family
         self.workers = [_Worker(family) for _ in range(workers)]
 
-    def follow(self) -> None:
+    def start(self) -> None:
         """Start and restart them from a daemon thread; they end with this process."""
         threading.Thread(target=self._watch, daemon=True, name=f"{self.family}-workers").start()
         atexit.register(self.end)
@@ -46,11 +46,11 @@ class Supervisor:
         with folders.locked(paths.ROOT / f"{self.family}-workers.lock"):
             while True:
                 for worker in self.workers:
-                    worker.look()
+                    worker.poll()
                 time.sleep(INTERVAL)
 
     def end(self) -> None:
-        """Let them finish the picture at work, for a while, and end them."""
+        """End the workers; each may finish its current picture, for PATIENCE seconds."""
         for worker in self.workers:
             worker.terminate()
         deadline = time.monotonic() + PATIENCE
@@ -66,7 +66,7 @@ class _Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self._ending, self._pause, self._begun, self._died = False, 0.0, 0.0, 0.0
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Start a process where there is none and the pause is over."""
         if self._ending or (self.process and self.process.poll() is None):
             return

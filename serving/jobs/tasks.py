@@ -1,6 +1,6 @@
 """Kinds of jobs: what a worker does with each picture of one. serving/<family>/tasks.py has a family's own, as TASKS.
 
-`hello` and `sepia` need no model: they tell a broken queue from a broken model.
+`hello` and `sepia` need no model: they show whether the queue or the model is broken.
 """
 
 import base64
@@ -70,6 +70,6 @@ TASKS = {"hello": Task(hello, takes=False), "sepia": Task(sepia)}
 
 
 def of(family: str) -> dict[str, Task]:
-    """All tasks of a family by name, its own first; none, where it has none of its own."""
+    """All tasks of a family by name, its own first; empty where the family has no tasks.py."""
     module = f"serving.{family}.tasks"
     return {**import_module(module).TASKS, **TASKS} if find_spec(module) else {}

@@ -28,7 +28,7 @@ from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")
 IDLE = 0.25  # seconds until the table is asked again for a job that is due
-BEAT = 1.0  # seconds between two looks at the job and at the service
+BEAT = 1.0  # seconds between two checks of the job and of the service
 RENEWAL = 10.0  # seconds between two renewals of the lease
 STUCK = 600.0  # seconds for one picture, after which the worker ends and the job is tried again
 MEGABYTES = 20.0  # of a job's results, as they are stored
@@ -58,13 +58,13 @@ class Worker:
             if not self._supervised:
                 champion.update_store(self.family)
             self._champion = Champion(self.family)
-            self._champion.follow()
+            self._champion.start()
         return self._champion.served
 
     def work(self, id: str | None = None) -> bool:
         """Do the job of this id, or the first that is due. False: there is none, or it is not due. Raises NoDatabase.
 
-        A job at which the database went away is `left`: beat() gives it back, as no other worker may take it under this lease.
+        A job during which the database went away is added to `left`, and beat() gives it back: its lease keeps other workers off.
         """
         job = self.jobs.take(self.name, id)
         if job is None:
@@ -209,14 +209,14 @@ def main() -> None:
         worker = Worker(Backlog(backlog.url(), validated(asked.family)), supervised=bool(asked.parent))
         telemetry.log_as_json()
         threading.Thread(target=worker.watch, args=(asked.parent,), daemon=True, name="beat").start()
-        worker.recorder.follow()
+        worker.recorder.start()
         status = _run(worker)
         worker.recorder.end()
         raise SystemExit(status)
 
 
 def _run(worker: Worker) -> int:
-    """Work until told to end; the exit status."""
+    """Work until a signal ends it; returns the exit status."""
     if broker.url():
         from serving.jobs import consumer  # Celery, which is not loaded where there is no broker
 

@@ -33,7 +33,7 @@ from serving.problems import Refusal
 START = "import os; os.nice(19); from serving.live import challenger; challenger.main()"
 STARTING, STUCK = 3600.0, 120.0  # seconds to load, and to answer; on a busy machine one second's work takes two minutes
 ENDING = 5.0  # seconds
-EXPENDABLE = 1000  # of Linux: killed before anything else when memory runs out
+EXPENDABLE = 1000  # Linux: oom_score_adj, so it is killed first when memory runs out
 
 
 class ChallengerError(RuntimeError):
@@ -41,7 +41,7 @@ class ChallengerError(RuntimeError):
 
 
 class Late(ChallengerError):
-    """It has not replied in time: it hangs, or has no processor time. That is no verdict on it."""
+    """It has not replied in time: it hangs, or gets no processor time. That says nothing about its model."""
 
 
 class Asked(NamedTuple):
@@ -59,7 +59,7 @@ class Challenger:
     """
 
     def __init__(self, family: str, pointer: store.Pointer, current: Served) -> None:
-        environment = {name: value for name, value in os.environ.items() if name != telemetry.COUNTED}
+        environment = {name: value for name, value in os.environ.items() if name != telemetry.METRICS_FOLDER}
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen([sys.executable, "-c", START], stdin=theirs.fileno(), stdout=theirs.fileno(), env=environment)
@@ -100,12 +100,12 @@ class Challenger:
 
     @contextmanager
     def _until(self, deadline: float) -> Iterator[None]:
-        """Use the socket no longer than that. Raises Late, or ChallengerError where the process has ended."""
+        """Use the socket until the deadline. Raises Late, or ChallengerError where the process has ended."""
         self._socket.settimeout(max(0.001, deadline - time.monotonic()))
         try:
             yield
         except TimeoutError:
-            raise Late("it does not answer in time: it hangs, or others leave it no time of this machine's processors") from None
+            raise Late("it does not answer in time: it hangs, or this machine is overloaded") from None
         except (OSError, ValueError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(ENDING)
@@ -175,7 +175,7 @@ async def judged(answers: ModuleType, asked: Asked, served: Served, limits: conf
 
     {"late": True} after a timeout: at the lowest priority that says nothing about the model.
     """
-    answered = getattr(answers, "compared", answers.answered)
+    answered = getattr(answers, "compared", answers.predict)
     begun = time.perf_counter()
     try:
         async with asyncio.timeout(limits.limit_seconds):

@@ -19,18 +19,18 @@ from serving.live import handover
 from serving.live.batches import Batches
 
 logger = logging.getLogger("atelier.serving")
-INTERVAL = 0.2  # seconds between two looks at the pointer
+INTERVAL = 0.2  # seconds between two polls of the pointer
 SOON, LATER = 0.5, 30.0  # seconds until a rejected version is tried again: at first, doubled each time, and at most
 Stamp = tuple[int, int, int] | None  # inode, bytes, nanoseconds
 REASONS: dict[type[Exception], str] = {
-    store.NoChampion: "no pointer that can be followed",
+    store.NoChampion: "no valid pointer",
     store.NotStored: "not in the store",
     manifests.BrokenModel: "incomplete or altered",
     signing.Unsigned: "not signed",
-    signing.BadSignature: "signed otherwise",
-    selfcheck.NotAsExpected: "answers its example otherwise",
-    databases.NoDatabase: "database away",
-    handover.Crashed: "ends the process",
+    signing.BadSignature: "signature does not match",
+    selfcheck.NotAsExpected: "golden example failed",
+    databases.NoDatabase: "database unreachable",
+    handover.Crashed: "crashed a worker",
 }
 
 
@@ -46,7 +46,7 @@ class Origin(BaseModel):
 
 
 class Served(NamedTuple):
-    """One loaded model; a request keeps the one it began with."""
+    """One loaded model; a request uses the one it began with to its end."""
 
     predictor: Any
     pointer: store.Pointer
@@ -97,7 +97,7 @@ class Champion:
         self._read: tuple[Stamp, store.Pointer] = None, {}
         self._served = self._first()
 
-    def follow(self) -> None:
+    def start(self) -> None:
         """Watch the pointer from a daemon thread."""
         threading.Thread(target=self._watch, daemon=True, name=f"{self.family}-pointer").start()
 
@@ -113,7 +113,7 @@ class Champion:
         return {"version": rejected.pointer.get("model", {}).get("version"), "reason": rejected.reason, "why": rejected.why}
 
     def _first(self) -> Served:
-        """What the pointer names; where that is rejected, what the other workers of the service serve."""
+        """Load the version that the pointer names; where it is rejected, the one that the other workers of the service serve."""
         try:
             return self._load_guarded(self._pointer())
         except Exception as fault:
@@ -127,13 +127,13 @@ class Champion:
         while True:
             time.sleep(INTERVAL)
             try:
-                self.look()
+                self.poll()
             except Exception as fault:
                 with suppress(Exception):
                     self._reject({}, fault)
             telemetry.REFUSED.labels(self.family).set(self._rejected is not None)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Swap when the pointer has moved. A version that does not load, or answers its golden example differently, is rejected, and the
         old one serves on; it is tried again when its files have changed, and after a pause. A pointer that names the same model only
         replaces the old pointer.
@@ -184,7 +184,7 @@ class Champion:
             logger.error("%s keeps serving version %s: the new one does not serve: %s", self.family, old, why, exc_info=fault)
 
     def _due(self, pointer: store.Pointer) -> bool:
-        """Is it to be tried: not rejected, or with other files, or the pause is over?"""
+        """Is this version to be tried: not rejected, or its files have changed, or the pause is over?"""
         rejected = self._rejected
         if rejected is None or rejected.pointer != pointer:
             return True
@@ -232,13 +232,13 @@ def _stamp(path: Path) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def signature(served: Served) -> dict[str, Any]:
-    """What every answer carries: an id, and where it comes from."""
+def provenance(served: Served) -> dict[str, Any]:
+    """What every answer carries: a new id, and the model that gave it."""
     return {"prediction_id": predictions.new_id(), "model": served.pointer["model"]}
 
 
-def traced(answer: dict[str, Any]) -> list[str]:
-    """Lines of text that say where an answer comes from, and the command that follows it."""
+def provenance_lines(answer: dict[str, Any]) -> list[str]:
+    """The model that gave an answer, and the command that follows it to its data, as lines of text."""
     model = {key: str(value)[:12] for key, value in answer["model"].items()}
     origin = f"{model['family']} version {model['version']}, digest {model['digest']}, data {model['data']}, commit {model['commit']}"
     return [f"From {origin}.", f"Walk back to the data: make lineage of={model['family']}@v{model['version']}"]

@@ -14,13 +14,13 @@ from serving import telemetry
 
 logger = logging.getLogger("atelier.serving")
 WRITING, STORED = 1.0, 1000  # seconds between two writes, and how many comparisons wait for a database that is away
-FRESH = 5.0  # seconds between two looks at the store's figures
+FRESH = 5.0  # seconds between two reads of the store's figures
 
 ONE, BOTH = ["family", "challenger"], ["family", "champion", "challenger"]  # 12 digits of their digests
-COMPARED = Counter("atelier_shadow_answers_total", "The challenger's answers held against the champion's.", [*ONE, "verdict"])
+COMPARED = Counter("atelier_shadow_answers_total", "The challenger's answers compared with the champion's.", [*ONE, "verdict"])
 DROPPED = Counter("atelier_shadow_dropped_total", "Answers that were not compared, or not recorded, by reason.", ["family", "reason"])
 LATENCY = Histogram("atelier_shadow_seconds", "The challenger's time for an answer.", ONE, buckets=telemetry.SECONDS)
-CONFIDENCE = Summary("atelier_shadow_confidence", "How sure the challenger is of its answers.", ONE)
+CONFIDENCE = Summary("atelier_shadow_confidence", "The challenger's confidence in its answers.", ONE)
 SAMPLES = Gauge("atelier_shadow_samples", "Comparisons of the two that are recorded.", BOTH, multiprocess_mode="mostrecent")
 AGREEMENT = Gauge("atelier_shadow_agreement", "The share of them that agrees.", BOTH, multiprocess_mode="mostrecent")
 
@@ -63,7 +63,7 @@ class Comparisons:
             self.write()
 
     def write(self) -> None:
-        """Write what waits; the last STORED of them wait on where the database does not answer."""
+        """Write what waits; where the database does not answer, the last STORED of them go on waiting."""
         if not (rows := self._rows):
             return
         try:
@@ -98,24 +98,24 @@ class Figures:
         self.family, self._store = family, store
         self._pair: Digests | None = None
         self._found: tuple[Digests | None, dict[str, Any]] = None, {}
-        self._looked = -math.inf
+        self._polled = -math.inf
 
     def of(self, pair: Digests) -> dict[str, Any]:
         """agreement() and its 95 % interval, as they were read last; `samples` is None where the database did not answer."""
         known, found = self._found
         return found if known == pair else {"samples": 0}
 
-    def follow(self, pair: Digests | None) -> None:
-        """Read another pair from now on, or none; the gauges of the one before are reset."""
+    def select(self, pair: Digests | None) -> None:
+        """Read the figures of this pair from now on, or of none; the gauges of the previous pair are reset."""
         if self._pair:
             self._publish(self._pair, 0, math.nan)
-        self._pair, self._looked = pair, -math.inf
+        self._pair, self._polled = pair, -math.inf
 
-    def look_in_time(self) -> None:
-        """Read them, every FRESH seconds."""
-        if self._pair and time.monotonic() - self._looked > FRESH:
+    def refresh_in_time(self) -> None:
+        """Read them again, every FRESH seconds."""
+        if self._pair and time.monotonic() - self._polled > FRESH:
             found = self._read(*self._pair)
-            self._found, self._looked = (self._pair, found), time.monotonic()
+            self._found, self._polled = (self._pair, found), time.monotonic()
             if found["samples"] is not None:
                 self._publish(self._pair, found["samples"], math.nan if found["agreement"] is None else found["agreement"])
 

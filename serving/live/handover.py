@@ -1,4 +1,4 @@
-"""What the workers of one service share, in files next to SERVING_STANDS: the pointer that they serve, and which version is being tried.
+"""What the workers of one service share, in files next to SERVING_STANDS: the pointer that they serve, and the versions being loaded.
 
 A version that crashes its worker would otherwise crash every worker, and again each one that is restarted.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from pipelines import folders, processes
 from pipelines.registry import store
 
-PLACE = "SERVING_STANDS"  # the variable that names the file of the pointer
+VARIABLE = "SERVING_STANDS"  # the variable that names the file of the pointer
 
 
 class Crashed(RuntimeError):
@@ -23,7 +23,7 @@ class Crashed(RuntimeError):
 def read() -> store.Pointer | None:
     """The pointer that the workers of this service serve, once one has begun."""
     try:
-        pointer: store.Pointer = json.loads(Path(os.environ[PLACE]).read_text())
+        pointer: store.Pointer = json.loads(Path(os.environ[VARIABLE]).read_text())
     except (KeyError, OSError, ValueError):
         return None
     return pointer
@@ -31,21 +31,21 @@ def read() -> store.Pointer | None:
 
 def note(pointer: store.Pointer) -> None:
     """Store the pointer for workers that begin later, unless the disk is full."""
-    if place := os.environ.get(PLACE):
+    if place := os.environ.get(VARIABLE):
         with suppress(OSError):
             folders.write_json(Path(place), pointer)
 
 
 @contextmanager
 def trying(pointer: store.Pointer, files: Any) -> Iterator[None]:
-    """Mark a try until it has ended, where there is another version to serve. Raises Crashed where one has not ended.
+    """Mark a load in a file until it ends, where another version can be served. Raises Crashed where a worker died during one.
 
-    `files` distinguishes a version from the same one stored again.
+    `files` are the stamps of its files: the same version stored again is another try.
     """
     if read() is None:
         yield
         return
-    place = Path(os.environ[PLACE])
+    place = Path(os.environ[VARIABLE])
     stem = f"{place.name}.trying-{folders.hash_of([pointer['tag'], files])[:16]}-"
     if any(processes.gone(left.name.removeprefix(stem)) for left in place.parent.glob(f"{stem}*")):
         raise Crashed(

@@ -23,12 +23,12 @@ from pipelines.predictions import Row, Store
 logger = logging.getLogger("atelier.serving")
 PAUSE = 0.5  # seconds in which answers gather before they are written together
 RETRY = 1.0  # seconds between two tries of what could not be written
-PRUNED = 3600.0  # seconds between two looks for what is too old
-FAREWELL = 5.0  # seconds to write what waits when the service ends
+PRUNED = 3600.0  # seconds between two deletions of what is too old
+CLOSING = 5.0  # seconds to write what waits when the service ends
 MOST, MOST_MB = 10_000, 64  # answers that wait, and what they hold in memory
 BATCH = 500  # answers in one statement
-SMALL = 16_384  # bytes: hashing more takes longer than an answer may be held up for
-PASSING = {"locked", "away"}  # reasons that may be gone in a second
+SMALL = 16_384  # bytes: more are hashed in the thread, so that no answer waits for it
+TRANSIENT = {"locked", "away"}  # reasons that may be gone in a second
 FULL, FAULT, BUSY, NEWER = "disk full", "fault", "busy", "newer database"
 
 RECORDED = Counter("atelier_predictions_recorded_total", "Answers recorded.", ["family"])
@@ -64,10 +64,10 @@ class Recorder:
         self._singly = 0  # rows to write one by one, after a batch failed on one of them
         self._pruned = float("-inf")
         for reason in (*REASONS, "away", FAULT, BUSY, NEWER):
-            LOST.labels(family, reason)  # on a full disk no label can be added (Prometheus maps a file into memory)
+            LOST.labels(family, reason)  # now: on a full disk Prometheus, which maps a file into memory, can add no label
         RECORDED.labels(family)
 
-    def follow(self) -> None:
+    def start(self) -> None:
         """Write in a thread until end()."""
         logger.info("%s: answers are recorded in %s", self.family, self.place)
         self._writer = threading.Thread(target=self._follow, daemon=True, name=f"{self.family}-predictions")
@@ -95,18 +95,18 @@ class Recorder:
             self._wake.set()
 
     def end(self) -> None:
-        """Write what waits, for FAREWELL seconds at most; count the rest as lost."""
+        """Write what waits, for CLOSING seconds at most; count the rest as lost."""
         self._ending.set()
         self._wake.set()
         if self._writer:
-            self._writer.join(FAREWELL)
+            self._writer.join(CLOSING)
         if not (self._writer and self._writer.is_alive()):
             self._write()
         self._lose(self._came - self._went, self._fault or BUSY)
         self.store.close()
 
     def _follow(self) -> None:
-        self._ending.wait(PAUSE)  # the first answers first: to open the database takes half a second of the interpreter
+        self._ending.wait(PAUSE)  # opening the database takes half a second of the interpreter, so the first answers come before it
         self._prune()
         gc.freeze()  # also what opening the database took (serving/endpoints.py)
         while not self._ending.is_set():
@@ -130,7 +130,7 @@ class Recorder:
             self._rows.append(self._queue.popleft())
         batch = self._rows[: 1 if self._singly else BATCH]
         fault = self._added(batch) if batch else ""
-        if fault in PASSING:
+        if fault in TRANSIENT:
             return False
         if fault == FAULT and len(batch) > 1:
             self._singly = len(batch)
@@ -173,13 +173,13 @@ class Recorder:
 
     def _prune(self) -> None:
         """Delete what is too old, every PRUNED seconds."""
-        if self.config.days is None or time.monotonic() - self._pruned < PRUNED or self._fault in PASSING or self._ending.is_set():
+        if self.config.days is None or time.monotonic() - self._pruned < PRUNED or self._fault in TRANSIENT or self._ending.is_set():
             return
         self._pruned = time.monotonic()
         try:
             self.store.prune(self.family, self.config.days)
         except Exception as fault:
-            logger.warning("%s: old predictions are not forgotten: %s", self.family, fault)
+            logger.warning("%s: old predictions were not deleted: %s", self.family, fault)
 
 
 def chosen(id: str, share: float) -> bool:

@@ -25,7 +25,7 @@ from serving.live.recorder import chosen
 
 logger = logging.getLogger("atelier.serving")
 QUEUE, QUEUE_MB = 64, 64  # samples, and megabytes of bodies, that wait at most
-INTERVAL = 0.5  # seconds between two looks at the pointers
+INTERVAL = 0.5  # seconds between two polls of the pointers
 LEAVING = 5.0  # seconds for the thread to end
 PAUSE, GROWTH, LONGEST = 1.0, 4, 1800.0  # seconds until a challenger that failed is restarted, the factor for each failure, and the limit
 RECENT = 3600.0  # seconds in which failures count
@@ -72,11 +72,11 @@ class Shadow:
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"{self.family}-shadow")
         self._pair: Pair | None = None
         self._challenger: Challenger | None = None
-        self._backoff, self._refused, self._fault, self._looked = Backoff(), "", "", -math.inf
+        self._backoff, self._refused, self._fault, self._polled = Backoff(), "", "", -math.inf
         store = predictions.Store()
         self._comparisons, self._figures = Comparisons(self.family, store), Figures(self.family, store)
 
-    def follow(self) -> None:
+    def start(self) -> None:
         """Compare in a thread until close(), or the process's end."""
         self._thread.start()
         atexit.register(self.close)
@@ -118,7 +118,7 @@ class Shadow:
                 self._follow()
                 self._compare()
                 self._comparisons.write_in_time()
-                self._figures.look_in_time()
+                self._figures.refresh_in_time()
             except Exception as fault:
                 if repr(fault) != self._fault:  # logged once, however long it lasts
                     logger.exception("a fault of the shadow of %s; answers go on", self.family)
@@ -127,9 +127,9 @@ class Shadow:
 
     def _follow(self) -> None:
         """Start over where a pointer has moved, and restart where a pause is over."""
-        if time.monotonic() - self._looked < INTERVAL:
+        if time.monotonic() - self._polled < INTERVAL:
             return
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         served = self._champion.served
         champion, fault = served.pointer["model"]["digest"], ""
         try:
@@ -147,7 +147,7 @@ class Shadow:
     def _switch(self, pair: Pair | None) -> None:
         self._end()
         self._pair, self._backoff = pair, Backoff()
-        self._figures.follow(pair and _digests(pair))
+        self._figures.select(pair and _digests(pair))
         self._refuse("")
 
     def _start(self, served: Served, pointer: model_store.Pointer) -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from pipelines.configs import Serving
 from serving.inputs import bodies, pictures
 from serving.inputs.bodies import Body
-from serving.live.champion import Origin, Served, signature, traced
+from serving.live.champion import Origin, Served, provenance, provenance_lines
 from serving.problems import Problem
 
 TOP, MOST = 3, 64  # classes in an answer, pictures in a batch
@@ -54,7 +54,7 @@ def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
     return image
 
 
-async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
+async def predict(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
     """The answer for one body. Raises Refusal."""
     return answer(await served.batches.answer(await bodies.process(read, body, served, limits)), served)
 
@@ -68,7 +68,7 @@ def answer(probabilities: NDArray[np.float32], served: Served) -> dict[str, Any]
         "prediction": top[0]["class"],
         "confidence": top[0]["confidence"],
         "top3_predictions": top,
-        **signature(served),
+        **provenance(served),
     }
 
 
@@ -87,4 +87,4 @@ def as_text(answer: dict[str, Any]) -> str:
     rows = [
         f"  {rank['class']:12} {rank['confidence']:7.2%}  {'█' * round(rank['confidence'] * 40)}" for rank in answer["top3_predictions"]
     ]
-    return "\n".join([f"It is: {answer['prediction']}.", *rows, *traced(answer)])
+    return "\n".join([f"It is: {answer['prediction']}.", *rows, *provenance_lines(answer)])

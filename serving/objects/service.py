@@ -30,7 +30,7 @@ async def predict(request: Request) -> Response:
     """The three likeliest classes for one picture."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, bodies.PICTURES)
-    return await endpoints.respond(request, answers.answered, body, served)
+    return await endpoints.respond(request, answers.predict, body, served)
 
 
 @app.post(

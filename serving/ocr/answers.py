@@ -10,7 +10,7 @@ from pipelines.families.ocr.parts.ctc import Reading
 from pipelines.families.ocr.settings import Serving
 from serving.inputs import bodies, dataurls
 from serving.inputs.bodies import Body
-from serving.live.champion import Origin, Served, signature, traced
+from serving.live.champion import Origin, Served, provenance, provenance_lines
 from serving.ocr import pages
 from serving.ocr.pages import Line, Page
 
@@ -44,12 +44,12 @@ def described() -> dict[str, Any]:
     return bodies.openapi(dataurls.Submitted, KINDS)
 
 
-async def answered(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
+async def predict(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
     """The answer for an image of a line or a page, or for the pages of a TIFF. Raises Refusal."""
     file = await dataurls.unwrapped(body)
     async with aclosing(pages.submitted(file, limits)) as submitted:
         found = [line async for page in submitted for line in await _read(page, served, limits)]
-    return {**together(found), **signature(served)}
+    return {**together(found), **provenance(served)}
 
 
 async def _read(page: Page, served: Served, limits: Serving) -> list[dict[str, Any]]:
@@ -95,8 +95,8 @@ def confidence(answer: dict[str, Any]) -> float | None:
 def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: its lines, how sure the model is of each, and the model."""
     if not answer["lines"]:
-        return "\n".join(["No text was found.", *traced(answer)])
+        return "\n".join(["No text was found.", *provenance_lines(answer)])
     wide = max(len(line["text"]) for line in answer["lines"])
     rows = [f"  {line['text']:{wide}}  {line['confidence']:.1%}" for line in answer["lines"]]
     count = len(rows)
-    return "\n".join([f"It says, in {count} line{'s' * (count != 1)}:", *rows, *traced(answer)])
+    return "\n".join([f"It says, in {count} line{'s' * (count != 1)}:", *rows, *provenance_lines(answer)])

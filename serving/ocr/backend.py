@@ -60,11 +60,11 @@ class Backend:
         except Refusal as refusal:
             return Step(problem=refusal.detail)
 
-    async def look(self, job: str, path: Path, seen: str, user: str | None) -> Step:
+    async def status(self, job: str, path: Path, seen: str, user: str | None) -> Step:
         """The state of the job for the image `seen`, or its answer."""
         try:
             content = await _content(path, seen)
-            return (await self._step(await self.state.queue.look(job, user), content))._replace(seen=seen)
+            return (await self._step(await self.state.queue.status(job, user), content))._replace(seen=seen)
         except Refusal as refusal:
             return _refused(refusal, job, seen)
 
@@ -75,7 +75,7 @@ class Backend:
         except Refusal as refusal:
             if refusal.reason != FINAL:
                 return _refused(refusal, job, seen)
-        return await self.look(job, path, seen, user)
+        return await self.status(job, path, seen, user)
 
     async def drop(self, job: str, user: str | None) -> None:
         """Cancel a job whose answer is not wanted any more, where that is possible."""
@@ -93,7 +93,7 @@ class Backend:
 
     async def _at_once(self, content: bytes, how: str) -> Step:
         start = time.perf_counter()
-        answer = (await endpoints.answer(self.state, answers.answered, Body(False, content), self.state.champion.served)).answer
+        answer = (await endpoints.answer(self.state, answers.predict, Body(False, content), self.state.champion.served)).answer
         return await self._answered(answer, content, f"Read in {(time.perf_counter() - start) * 1000:.0f} ms{how or '.'}")
 
     async def _step(self, status: dict[str, Any], content: bytes) -> Step:

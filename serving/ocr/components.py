@@ -28,7 +28,7 @@ RED = "#c81e14"
 PALETTE = (255, 255, 255, 200, 30, 20, 200, 30, 20)  # nothing, what is inside of a frame, the frame
 OPAQUE = bytes((0, 28, 255))  # the same
 FRAMES = 400  # of them fit side by side on a page: how wide one is
-TICK = 0.5  # seconds between two looks at a job
+TICK = 0.5  # seconds between two polls of a job
 LISTED = 24  # characters of a line below the page
 EVENT: dict[str, Any] = {"queue": False, "api_visibility": "private", "preprocess": False, "postprocess": False}
 UNUSED: dict[str, Any] = dict.fromkeys(("run_history", "ssr_mode", "mcp_server", "enable_monitoring", "pwa", "show_error"), False)
@@ -84,7 +84,7 @@ def page(backend: Backend, samples: Sequence[str]) -> gr.Blocks:
         timer = gr.Timer(TICK, active=False)
         shown = [status, text, boxes, origin, job, seen, answer, timer, read, cancel, flag, flagged]
         read.click(events.read, [picture], shown, show_progress="minimal", show_progress_on=status, **EVENT)
-        timer.tick(events.look, [job, seen, picture], shown, show_progress="hidden", **EVENT)
+        timer.tick(events.status, [job, seen, picture], shown, show_progress="hidden", **EVENT)
         cancel.click(events.cancel, [job, seen, picture], shown, show_progress="hidden", **EVENT)
         picture.change(events.clear, [job], shown, show_progress="hidden", **EVENT)
         flag.click(events.flag, [picture, seen, answer, text], [flagged], show_progress="hidden", **EVENT)
@@ -128,11 +128,11 @@ class Events:
             return _shown(Step(problem="There is no image yet. Upload one, take one, paste one, or choose one below."))
         return _shown(await self.backend.read(Path(picture["path"]), _user(request)))
 
-    async def look(self, job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+    async def status(self, job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
         """Show the progress of the job."""
         if picture is None:
             return _shown(Step(problem=GONE))
-        return _shown(await self.backend.look(job, Path(picture["path"]), seen, _user(request)))
+        return _shown(await self.backend.status(job, Path(picture["path"]), seen, _user(request)))
 
     async def cancel(self, job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
         """Cancel the job."""

@@ -12,13 +12,13 @@ from starlette.types import Receive, Scope, Send
 from pipelines import paths
 from serving.ocr import samples
 from serving.ocr.backend import Backend
-from serving.ocr.gate import Gate
+from serving.ocr.request_filter import RequestFilter
 
 PATH = "/desk"
 FOLDER = paths.ROOT / "desk"  # uploaded images, and what is shown of them
 SAMPLES = "samples"  # in it: Gradio serves no file from elsewhere
-KEPT = 3600.0  # seconds that a file is stored
-SWEPT = 60.0  # seconds between two sweeps
+RETENTION = 3600.0  # seconds that a file is stored
+SWEEP_INTERVAL = 60.0  # seconds between two sweeps
 
 
 def mount(app: FastAPI) -> None:
@@ -27,29 +27,29 @@ def mount(app: FastAPI) -> None:
 
 
 class Desk:
-    """Gradio behind its gate, built once; old files of its folder are deleted."""
+    """Gradio behind a RequestFilter, built once; old files of its folder are deleted."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app, self.building, self.swept = app, asyncio.Lock(), 0.0
-        self.gate: Gate | None = None
+        self.filter: RequestFilter | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self.building:
-            if self.gate is None:
-                self.gate = await asyncio.to_thread(_gate_of, self.app)
-            gate = self.gate
-        if time.monotonic() - self.swept > SWEPT:
+            if self.filter is None:
+                self.filter = await asyncio.to_thread(_filtered, self.app)
+            filtered = self.filter
+        if time.monotonic() - self.swept > SWEEP_INTERVAL:
             self.swept = time.monotonic()
-            await asyncio.to_thread(sweep, FOLDER, KEPT)
-        await gate(scope, receive, send)
+            await asyncio.to_thread(sweep, FOLDER, RETENTION)
+        await filtered(scope, receive, send)
 
 
-def _gate_of(app: FastAPI) -> Gate:
+def _filtered(app: FastAPI) -> RequestFilter:
     folder, limit = FOLDER.absolute(), app.state.limits.limit_mb
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_TEMP_DIR": str(folder)}
     gradio = import_module("serving.ocr.components").application(Backend(app.state), samples.written(folder / SAMPLES), PATH, limit)
-    return Gate(gradio, folder, limit)
+    return RequestFilter(gradio, folder, limit)
 
 
 def sweep(folder: Path, seconds: float) -> None:

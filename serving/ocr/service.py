@@ -24,7 +24,7 @@ async def predict(request: Request) -> Response:
     """The text of an image, line by line; of a TIFF page after page."""
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, answers.KINDS, json_mb=limits.limit_mb)
-    return await endpoints.respond(request, answers.answered, body, served)
+    return await endpoints.respond(request, answers.predict, body, served)
 
 
 @endpoints.service("ocr")

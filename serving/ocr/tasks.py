@@ -9,7 +9,7 @@ from serving.ocr import answers
 
 async def read(file: bytes, context: Context) -> dict[str, Any]:
     """What /predict answers for a file. Raises Refusal."""
-    return await answers.answered(Body(False, file), context.served, context.limits)
+    return await answers.predict(Body(False, file), context.served, context.limits)
 
 
 TASKS = {"read": Task(read)}

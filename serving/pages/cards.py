@@ -27,7 +27,7 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
 
     async def page(request: Request) -> HTMLResponse:
         pointer = _pointer(request)
-        facts = {"model": pointer["model"], "body": rendered(modelcards.body(_asked(pointer, modelcards.README)))}
+        facts = {"model": pointer["model"], "body": rendered(modelcards.body(_required(pointer, modelcards.README)))}
         return HTMLResponse(template.render(facts, croissant=read_text(pointer, cards.CROISSANT)), headers=headers)
 
     async def readme(request: Request) -> Response:
@@ -37,7 +37,7 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
         return _file(request, cards.CROISSANT)
 
     def _file(request: Request, name: str) -> Response:
-        return Response(_asked(_pointer(request), name), media_type=KINDS[name], headers=headers)
+        return Response(_required(_pointer(request), name), media_type=KINDS[name], headers=headers)
 
     for path, answer in {"/card": page, "/card.md": readme, "/data/croissant.json": croissant}.items():
         app.add_route(path, answer, methods=["GET"], include_in_schema=False)
@@ -63,13 +63,13 @@ def read_text(pointer: store.Pointer, name: str) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as fault:
-        _unread(path, str(fault))
+        _log_unreadable(path, str(fault))
         return None
 
 
 @lru_cache(maxsize=16)
-def _unread(path: Path, fault: str) -> None:
-    """Log it once."""
+def _log_unreadable(path: Path, fault: str) -> None:
+    """Log it, once for each fault (cached)."""
     logger.warning("%s cannot be read: %s", path, fault)
 
 
@@ -91,7 +91,7 @@ def _pointer(request: Request) -> Any:
     return request.app.state.champion.served.pointer
 
 
-def _asked(pointer: store.Pointer, name: str) -> str:
+def _required(pointer: store.Pointer, name: str) -> str:
     """The file's text. Raises Refusal 404."""
     if (found := read_text(pointer, name)) is None:
         detail = f"{name} of version {pointer['model']['version']} is not on this machine. `make ui` writes it where the data are."

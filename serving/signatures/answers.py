@@ -14,7 +14,7 @@ from pipelines.datasets import boxes
 from pipelines.families.signatures.settings import Serving
 from serving.inputs import bodies, dataurls, queries
 from serving.inputs.bodies import Body
-from serving.live.champion import Origin, Served, signature, traced
+from serving.live.champion import Origin, Served, provenance, provenance_lines
 from serving.problems import Refusal
 from serving.signatures import documents, pages
 from serving.signatures.pages import Page
@@ -88,7 +88,7 @@ def asked(query: QueryParams, draw: bool = True) -> Asked:
     return Asked(drawn == "true", int(page) if "page" in query else None)
 
 
-async def answered(body: Body, served: Served, limits: Serving, only: int | None = None) -> dict[str, Any]:
+async def predict(body: Body, served: Served, limits: Serving, only: int | None = None) -> dict[str, Any]:
     """The answer for a file, or `only` one page of it, page after page. Raises Refusal."""
     file = await dataurls.unwrapped(body)
     async with aclosing(pages.submitted(file, limits, only)) as submitted:
@@ -117,7 +117,7 @@ def answer(found: list[dict[str, Any]], served: Served, document: bool) -> dict[
     """The answer for the pages of one file; of a document with each page as well."""
     boxes, scores = ([one for page in found for one in page[key]] for key in ("prediction", "scores"))
     pages_ = {"pages": found} if document else {}
-    return {"success": True, "prediction": boxes, "count": len(scores), "scores": scores, **pages_, **signature(served)}
+    return {"success": True, "prediction": boxes, "count": len(scores), "scores": scores, **pages_, **provenance(served)}
 
 
 def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -160,7 +160,7 @@ def as_text(answer: dict[str, Any]) -> str:
     rows = [_row(box, score, page.get("page")) for page in found for box, score in zip(page["prediction"], page["scores"], strict=True)]
     count = answer["count"]
     where = f" on {len(found)} pages" if len(found) > 1 else ""
-    return "\n".join([f"{count} signature{'s' * (count != 1)}{where}.", *rows, *traced(answer)])
+    return "\n".join([f"{count} signature{'s' * (count != 1)}{where}.", *rows, *provenance_lines(answer)])
 
 
 def _row(box: list[float], score: float, page: int | None) -> str:

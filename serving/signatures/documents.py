@@ -83,7 +83,7 @@ async def _ended(process: Process) -> None:
 
 
 async def _fault(process: Process, at: str) -> Refusal:
-    """Why a renderer ended that did not say it."""
+    """The refusal for a renderer that ended without a reply."""
     await _ended(process)
     if process.returncode == -EXHAUSTED:
         words = f"The PDF takes more than {PAGE_SECONDS} s to render at {at}; no more are allowed. {REMEDY}"
@@ -92,7 +92,7 @@ async def _fault(process: Process, at: str) -> Refusal:
 
 
 async def _counted(process: Process, content: bytes, limits: Serving) -> int:
-    """Hand the document over, and hear how many pages it has."""
+    """Send the document, and read how many pages it has."""
     assert process.stdin  # noqa: S101 PIPE
     with suppress(ConnectionError):  # it ended early: its output says why
         process.stdin.write(content)
@@ -144,7 +144,7 @@ def _wanted(count: int, only: int | None) -> list[int]:
 
 
 def no_page(asked: int, count: int) -> Refusal:
-    """What a page that is not there is refused with."""
+    """The refusal of a page number beyond the last page."""
     have = f"1 to {count}" if count > 1 else "1"
     return Refusal(422, "no such page", f"page={asked} is not there: this has {count} page{'s' * (count > 1)}. Ask for page={have}.")
 

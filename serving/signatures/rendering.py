@@ -103,7 +103,7 @@ def page_size(number: int, points: tuple[float, float], scale: float, pixels: in
 
 
 def lines(bitmap: Any) -> list[memoryview]:
-    """The rows of a grey bitmap, without what pads them."""
+    """The rows of a grey bitmap, without padding."""
     content = memoryview(bitmap.buffer).cast("B")
     return [content[row * bitmap.stride : row * bitmap.stride + bitmap.width] for row in range(bitmap.height)]
 

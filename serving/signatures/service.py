@@ -25,7 +25,7 @@ async def predict(request: Request) -> Response:
     served = app.state.champion.served
     file, asked = await _read(request)
     if not asked.draw:
-        return await endpoints.respond(request, answers.answered, file, served, asked.page)
+        return await endpoints.respond(request, answers.predict, file, served, asked.page)
     return await _drawn(request, file, served, asked.page or 1)
 
 
@@ -35,7 +35,7 @@ async def _drawn(request: Request, file: Body, served: Served, number: int) -> R
 
     async def answered(*asked: Any) -> dict[str, Any]:
         nonlocal png
-        answer = await answers.answered(*asked)
+        answer = await answers.predict(*asked)
         png = await pages.drawn(file, app.state.limits, number, answer["prediction"])
         return answer
 

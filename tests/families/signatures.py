@@ -14,8 +14,8 @@ BOX, NEAR, FAR = [10.0, 10.0, 20.0, 10.0], [12.0, 11.0, 20.0, 10.0], [60.0, 60.0
 
 def signed(*boxes: list[float], pages: list[list[list[float]]] | None = None) -> dict[str, Any]:
     found = [box for page in pages for box in page] if pages else [*boxes]
-    told = {"prediction": found, "count": len(found), "scores": [0.9] * len(found)}
-    return told | ({"pages": [{"prediction": page} for page in pages]} if pages else {})
+    answer = {"prediction": found, "count": len(found), "scores": [0.9] * len(found)}
+    return answer | ({"pages": [{"prediction": page} for page in pages]} if pages else {})
 
 
 AGREEING = [

@@ -44,7 +44,7 @@ ICON = '<link rel="icon" type="image/svg+xml" href="../static/icon.svg">'
 RESIZER = "iframeResizer.contentWindow"  # a script for other sites that embed the page
 
 
-class Gate:
+class RequestFilter:
     """Gradio's application behind the filter; `folder` holds its files, an upload has at most `limit_mb` megabytes."""
 
     def __init__(self, app: ASGIApp, folder: Path, limit_mb: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from pipelines.databases import NoDatabase
 from serving.gravures import catalogue
 from serving.gravures.catalogue import Catalogue, Catalogues, NotStored
-from serving.gravures.shown import Pictures
+from serving.gravures.images import Pictures
 from serving.problems import Refusal
 
 Result = TypeVar("Result")
@@ -17,7 +17,7 @@ FRESH = 30.0  # seconds: how late a change in the database may show
 KEYS = ("verre_id", "name", "index_code", "index")
 
 
-class Bearing(NamedTuple):
+class LensList(NamedTuple):
     """The first lenses that bear an engraving, their number, and until when this is valid."""
 
     lenses: list[dict[str, Any]]
@@ -25,12 +25,12 @@ class Bearing(NamedTuple):
     until: float
 
 
-class Shelf:
-    """Opens and migrates the database. Raises NoDatabase where it is away. Each model is answered from its own catalogue."""
+class Lookup:
+    """The catalogues and pictures that answers need; opens and migrates the database. Raises NoDatabase where it is away."""
 
     def __init__(self) -> None:
         self.catalogues, self.pictures = Catalogues(catalogue.url()), Pictures()
-        self._cache: dict[tuple[str, str], Bearing] = {}  # by catalogue and engraving
+        self._cache: dict[tuple[str, str], LensList] = {}  # by catalogue and engraving
 
     def store(self, predictor: Any) -> None:
         """Store the catalogue of a model in the database."""
@@ -39,7 +39,7 @@ class Shelf:
         self._cache = {key: known for key, known in self._cache.copy().items() if known.until > now}
 
     async def query(self, predictor: Any, work: Callable[..., Result], *words: Any) -> Result:
-        """work(catalogue of the model, *words), in a thread. Raises Refusal 503 where the database is away."""
+        """work(the catalogue of this model, *words), in a thread. Raises Refusal 503 where the database is away."""
         try:
             return await asyncio.to_thread(self._query, predictor, work, *words)
         except NoDatabase as away:
@@ -53,24 +53,24 @@ class Shelf:
             self.store(predictor)
             return work(own, *words)
 
-    async def bearing(self, predictor: Any, engravings: Sequence[str]) -> dict[str, Bearing]:
+    async def lenses_with(self, predictor: Any, engravings: Sequence[str]) -> dict[str, LensList]:
         """The lenses of each engraving, from the cache or the database. Raises Refusal 503."""
         of, cache, now = _sha256(predictor), self._cache, time.monotonic()
         found = {name: known for name in engravings if (known := cache.get((of, name))) and known.until >= now}
         if missing := [name for name in engravings if name not in found]:
-            queried = await self.query(predictor, _bearing, missing)
-            cache |= {(of, name): bearing for name, bearing in queried.items()}
+            queried = await self.query(predictor, _lenses_with, missing)
+            cache |= {(of, name): lenses for name, lenses in queried.items()}
             found |= queried
         return found
 
 
 def _sha256(predictor: Any) -> str:
-    """Of the catalogue that a model serves."""
+    """The SHA-256 of the catalogue that a model serves."""
     return str(next(entry["sha256"] for entry in predictor.manifest["files"].values() if entry["role"] == "catalogue"))
 
 
-def _bearing(own: Catalogue, engravings: list[str]) -> dict[str, Bearing]:
-    found = {name: own.bearing(name) for name in engravings}
+def _lenses_with(own: Catalogue, engravings: list[str]) -> dict[str, LensList]:
+    found = {name: own.lenses_with(name) for name in engravings}
     until = time.monotonic() + FRESH
     first = {name: [{key: lens[key] for key in KEYS} for lens in lenses[:LENSES]] for name, lenses in found.items()}
-    return {name: Bearing(first[name], len(lenses), until) for name, lenses in found.items()}
+    return {name: LensList(first[name], len(lenses), until) for name, lenses in found.items()}
