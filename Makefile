@@ -11,16 +11,16 @@ export MLFLOW_DISABLE_TELEMETRY := true
 PYTHON ?= python3
 UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
 FAMILIES := $(sort $(basename $(notdir $(wildcard conf/family/*.yaml))))
-EVERY := $(subst $(subst ,, ),+,serve $(FAMILIES))
+ALL_EXTRAS := $(subst $(subst ,, ),+,serve $(FAMILIES))
 ifneq ($(filter train promote serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
 endif
-given = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
-moved = $(or $(strip $(foreach name,dataset cfg weights,$(if $($(name)),--$(name) '$($(name))'))),$(error dataset=, cfg= or weights= is missing. For example: $(1)))
-IMPORT := make darknet-import candidate=signatures-all cfg=darknet/network.cfg weights=darknet/backup/network_best.weights
-NEW := make new-family name=leaves like=objects
+require = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
+selected = $(or $(strip $(foreach name,dataset cfg weights,$(if $($(name)),--$(name) '$($(name))'))),$(error dataset=, cfg= or weights= is missing. For example: $(1)))
+IMPORT_EXAMPLE := make darknet-import candidate=signatures-all cfg=darknet/network.cfg weights=darknet/backup/network_best.weights
+NEW_EXAMPLE := make new-family name=leaves like=objects
 host ?= 127.0.0.1
 
 help: ## this list
@@ -42,30 +42,30 @@ ui: .venv/with-serve ## [port=5000]: MLflow on the loopback address: runs, versi
 	@atelier ui --host $(host) --port $(or $(port),5000)
 
 lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a version, alias, run, prediction, answer or folder back to the source files
-	@atelier lineage '$(call given,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(if $(filter yes,$(json)),--json)
+	@atelier lineage '$(call require,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(if $(filter yes,$(json)),--json)
 
 reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exit 0 where the digests agree, 3 where they differ
-	@atelier reproduce '$(call given,of,make reproduce of=digits@champion)'
+	@atelier reproduce '$(call require,of,make reproduce of=digits@champion)'
 
-accept: .venv/with-$(if $(filter all,$(candidate)),$(EVERY),serve+$(firstword $(subst -, ,$(candidate)))) ## candidate=digits-adam, or all: prove by a few steps that changed code trains the same to the bit; then nothing is stale
-	@atelier accept '$(call given,candidate,make accept candidate=digits-adam)'
+accept: .venv/with-$(if $(filter all,$(candidate)),$(ALL_EXTRAS),serve+$(firstword $(subst -, ,$(candidate)))) ## candidate=digits-adam, or all: prove by a few steps that changed code trains the same to the bit; then nothing is stale
+	@atelier accept '$(call require,candidate,make accept candidate=digits-adam)'
 
 new-family: .venv/with-serve+dev ## name=leaves like=objects: a new family as a copy of another one, and what to change in it
-	@atelier new-family --name '$(call given,name,$(NEW))' --like '$(call given,like,$(NEW))'
+	@atelier new-family --name '$(call require,name,$(NEW_EXAMPLE))' --like '$(call require,like,$(NEW_EXAMPLE))'
 
 store-put: .venv/with-serve+mongo ## dataset=letters from=letters.tar, or cfg=my.cfg, or weights=my.weights: into the image store at MONGO_URL
-	@atelier store-put $(call moved,make store-put dataset=letters from=letters.tar) \
-	  $(if $(dataset),--from '$(call given,from,make store-put dataset=$(dataset) from=$(dataset).tar)')
+	@atelier store-put $(call selected,make store-put dataset=letters from=letters.tar) \
+	  $(if $(dataset),--from '$(call require,from,make store-put dataset=$(dataset) from=$(dataset).tar)')
 
 store-get: .venv/with-serve+mongo ## dataset=letters to=folder, or cfg=my.cfg to=file, or weights=my.weights to=file: from the image store, byte for byte
-	@atelier store-get $(call moved,make store-get dataset=letters to=letters) --to '$(call given,to,make store-get dataset=letters to=letters)'
+	@atelier store-get $(call selected,make store-get dataset=letters to=letters) --to '$(call require,to,make store-get dataset=letters to=letters)'
 
 darknet-export: .venv/with-serve+signatures ## candidate=signatures-all to=folder: cfg, lists and images for training with Darknet
-	@atelier darknet-export '$(call given,candidate,make darknet-export candidate=signatures-all to=$(to))' \
-	  --to '$(call given,to,make darknet-export candidate=signatures-all to=darknet)'
+	@atelier darknet-export '$(call require,candidate,make darknet-export candidate=signatures-all to=$(to))' \
+	  --to '$(call require,to,make darknet-export candidate=signatures-all to=darknet)'
 
 darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=network.cfg weights=network_best.weights: the network that Darknet trained, as a candidate
-	@atelier darknet-import '$(call given,candidate,$(IMPORT))' --cfg '$(call given,cfg,$(IMPORT))' --weights '$(call given,weights,$(IMPORT))'
+	@atelier darknet-import '$(call require,candidate,$(IMPORT_EXAMPLE))' --cfg '$(call require,cfg,$(IMPORT_EXAMPLE))' --weights '$(call require,weights,$(IMPORT_EXAMPLE))'
 
 ##@ Operator
 
@@ -76,7 +76,7 @@ worker: .venv/with-serve ## family=ocr: one more worker for its jobs, also on an
 	@atelier worker $(family)
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
-	@atelier predict $(family) --image '$(call given,image,make predict family=$(family) image=my_image.png)'
+	@atelier predict $(family) --image '$(call require,image,make predict family=$(family) image=my_image.png)'
 
 bento: .venv/with-serve+bento ## family=digits: the champion and its endpoint as a bento, with a linted Dockerfile
 	@atelier bento $(family)
@@ -86,7 +86,7 @@ release: .venv/with-serve ## family=digits: the champion's served files to relea
 
 challenge: .venv/with-serve ## family=digits candidate=digits-adam [share=0.1], or candidate=none: a challenger that answers beside the champion, unseen, to be compared
 	@atelier challenge $(family) $(if $(share),--share '$(share)') \
-	  --candidate '$(call given,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
+	  --candidate '$(call require,candidate,make challenge family=$(family) candidate=$(family)-name share=0.1)'
 
 rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an earlier version becomes the champion again
 	@atelier rollback $(family) $(if $(to),--to $(to)) $(if $(why),--why "$$why")
@@ -95,31 +95,31 @@ history: .venv/with-serve ## family=digits [at=2026-11-01 or at=2026-11-01T12:00
 	@atelier history $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
 
 gravures-add: .venv/with-serve ## name=star image=star.png: add an engraving from one image, without training; services find it at once
-	@atelier gravures-add --name '$(call given,name,make gravures-add name=star image=star.png)' \
-	  --image '$(call given,image,make gravures-add name=star image=star.png)'
+	@atelier gravures-add --name '$(call require,name,make gravures-add name=star image=star.png)' \
+	  --image '$(call require,image,make gravures-add name=star image=star.png)'
 
 gravures-remove: .venv/with-serve ## name=star: remove an added engraving
-	@atelier gravures-remove --name '$(call given,name,make gravures-remove name=star)'
+	@atelier gravures-remove --name '$(call require,name,make gravures-remove name=star)'
 
 ##@ Administrator
 
 user-add: .venv/with-serve ## name=ada [administrator=yes]: add a user; asks for a password, or reads it from standard input
-	@atelier user-add '$(call given,name,make user-add name=ada)' $(if $(filter yes,$(administrator)),--administrator)
+	@atelier user-add '$(call require,name,make user-add name=ada)' $(if $(filter yes,$(administrator)),--administrator)
 
 user-list: .venv/with-serve ## the users, at USERS_URL or in .store/users.db
 	@atelier user-list
 
 user-password: .venv/with-serve ## name=ada: set another password; ends the user's sessions
-	@atelier user-password '$(call given,name,make user-password name=ada)'
+	@atelier user-password '$(call require,name,make user-password name=ada)'
 
 user-disable: .venv/with-serve ## name=ada: block a user until `make user-enable name=ada`; ends the user's sessions
-	@atelier user-disable '$(call given,name,make user-disable name=ada)'
+	@atelier user-disable '$(call require,name,make user-disable name=ada)'
 
 user-enable: .venv/with-serve ## name=ada: unblock a user
-	@atelier user-enable '$(call given,name,make user-enable name=ada)'
+	@atelier user-enable '$(call require,name,make user-enable name=ada)'
 
 user-remove: .venv/with-serve ## name=ada: remove a user; ends the user's sessions
-	@atelier user-remove '$(call given,name,make user-remove name=ada)'
+	@atelier user-remove '$(call require,name,make user-remove name=ada)'
 
 verify: .venv/with-serve ## [family=digits, or forget=all]: every stored byte against its recorded checksum; what is broken, and its repair
 	@atelier verify $(if $(family),'$(family)') $(foreach id,$(forget),--forget '$(id)')
@@ -150,31 +150,31 @@ gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from the re
 test: .venv/with-serve+digits+dev ## the quick tests, in minutes; what they leave out is named at the end
 	@atelier test
 
-test-slow: .venv/with-$(EVERY)+slow ## the tests that need all frameworks, browsers and external servers
+test-slow: .venv/with-$(ALL_EXTRAS)+slow ## the tests that need all frameworks, browsers and external servers
 	@atelier test-slow
 
-test-all: .venv/with-$(EVERY)+slow ## the quick and the slow tests
+test-all: .venv/with-$(ALL_EXTRAS)+slow ## the quick and the slow tests
 	@atelier test-all
 
-test-system: .venv/with-$(EVERY)+slow ## the heaviest tests, such as a family made from another one, trained and served
+test-system: .venv/with-$(ALL_EXTRAS)+slow ## the heaviest tests, such as a family made from another one, trained and served
 	@atelier test-system
 
-test-times: .venv/with-$(EVERY)+slow ## test-all, with the seconds of each file in reports/tests.json
+test-times: .venv/with-$(ALL_EXTRAS)+slow ## test-all, with the seconds of each file in reports/tests.json
 	@atelier test-times
 
-fuzz: .venv/with-$(EVERY)+slow ## hostile input: the long fuzz tests
+fuzz: .venv/with-$(ALL_EXTRAS)+slow ## hostile input: the long fuzz tests
 	@atelier fuzz
 
-lint: .venv/with-$(EVERY)+slow ## style and types
+lint: .venv/with-$(ALL_EXTRAS)+slow ## style and types
 	@atelier lint
 
 docs: .venv/with-serve+docs ## [serve=yes port=8000]: the documentation as a site in .docs/site/, strict; shown on the loopback address
 	@atelier docs $(if $(filter yes,$(serve)),--serve $(host):$(or $(port),8000))
 
-lock: .venv/with-$(EVERY)+dev ## renew requirements.lock from pyproject.toml
+lock: .venv/with-$(ALL_EXTRAS)+dev ## renew requirements.lock from pyproject.toml
 	@atelier lock
 
-bench: .venv/with-$(EVERY)+bench ## [name=http]: Atelier against its peers, to reports/benchmarks.json (needs wrk)
+bench: .venv/with-$(ALL_EXTRAS)+bench ## [name=http]: Atelier against its peers, to reports/benchmarks.json (needs wrk)
 	@atelier bench $(name)
 
 load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: load test of a service on the loopback address

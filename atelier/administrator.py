@@ -9,7 +9,7 @@ from atelier import call
 from atelier.call import Family
 
 app = typer.Typer()
-Name = Annotated[str, typer.Argument(help="Of the account.")]
+Name = Annotated[str, typer.Argument(help="The account's name.")]
 Remote = Annotated[str | None, typer.Option(help="A DVC remote (default: DVC's).")]
 
 

@@ -1,4 +1,4 @@
-"""How a command reaches its module: imported when it runs, so that `atelier --help` is quick."""
+"""Run the module of a command; it is imported on demand, so that `atelier --help` is quick."""
 
 import subprocess
 import sys
@@ -14,18 +14,18 @@ def _validated(family: str) -> str:
     return discovery.validate(family)
 
 
-def _beginning(incomplete: str) -> list[str]:
+def _completions(incomplete: str) -> list[str]:
     return [name for name in discovery.names() if name.startswith(incomplete)]
 
 
 Family = Annotated[
-    str, typer.Argument(callback=_validated, autocompletion=_beginning, help="digits, gravures, objects, ocr, signatures ...")
+    str, typer.Argument(callback=_validated, autocompletion=_completions, help="digits, gravures, objects, ocr, signatures ...")
 ]
-Json = Annotated[bool, typer.Option("--json", help="For programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def function(name: str, *values: Any) -> None:
-    """Call package.module:function, `main` where none is named: a text that it returns is printed, a number is the exit code."""
+    """Call package.module:function, `main` where none is named: a returned text is printed, a returned number is the exit code."""
     module, _, called = name.partition(":")
     returned = getattr(import_module(module), called or "main")(*values)
     if isinstance(returned, str):
@@ -40,11 +40,11 @@ def program(*words: str) -> None:
 
 
 def programs(*commands: str) -> None:
-    """Run modules in Pythons of their own, all of them; exit code 1 where one failed."""
+    """Run each module in a process of its own; exit code 1 if any failed."""
     failed = [words for words in commands if subprocess.run([sys.executable, "-m", *words.split()], check=False).returncode]
     raise typer.Exit(bool(failed))
 
 
 def python(module: str, *words: str) -> None:
-    """Run a module in a Python of its own."""
+    """Run a module in a process of its own."""
     program(sys.executable, "-m", module, *words)

@@ -44,7 +44,7 @@ def test_times() -> None:
 
 @app.command()
 def fuzz() -> None:
-    """Send hostile input, the long way."""
+    """Run the long fuzz tests: hostile input."""
     call.python("pytest", "-m", "long", "tests/test_hostile.py")
 
 
@@ -74,5 +74,5 @@ def bench(name: Annotated[str | None, typer.Argument(help="Default: all.")] = No
 
 @app.command()
 def load(family: Family, users: int = 100, seconds: int = 60) -> None:
-    """Send users to a service of its own, on the loopback address."""
+    """Load-test a service that is started for it, on the loopback address."""
     call.python("benchmarks.load", "--family", family, "--users", str(users), "--seconds", str(seconds))

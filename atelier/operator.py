@@ -51,7 +51,7 @@ def release(family: Family) -> None:
 def challenge(
     family: Family,
     candidate: Annotated[str, typer.Option(help="Such as digits-adam; `none` ends the challenge.")],
-    share: Annotated[float | None, typer.Option(help="Of the requests: above 0, at most 1.")] = None,
+    share: Annotated[float | None, typer.Option(help="The share of requests to compare: above 0, at most 1.")] = None,
 ) -> None:
     """Let a candidate answer beside the champion, unseen, to be compared."""
     call.function("pipelines.registry.challenge", family, candidate, share)
@@ -61,7 +61,7 @@ def challenge(
 def rollback(
     family: Family,
     to: Annotated[int | None, typer.Option(help="A version (default: the champion before).")] = None,
-    why: Annotated[str | None, typer.Option(help="For the ledger.")] = None,
+    why: Annotated[str | None, typer.Option(help="The reason, for the ledger.")] = None,
 ) -> None:
     """Make an earlier version the champion again; services follow within a second."""
     call.function("pipelines.registry.rollback", family, to, why)
@@ -85,5 +85,5 @@ def gravures_add(name: Annotated[str, typer.Option()], image: Annotated[Path, ty
 
 @app.command("gravures-remove")
 def gravures_remove(name: Annotated[str, typer.Option()]) -> None:
-    """Take an added engraving away."""
+    """Remove an added engraving."""
     call.function("serving.gravures.adding:remove", name)
