@@ -42,7 +42,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _walked(of: str) -> None:
     with Path(os.devnull).open("w") as out, contextlib.redirect_stdout(out):
-        lineage_command.as_tree(of, starts.walk(of))
+        lineage_command.print_tree(of, starts.walk(of))
 
 
 def _commanded(of: str) -> None:

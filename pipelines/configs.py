@@ -13,7 +13,7 @@ from pipelines import discovery, errors
 
 
 class BadConfiguration(ValueError):
-    """A config file or override that does not fit; the message names the key, its value and the choices."""
+    """An invalid config file or override; the message names the key, its value and the choices."""
 
 
 class Section(BaseModel):
@@ -22,28 +22,28 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Shadowed(Section):
-    """What a candidate must have shown as challenger: the number of samples, and the share that agreed with the champion."""
+class ShadowCondition(Section):
+    """What the gate asks of a candidate's time as challenger: `samples` answers, and the share of them that agreed with the champion."""
 
     agreement: float = Field(default=0, ge=0, le=1)
     samples: int = Field(default=1, gt=0)
 
 
 class Gate(Section):
-    """What a challenger must show to become champion, of the family's headline metric on the validation split."""
+    """The conditions for becoming champion: `floor`, `gain` and `confidence` of the headline metric on validation, size, latency."""
 
     floor: float
     gain: float = Field(ge=0)
     confidence: float = Field(gt=0, lt=1)
     size_mb: float = Field(gt=0)
     latency: Literal["realtime", "interactive", "patient"]
-    shadow: Shadowed | None = None
+    shadow: ShadowCondition | None = None
 
     @model_serializer(mode="wrap")
-    def _asked(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `shadow` where it is None: a decision's key is a hash of this, and older ones have none."""
-        asked: dict[str, Any] = dump(self)
-        return {key: value for key, value in asked.items() if key != "shadow" or value is not None}
+    def _without_null_shadow(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out `shadow` where it is None: a decision's key is a hash of this, and those of older decisions lack it."""
+        dumped: dict[str, Any] = dump(self)
+        return {key: value for key, value in dumped.items() if key != "shadow" or value is not None}
 
 
 class Predictions(Section):
@@ -57,7 +57,7 @@ class Predictions(Section):
 class Serving(Section):
     """Limits of the endpoint: megabytes of a body, megapixels of an image, seconds of a request, concurrent requests, images in a batch.
 
-    `shadow` is a challenger's share of the requests. A family's settings may define a Serving with more.
+    `shadow` is a challenger's share of the requests. A family's settings may define a subclass with more keys.
     """
 
     limit_mb: float = Field(gt=0)
@@ -105,7 +105,7 @@ def compose(overrides: Sequence[str]) -> Config:
 
     try:
         with initialize_config_dir(str(discovery.CONF), version_base=None):
-            composed = hydra_compose("config", [_forced(word) for word in overrides])
+            composed = hydra_compose("config", [_passed_through(word) for word in overrides])
         return check(OmegaConf.to_container(composed, resolve=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise BadConfiguration(str(error).partition("Config search path")[0].strip()) from error
@@ -114,16 +114,16 @@ def compose(overrides: Sequence[str]) -> Config:
 
 
 def serving(family: str) -> Any:
-    """The `serving` section of a family's config file, a Serving or the family's own kind of it, without loading Hydra."""
+    """The `serving` section of a family's config file, a Serving or the family's subclass of it, without loading Hydra."""
     config = yaml.safe_load((discovery.CONF / "family" / f"{discovery.validate(family)}.yaml").read_text())
-    return _validated(_serving(family), config["serving"], "serving")
+    return _validated(_serving_type(family), config["serving"], "serving")
 
 
-def _serving(family: str) -> type[Serving]:
+def _serving_type(family: str) -> type[Serving]:
     return getattr(discovery.part(family, "settings"), "Serving", Serving)
 
 
-def _forced(override: str) -> str:
+def _passed_through(override: str) -> str:
     """Let an unknown key through Hydra: check() rejects it and, unlike Hydra, names the known ones."""
     key = override.partition("=")[0]
     return override if key in {"family", "candidate", "run"} or key[:1] in "~+" else f"++{override}"
@@ -138,7 +138,7 @@ def check(composed: Any) -> Config:
         raise BadConfiguration(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {choices}.")
     parts = ["data"] if candidate is None else ["data", "model", "fit"]
     own = {part: _validated(getattr(settings, part.capitalize()), composed.get(part, {}), part) for part in parts}
-    own["serving"] = _validated(_serving(family), composed.get("serving", {}), "serving")
+    own["serving"] = _validated(_serving_type(family), composed.get("serving", {}), "serving")
     shared = {key: value for key, value in composed.items() if key not in {"data", "model", "fit", "serving"}}
     return _validated(Config, {**shared, **own}, "")
 

@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 CHOICES = "Choose sqlite:///<file>, or postgresql://<name>:<password>@<host>/<database>"
-PATIENCE = 5  # seconds for a server to answer
-TIMEOUTS = {"connect_timeout": PATIENCE, "tcp_user_timeout": 2000 * PATIENCE, "keepalives_idle": PATIENCE, "keepalives_interval": PATIENCE}
-WAITING = 30  # seconds for another writer of a SQLite file
-MIGRATING = 0x41_54_45_4C  # PostgreSQL's advisory lock of a migration: any number that all processes share
-ALONE = threading.Lock()  # Alembic holds the current migration in its modules: one at a time in a process
+TIMEOUT = 5  # seconds for a server to answer
+TIMEOUTS = {"connect_timeout": TIMEOUT, "tcp_user_timeout": 2000 * TIMEOUT, "keepalives_idle": TIMEOUT, "keepalives_interval": TIMEOUT}
+LOCK_TIMEOUT = 30  # seconds to wait for another writer of a SQLite file
+ADVISORY_LOCK = 0x41_54_45_4C  # PostgreSQL's lock of a migration: any number that all processes share
+UPGRADING = threading.Lock()  # Alembic keeps its state in module globals: one migration at a time in a process
 
 REASONS = {  # {reason: (prefixes of error names, the remedy)}
     "locked": (("SQLITE_BUSY", "SQLITE_LOCKED"), "Another process is writing it. Wait for it, or look for one that hangs."),
     "disk full": (("SQLITE_FULL", "DiskFull", "ENOSPC", "EDQUOT", "EFBIG"), "Free some space."),
     "read-only": (("SQLITE_READONLY", "SQLITE_PERM", "ReadOnlySqlTransaction", "EROFS", "EACCES", "EPERM"), "May this user write it?"),
     "disk error": (("SQLITE_IOERR",), "Check the space on its disk, and the disk."),
-    "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"), "Take it away with the -wal and -shm beside it, or put back a copy."),
+    "broken": (("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_ERROR"), "Move it away with its -wal and -shm files, or restore a backup."),
 }
 Clock = Callable[[], float]  # seconds since 1970
 
 
 class NoDatabase(ConnectionError):
-    """A database that cannot be reached, opened, read or written; `reason` is one of REASONS or "away"."""
+    """A database that cannot be reached, opened, read or written; `reason` is a key of REASONS, or "away" where it cannot be reached."""
 
     def __init__(self, words: str, reason: str = "away") -> None:
         super().__init__(words)
@@ -84,7 +84,7 @@ def _file(address: "URL") -> "Engine":
     """SQLite with transactions that begin with SQLAlchemy's: its Python driver begins them later, and none for CREATE TABLE."""
     from sqlalchemy import create_engine, event
 
-    made = create_engine(address, connect_args={"timeout": WAITING}, hide_parameters=True)
+    made = create_engine(address, connect_args={"timeout": LOCK_TIMEOUT}, hide_parameters=True)
     path = Path(address.database or "")
 
     @event.listens_for(made, "do_connect")
@@ -166,7 +166,7 @@ def _no_database(address: "URL", error: BaseException) -> NoDatabase:
 
 
 def reason(error: BaseException) -> str:
-    """The reason by SQLite's, the system's or PostgreSQL's name of an error."""
+    """The key of REASONS for an error, by SQLite's, the system's or PostgreSQL's name of it; else "away"."""
     number = getattr(error, "errno", None)
     name = getattr(error, "sqlite_errorname", None) or (errno.errorcode.get(number, "") if number else type(error).__name__)
     return next((known for known, (names, _) in REASONS.items() if name.startswith(names)), "away")
@@ -187,7 +187,7 @@ def migrate(made: "Engine", folder: Path) -> None:
     """Migrate a database that is open already, as migrated() does."""
     with writing(made) as connection:
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (MIGRATING,))
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
         _upgrade(connection, folder)
 
 
@@ -201,7 +201,7 @@ def _upgrade(connection: "Connection", folder: Path) -> None:
     words.set_main_option("version_locations", str(folder.absolute()).replace("%", "%%"))
     words.set_main_option("path_separator", "newline")
     try:
-        with ALONE:
+        with UPGRADING:
             command.upgrade(words, "head")
     except CommandError as error:
         raise NewerDatabase(

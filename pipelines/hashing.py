@@ -30,17 +30,17 @@ def hashes(wanted: Collection[Wanted]) -> dict[Wanted, str | None]:
     """{file: its hexadecimal hash, or None where it cannot be read}. The largest first, which balances the cores."""
     from tqdm import tqdm  # not installed in a bento
 
-    there = {file: found for file in wanted if (found := _stat(file.path))}
-    named = {file: (found.st_dev, found.st_ino, file.algorithm) for file, found in there.items()}  # the same for hard links
-    one = {content: file for file, content in named.items()}
-    order = sorted(one.values(), key=lambda file: there[file].st_size, reverse=True)
-    total = sum(there[file].st_size for file in order)
+    stats = {file: found for file in wanted if (found := _stat(file.path))}
+    content = {file: (found.st_dev, found.st_ino, file.algorithm) for file, found in stats.items()}  # the same for hard links
+    distinct = {key: file for file, key in content.items()}
+    order = sorted(distinct.values(), key=lambda file: stats[file].st_size, reverse=True)
+    total = sum(stats[file].st_size for file in order)
     with (
         tqdm(total=total, unit="B", unit_scale=True, desc="hashing", leave=False, disable=None) as bar,
         ThreadPoolExecutor(devices.cores()) as pool,
     ):
         read = dict(zip(order, pool.map(partial(_hash, partial(_step, bar, Lock())), order), strict=True))
-    return {file: read[one[named[file]]] if file in named else None for file in wanted}
+    return {file: read[distinct[content[file]]] if file in content else None for file in wanted}
 
 
 def _step(bar: "tqdm[None]", lock: Lock, read: int) -> None:

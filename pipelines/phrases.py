@@ -17,8 +17,8 @@ NAMES = {  # of metrics with cryptic keys
     "signed_precision": "precision of \u201csigned\u201d",
     "signed_recall": "recall of \u201csigned\u201d",
 }
-OURS = {"atelier", "pipelines", "serving", "__main__"}  # packages whose error messages are for users
-PLACES = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
+OWN = {"atelier", "pipelines", "serving", "__main__"}  # packages whose error messages are for users
+RANKED = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
 GALLERIES = {  # prefix of a metric: the images that were searched
     "five": ", five drawings a class",
     "official": ", official pictures",
@@ -62,8 +62,8 @@ def sources(listed: Iterable[dict[str, Any]]) -> list[Source]:
 
 def metric_name(metric: str) -> str:
     """calibration_error -> calibration error, five_top10 -> top-10, five drawings a class"""
-    if (place := PLACES.fullmatch(metric)) and (place[1] is None or place[1] in GALLERIES):
-        return (f"top-{place[2]}" if place[2] else "mean average precision") + GALLERIES.get(place[1] or "", "")
+    if (match := RANKED.fullmatch(metric)) and (match[1] is None or match[1] in GALLERIES):
+        return (f"top-{match[2]}" if match[2] else "mean average precision") + GALLERIES.get(match[1] or "", "")
     return NAMES.get(metric, metric.replace("_", " "))
 
 
@@ -79,17 +79,17 @@ def hardware(machine: Mapping[str, Any]) -> str:
     return f"{machine.get('cores', '?')} cores of {machine.get('cpu', 'an unnamed processor')}, {machine.get('memory_gb', '?')} GB, {cards}"
 
 
-def address(text: object) -> bool:
+def is_web_address(text: object) -> bool:
     """Is this a web address, fit for a link? `javascript:` is not."""
     return str(text).startswith(("https://", "http://"))
 
 
-def ours(error: Exception) -> bool:
+def is_own(error: Exception) -> bool:
     """Is this one of the project's own errors, whose message is for users?"""
-    return type(error).__module__.partition(".")[0] in OURS
+    return type(error).__module__.partition(".")[0] in OWN
 
 
 def one_line(error: Exception) -> str:
     """An error in one line, without this machine's paths; with its type where it is not the project's."""
-    words = str(error) if ours(error) else f"{type(error).__name__}: {error}"
+    words = str(error) if is_own(error) else f"{type(error).__name__}: {error}"
     return " ".join(words.split()).replace(f"{Path.cwd()}/", "")

@@ -23,10 +23,10 @@ MIGRATIONS = Path(__file__).parent / "migrations" / "predictions"
 DIGITS = 6  # of a fraction: SQLite, PostgreSQL and JSON return them unchanged
 AT_ONCE = 1000  # rows written, deleted or read at once
 LAST = 2**63 - 1  # above every row's number
-ALTERED = "a row is not what was written: its hash does not fit"
+ALTERED = "a row is not what was written: its hash does not match"
 PATIENCE_MS = 2000  # for another writer of a SQLite file
 SHARED = {"id": str, "family": str, "time": str}
-KINDS: dict[str, dict[str, type]] = {  # {table: {column: type}}, without `number`, the order of insertion, and `hash`
+COLUMNS: dict[str, dict[str, type]] = {  # {table: {column: type}}, without `number`, the order of insertion, and `hash`
     "predictions": {**SHARED, "version": int, "digest": str, "input": str, "output": str, "milliseconds": float},
     "comparisons": {
         **SHARED,
@@ -90,31 +90,31 @@ class Store:
             _insert(connection, "comparisons", rows)
 
     def prune(self, family: str, days: float) -> int:
-        """Delete rows older than so many days, and their inputs; the number of predictions.
+        """Delete rows older than `days`, and their inputs; return the number of predictions deleted.
 
-        Only rows before the first younger one: a clock that was behind for a while makes none old too soon.
+        Only rows before the first younger one: rows written while the clock was behind are not deleted too soon.
         """
         now = self.clock()
         asked = {"family": family, "limit": timestamp(now - days * 86_400), "now": timestamp(now)}
-        pruned = self._pruned("predictions", asked)
-        self._pruned("comparisons", asked)
+        pruned = self._prune_table("predictions", asked)
+        self._prune_table("comparisons", asked)
         self._sweep()
         return pruned
 
-    def _pruned(self, table: str, asked: Row) -> int:
-        """Deleted AT_ONCE at a time, so that others can write in between."""
+    def _prune_table(self, table: str, asked: Row) -> int:
+        """Delete AT_ONCE rows at a time, so that other processes can write in between; how many."""
         young = f"SELECT number FROM {table} WHERE family = :family AND time BETWEEN :limit AND :now ORDER BY number LIMIT 1"
-        (first,) = next(self._selected(young, asked), (LAST,))
+        (first,) = next(self._select(young, asked), (LAST,))
         old, pruned, asked = "family = :family AND time < :limit AND number", 0, {**asked, "first": first}
         chosen = f"SELECT max(number) FROM (SELECT number FROM {table} WHERE {old} < :first ORDER BY number LIMIT {AT_ONCE}) AS chosen"
-        while (last := next(self._selected(chosen, asked), (None,))[0]) is not None:
+        while (last := next(self._select(chosen, asked), (None,))[0]) is not None:
             pruned += self._execute(f"DELETE FROM {table} WHERE {old} <= :last", {**asked, "last": last})
         return pruned
 
     def forget(self, name: str) -> int:
         """Delete the rows of this id and their inputs, or the input with this SHA-256, as faults() names them; how many."""
         named = {"name": name}
-        rows = sum(self._execute(f"DELETE FROM {table} WHERE id = :name", named) for table in KINDS)
+        rows = sum(self._execute(f"DELETE FROM {table} WHERE id = :name", named) for table in COLUMNS)
         inputs = self._execute("DELETE FROM inputs WHERE sha256 = :name", named)
         self._sweep()
         return rows + inputs
@@ -122,13 +122,13 @@ class Store:
     def _sweep(self) -> None:
         """Delete inputs that no prediction names. The lock keeps PostgreSQL's other writers from naming one meanwhile."""
         unnamed = "NOT EXISTS (SELECT 1 FROM predictions WHERE predictions.input = inputs.sha256)"
-        chosen = [sha256 for (sha256,) in self._selected(f"SELECT sha256 FROM inputs WHERE {unnamed}", {})]
+        chosen = [sha256 for (sha256,) in self._select(f"SELECT sha256 FROM inputs WHERE {unnamed}", {})]
         for begin in range(0, len(chosen), AT_ONCE):
             with databases.writing(self._written) as connection:
                 if connection.dialect.name == "postgresql":
                     connection.exec_driver_sql("LOCK TABLE inputs IN SHARE ROW EXCLUSIVE MODE")
                 some = tuple(chosen[begin : begin + AT_ONCE])
-                places = ", ".join([_place(connection)] * len(some))
+                places = ", ".join([_placeholder(connection)] * len(some))
                 connection.exec_driver_sql(f"DELETE FROM inputs WHERE {unnamed} AND sha256 IN ({places})", some)
 
     def _execute(self, words: str, values: Row) -> int:
@@ -163,7 +163,7 @@ class Store:
         """
         asked = {"family": family, "champion": champion, "challenger": challenger}
         chosen = "FROM comparisons WHERE family = :family AND champion = :champion AND challenger = :challenger"
-        ends = next(self._selected(f"SELECT (SELECT min(number) {chosen}), (SELECT max(number) {chosen})", asked), None)
+        ends = next(self._select(f"SELECT (SELECT min(number) {chosen}), (SELECT max(number) {chosen})", asked), None)
         known = (*asked.values(), ends)
         if self._agreed[0] != known:
             self._agreed = known, self._agreement(chosen, asked)
@@ -171,31 +171,31 @@ class Store:
 
     def _agreement(self, chosen: str, asked: Row) -> Row:
         figures = ("avg(CASE WHEN agrees THEN 1.0 ELSE 0.0 END)", "avg(champion_milliseconds)", "avg(milliseconds)", "avg(confidence)")
-        samples, *means = next(self._selected(f"SELECT count(*), {', '.join(figures)} {chosen}", asked), (0, None, None, None, None))
+        samples, *means = next(self._select(f"SELECT count(*), {', '.join(figures)} {chosen}", asked), (0, None, None, None, None))
         floats = (None if mean is None else float(mean) for mean in means)
         return {"samples": int(samples), **dict(zip(("agreement", "champion_ms", "challenger_ms", "confidence"), floats, strict=True))}
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """(id, words) of every altered row; the id is "" where SQLite finds its file broken."""
         if self.address.startswith("sqlite"):
-            yield from (("", f"{self.place}: {words}") for (words,) in self._selected("PRAGMA integrity_check", {}) if words != "ok")
-        for table in KINDS:
+            yield from (("", f"{self.place}: {words}") for (words,) in self._select("PRAGMA integrity_check", {}) if words != "ok")
+        for table in COLUMNS:
             yield from ((row["id"], f"{table}: {ALTERED}") for row in self._rows(table) if altered(row, table))
         for sha256, content in self._inputs():
             if hashlib.sha256(content).hexdigest() != sha256:
                 yield sha256, f"inputs: the input stored as {sha256[:12]} has another hash"
 
     def _rows(self, table: str, which: str = "", asked: Row | None = None) -> Iterator[Row]:
-        names = [*KINDS[table], "hash"]
-        for values in self._selected(f"SELECT {', '.join(names)} FROM {table} {which} ORDER BY number", asked or {}):
+        names = [*COLUMNS[table], "hash"]
+        for values in self._select(f"SELECT {', '.join(names)} FROM {table} {which} ORDER BY number", asked or {}):
             row = dict(zip(names, values, strict=True))
             yield row | ({"agrees": bool(row["agrees"])} if "agrees" in row else {})  # SQLite has 0 and 1
 
     def _inputs(self, which: str = "", asked: Row | None = None) -> Iterator[tuple[str, bytes]]:
-        found = self._selected(f"SELECT sha256, content FROM inputs {which} ORDER BY sha256", asked or {})
+        found = self._select(f"SELECT sha256, content FROM inputs {which} ORDER BY sha256", asked or {})
         return ((sha256, content if isinstance(content, bytes) else b"") for sha256, content in found)  # a flipped bit can make it text
 
-    def _selected(self, words: str, asked: Row) -> Iterator[Any]:
+    def _select(self, words: str, asked: Row) -> Iterator[Any]:
         """The rows of a query; none where nothing was ever recorded."""
         from sqlalchemy import inspect, text
 
@@ -212,12 +212,12 @@ class Store:
     def _opened(self) -> "Engine":
         made = databases.engine(self.address)
         if made.dialect.name == "sqlite":
-            databases.on_connect(made, _prepared)
+            databases.on_connect(made, _configure)
         return made
 
     @property
     def _engine(self) -> "Engine":
-        """Reopened where the SQLite file was removed or replaced: the open one would be written in vain."""
+        """The engine, its connections closed where the SQLite file was removed or replaced, as writes to the old file would be lost."""
         file = _file(self._opened.url)
         if file != self._file:
             self._opened.dispose()
@@ -226,7 +226,7 @@ class Store:
 
     @property
     def _written(self) -> "Engine":
-        """The engine, its tables migrated."""
+        """The engine for writing: its tables are migrated first."""
         engine = self._engine
         if not self._migrated:
             databases.migrate(engine, MIGRATIONS)
@@ -250,30 +250,30 @@ def _file(address: "URL") -> tuple[int, int] | None:
     return None
 
 
-def _prepared(connection: Any) -> None:
+def _configure(connection: Any) -> None:
     """Set up a SQLite connection: commits survive the process, not a power cut; damaged text can be read."""
     connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")  # first: the next statement may wait too
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.text_factory = lambda content: content.decode(errors="replace")
 
 
-def signed(table: str, row: Row) -> Row:
-    """A row as it is stored: rounded values, and the SHA-256 of their canonical JSON as `hash`. Raises KeyError or ValueError."""
-    stored = {name: None if row[name] is None else kind(row[name]) for name, kind in KINDS[table].items()}
+def hashed(table: str, row: Row) -> Row:
+    """A row as stored: values rounded, and the SHA-256 of their canonical JSON added as `hash`. Raises KeyError or ValueError."""
+    stored = {name: None if row[name] is None else kind(row[name]) for name, kind in COLUMNS[table].items()}
     stored |= {name: round(value, DIGITS) for name, value in stored.items() if isinstance(value, float)}
     return {**stored, "hash": folders.hash_of(stored)}
 
 
 def altered(row: Row, table: str = "predictions") -> bool:
-    """Do the values of a row that was read have another hash than it says?"""
+    """Does the hash in this row, as read, differ from that of its values?"""
     try:
-        return bool(folders.hash_of({name: row[name] for name in KINDS[table]}) != row["hash"])
+        return bool(folders.hash_of({name: row[name] for name in COLUMNS[table]}) != row["hash"])
     except (TypeError, ValueError):  # a value of another type, or not finite
         return True
 
 
 def _insert(connection: "Connection", table: str, rows: Sequence[Row]) -> None:
-    _insert_values(connection, table, [*KINDS[table], "hash"], [tuple(signed(table, row).values()) for row in rows])
+    _insert_values(connection, table, [*COLUMNS[table], "hash"], [tuple(hashed(table, row).values()) for row in rows])
 
 
 def _insert_inputs(connection: "Connection", inputs: Mapping[str, bytes]) -> None:
@@ -283,13 +283,13 @@ def _insert_inputs(connection: "Connection", inputs: Mapping[str, bytes]) -> Non
 
 def _insert_values(connection: "Connection", table: str, names: Sequence[str], values: Sequence[tuple[Any, ...]]) -> None:
     """Many rows in one statement, which is faster under load."""
-    places = f"({', '.join([_place(connection)] * len(names))})"
+    places = f"({', '.join([_placeholder(connection)] * len(names))})"
     for begin in range(0, len(values), AT_ONCE):
         some = values[begin : begin + AT_ONCE]
         words = f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([places] * len(some))} ON CONFLICT DO NOTHING"
         connection.exec_driver_sql(words, tuple(chain.from_iterable(some)))
 
 
-def _place(connection: "Connection") -> str:
+def _placeholder(connection: "Connection") -> str:
     """The driver's placeholder of a bound value."""
     return "?" if connection.dialect.name == "sqlite" else "%s"

@@ -12,8 +12,8 @@ KERNEL = (Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid"))
 
 
 @cache
-def here() -> str:
-    """Names the scope of process numbers: this container, on this machine, since boot."""
+def scope() -> str:
+    """An id of the scope in which process numbers are unique: this container, on this machine, since boot."""
     try:
         facts = KERNEL[0].read_text() + str(KERNEL[1].readlink())
     except OSError:  # not Linux
@@ -28,11 +28,11 @@ def myself() -> str:
 
 def named(number: int) -> str:
     """The name of a process that runs here. Raises psutil.NoSuchProcess."""
-    return f"{here()}:{number}:{_born(number)}"
+    return f"{scope()}:{number}:{_start_time(number)}"
 
 
-def _born(number: int) -> str:
-    """Its start: on Linux in ticks since boot, as psutil's seconds change with the clock."""
+def _start_time(number: int) -> str:
+    """When it started: on Linux in ticks since boot, as psutil's seconds change with the clock."""
     try:
         line = Path(f"/proc/{number}/stat").read_bytes()
     except OSError:  # not Linux, or no such process
@@ -42,12 +42,12 @@ def _born(number: int) -> str:
 
 def gone(name: str) -> bool:
     """Has the process of this name ended? False also where that is unknown, as on another machine."""
-    place, _, process = name.partition(":")
-    number, _, born = process.partition(":")
-    if place != here():
+    where, _, process = name.partition(":")
+    number, _, started = process.partition(":")
+    if where != scope():
         return False
     try:
-        return _born(int(number)) != born or psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
+        return _start_time(int(number)) != started or psutil.Process(int(number)).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return not _hidden(int(number))
     except ValueError:
@@ -55,7 +55,7 @@ def gone(name: str) -> bool:
 
 
 def _hidden(number: int) -> bool:
-    """Has a process of another user this number, which /proc hides (hidepid)?"""
+    """Is this the number of another user's process that /proc hides (hidepid)?"""
     try:
         os.kill(number, 0)
     except PermissionError:

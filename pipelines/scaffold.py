@@ -30,33 +30,33 @@ CHANGES = {
 }
 
 
-class Refused(ValueError):
+class BadFamily(ValueError):
     """A name that cannot be a family's, or a tree that a family cannot be written into."""
 
 
 def create(name: str, like: str) -> dict[Path, bytes]:
-    """Write the family; {path: content} of its files and of those with new lines. Raises UnknownFamily or Refused."""
+    """Write the family; {path: content} of its files and of those with new lines. Raises UnknownFamily or BadFamily."""
     check(name, like)
     found = _git("ls-files", "--", *(pattern.format(like) for pattern in FILES))
-    made = {ROOT / re.sub(rf"(?<=/){like}(?=[/.-])", name, path): content(ROOT / path, name, like) for path in found}
-    made |= {ROOT / "dvc.yaml": in_dvc(name, like), ROOT / "pyproject.toml": in_project(name, like)}
-    place(made)
-    return made
+    written = {ROOT / re.sub(rf"(?<=/){like}(?=[/.-])", name, path): renamed(ROOT / path, name, like) for path in found}
+    written |= {ROOT / "dvc.yaml": dvc_yaml(name, like), ROOT / "pyproject.toml": pyproject(name, like)}
+    write_all(written)
+    return written
 
 
 def check(name: str, like: str) -> None:
-    """Raises UnknownFamily or Refused."""
+    """Raises UnknownFamily or BadFamily."""
     families = discovery.names()
     if not VALID.fullmatch(name) or keyword.iskeyword(name):
-        raise Refused(f"name={name!r} cannot name a family. Give 1 to 32 letters a-z and digits, a letter first; no keyword of Python.")
+        raise BadFamily(f"name={name!r} cannot name a family. Give 1 to 32 letters a-z and digits, a letter first; no keyword of Python.")
     if name in families:
-        raise Refused(f"name={name!r} is a family already. Choose another name than {', '.join(families)}.")
+        raise BadFamily(f"name={name!r} is a family already. Choose another name than {', '.join(families)}.")
     if name in reserved():
-        raise Refused(f"name={name!r} is reserved: a package, an extra of pyproject.toml or a file of registry/ has it. Choose another.")
+        raise BadFamily(f"name={name!r} is reserved: a package, an extra of pyproject.toml or a file of registry/ has it. Choose another.")
     if like not in families:
         raise discovery.UnknownFamily(f"like={like!r} is unknown. Choose one of: {', '.join(families)}.")
     if changed := _git("status", "--porcelain", "--", "."):
-        raise Refused(f"Uncommitted changes in {len(changed)} places, the first {changed[0][3:]}. Commit them, or `git stash -u`.")
+        raise BadFamily(f"Uncommitted changes in {len(changed)} places, the first {changed[0][3:]}. Commit them, or `git stash -u`.")
 
 
 def reserved() -> set[str]:
@@ -66,7 +66,7 @@ def reserved() -> set[str]:
     return WORDS | packages | files | _extras((ROOT / "pyproject.toml").read_text())
 
 
-def content(path: Path, name: str, like: str) -> bytes:
+def renamed(path: Path, name: str, like: str) -> bytes:
     """A file with the family's name replaced in module paths, complete strings and candidates, not in prose."""
     suffixes = "|".join(re.escape(candidate.removeprefix(like)) for candidate in discovery.candidates(like))
     meant = {
@@ -82,28 +82,28 @@ def content(path: Path, name: str, like: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def in_dvc(name: str, like: str) -> bytes:
-    """dvc.yaml with the family and its candidates. Raises Refused."""
+def dvc_yaml(name: str, like: str) -> bytes:
+    """dvc.yaml with the family and its candidates. Raises BadFamily."""
     text = re.sub(r"(&families \[[^\]]*)", rf"\1, {name}", (ROOT / "dvc.yaml").read_text(), count=1)
-    text = _copied(text, rf"^ +{like}-\S+: \{{family: {like}, .*\n", rf"\b{like}\b", name)
+    text = _copy_rows(text, rf"^ +{like}-\S+: \{{family: {like}, .*\n", rf"\b{like}\b", name)
     stages, wanted = yaml.safe_load(text)["stages"], {candidate.replace(like, name, 1) for candidate in discovery.candidates(like)}
     if name not in stages["look"]["foreach"] or not wanted <= {*stages["train"]["foreach"]}:
-        raise Refused(f"dvc.yaml has no `&families [...]`, or not each candidate of {like} in one line under `train`. Write them so.")
+        raise BadFamily(f"dvc.yaml has no `&families [...]`, or not each candidate of {like} in one line under `train`. Write them so.")
     return text.encode()
 
 
-def in_project(name: str, like: str) -> bytes:
-    """pyproject.toml with the family's extras. Raises Refused."""
+def pyproject(name: str, like: str) -> bytes:
+    """pyproject.toml with the family's extras. Raises BadFamily."""
     before = (ROOT / "pyproject.toml").read_text()
-    text = _copied(before, rf"^(?:endpoint-)?{like} = .*\n", rf"^{like}\b|(?<=\bendpoint-){like}\b", name)
+    text = _copy_rows(before, rf"^(?:endpoint-)?{like} = .*\n", rf"^{like}\b|(?<=\bendpoint-){like}\b", name)
     text = re.sub(rf"^(serve = .*endpoint-){like}\b", rf"\g<0>,endpoint-{name}", text, flags=re.MULTILINE)
     with suppress(tomllib.TOMLDecodeError):
         if len(_extras(text) - _extras(before)) == len({like, f"endpoint-{like}"} & _extras(before)) > 0:
             return text.encode()
-    raise Refused(f"pyproject.toml has not each extra of {like} in one line. Write them so.")
+    raise BadFamily(f"pyproject.toml has not each extra of {like} in one line. Write them so.")
 
 
-def _copied(text: str, row: str, old: str, new: str) -> str:
+def _copy_rows(text: str, row: str, old: str, new: str) -> str:
     """A renamed copy of the rows, after the last of them."""
     found = [*re.finditer(row, text, re.MULTILINE)]
     end = found[-1].end() if found else 0
@@ -115,18 +115,18 @@ def _extras(text: str) -> set[str]:
 
 
 def _git(*words: str) -> list[str]:
-    """The lines of git's output. Raises Refused."""
+    """The lines of git's output. Raises BadFamily."""
     answer = git.output("-C", str(ROOT), *words)
     if answer is None:
-        raise Refused(f"`git {words[0]}` fails in {ROOT}. Run this in a clone of the project.")
+        raise BadFamily(f"`git {words[0]}` fails in {ROOT}. Run this in a clone of the project.")
     return answer.decode().splitlines()
 
 
-def place(made: dict[Path, bytes]) -> None:
+def write_all(written: dict[Path, bytes]) -> None:
     """Write all files; where one cannot be written, restore all."""
-    before = {path: path.read_bytes() if path.exists() else None for path in made}
+    before = {path: path.read_bytes() if path.exists() else None for path in written}
     try:
-        for path, text in made.items():
+        for path, text in written.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text)
     except BaseException:
@@ -144,9 +144,9 @@ def _restore(path: Path, old: bytes | None) -> None:
         os.removedirs(path.parent)
 
 
-def report(made: dict[Path, bytes], name: str, like: str) -> str:
+def report(written: dict[Path, bytes], name: str, like: str) -> str:
     """What was written, and what to change in it."""
-    new = {path.relative_to(ROOT): text.decode(errors="replace").splitlines() for path, text in made.items() if path.name not in LISTS}
+    new = {path.relative_to(ROOT): text.decode(errors="replace").splitlines() for path, text in written.items() if path.name not in LISTS}
     words = [f"  {path.format(name):37}{change.format(name)}" for path, change in CHANGES.items()]
     rest = [f"  {path}:{row}: {line.strip()}" for path, lines in new.items() for row, line in enumerate(lines, 1) if like in line]
     rest = [f"Lines that still say {like}:", *rest] if rest else []

@@ -107,7 +107,7 @@ def test_code_that_trains_something_else_is_refused_and_changes_nothing(trained:
     before = Path("dvc.lock").read_text()
     done = run("atelier", "accept", CANDIDATE)
     assert done.returncode == 1
-    assert f"NotAccepted: {CANDIDATE}: The code of now computes something else than that of " in done.stderr
+    assert f"NotAccepted: {CANDIDATE}: The present code computes something else than that of " in done.stderr
     assert "train: native/model.keras" in done.stderr
     assert (Path("dvc.lock").read_text(), accepted.read()) == (before, [])
 
@@ -141,7 +141,7 @@ def test_code_that_is_edited_while_it_is_compared_is_not_accepted(trained: Path,
 
     def compare(*_: object) -> dict[str, dict[str, str]]:
         edited("momentum=0.7", "momentum=0.8")
-        replay.lay(None, accept.PLACE / "digits")
+        replay.extract_code(None, accept.FOLDER / "digits")
         return {"train": {"model.onnx": "0"}}
 
     for module in (accept, fingerprint):

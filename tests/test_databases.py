@@ -183,7 +183,7 @@ def test_a_server_that_goes_away_is_named_in_the_next_transaction(cluster: Clust
 
 def test_a_file_without_a_table_is_broken_and_nobody_waits_for_it(tmp_path: Path) -> None:
     made = databases.engine(f"sqlite:///{tmp_path}/books.db")
-    with pytest.raises(databases.NoDatabase, match=r"no such table: books\. Take it away") as caught, databases.reading(made) as connection:
+    with pytest.raises(databases.NoDatabase, match=r"no such table: books\. Move it away") as caught, databases.reading(made) as connection:
         connection.execute(text("SELECT * FROM books"))
     assert caught.value.reason == "broken"
 

@@ -59,7 +59,7 @@ SAME: dict[str, Callable[[Path], None]] = {
     "a blank line": lambda copy: edited(copy, FIT, "    model = models.build(cfg.model)\n", "    model = models.build(cfg.model)\n\n"),
     "an alias": lambda copy: aliased(copy),
     "a lazy import": lambda copy: edited(copy, FIT, "    train, valid = load(", "    import numpy as np\n\n    train, valid = load("),
-    "plumbing": lambda copy: edited(copy, file_of("pipelines.tracking.client"), "SAMPLED = 5", "SAMPLED = 6"),
+    "plumbing": lambda copy: edited(copy, file_of("pipelines.tracking.client"), "SAMPLING_SECONDS = 5", "SAMPLING_SECONDS = 6"),
     "another family": lambda copy: edited(copy, file_of("pipelines.metrics.detection"), "import", "import math\nimport"),
     "a move": moved,
 }

@@ -164,7 +164,7 @@ def test_a_start_that_is_nowhere_names_the_forms(champion: dict[str, Any], of: s
 def test_a_file_that_is_no_answer_is_refused(champion: dict[str, Any]) -> None:
     for text in ("no json", "[1]", "3"):
         Path("answer.json").write_text(text)
-        with pytest.raises(starts.UnknownPlace, match=r"answer\.json"):
+        with pytest.raises(starts.UnknownStart, match=r"answer\.json"):
             starts.walk("answer.json")
 
 
@@ -305,7 +305,7 @@ def test_a_configuration_and_a_card_are_told_where_somebody_vouches_for_them(
 def test_a_damaged_card_is_a_broken_link_and_no_start(champion: dict[str, Any]) -> None:
     Path("data/digits/card.json").write_text("damaged")
     assert statuses("models/digits-sgd")["data"] == steps.BROKEN
-    with pytest.raises(starts.UnknownPlace, match="make verify"):
+    with pytest.raises(starts.UnknownStart, match="make verify"):
         starts.walk("data/digits")
 
 
@@ -353,7 +353,7 @@ def test_runs_are_read_as_mlflow_shows_them(champion: dict[str, Any]) -> None:
     store, line = tracking.client(), ledger.read("digits")[0]
     assert tracking.uri() == f"sqlite:///{reader.DATABASE.absolute()}"
     for shown in store.search_runs([tracking.experiment(store, "digits")]):
-        run = reader.found(shown.info.run_id)
+        run = reader.run(shown.info.run_id)
         assert run is not None
         assert (run.family, run.tags, int(run.started * 1000)) == ("digits", shown.data.tags, shown.info.start_time)
         assert reader.of_training("digits", shown.data.tags[tags.KEY]) == run
@@ -362,7 +362,7 @@ def test_runs_are_read_as_mlflow_shows_them(champion: dict[str, Any]) -> None:
     assert reader.versions("digits") == {1: (champion["run_id"], champion["digest"])}
     assert reader.alias("digits", "champion") == 1
     store.delete_run(champion["run_id"])
-    assert reader.found(champion["run_id"]) is None
+    assert reader.run(champion["run_id"]) is None
 
 
 def test_the_tree_for_programs_names_every_hash_and_licence(

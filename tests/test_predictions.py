@@ -96,9 +96,9 @@ def test_rows_come_in_the_order_in_which_they_were_recorded_whatever_their_times
 
 @given(st.text(), st.floats(allow_nan=False, allow_infinity=False, width=32), st.booleans())
 def test_the_hash_is_that_of_the_canonical_json(words: str, number: float, agrees: bool) -> None:
-    signed = predictions.signed("predictions", row(1, output=words, milliseconds=number))
+    signed = predictions.hashed("predictions", row(1, output=words, milliseconds=number))
     assert (signed["output"], predictions.altered(signed)) == (words, False)
-    assert not predictions.altered(predictions.signed("comparisons", compared(1, agrees=agrees)), "comparisons")
+    assert not predictions.altered(predictions.hashed("comparisons", compared(1, agrees=agrees)), "comparisons")
 
 
 def test_ids_are_uuids_in_the_order_of_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ CHANGES = {"time": "'2026-11-21T22:49:53Z'", "version": "4", "output": "'{}'", "
 def test_a_row_that_was_changed_is_named(store: Store, url: str, column: str) -> None:
     store.add([row(1), row(2)])
     change(url, f"UPDATE predictions SET {column} = {CHANGES[column]} WHERE id = '{row(2)['id']}'")  # noqa: S608
-    assert [(id, "hash does not fit" in words) for id, words in store.faults()] == [(row(2)["id"], True)]
+    assert [(id, "hash does not match" in words) for id, words in store.faults()] == [(row(2)["id"], True)]
 
 
 def test_a_comparison_or_an_input_that_was_changed_is_named(store: Store, url: str) -> None:

@@ -16,7 +16,7 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     assert not processes.gone(name)
     assert processes.gone(f"{name}9"), "another process of the same number"
     assert not processes.gone(f"elsewhere:{os.getpid()}:1.00"), "what runs elsewhere is not seen from here"
-    assert processes.gone(f"{processes.here()}:{2**22 + 1}:1.00")
+    assert processes.gone(f"{processes.scope()}:{2**22 + 1}:1.00")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="psutil's own time is compared elsewhere")
@@ -41,7 +41,7 @@ def test_a_process_of_any_name_is_known(tmp_path: Path) -> None:
 
 def test_a_process_that_is_hidden_is_not_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of another user, with /proc mounted so that nobody sees those."""
-    name = f"{processes.here()}:{2**22 + 1}:1.00"
+    name = f"{processes.scope()}:{2**22 + 1}:1.00"
 
     def refused(*_: int) -> None:
         raise PermissionError

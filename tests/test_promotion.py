@@ -204,11 +204,11 @@ STEPS = [
     "registry.modelcards.write",
     "registry.store.write_pointer",
     "registry.reconcile._follow_challenger",
-    "stages.promote.written",
+    "stages.promote.write_decision",
 ]
 MOMENTS = [
     *((step, "before") for step in STEPS),
-    *((step, "after") for step in ("ledger.lines.write", "registry.store.write_pointer", "stages.promote.written")),
+    *((step, "after") for step in ("ledger.lines.write", "registry.store.write_pointer", "stages.promote.write_decision")),
 ]
 
 

@@ -93,7 +93,7 @@ def test_the_second_training_gives_the_same_network(at: ledger.Line, found: Foun
     assert manifests.read(finding.folder)["config"] == manifests.read(Path("models/digits-sgd"))["config"]
     assert finding.record["key"] != finding.again["key"]
     assert finding.differing == finding.added == []
-    assert {after - before for _, _, before, after in finding.apart} == {0.0}
+    assert {after - before for _, _, before, after in finding.differences} == {0.0}
     printed = told(finding, capsys)
     assert f"with commit {at['commit']}; all {len(finding.record['code'])} modules as they were then" in printed
     assert "Versions: as then. Hardware: as then." in printed
@@ -104,7 +104,7 @@ def test_digests_that_agree_or_differ_by_names_alone_are_told_apart(found: Found
     agreeing = dataclasses.replace(found[0], digest=found[0].line["digest"])
     assert "The digests agree: " in told(agreeing, capsys)
     printed = told(dataclasses.replace(found[0], digest="f" * 64), capsys)
-    assert f"now {'f' * 64}. The networks do not: every operation and every weight is the same" in printed
+    assert f"now {'f' * 64}. The networks are the same: every operation and weight agrees" in printed
     assert "No metric differs." in printed
 
 
@@ -122,7 +122,7 @@ def test_other_digests_tell_how_far_the_metrics_are_apart(found: Found, capsys: 
     again = {**found[0].again, "hardware": hardware, "versions": versions}
     other = dataclasses.replace(found[0], digest="f" * 64, differing=["model.onnx"], figures=figures, again=again)
     assert not other.agrees
-    assert {(split, metric): round(after - before, 9) for split, metric, before, after in other.apart if before != after} == {
+    assert {(split, metric): round(after - before, 9) for split, metric, before, after in other.differences if before != after} == {
         ("valid", "accuracy"): -0.25,
         ("test", "accuracy"): -0.25,
     }
@@ -130,7 +130,7 @@ def test_other_digests_tell_how_far_the_metrics_are_apart(found: Found, capsys: 
     assert printed.count("-0.25000") == 3
     assert "not the same: model.onnx" in printed
     assert "no metric in common" in told(dataclasses.replace(other, figures={"valid": {}, "test": {}}), capsys)
-    assert "The farthest apart is accuracy on valid: -0.25000." in printed
+    assert "The largest difference is accuracy on valid: -0.25000." in printed
     assert "gpu ['NVIDIA H100'], then []" in printed
     assert "keras 9.9, then" in printed
 
@@ -211,8 +211,8 @@ def test_what_darknet_has_trained_is_not_trained_with_another_program(at: ledger
     ("of", "error"),
     [
         ("digits@best", ledger.UnknownVersion),
-        ("objects@champion", starts.UnknownPlace),
-        ("digits@challenger", starts.UnknownPlace),
+        ("objects@champion", starts.UnknownStart),
+        ("digits@challenger", starts.UnknownStart),
         ("digits@7", ledger.UnknownVersion),
     ],
 )

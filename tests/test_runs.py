@@ -24,7 +24,7 @@ TABLES: dict[str, dict[str, object]] = {
     "registered_model_aliases": {"name": "digits", "alias": "champion", "version": 1},
 }
 READ: dict[str, Callable[[], object]] = {
-    "found": lambda: reader.found(ID),
+    "found": lambda: reader.run(ID),
     "tagged": lambda: reader.tagged(tags.KEY, "key"),
     "of_training": lambda: reader.of_training("digits", "key"),
     "versions": lambda: reader.versions("digits"),
@@ -119,7 +119,7 @@ def test_every_table_that_is_read_is_known_as_mlflows() -> None:
 def test_a_file_that_is_no_database_is_named() -> None:
     reader.DATABASE.write_text("no database" * 100)
     assert faults().keys() == READ.keys()
-    assert "mlruns/mlflow.db: file is not a database. Take it away" in faults()["found"]
+    assert "mlruns/mlflow.db: file is not a database. Move it away" in faults()["found"]
 
 
 @pytest.mark.usefixtures("database")

@@ -123,7 +123,7 @@ def test_what_cannot_be_placed_leaves_all_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("old")
     made = {tmp_path / "new/deep/file": b"new", tmp_path / "list": b"new", tmp_path / "list/below": b"a file is no folder"}
     with pytest.raises(OSError):
-        scaffold.place(made)
+        scaffold.write_all(made)
     assert [path.name for path in tmp_path.rglob("*")] == ["list"]
     assert (tmp_path / "list").read_text() == "old"
 

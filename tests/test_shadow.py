@@ -23,7 +23,7 @@ from onnx import TensorProto, helper
 
 from pipelines import configs, discovery, folders, predictions
 from pipelines.artifacts import cache, lock
-from pipelines.configs import Shadowed
+from pipelines.configs import ShadowCondition
 from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
 from pipelines.registry import challenge, gate, promotion, reconcile
@@ -77,7 +77,7 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
 )
 def test_the_gate_asks_for_samples_and_agreement(samples: int, agreement: float | None, holds: bool, said: str) -> None:
     found = {"samples": samples, "agreement": agreement}
-    condition = gate.shadow(Shadowed(agreement=0.98, samples=200), found, 3, "digits", "digits-adam")
+    condition = gate.shadow(ShadowCondition(agreement=0.98, samples=200), found, 3, "digits", "digits-adam")
     assert (condition.name, condition.holds) == ("shadow", holds)
     assert said in condition.words
     assert ("make challenge" in condition.words) == (samples < 200)

@@ -478,7 +478,7 @@ def test_only_a_broken_database_is_taken_away(project_copy: Path, monkeypatch: p
 
 def test_the_command_ends_with_the_first_broken_file(project_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main("digits") == 0
-    assert capsys.readouterr().out.endswith("all as it was written.\n")
+    assert capsys.readouterr().out.endswith("all intact.\n")
     flip(Path("models/digits-adam/record.json"))
     assert command.main("digits") == 1
     printed = capsys.readouterr().out.splitlines()

@@ -37,7 +37,7 @@ def listing(name: str) -> dict[str, str]:
 
 
 def intact_listing(name: str) -> dict[str, str]:
-    """The same for an audit, which restores nothing; {} where the list is absent or damaged."""
+    """As listing(), but restores nothing and raises nothing: {} where the list is absent or damaged."""
     path = path_of(name)
     with suppress(OSError):
         return _listed(path) if intact(path, name) else {}
@@ -66,7 +66,7 @@ def intact(path: Path, name: str) -> bool:
 
 
 def put_back(name: str) -> bool:
-    """Link a retained file into the cache again; a damaged one is removed."""
+    """Link a retained file into the cache again; False where there is none, or a damaged one, which is removed."""
     retained = retained_path(name)
     if not retained.is_file():
         return False

@@ -1,7 +1,7 @@
 """`make push` and `make gc`: what the ledgers name, also of older versions, on DVC's remotes, by DVC's own API.
 
-DVC counts damaged files as transferred and trusts its memory of a remote. So the remote is asked for what it has, fetched files are
-hashed, and a folder's list is sent after its files.
+DVC counts damaged files as transferred and trusts its cached index of a remote. So the remote is listed anew, fetched files are hashed,
+and a folder's list is sent after its files.
 """
 
 import sys
@@ -44,7 +44,7 @@ def _project() -> Iterator[Any]:
         raise RemoteFault(f"DVC: {fault}. What is there already stays; repair this and run the same command again.") from fault
 
 
-def _copied(source: Any, target: Any, names: list[str], verify: bool) -> None:
+def _copy(source: Any, target: Any, names: list[str], verify: bool) -> None:
     """Copy files from one of DVC's stores to another, folders' lists last: a list on the remote then has its files there."""
     from dvc.fs.callbacks import TqdmCallback
 
@@ -71,18 +71,18 @@ def push(names: list[str], remote: str | None = None) -> dict[str, str]:
     with _project() as repo:
         there = repo.cloud.get_remote_odb(remote, "push")
         wanted = {name: list(retention.files(name)) for name in names}
-        known = _intact(there, set(there.oids_exist(_flat(wanted))))
+        known = _intact(there, set(there.oids_exist(_distinct(wanted))))
         gaps = {name: [each for each in files if each not in known and not retention.intact(each)] for name, files in wanted.items()}
-        ready = _flat({name: wanted[name] for name in names if not gaps[name]})
+        ready = _distinct({name: wanted[name] for name in names if not gaps[name]})
         with repo.lock:
-            _copied(repo.cache.local, there, [each for each in ready if each not in known], verify=False)
+            _copy(repo.cache.local, there, [each for each in ready if each not in known], verify=False)
         repo.push(remote=remote)
-        now = set(there.oids_exist(_flat(wanted)))
+        now = set(there.oids_exist(_distinct(wanted)))
     return {name: _state(wanted[name], gaps[name], known, now) for name in names}
 
 
 def _intact(there: Any, known: set[str]) -> set[str]:
-    """Without the files of another size on a remote that is a folder; these are removed there. Other remotes are not checked."""
+    """Remove files of another size from a remote that is a folder; the rest of `known`. Other kinds of remotes are not checked."""
     if there.fs.protocol != "local":
         return known
     sizes = {name: Path(there.oid_to_path(name)).stat().st_size for name in known if cache.path_of(name).is_file()}
@@ -92,7 +92,7 @@ def _intact(there: Any, known: set[str]) -> set[str]:
     return known - damaged
 
 
-def _flat(files: dict[str, list[str]]) -> list[str]:
+def _distinct(files: dict[str, list[str]]) -> list[str]:
     return list({each for found in files.values() for each in found})
 
 
@@ -119,7 +119,7 @@ def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
     with repo.lock:
         for name in found:
             cache.path_of(name).unlink(missing_ok=True)
-        _copied(there, repo.cache.local, found, verify=True)
+        _copy(there, repo.cache.local, found, verify=True)
 
 
 def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
@@ -139,7 +139,7 @@ def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
             retention.discard_unused(used)
             if remote:
                 there, before = places[remote], min(newest, time.time() - GRACE)
-                young = {name for name in there.all() if name not in used and _since(there, name) >= before}
+                young = {name for name in there.all() if name not in used and _modified(there, name) >= before}
                 removed[remote] = _removed(there, used | young)
     return removed
 
@@ -172,8 +172,8 @@ def _used(repo: Any, names: list[str], there: Any) -> set[str]:
     return used | {each for name in {*names, *others, *locked} for each in retention.files(name)}
 
 
-def _since(there: Any, name: str) -> float:
-    """When a file came to a remote (seconds since 1970); now where that is unknown."""
+def _modified(there: Any, name: str) -> float:
+    """When a file was written to a remote (seconds since 1970); the present time where that is unknown."""
     try:
         return float(there.fs.modified(there.oid_to_path(name)).timestamp())
     except (NotImplementedError, FileNotFoundError):
@@ -206,7 +206,7 @@ def collect_all(remote: str | None = None) -> None:
 
 
 def _retained() -> list[list[Line]]:
-    """The ledgers, once DVC's cache is held to retain what they name."""
+    """The ledgers of all families; what they name is retained in DVC's cache first."""
     ledgers = [ledger.read(family) for family in discovery.names()]
     for lines in ledgers:
         retention.retain(lines)

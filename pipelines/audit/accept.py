@@ -26,12 +26,12 @@ from pipelines.models import tensors
 from pipelines.stages import code as stage_code
 from pipelines.training import records
 
-PLACE = Path(".store", "accepting")
+FOLDER = Path(".store", "accepting")
 STAGES = ("train", "evaluate")
 SMALL = ("run=smoke", "data.sources=[embedded]", "data.limit=64")  # one epoch of a few batches
-VARIES = {"digest", "hardware", "latency_ms", "seconds", "size_mb"}  # keys of a report; an exporter may number its names in another order
-STEADY = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-STARTS = {  # framework: what makes its training deterministic
+VARIES = {"digest", "hardware", "latency_ms", "seconds", "size_mb"}  # keys of a report; digest and size as exporters number names freely
+DETERMINISTIC = {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+SETUPS = {  # framework: what makes its training deterministic
     "torch": "import torch; torch.use_deterministic_algorithms(True, warn_only=True); torch.set_num_threads(1)",
     "tensorflow": "import tensorflow; tensorflow.config.experimental.enable_op_determinism()",
 }
@@ -43,7 +43,7 @@ class NothingToAccept(LookupError):
 
 
 class NotAccepted(ValueError):
-    """Code that does not compute the same as the code that dvc.lock names, or cannot be shown to."""
+    """Changed code that computes something else than the code that dvc.lock names, or whose equality cannot be shown."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,13 @@ def accept(candidate: str) -> list[dict[str, Any]]:
     Raises UnknownFamily, NothingToAccept, NotAccepted, BrokenLock, BrokenLog.
     """
     accepted.read()
-    with folders.locked(PLACE.with_suffix(".lock")):
+    with folders.locked(FOLDER.with_suffix(".lock")):
         stale = list(changed(candidate))
         if not stale:
             raise NothingToAccept(f"The code of {candidate} is what {lock.LOCK} names: there is nothing to accept.")
         commit = recorded(stale)
         evidence = compare(candidate, commit, [each.stage for each in stale])
-        trained = Code(stale[0].family, (PLACE / stale[0].family).absolute())
+        trained = Code(stale[0].family, (FOLDER / stale[0].family).absolute())
         if edited := [each.stage for each in stale if trained.fingerprint(each.stage) != each.now]:
             raise NotAccepted(f"The code of {', '.join(edited)} was edited meanwhile. Nothing was changed; run the same command again.")
         lines = [_line(each, commit, evidence[each.stage]) for each in stale]
@@ -102,7 +102,7 @@ def recorded(stale: list[Stale]) -> str:
     history = git.output("log", "--format=%H", "HEAD", "--", "pipelines", *(each.path.as_posix() for each in stale)) or b""
     for commit in history.decode().split():
         shown = [git.output("show", f"{commit}:./{each.path.as_posix()}") or b"" for each in stale]
-        if [_md5(content) for content in shown] == [each.locked for each in stale] and _holds(commit, stale):
+        if [_md5(content) for content in shown] == [each.locked for each in stale] and _fingerprints_match(commit, stale):
             return commit
     first = stale[0]
     raise NotAccepted(
@@ -111,47 +111,47 @@ def recorded(stale: list[Stale]) -> str:
     )
 
 
-def _holds(commit: str, stale: list[Stale]) -> bool:
-    """Are the fingerprints in a commit those of its code, by its own rules?"""
-    place = PLACE / "recorded"
-    shutil.rmtree(place, ignore_errors=True)
-    if not replay.lay(commit, place):
+def _fingerprints_match(commit: str, stale: list[Stale]) -> bool:
+    """Does a commit's code, run by itself, give the fingerprints that dvc.lock names?"""
+    folder = FOLDER / "recorded"
+    shutil.rmtree(folder, ignore_errors=True)
+    if not replay.extract_code(commit, folder):
         return False
-    done = replay.python(place, "-m", "pipelines.stages.code", f"family={stale[0].family}", capture_output=True)
-    return done.returncode == 0 and all(_md5((place / each.path).read_bytes()) == each.locked for each in stale)
+    done = replay.python(folder, "-m", "pipelines.stages.code", f"family={stale[0].family}", capture_output=True)
+    return done.returncode == 0 and all(_md5((folder / each.path).read_bytes()) == each.locked for each in stale)
 
 
 def compare(candidate: str, commit: str, stages: list[str]) -> dict[str, dict[str, str]]:
     """{stage: {what it wrote: SHA-256}}, the same with the commit's code, twice, and with the present one. Raises NotAccepted."""
     family = discovery.family_of(candidate)
-    place = PLACE / family
-    replay.lay(None, place)
-    _run(place, "ingest", family, [f"family={family}"])  # the embedded data, packed once
-    ways = tqdm((commit, commit, None), f"{candidate}: code of then, twice, and of now", unit="training")
-    first, again, now = (_written(candidate, way, place, stages) for way in ways)
-    _same(first, again, f"Two trainings with the code of {commit[:12]} differ, so that nothing can be shown")
-    _same(first, now, f"The code of now computes something else than that of {commit[:12]}")
+    folder = FOLDER / family
+    replay.extract_code(None, folder)
+    _run(folder, "ingest", family, [f"family={family}"])  # the embedded data, packed once
+    ways = tqdm((commit, commit, None), f"{candidate}: recorded code twice, then present code", unit="training")
+    first, again, now = (_outputs(candidate, way, folder, stages) for way in ways)
+    _require_same(first, again, f"Two trainings with the code of {commit[:12]} differ, so equality cannot be shown")
+    _require_same(first, now, f"The present code computes something else than that of {commit[:12]}")
     return first
 
 
-def _written(candidate: str, commit: str | None, place: Path, stages: list[str]) -> dict[str, dict[str, str]]:
+def _outputs(candidate: str, commit: str | None, folder: Path, stages: list[str]) -> dict[str, dict[str, str]]:
     """Train, and evaluate where that is a stage, with the code of a commit or the present one; {stage: {what it wrote: SHA-256}}."""
-    family, model = discovery.family_of(candidate), place / "models" / candidate
-    if replay.lay(commit, place) is (commit is None):
+    family, model = discovery.family_of(candidate), folder / "models" / candidate
+    if replay.extract_code(commit, folder) is (commit is None):
         raise NotAccepted(f"Commit {commit} is not in this clone: `git fetch --unshallow`.")
-    for left in (model, place / "reports", place / ".checkpoints"):
+    for left in (model, folder / "reports", folder / ".checkpoints"):
         shutil.rmtree(left, ignore_errors=True)
     for stage in STAGES if "evaluate" in stages else STAGES[:1]:
-        _run(place, stage, family, [f"family={family}", f"candidate={candidate}"])
-    found = {"train": lambda: tensors.of_model(model), "evaluate": lambda: _report(place / "reports" / family, candidate)}
+        _run(folder, stage, family, [f"family={family}", f"candidate={candidate}"])
+    found = {"train": lambda: tensors.of_model(model), "evaluate": lambda: _report(folder / "reports" / family, candidate)}
     return {stage: found[stage]() for stage in stages}
 
 
-def _run(place: Path, stage: str, family: str, words: list[str]) -> None:
-    start = f"{STARTS[framework(family)]}; {RUN}" if stage == "train" else RUN
+def _run(folder: Path, stage: str, family: str, words: list[str]) -> None:
+    start = f"{SETUPS[framework(family)]}; {RUN}" if stage == "train" else RUN
     few = getattr(discovery.part(family, "settings"), "FEW_STEPS", ()) if stage == "train" else ()
     asked = [f"pipelines.stages.{stage}", *words, *SMALL, *few]
-    done = replay.python(place, "-c", start, *asked, given=STEADY, capture_output=True, text=True)
+    done = replay.python(folder, "-c", start, *asked, given=DETERMINISTIC, capture_output=True, text=True)
     if done.returncode:
         raise NotAccepted(f"{stage} ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
 
@@ -159,7 +159,7 @@ def _run(place: Path, stage: str, family: str, words: list[str]) -> None:
 def framework(family: str) -> str:
     """The framework that a family's training imports."""
     targets = {target.partition(".")[0] for module in Code(family).closure("train").values() for target in module.targets}
-    return next(name for name in STARTS if name in targets)
+    return next(name for name in SETUPS if name in targets)
 
 
 def _report(folder: Path, candidate: str) -> dict[str, str]:
@@ -170,7 +170,7 @@ def _report(folder: Path, candidate: str) -> dict[str, str]:
     return {"report": folders.hash_of(steady), **{path.relative_to(folder).as_posix(): folders.sha256(path) for path in files}}
 
 
-def _same(one: dict[str, dict[str, str]], other: dict[str, dict[str, str]], words: str) -> None:
+def _require_same(one: dict[str, dict[str, str]], other: dict[str, dict[str, str]], words: str) -> None:
     pairs = [(stage, name) for stage in one for name in {**one[stage], **other[stage]}]
     apart = [f"{stage}: {name}" for stage, name in pairs if one[stage].get(name) != other[stage].get(name)]
     if apart:
@@ -198,7 +198,7 @@ def _md5(content: bytes) -> str:
 
 def main(candidate: str) -> None:
     """Accept one candidate, or all that are stale."""
-    if not (candidates := _asked(candidate)):
+    if not (candidates := _candidates(candidate)):
         print(f"The code of every trained candidate is what {lock.LOCK} names: there is nothing to accept.")
     if rejected := [fault for each in candidates if (fault := _rejection(each))]:
         raise NotAccepted("\n".join(rejected))
@@ -214,7 +214,7 @@ def _rejection(candidate: str) -> str | None:
     return None
 
 
-def _asked(candidate: str) -> list[str]:
+def _candidates(candidate: str) -> list[str]:
     if candidate != "all":
         return [candidate]
     known = [name for family in discovery.names() for name in discovery.candidates(family)]

@@ -16,7 +16,7 @@ from pipelines.models import checksums, manifests, signing
 from pipelines.registry import store
 from pipelines.registry.releases import RELEASE
 
-SOME = 5  # rows of the prediction store that a repair names one by one
+MOST_NAMED = 5  # rows of the prediction store that a repair names one by one
 ALTERED = "is altered: it is not what was written"
 
 
@@ -31,7 +31,7 @@ def faults(family: str) -> list[Fault]:
 
 
 def decisions(family: str) -> Iterator[Fault]:
-    """The ledger: its chain, its bytes, and the files that name its lines."""
+    """Faults of the ledger's hash chain and bytes, and contradictions in the files that name its lines."""
     file = ledger.path(family)
     content = file.read_bytes() if file.exists() else b""
     if intact(content) < len(content):
@@ -52,7 +52,7 @@ def intact(content: bytes) -> int:
 
 
 def _repair(file: Path, content: bytes) -> str:
-    """Add a newline that an editor dropped; else take git's last commit and what this file has after it; else keep what is intact."""
+    """Add a newline that an editor dropped; else splice git's last commit and this file's later lines; else cut to the intact lines."""
     name = shlex.quote(str(file))
     if intact(content + b"\n") == len(content) + 1:
         return f"echo >> {name}"
@@ -94,7 +94,7 @@ def _as_written(content: bytes) -> bool:
 
 
 def release(family: str, lines: list[ledger.Line]) -> Iterator[Fault]:
-    """release.json: unaltered, of a line of the ledger, beside the model of that line."""
+    """release.json is unaltered, and names a line of the ledger and the model in its folder."""
     path = paths.RELEASED / family / RELEASE
     if path.exists() and (words := _release_fault(path.parent, path.read_bytes(), lines)):
         good = not _release_fault(path.parent, git.committed(path), lines)
@@ -143,7 +143,7 @@ def predictions() -> Iterator[Fault]:
     except databases.NoDatabase as fault:
         yield Fault(file, str(fault), _set_aside(file) if fault.reason == "broken" else "make verify  # again, once that is repaired")
     if rows:
-        some = shlex.join(rows) if len(rows) < SOME else "all"
+        some = shlex.join(rows) if len(rows) < MOST_NAMED else "all"
         words = f"{next(iter(rows.values()))} (rows of {len(rows):,} ids in all)"
         yield Fault(file, words, f"make verify forget={some}")
 

@@ -45,7 +45,7 @@ def locked_outs(names: list[str]) -> Iterator[Out | Fault]:
 
 
 def _commit(out: Out) -> str:
-    """Have DVC list a folder again, where every file of it is as it was."""
+    """The command that has DVC list a folder again, where its files are unchanged; else the one to run first."""
     if copies.dvc_hash(out.path) == out.md5:
         return f"dvc commit --force {shlex.quote(str(out.path))}"
     return f"make verify  # again, once the files of {out.path} are repaired"
@@ -58,7 +58,7 @@ def _misnamed(out: Out, recorded: Out) -> bool:
 
 
 def _promoted(out: Out) -> Out | None:
-    """This output as the last version in a ledger that was made of it names it."""
+    """This output with the hash that the last promotion using it recorded; None without one."""
     lines = [line for family in discovery.names() for line in findings.promotions(family)]
     named = [(Path("models", line["candidate"]), line.get("dvc")) for line in lines]
     named += [(Path("data", line["family"]), line.get("data_dvc")) for line in lines]
@@ -79,7 +79,7 @@ def cached(names: list[str], outs: list[Out], everything: bool) -> Found:
 
 
 def _repairs(names: list[str], outs: list[Out]) -> dict[str, str]:
-    """{MD5: the command that brings it again} for what dvc.lock and the ledgers name."""
+    """{MD5: the command that restores it} for what dvc.lock and the ledgers name."""
     lines = [line for name in names for line in findings.promotions(name)]
     rebuild = "make rebuild" if has_remote() else f"{NO_COPY}: `make rebuild` fetches it where a DVC remote has it"
     older = {md5: rebuild for line in lines for key in ("dvc", "data_dvc") if line.get(key) for md5 in _content(line[key])}
@@ -87,7 +87,7 @@ def _repairs(names: list[str], outs: list[Out]) -> dict[str, str]:
 
 
 def _fetch(out: Out) -> dict[str, str]:
-    """{MD5: the command that brings it again}. DVC writes the same list again where every file that it names is as it was."""
+    """{MD5: the command that restores it}. DVC writes the same list again where all files of the folder are unchanged."""
     if not has_remote() and not intact_listing(out.md5) and copies.dvc_hash(out.path) == out.md5:
         return {out.md5: _commit(out)}
     return dict.fromkeys(_content(out.md5), _from_remote("fetch", out))
@@ -98,7 +98,7 @@ def _from_remote(verb: str, out: Out) -> str:
 
 
 def no_copy(stage: str) -> str:
-    """What remains where this machine has neither a good copy nor a remote."""
+    """The advice where this machine has neither a good copy nor a remote."""
     another = f"`dvc repro --force --single-item {shlex.quote(stage)}` makes another"
     return f"{NO_COPY}: `make rebuild` fetches it where a DVC remote has it, {another}"
 
@@ -122,7 +122,7 @@ def _runs(root: Path) -> Iterator[Fault]:
         except (yaml.YAMLError, UnicodeDecodeError, TypeError):
             fits = False
         if not fits:
-            yield Fault(path, "is altered: what DVC recorded of a run does not fit its name", findings.remove(path, ""))
+            yield Fault(path, "is altered: what DVC recorded of a run does not match its name", findings.remove(path, ""))
 
 
 def output(out: Out) -> Found:

@@ -1,4 +1,4 @@
-"""The expected hash of every file, as DVC, manifests, SHA256SUMS, releases and git record it; and the faults that show before hashing."""
+"""The expected hash of every file, as DVC, manifests, SHA256SUMS, releases and git record it; and the faults found without hashing."""
 
 import json
 import re

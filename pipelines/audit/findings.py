@@ -39,7 +39,7 @@ def checkout(path: Path) -> str:
 
 
 def remove(path: Path, then: str) -> str:
-    """Remove a broken file, then bring it again; where no command does, it stays."""
+    """The command that removes a broken file and restores it by `then`; without a good copy nothing is removed."""
     if then.startswith(NO_COPY):
         return then
     return f"rm -f {shlex.quote(str(path))}" + (f" && {then}" if then else "")
@@ -73,7 +73,7 @@ def items(
 
 
 def described(folder: Path, repair: str) -> Found:
-    """A model by its manifest, or data by their card, which name the SHA-256 of what matters."""
+    """The files of a model or data folder by the SHA-256 in its manifest or card; a fault where that is unreadable."""
     try:
         source, listed = _description(folder)
     except (manifests.BrokenModel, OSError, ValueError, KeyError) as error:

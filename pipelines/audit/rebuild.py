@@ -78,7 +78,7 @@ def _model(line: Line, digest: str) -> str:
 def _wrong(folder: Path, sha256: dict[str, str], dvc: str | None) -> str:
     """The files that are not as they were, and the repair; "" where all are."""
     try:
-        wrong = copies.wrong(copies.of_folder(folder), sha256, dvc)
+        wrong = copies.altered(copies.of_folder(folder), sha256, dvc)
     except cache.BrokenCache as fault:
         return f"broken: {fault}"
     remedy = f"rm -rf {folder}" if paths.ROOT in folder.parents else f"dvc checkout --force {folder}"

@@ -15,22 +15,22 @@ from pipelines.fingerprints.modules import ROOT
 CODE = ("pipelines", "conf")
 
 
-def lay(commit: str | None, place: Path) -> bool:
-    """Extract the code of a commit into `place`, or copy the present code where it is None or not in this clone. Was it the commit's?"""
+def extract_code(commit: str | None, folder: Path) -> bool:
+    """Extract the code of a commit into `folder`, or copy the present code where it is None or not in this clone. Was it the commit's?"""
     archive = git.output("archive", commit, "--", *CODE) if commit else None
     for name in CODE:
-        shutil.rmtree(place / name, ignore_errors=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
         if archive is None:
-            shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     if archive is not None:
         with tarfile.open(fileobj=BytesIO(archive)) as packed:
-            packed.extractall(place, filter="data")
+            packed.extractall(folder, filter="data")
     return archive is not None
 
 
-def python(place: Path, *words: str, given: dict[str, str] | None = None, **more: Any) -> "subprocess.CompletedProcess[Any]":
-    """Run this Python in `place`, with the code there; a relative DATA_MIRROR is made absolute."""
+def python(folder: Path, *words: str, given: dict[str, str] | None = None, **more: Any) -> "subprocess.CompletedProcess[Any]":
+    """Run this Python in `folder`, with the code there; a relative DATA_MIRROR is made absolute."""
     passed = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "DVC_EXP_NAME", "DVC_STAGE"}}
     if passed.get("DATA_MIRROR"):
         passed["DATA_MIRROR"] = str(Path(passed["DATA_MIRROR"]).absolute())
-    return subprocess.run([sys.executable, *words], cwd=place, env=passed | (given or {}), check=False, **more)
+    return subprocess.run([sys.executable, *words], cwd=folder, env=passed | (given or {}), check=False, **more)

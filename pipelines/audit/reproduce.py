@@ -57,7 +57,7 @@ class Finding:
         return bool(self.digest == self.line["digest"])
 
     @property
-    def apart(self) -> list[tuple[str, str, float, float]]:
+    def differences(self) -> list[tuple[str, str, float, float]]:
         """(split, metric, then, now) of every metric that both have."""
         then = self.line["figures"]
         return [
@@ -71,7 +71,7 @@ class Finding:
 def reproduce(of: str) -> Finding:
     """Train and evaluate a version again.
 
-    Raises ledger.UnknownVersion, starts.UnknownPlace, NotReproducible, or cache.NotHere with the remedy.
+    Raises ledger.UnknownVersion, starts.UnknownStart, NotReproducible, or cache.NotHere with the remedy.
     """
     line = version(of)
     model = versions.model_folder(line)
@@ -82,41 +82,41 @@ def reproduce(of: str) -> Finding:
             f"{line['family']} version {line['version']} was trained by Darknet and imported, so it cannot be trained again here. "
             f"`make darknet-export candidate={line['candidate']} to=folder` writes what Darknet needs for that."
         )
-    place = paths.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
-    with folders.locked(place.with_suffix(".lock")):
-        code = _code(line["commit"], record["code"], place)
-        _data(line, place / "data" / line["family"])
-        added = _configured(config, place)
+    workspace = paths.ROOT / "reproduced" / f"{line['family']}-v{line['version']}"
+    with folders.locked(workspace.with_suffix(".lock")):
+        code = _code(line["commit"], record["code"], workspace)
+        _data(line, workspace / "data" / line["family"])
+        added = _write_run_config(config, workspace)
         for stage in ("train", "evaluate"):
-            done = replay.python(place, "-m", f"pipelines.stages.{stage}", *_overrides(config))
+            done = replay.python(workspace, "-m", f"pipelines.stages.{stage}", *_overrides(config))
             if done.returncode:
-                raise NotReproducible(f"{stage} ended with {done.returncode}; its messages are above, its folder is {place}.")
-        again = place / "models" / line["candidate"]
-        report = json.loads((place / "reports" / line["family"] / "candidates" / f"{line['candidate']}.json").read_text())
+                raise NotReproducible(f"{stage} ended with {done.returncode}; its messages are above, its folder is {workspace}.")
+        again = workspace / "models" / line["candidate"]
+        report = json.loads((workspace / "reports" / line["family"] / "candidates" / f"{line['candidate']}.json").read_text())
         digest, other = manifests.verified(again)["digest"], _differing(model, again)
         figures = {split: report[split] for split in ("valid", "test")}
         return Finding(line, again, digest, other, figures, record, records.read(again), code, added)
 
 
 def version(of: str) -> Line:
-    """The promotion that `of` names. Raises ledger.UnknownVersion or starts.UnknownPlace."""
+    """The promotion that `of` names. Raises ledger.UnknownVersion or starts.UnknownStart."""
     line = starts.version(of)
     if not line or not line.get("version"):
         raise ledger.UnknownVersion(f"of={of!r} is not a version. Say {FORMS}.")
     return line
 
 
-def _code(commit: str | None, recorded: dict[str, str], place: Path) -> str:
+def _code(commit: str | None, recorded: dict[str, str], workspace: Path) -> str:
     """Extract the commit's code, or copy the present one where the commit is not in this clone; which, and what differs."""
-    if replay.lay(commit, place):
+    if replay.extract_code(commit, workspace):
         words = f"commit {commit}"
     else:
         words = f"the present code, for commit {commit} is not in this clone" if commit else "the present code: it was trained outside git"
-    other = _other(place, recorded)
+    other = _altered(workspace, recorded)
     return f"{words}; not as it was then: {', '.join(other)}" if other else f"{words}; all {len(recorded)} modules as they were then"
 
 
-def _other(folder: Path, sha256: dict[str, str]) -> list[str]:
+def _altered(folder: Path, sha256: dict[str, str]) -> list[str]:
     """The files that are missing or have another SHA-256."""
     return [name for name, digest in sha256.items() if not (folder / name).is_file() or folders.sha256(folder / name) != digest]
 
@@ -126,7 +126,7 @@ def _data(line: Line, folder: Path) -> None:
     with folders.replacing(folder) as out:
         shutil.copytree(versions.data_folder(line), out, dirs_exist_ok=True)
         files = cards.read(out)["files"]
-        wrong = _other(out, files)
+        wrong = _altered(out, files)
         if wrong or folders.hash_of(files) != line["data"]:
             raise NotReproducible(
                 f"{', '.join(wrong) or cards.CARD} is not the data of {line['family']} version {line['version']}. "
@@ -134,11 +134,11 @@ def _data(line: Line, folder: Path) -> None:
             )
 
 
-def _configured(config: dict[str, Any], place: Path) -> list[str]:
+def _write_run_config(config: dict[str, Any], workspace: Path) -> list[str]:
     """Write the manifest's configuration as a run, and check what the code composes of it; the keys that this code has added."""
     run = {key: value for key, value in config.items() if key not in {"family", "candidate"}}
-    folders.write(place / "conf/run" / f"{config['run']}.yaml", "# @package _global_\n" + yaml.safe_dump(run, sort_keys=False))
-    done = replay.python(place, "-c", COMPOSED, *_overrides(config), capture_output=True, text=True)
+    folders.write(workspace / "conf/run" / f"{config['run']}.yaml", "# @package _global_\n" + yaml.safe_dump(run, sort_keys=False))
+    done = replay.python(workspace, "-c", COMPOSED, *_overrides(config), capture_output=True, text=True)
     if done.returncode:
         raise NotReproducible(f"this code does not take the recorded configuration: {done.stderr.strip()}")
     then, now = tracking.flat(config), tracking.flat(json.loads(done.stdout.splitlines()[-1]))
@@ -148,7 +148,7 @@ def _configured(config: dict[str, Any], place: Path) -> list[str]:
 
 
 def _differing(model: Path, again: Path) -> list[str]:
-    """Finding.differing of two model folders."""
+    """The names of what differs between two model folders, for Finding.differing."""
     then, now = (manifests.read(folder) for folder in (model, again))
     names = dict.fromkeys([*manifests.served(then), *manifests.served(now)])
     files = [name for name in names if not _same(model / name, again / name)]
@@ -181,24 +181,24 @@ def show(found: Finding) -> None:
         console.print(f"The digests agree: {found.digest}.", highlight=False)
     else:
         console.print(f"The digests differ: then {line['digest']}, now {found.digest}.", highlight=False)
-        console.print(_apart(found), _farthest(found), f"The second model is {found.folder}.", sep="\n", highlight=False)
+        console.print(_comparison(found), _largest_difference(found), f"The second model is {found.folder}.", sep="\n", highlight=False)
 
 
-def _apart(found: Finding) -> Table | str:
-    """The metrics of both, or why there is nothing to compare."""
+def _comparison(found: Finding) -> Table | str:
+    """A table of the metrics of both, or why there is nothing to compare."""
     if not found.differing:
-        return "The networks do not: every operation and every weight is the same, and only the names in the files are others."
-    table = Table("split", "metric", "then", "now", "apart", title=f"not the same: {', '.join(found.differing)}")
-    for split, metric, before, after in found.apart:
+        return "The networks are the same: every operation and weight agrees, only names inside the files differ."
+    table = Table("split", "metric", "then", "now", "difference", title=f"not the same: {', '.join(found.differing)}")
+    for split, metric, before, after in found.differences:
         table.add_row(split, metric, f"{before:.5f}", f"{after:.5f}", f"{after - before:+.5f}")
     return table
 
 
-def _farthest(found: Finding) -> str:
-    if not found.apart:
+def _largest_difference(found: Finding) -> str:
+    if not found.differences:
         return "The two have no metric in common."
-    split, metric, before, after = max(found.apart, key=lambda row: abs(row[3] - row[2]))
-    return f"The farthest apart is {metric} on {split}: {after - before:+.5f}." if before != after else "No metric differs."
+    split, metric, before, after = max(found.differences, key=lambda row: abs(row[3] - row[2]))
+    return f"The largest difference is {metric} on {split}: {after - before:+.5f}." if before != after else "No metric differs."
 
 
 def _ingested(line: Line, now: dict[str, str]) -> str:

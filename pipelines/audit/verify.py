@@ -105,7 +105,7 @@ def show(found: Verified) -> None:
         print(f"{len(found.unknown)} files have no recorded checksum, such as {found.unknown[0]}.")
     size = found.bytes / 1e6
     print(f"{found.files:,} files, {size:,.1f} MB, read in {found.seconds:.2f} s ({size / max(found.seconds, 1e-9):,.0f} MB/s): ", end="")
-    print(f"{len(found.faults)} broken, the first is {found.faults[0].path}." if found.faults else "all as it was written.")
+    print(f"{len(found.faults)} broken, the first is {found.faults[0].path}." if found.faults else "all intact.")
 
 
 def main(family: str | None = None, forgotten: list[str] | None = None) -> int:

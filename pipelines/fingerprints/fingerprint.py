@@ -78,12 +78,12 @@ class Code:
     def _text(self, module: Module, above: tuple[str, ...]) -> str:
         """What is hashed: the canonical form, re-exported names, and the resource files."""
         below = (*above, module.name)
-        passed_on = [f"{name}={self._written(module, name, below)}" for name in module.passed_on]
+        reexports = [f"{name}={self._qualified(module, name, below)}" for name in module.reexports]
         beside = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in module.resources]
-        return "\n".join([canonical.text(module.tree, lambda name: self._written(module, name, below)), *passed_on, *beside]).strip()
+        return "\n".join([canonical.text(module.tree, lambda name: self._qualified(module, name, below)), *reexports, *beside]).strip()
 
-    def _written(self, module: Module, name: str, above: tuple[str, ...]) -> str:
-        """A name in the canonical form: an imported one in full, with digests for the project's modules."""
+    def _qualified(self, module: Module, name: str, above: tuple[str, ...]) -> str:
+        """A name as the canonical form has it: an imported one in full, the project's modules as digests."""
         return "|".join(self._target(target, above) for target in module.bindings[name]) if name in module.bindings else name
 
     def _target(self, target: str, above: tuple[str, ...]) -> str:

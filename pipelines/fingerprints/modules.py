@@ -32,7 +32,7 @@ class Module:
         Several where functions or branches import different targets by one name. Raises UnknownModule.
         """
         found: dict[str, list[str]] = {}
-        for local, target in (pair for node in running(self.tree) for pair in self._bound(node)):
+        for local, target in (pair for node in runtime_nodes(self.tree) for pair in self._bound(node)):
             if local == "*":
                 raise UnknownModule(f"{self.file} imports {target}: write out the names.")
             if target not in found.setdefault(local, []):
@@ -42,11 +42,11 @@ class Module:
     @property
     def targets(self) -> list[str]:
         """Everything that it imports, in full: pipelines.datasets.splits, numpy.float32."""
-        plain = {alias.name for node in running(self.tree) if isinstance(node, ast.Import) for alias in node.names}
+        plain = {alias.name for node in runtime_nodes(self.tree) if isinstance(node, ast.Import) for alias in node.names}
         return [*(target for targets in self.bindings.values() for target in targets), *plain]
 
     @property
-    def passed_on(self) -> list[str]:
+    def reexports(self) -> list[str]:
         """The names that it imports and does not use: re-exports."""
         return sorted(self.bindings.keys() - {node.id for node in ast.walk(self.tree) if isinstance(node, ast.Name)})
 
@@ -63,7 +63,7 @@ class Module:
     @cached_property
     def parts(self) -> set[str]:
         """The family modules that it imports as discovery.part(family, "fit"). Raises UnknownModule for a computed name."""
-        calls = [node for node in running(self.tree) if isinstance(node, ast.Call)]
+        calls = [node for node in runtime_nodes(self.tree) if isinstance(node, ast.Call)]
         calls = [call for call in calls if getattr(call.func, "attr", getattr(call.func, "id", "")) == "part"]
         asked = [words[1] for call in calls if len(words := [*call.args, *(word.value for word in call.keywords)]) == 2]
         if computed := next((name for name in asked if not isinstance(name, ast.Constant)), None):
@@ -77,8 +77,8 @@ class Module:
         return sorted(path for path in self.file.parent.iterdir() if path.is_file() and path.suffix != ".py" and path.name in texts)
 
 
-def running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node but those under `if TYPE_CHECKING:`; its `else:` is included."""
+def runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node that can run: all but those under `if TYPE_CHECKING:`, its `else:` included."""
     todo = [tree]
     while todo:
         node = todo.pop()

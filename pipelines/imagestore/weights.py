@@ -103,6 +103,6 @@ def _write(target: Path, sha256: str, size: int, pieces: Callable[[int], Iterato
             bar.update(len(piece))
     if folders.sha256(part) != sha256:
         part.unlink()
-        raise Damaged(f"{target} is not what was put in: its SHA-256 differs. Run the same command again, or put it in anew.")
+        raise Damaged(f"{target} is not what was put in: its SHA-256 differs. Run the same command again, or put it in again.")
     part.rename(target)
     return size

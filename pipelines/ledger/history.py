@@ -107,7 +107,7 @@ def reasons(line: Line) -> list[str]:
 
 
 def _clock(line: Line) -> list[str]:
-    """A note where the machine's clock was behind the line before."""
+    """A note where the machine's clock was behind the time of the line before."""
     return [f"the clock was ahead when a line before was written: at this one it said {line['clock']}"] if "clock" in line else []
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from pipelines import folders
 
 ROOT = Path("registry")
-CHANGE = ("promote", "rollback")  # events that change the champion
+CHAMPION_EVENTS = ("promote", "rollback")  # events that change the champion
 STAMPS = Path("mlruns", "reconciled")  # <family>.json: the ledger's head at the last reconcile
 Line = dict[str, Any]
 
@@ -59,7 +59,7 @@ def _validated(file: Path, raw: list[bytes]) -> Iterator[Line]:
     for number, line in enumerate(map(parse, raw), 1):
         if not follows(line, previous, number):
             dropped = f"does not follow line {number - 1}: it was written as line {line.get('seq')}, lines were dropped or moved"
-            fault = dropped if line.get("hash") == _hash(line) else "is not what was written: its hash does not fit"
+            fault = dropped if line.get("hash") == _hash(line) else "is not what was written: its hash does not match"
             raise AlteredLedger(f"{file}, line {number}, {fault}. `make verify family={file.stem}` names the repair.")
         previous = line["hash"]
         yield line
@@ -84,9 +84,9 @@ def parse(text: bytes) -> Line:
 
 
 def append(family: str, event: str, key: str, facts: dict[str, Any], after: str | None) -> Line:
-    """Commit a decision that was made when `after` was the last line's hash; the same event and key again return the existing line.
+    """Commit a decision that was made when `after` was the last line's hash; an existing line of this event and key is returned instead.
 
-    `facts` are the line's other fields. A promotion gets a new version here; a rollback brings its own in `facts`.
+    `facts` are the line's other fields. A promotion gets a new version here; a rollback passes its version in `facts`.
     Raises Overtaken when the champion has changed since `after`, and NotWritten.
     """
     ROOT.mkdir(exist_ok=True)
@@ -147,7 +147,7 @@ def versions(lines: list[Line]) -> dict[int, Line]:
 
 def decisions(lines: list[Line]) -> list[Line]:
     """Promotions and rollbacks, oldest first."""
-    return [line for line in lines if line["event"] in CHANGE]
+    return [line for line in lines if line["event"] in CHAMPION_EVENTS]
 
 
 def decision(lines: list[Line]) -> Line | None:
@@ -180,7 +180,7 @@ def version(family: str, number: int) -> Line:
 
 
 def head(family: str) -> str | None:
-    """The hash of the last line, which names the state of the ledger."""
+    """The hash of the last line, which identifies the state of the ledger; None for an empty one."""
     lines = read(family)
     return lines[-1]["hash"] if lines else None
 

@@ -46,7 +46,7 @@ def answered(answer: dict[str, Any], line: Line) -> Step:
 
 
 def predicted(row: predictions.Row, line: Line) -> Step:
-    """The same for a recorded answer, and its row is unaltered."""
+    """As answered(), for a recorded answer whose row must be unaltered too."""
     step = _row(row)
     answered(json.loads(row["output"])["model"], line)
     if row["digest"] != line["digest"]:
@@ -56,7 +56,7 @@ def predicted(row: predictions.Row, line: Line) -> Step:
 
 def _row(row: predictions.Row) -> Step:
     if predictions.altered(row):
-        raise ValueError(f"row {row['id']} is not what was written: its hash does not fit")
+        raise ValueError(f"row {row['id']} is not what was written: its hash does not match")
     words = f"{row['id']}, recorded {row['time']}, answered in {row['milliseconds']:.0f} ms by {row['family']}@v{row['version']}"
     return f"{words}; the row is as it was written", {**row, "output": json.loads(row["output"])}
 

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines import folders, git
 from pipelines import paths as project_paths
 from pipelines.artifacts import cache, copies, lock
-from pipelines.artifacts.copies import Copy
+from pipelines.artifacts.copies import FileSet
 from pipelines.datasets import cards
 from pipelines.fingerprints import accepted
 from pipelines.ledger import lines as ledger
@@ -43,7 +43,7 @@ def training(line: Line, files: bool) -> Link:
 
 
 def _accepted(candidate: str) -> Iterator[Link]:
-    """The times that `make accept` showed other code to train the same: why dvc.lock names another fingerprint."""
+    """The evidence of `make accept` that later code trains the same: why dvc.lock may name another fingerprint."""
     try:
         yield from [Link("accepted", steps.OK, accepted.words(line), line, []) for line in accepted.of(candidate)]
     except accepted.BrokenLog as fault:
@@ -75,20 +75,20 @@ def _served(line: Line) -> Step:
     return f"{copy.where}, digest {line['digest'][:12]}: {', '.join(wanted)}, every file checked", {"place": copy.where, "files": wanted}
 
 
-def _check(copy: Copy, sha256: Mapping[str, str], dvc: str | None, repair: str) -> None:
+def _check(copy: FileSet, sha256: Mapping[str, str], dvc: str | None, repair: str) -> None:
     """Every file is as the manifest or card, and DVC, record it. Raises ValueError."""
-    if wrong := copies.wrong(copy, sha256, dvc):
+    if wrong := copies.altered(copy, sha256, dvc):
         raise ValueError(f"{copy.where}: {', '.join(wrong)} is missing or altered. `{repair}` restores it.")
 
 
-def _check_digest(copy: Copy, manifest: manifests.Manifest, line: Line) -> None:
+def _check_digest(copy: FileSet, manifest: manifests.Manifest, line: Line) -> None:
     """The manifest's digest follows from it, and is the line's. Raises ValueError."""
     found = manifests.digest(manifest)
     if not found == manifest["digest"] == line["digest"]:
         raise ValueError(f"{copy.where}: digest {found[:12]} is not that of the decision, {line['digest'][:12]}")
 
 
-def _serving(line: Line) -> Copy:
+def _serving(line: Line) -> FileSet:
     """The served files: in the model store, the complete model folder, or released/. Raises cache.NotHere."""
     stored = project_paths.ROOT / "models" / store.tag_of(line["family"], line.get("version"), line["digest"]).replace(":", "/")
     if stored.is_dir():
@@ -102,13 +102,13 @@ def _serving(line: Line) -> Copy:
         raise
 
 
-def _model(line: Line) -> Copy:
+def _model(line: Line) -> FileSet:
     """The complete model folder: where it was trained if that still is this training, else in DVC's cache. Raises cache.NotHere."""
     copy = copies.of_folder(Path(line.get("folder") or Path("models", line["candidate"])))
     return copy if _is_of(copy, line) else _cached(copy.where, line["dvc"])
 
 
-def _is_of(copy: Copy, line: Line) -> bool:
+def _is_of(copy: FileSet, line: Line) -> bool:
     """Do the manifest and record name this training?"""
     try:
         manifest, record = copy.read(manifests.MANIFEST), copy.read(records.RECORD)
@@ -118,7 +118,7 @@ def _is_of(copy: Copy, line: Line) -> bool:
     return same and abs(record["started"] - line.get("started", record["started"])) < 1
 
 
-def _cached(where: str, dvc: str | None) -> Copy:
+def _cached(where: str, dvc: str | None) -> FileSet:
     if dvc is None:
         raise cache.NotHere(f"{where} does not hold it, and no DVC hash of it is known. Train again.")
     return copies.of_cache(dvc)
@@ -135,7 +135,7 @@ def _folder(line: Line) -> Step:
     return f"{_where(copy, dvc)}, every file checked", {"place": copy.where, "dvc": dvc, "files": files}
 
 
-def _where(copy: Copy, dvc: str | None) -> str:
+def _where(copy: FileSet, dvc: str | None) -> str:
     return copy.where if dvc is None or dvc in copy.where else f"{copy.where}, DVC {dvc}"
 
 
@@ -163,16 +163,16 @@ def _configuration(line: Line) -> Step:
     return f"{config['candidate']}, run={config['run']}, seed={config['seed']}, {fit}", config
 
 
-def _check_by_dvc(copy: Copy, name: str, dvc: str | None) -> None:
+def _check_by_dvc(copy: FileSet, name: str, dvc: str | None) -> None:
     """This file of a folder is the one that DVC records. Raises cache.NotHere where none is recorded, or ValueError."""
     if dvc is None:
         raise cache.NotHere(f"{copy.where}: DVC records no checksum of {name}. `dvc commit {copy.where}`")
-    if not copies.listed(copy, name, dvc):
+    if not copies.is_listed(copy, name, dvc):
         raise ValueError(f"{copy.where}: {name} is not what DVC records. `dvc checkout --force {copy.where}`")
 
 
-def _check_listed(copy: Copy, name: str, **facts: str | None) -> None:
-    """The same by release.json, where that has these facts, or SHA256SUMS."""
+def _check_listed(copy: FileSet, name: str, **facts: str | None) -> None:
+    """As _check_by_dvc(), by release.json, where that has these facts, or else by SHA256SUMS."""
     folder = Path(copy.where)
     release = copy.read(releases.RELEASE) if releases.RELEASE in copy.files else {}
     named = release.get("files", {}) if checksums.summed(release) and facts.items() <= release.items() else {}
@@ -229,7 +229,7 @@ def data(line: Line) -> Step:
     return f"{_where(copy, dvc)}, hash {line['data'][:12]}: {counts}; every file checked", facts
 
 
-def _packed(line: Line) -> Copy:
+def _packed(line: Line) -> FileSet:
     """The packed data: data/<family> where it still is this data, else in DVC's cache. Raises cache.NotHere."""
     folder = Path(line.get("data_folder") or Path("data", line["family"]))
     return copies.of_folder(folder) if card_hash(folder) == line["data"] else _cached(folder.as_posix(), line["data_dvc"])

@@ -15,19 +15,19 @@ COLOURS = {steps.OK: "green", steps.NOT_HERE: "yellow", steps.BROKEN: "red"}
 WIDTH, INDENT = 110, 32  # columns of the tree, and of the indentation of its deepest row
 
 
-def as_tree(of: str, root: Link) -> None:
+def print_tree(of: str, root: Link) -> None:
     """Print the walk as a tree."""
     tree = Tree(Text(of, "bold"))
-    _grow(tree, root)
+    _add_branch(tree, root)
     rows = [len(link.words) + INDENT for link in steps.flat(root) if link.name == "file"]
     Console(width=max([WIDTH, Console().width, *rows])).print(tree, highlight=False)
 
 
-def _grow(tree: Tree, link: Link) -> None:
+def _add_branch(tree: Tree, link: Link) -> None:
     label = Text.assemble((link.status, COLOURS[link.status]), "  ", (link.name, "bold"), "  ", link.words)
     branch = tree.add(Text(link.words) if link.name == "file" else label)
     for below in link.links:
-        _grow(branch, below)
+        _add_branch(branch, below)
 
 
 def as_json(of: str, root: Link) -> str:
@@ -50,6 +50,6 @@ def main(of: str, files: bool = False, json: bool = False) -> int:
     if json:
         print(as_json(of, root))
     else:
-        as_tree(of, root)
+        print_tree(of, root)
     print(summary(root), file=sys.stderr if json else sys.stdout)
     return int(steps.broken(root) is not None)

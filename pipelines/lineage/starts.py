@@ -31,18 +31,18 @@ FORMS = (
 )
 
 
-class UnknownPlace(LookupError):
-    """Nothing that lineage can start from."""
+class UnknownStart(LookupError):
+    """Something that lineage cannot start from: no answer, version, alias, run, DVC hash or folder."""
 
 
 def walk(of: str, files: bool = False) -> Link:
-    """The tree from `of` back to the source files, with `files` every file inside a folder or tar. Raises UnknownPlace."""
+    """The tree from `of` back to the source files, with `files` every file inside a folder or tar. Raises UnknownStart."""
     if found := next((found for start in STARTS if (found := start(of, files))), None):
         return found
-    raise UnknownPlace(f"{of!r} is no promoted version, alias, run, prediction, folder or answer. Start from {FORMS}.")
+    raise UnknownStart(f"{of!r} is no promoted version, alias, run, prediction, folder or answer. Start from {FORMS}.")
 
 
-# Each start gives its tree, or None where `of` is of another kind.
+# Each _from_... function returns the tree, or None where `of` is of another kind.
 
 
 def _from_answer(of: str, files: bool) -> Link | None:
@@ -53,9 +53,9 @@ def _from_answer(of: str, files: bool) -> Link | None:
         found = json.loads(sys.stdin.read() if of == "-" else Path(of).read_text())
         model = dict(found.get("model", found))
     except (ValueError, AttributeError, TypeError) as error:
-        raise UnknownPlace(f"{of} does not hold an answer's JSON ({error}). Start from {FORMS}.") from error
+        raise UnknownStart(f"{of} does not hold an answer's JSON ({error}). Start from {FORMS}.") from error
     if not isinstance(model.get("version"), int):
-        raise UnknownPlace(f"{of} names no version: {model.get('version')!r} is not a number. Start from {FORMS}.")
+        raise UnknownStart(f"{of} names no version: {model.get('version')!r} is not a number. Start from {FORMS}.")
     line = ledger.version(discovery.validate(str(model.get("family"))), model["version"])
     recorded = answers.recorded(found) if isinstance(found.get("prediction_id"), str) else []
     return steps.link("answer", lambda: answers.answered(model, line), [*recorded, _training(line, files)])
@@ -77,7 +77,7 @@ def _from_version(of: str, files: bool) -> Link | None:
 
 
 def version(of: str) -> Line | None:
-    """The line of digits@v2, digits@champion or digits@challenger; None for another form. Raises UnknownVersion or UnknownPlace."""
+    """The line of digits@v2, digits@champion or digits@challenger; None for another form. Raises UnknownVersion or UnknownStart."""
     found = re.fullmatch(r"(\w+)@(champion|challenger|v?(\d+))", of)
     if not found:
         return None
@@ -87,7 +87,7 @@ def version(of: str) -> Line | None:
     line = ledger.champion(ledger.read(family)) if found[2] == "champion" else _challenger(family)
     if line is None:
         remedy = f"make train family={family}" if found[2] == "champion" else f"make challenge family={family} candidate=..."
-        raise UnknownPlace(f"{family} has no {found[2]}. `{remedy}` makes one.")
+        raise UnknownStart(f"{family} has no {found[2]}. `{remedy}` makes one.")
     return line
 
 
@@ -102,7 +102,7 @@ def _challenger(family: str) -> Line | None:
 
 def _from_run(of: str, files: bool) -> Link | None:
     """An MLflow run that has left a model."""
-    run = reader.found(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
+    run = reader.run(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
     return _training(_of_run(run), files) if run and DIGEST in run.tags else None
 
 
@@ -156,22 +156,22 @@ def _from_folder(of: str, files: bool) -> Link | None:
 
 
 def _read(folder: Path, read: Callable[[Path], Line]) -> Line:
-    """A folder's description of itself. Raises UnknownPlace where a file of it is damaged."""
+    """A folder's description of itself. Raises UnknownStart where a file of it is damaged."""
     try:
         return read(folder)
     except (JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as fault:
         words = f"{folder} does not say what is in it: {type(fault).__name__}: {fault}"
-        raise UnknownPlace(f"{words}. `make verify` names the file, and the repair.") from fault
+        raise UnknownStart(f"{words}. `make verify` names the file, and the repair.") from fault
 
 
 def _of_model(folder: Path) -> Line:
-    """The promotion of the model in a folder, else what its manifest and record say of the training. Raises UnknownPlace."""
+    """The promotion of the model in a folder, else what its manifest and record say of the training. Raises UnknownStart."""
     manifest = manifests.read(folder)
     family, data = discovery.validate(manifest["family"]), Path("data", manifest["family"])
     if not (folder / records.RECORD).is_file():
         if promoted := next((line for line in _promotions(family) if line["digest"] == manifest["digest"]), None):
             return promoted
-        raise UnknownPlace(f"{folder} holds the served files of a model that no ledger knows. Start from {FORMS}.")
+        raise UnknownStart(f"{folder} holds the served files of a model that no ledger knows. Start from {FORMS}.")
     record = records.read(folder)
     line = {
         **{name: manifest[name] for name in ("family", "candidate", "digest", "data")},
@@ -197,13 +197,13 @@ STARTS = (_from_answer, _from_folder, _from_version, _from_run, _from_prediction
 
 
 def _training(line: Line, files: bool) -> Link:
-    _follow(line["family"])
+    _reconcile_if_behind(line["family"])
     return links.training(line, files)
 
 
 def _data_and_its_models(line: Line, files: bool) -> Link:
     """A data folder with its sources, and every version and run that was trained on it."""
-    _follow(line["family"])
+    _reconcile_if_behind(line["family"])
     lines = ledger.read(line["family"])
     runs = [run for run in reader.tagged(DATA, line["data"]) if DIGEST in run.tags and not _promotion(_of_run(run))]
     below = [
@@ -218,17 +218,18 @@ def _version(line: Line, champion: bool) -> Link:
     return Link("version", steps.OK, words, {name: line[name] for name in ("family", "version", "candidate", "digest", "dvc")}, [])
 
 
-def _follow(family: str) -> None:
+def _reconcile_if_behind(family: str) -> None:
     """Reconcile where MLflow or the pointer lags behind the ledger: checking takes milliseconds, reconciling many seconds."""
     try:
-        if not _follows(family):
+        if not _is_current(family):
             with redirect_stdout(sys.stderr):
                 reconcile.reconcile(family)
     except reader.Unreadable:  # the link `run` says so, and the remedy
         return
 
 
-def _follows(family: str) -> bool:
+def _is_current(family: str) -> bool:
+    """Do MLflow's versions, alias and runs, and the pointer, agree with the ledger?"""
     lines = ledger.read(family)
     promoted, champion = ledger.versions(lines), ledger.champion(lines)
     if champion is None:
@@ -243,11 +244,11 @@ def _follows(family: str) -> bool:
         pointed
         and reader.alias(family, "champion") == champion["version"]
         and registered == {number: line["digest"] for number, line in promoted.items()}
-        and all(map(_linked, promoted.values()))
+        and all(map(_has_tagged_run, promoted.values()))
     )
 
 
-def _linked(line: Line) -> bool:
-    """Has the promotion its run, with the DVC hashes as tags?"""
+def _has_tagged_run(line: Line) -> bool:
+    """Does the promotion's run exist in MLflow, with the DVC hashes as tags?"""
     run = reader.of_training(line["family"], line["run"])
     return run is not None and all(tag in run.tags for tag, value in links.tags(line).items() if value)

@@ -1,4 +1,4 @@
-"""A link of the walk back: checked, in words and for programs."""
+"""A link of lineage: its check, run and reported in words and as facts for programs."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ MODEL_SIGNING_KEY names a private PEM key: this machine signs what it promotes. 
 serves nothing that is unsigned or altered. Without them nothing is signed, checked or imported.
 
 A signature covers the served files and model.json, so that it is valid for the model folder, the copy in the store, the release and a
-bento alike. It is registry/signatures/<family>/<digest>.sig, in git, and model.sig beside the model.
+bento. It is registry/signatures/<family>/<digest>.sig, in git, and model.sig beside the model.
 
 Source of the format: https://github.com/sigstore/model-transparency (a Sigstore bundle around an in-toto statement).
 """

@@ -1,4 +1,4 @@
-"""`make challenge family=digits candidate=digits-adam share=0.2`: a model that answers beside the champion, unseen, to be compared.
+"""`make challenge family=digits candidate=digits-adam share=0.2`: a model that answers in shadow of the champion, to be compared.
 
 A challenge is a line of the ledger, which the store, a pointer and the services follow. The prediction store counts how the two agree.
 `candidate=none` ends it; so does becoming the champion.
@@ -95,7 +95,7 @@ def report(family: str, line: Line | None) -> str:
     if line is None:
         return f"{family} has no challenger."
     if not line["share"]:
-        return f"{family}: {line['candidate']} challenges no more; services follow within a second."
+        return f"{family}: {line['candidate']} is no longer the challenger; services follow within a second."
     return (
         f"{family}: {line['candidate']} challenges version {line['version']} with {line['share']:.1%} of the requests, within seconds. "
         "How far the two agree is on the page and at /metrics."

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.configs import Gate, Shadowed
+from pipelines.configs import Gate, ShadowCondition
 
 LATENCY_MS = {"realtime": 2.0, "interactive": 100.0, "patient": float("inf")}
 RESAMPLES = 2000
@@ -49,7 +49,7 @@ def returned(family: str, rolled_back: int | None) -> list[Condition]:
     return [Condition("returned", False, words)] if rolled_back else []
 
 
-def shadow(asked: Shadowed, found: dict[str, Any], champion: int, family: str, candidate: str) -> Condition:
+def shadow(asked: ShadowCondition, found: dict[str, Any], champion: int, family: str, candidate: str) -> Condition:
     """The challenger has agreed with this champion in enough answers: `found` is the prediction store's agreement()."""
     samples, agreement = int(found["samples"]), float(found["agreement"] or 0.0)
     enough = samples >= asked.samples

@@ -45,7 +45,7 @@ def reconcile(family: str) -> None:
         retention.retain(lines)
         candidate_runs(store, family)
         promoted = ledger.versions(lines)
-        runs = {number: tracking.linked(store, _run(store, line), line["dvc"], line["data_dvc"]) for number, line in promoted.items()}
+        runs = {number: tracking.tag_with_dvc(store, _run(store, line), line["dvc"], line["data_dvc"]) for number, line in promoted.items()}
         if champion := ledger.champion(lines):
             _register(store, family, promoted, runs)
             _point_alias(store, family, str(champion["version"]))
@@ -67,8 +67,8 @@ def _candidate_run(store: "MlflowClient", family: str, candidate: str) -> None:
     card = versions.card_folder(family, manifests.read(folder)["data"])
     reports = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
     shown = {name: path for name, path in reports.items() if report and path.exists()}
-    run = tracking.project(store, folder, report, {**shown, **_card_file(card)})
-    tracking.linked(store, run, lock.hash_of(folder), lock.hash_of(data) if card == data else None)
+    run = tracking.run_of_folder(store, folder, report, {**shown, **_card_file(card)})
+    tracking.tag_with_dvc(store, run, lock.hash_of(folder), lock.hash_of(data) if card == data else None)
 
 
 def candidate_report(family: str, candidate: str) -> dict[str, Any] | None:
@@ -100,12 +100,12 @@ def _run(store: "MlflowClient", line: Line) -> "Run":
         return found
     try:
         shown = _card_file(versions.card_folder(line["family"], line["data"]))
-        return tracking.project(store, versions.model_folder(line), line["figures"], shown)
+        return tracking.run_of_folder(store, versions.model_folder(line), line["figures"], shown)
     except cache.NotHere:
         pass
     except DAMAGE as damage:
         warn(f"Version {line['version']} of {line['family']} is shown as the ledger has it: {type(damage).__name__}: {damage}")
-    return tracking.remembered(store, line)
+    return tracking.run_of_line(store, line)
 
 
 def _register(store: "MlflowClient", family: str, promoted: dict[int, Line], runs: "dict[int, Run]") -> None:
@@ -185,7 +185,7 @@ def _trained_here(line: Line) -> bool:
 def _follow_challenger(family: str, line: Line | None) -> None:
     """Store the challenger and point at it, or remove the pointer; delete stored copies of earlier challengers.
 
-    A model that cannot be stored stops nothing: the pointer says why, as `absent`, and services refuse it.
+    A model that cannot be stored is no error: the pointer says why, as `absent`, and services do not run it.
     """
     tag = model_store.tag_of(family, None, line["digest"]) if line else None
     if line and tag:

@@ -52,9 +52,9 @@ def release(family: str) -> dict[str, Any]:
 def _wrong(source: Path, data: Path, line: Line) -> list[Path]:
     """Files of the model that differ from its SHA256SUMS, or a complete folder's from DVC's hash; and of the data's two cards."""
     dvc, data_dvc = line["dvc"] if (source / records.RECORD).is_file() else None, lock.hash_of(data) or line["data_dvc"]
-    model = [source / name for name in copies.wrong(copies.of_folder(source), checksums.read(source), dvc)]
+    model = [source / name for name in copies.altered(copies.of_folder(source), checksums.read(source), dvc)]
     packed = copies.of_folder(data)
-    return model + [data / name for name in (cards.CARD, cards.CROISSANT) if data_dvc and not copies.listed(packed, name, data_dvc)]
+    return model + [data / name for name in (cards.CARD, cards.CROISSANT) if data_dvc and not copies.is_listed(packed, name, data_dvc)]
 
 
 def main(family: str) -> None:

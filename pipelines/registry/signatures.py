@@ -11,11 +11,11 @@ from pipelines.models import checksums, manifests, signing
 from pipelines.models.signing import SIGNATURE, BadKey, BadSignature
 from pipelines.registry import store, versions
 
-UNKNOWN = "is not a signature of this model that git or a key on this machine knows"
+UNKNOWN = "is neither in git's last commit nor valid by a key on this machine"
 
 
 def install(folder: Path) -> None:
-    """Put its signature beside a stored model of the ledger, signed first where this machine signs and none exists. Raises BadKey."""
+    """Copy a stored model's signature from git beside it, after signing it where this machine has a key and none exists. Raises BadKey."""
     manifest = manifests.verified(folder)
     key = signing.configured(signing.SIGNING)
     if key and not _in_git(manifest).exists():

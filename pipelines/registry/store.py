@@ -62,7 +62,7 @@ def tag_of(family: str, version: int | None, digest: str) -> str:
 
 
 def identity(line: dict[str, Any], version: int | None, run_id: str) -> dict[str, Any]:
-    """What every answer of the model of a ledger's line says of its origin."""
+    """The origin that every answer of a model states: family, version, digest, data, commit, run."""
     return {"family": line["family"], "version": version, **{key: line[key] for key in ("digest", "data", "commit")}, "run_id": run_id}
 
 
@@ -180,7 +180,7 @@ def challenger(family: str) -> Pointer | None:
 
 
 def print_if_released(family: str) -> None:
-    """Say so where the champion was not trained on this machine."""
+    """Print a note where only the released files of the champion are on this machine."""
     pointer = read_pointer(family)
     if pointer["released"]:
         print(f"{family}: version {pointer['model']['version']} comes from released/{family}/; this machine has not trained it.")

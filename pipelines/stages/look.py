@@ -1,6 +1,6 @@
 """look: the content of mutable sources -> reports/<family>/sources.json, a dependency of ingest: new images make it stale.
 
-DVC runs this stage on every `dvc repro`; it hashes only what seems to have changed, and imports nothing heavy.
+DVC runs this stage on every `dvc repro`; it hashes only what changed in name, size or time, and imports nothing heavy.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""promote: the candidates' reports -> a decision in reports/<family>/promotion.json, the ledger, and all that follows it.
+"""promote: the candidates' reports -> a decision in reports/<family>/promotion.json, the ledger, and what is reconciled with it.
 
 DVC runs this stage on every `dvc repro`: a decision is a side effect that must not be cached. Where nothing has changed it ends before
 the heavy imports, which are inside functions.
@@ -29,7 +29,7 @@ def inputs(family: str, run: str) -> str:
         digest.update(f"{path.name}\0".encode() + path.read_bytes())
     for name in CODE:
         digest.update(Sources().named(name).file.read_bytes())
-    digest.update(shown(family, reports) if any(map(_asks_for_shadow, configs)) else b"")
+    digest.update(agreements(family, reports) if any(map(_asks_for_shadow, configs)) else b"")
     return digest.hexdigest()
 
 
@@ -41,8 +41,8 @@ def _asks_for_shadow(config: Path) -> bool:
     return bool(((found or {}).get("gate") or {}).get("shadow"))
 
 
-def shown(family: str, reports: list[Path]) -> bytes:
-    """How the candidates' answers agreed with the champion's so far."""
+def agreements(family: str, reports: list[Path]) -> bytes:
+    """JSON of each candidate's agreement with the champion so far, from the prediction store."""
     from pipelines import databases, predictions
 
     champion, store = ledger.champion(ledger.read(family)), predictions.Store()
@@ -69,16 +69,16 @@ def main() -> None:
     from pipelines import configs
     from pipelines.registry import promotion
 
-    configs.run(lambda cfg: written(cfg, promotion.promote(cfg)))
+    configs.run(lambda cfg: write_decision(cfg, promotion.promote(cfg)))
 
 
-def written(cfg: Any, decision: dict[str, Any]) -> None:
+def write_decision(cfg: Any, decision: dict[str, Any]) -> None:
     """reports/<family>/promotion.json; an experiment's, or one without the champion's files, has no inputs, so that it is decided again."""
     from pipelines import folders
     from pipelines.registry import promotion
 
-    rests_on = {} if EXPERIMENT in os.environ or promotion.champion_missing(decision) else {"inputs": inputs(cfg.family, cfg.run)}
-    folders.write_json(Path("reports", cfg.family, "promotion.json"), {**decision, **rests_on})
+    hashed = {} if EXPERIMENT in os.environ or promotion.champion_missing(decision) else {"inputs": inputs(cfg.family, cfg.run)}
+    folders.write_json(Path("reports", cfg.family, "promotion.json"), {**decision, **hashed})
 
 
 if __name__ == "__main__":

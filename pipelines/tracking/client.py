@@ -1,4 +1,4 @@
-"""MLflow on mlruns/mlflow.db. Every run is a projection of a model folder and can be made again.
+"""MLflow on mlruns/mlflow.db. Every run is derived from a model folder and can be made again.
 
 MLflow takes three seconds to import: only mlflow() here does, on demand.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path("mlruns")
 SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow then opens on training, not on traces
-SAMPLED = 5  # seconds between two looks at the machine's load
+SAMPLING_SECONDS = 5  # between two samples of the machine's load
 
 
 def mlflow() -> Any:
@@ -101,7 +101,7 @@ def live(cfg: Config, card: dict[str, Any], training: Training) -> Iterator[str]
     training.listen = lambda row: store.log_batch(run.info.run_id, metrics=_points([row]))
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     imported.set_tracking_uri(uri())
-    imported.set_system_metrics_sampling_interval(SAMPLED)
+    imported.set_system_metrics_sampling_interval(SAMPLING_SECONDS)
     with imported.start_run(run.info.run_id, log_system_metrics=True):
         yield run.info.run_id
 
@@ -130,7 +130,7 @@ def _points(rows: list[Epoch]) -> "list[Metric]":
     return [metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items()]
 
 
-def project(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> "Run":
+def run_of_folder(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> "Run":
     """Find or create the run of a model folder, and log configuration, data, history, scores and files; the run.
 
     `report` holds {"valid", "test"} metrics where the model has been evaluated; `shown` is {name: file or folder} to log, of which "data"
@@ -155,7 +155,7 @@ def project(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, 
     return store.get_run(run.info.run_id)
 
 
-def linked(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: str | None) -> "Run":
+def tag_with_dvc(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: str | None) -> "Run":
     """Tag a run with the DVC hashes of model folder and data, such as "1f…c2.dir", where known; the run."""
     wanted = {tag: value for tag, value in {DVC: dvc, DATA_DVC: data_dvc}.items() if value and run.data.tags.get(tag) != value}
     if wanted:
@@ -163,8 +163,8 @@ def linked(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: str | N
     return store.get_run(run.info.run_id) if wanted else run
 
 
-def remembered(store: "MlflowClient", line: dict[str, Any]) -> "Run":
-    """The run of a promotion whose folder is not on this machine, with what the ledger knows; project() completes it later."""
+def run_of_line(store: "MlflowClient", line: dict[str, Any]) -> "Run":
+    """The run of a promotion whose folder is not on this machine, with what the ledger knows; run_of_folder() completes it later."""
     family, key = line["family"], line["run"]
     found = find(store, family, key)
     if found is None:

@@ -43,7 +43,7 @@ class Run(NamedTuple):
     tags: dict[str, str]
 
 
-def found(run_id: str) -> Run | None:
+def run(run_id: str) -> Run | None:
     """The run of this id."""
     return next(iter(_runs(RUN, run_id)), None)
 

@@ -3,6 +3,6 @@
 KEY = "atelier.key"  # of a training's run
 DIGEST, DATA = "atelier.digest", "atelier.data"  # of a run and of a registered version
 DVC, DATA_DVC = "atelier.dvc", "atelier.data_dvc"  # DVC's hashes of the model folder and of the data
-DONE = "atelier.complete"  # hash of what a run was last projected from
+DONE = "atelier.complete"  # hash of what a run was last derived from
 ALIASED = "atelier.champion"  # of a registered model: the version that reconcile last gave the alias
 CANDIDATE, COMMIT = "candidate", "mlflow.source.git.commit"

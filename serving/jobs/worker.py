@@ -186,7 +186,7 @@ def _limited(result: Any, left: float) -> tuple[Any, int]:
 
 def _reason(error: Exception, job: Job) -> str:
     """What the sender of the job may read: only the project's own errors are written for that."""
-    if phrases.ours(error):
+    if phrases.is_own(error):
         return str(error)
     return f"The worker failed on it ({type(error).__name__}); its log says why, under job {job.id}."
 

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pipelines.phrases import Figure, address, duration, figures, hardware, metric_name, sources
+from pipelines.phrases import Figure, duration, figures, hardware, is_web_address, metric_name, sources
 from serving.pages import cards
 
 HERE = Path(__file__).parents[1]
@@ -70,7 +70,7 @@ def environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {filter.__name__: filter for filter in (metric_name, percent, interval, plain, day, moment, duration, address)}
+    environment.filters |= {each.__name__: each for each in (metric_name, percent, interval, plain, day, moment, duration, is_web_address)}
     environment.globals |= {"figures": figures, "sources": sources, "hardware": hardware, "figure": Figure}
     return environment
 

@@ -20,7 +20,7 @@ class Convention:
     `side` is the square's, in pixels, `margin` the share of it that stays black on each side of the ink. What is fainter than `grain`
     of the strongest line is paper; a picture with less `contrast` (of 255) between its paper and its ink is blank. A line is
     strengthened to full ink by the strongest point within `reach` pixels; of a picture of over `coarse` sides each block's strongest
-    point stands for it, so that no line is too thin to remain.
+    point represents it, so that no line is too thin to remain.
     """
 
     side: int = 64

@@ -1,1 +1,1 @@
-"""What belongs to this room alone, and is no furniture."""
+"""Modules of digits that no other family has: none yet."""
