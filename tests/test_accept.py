@@ -161,7 +161,7 @@ def test_of_all_candidates_one_that_is_refused_leaves_the_others_their_turn(
         raise accept.NotAccepted("other tensors")
 
     monkeypatch.setattr(accept, "accept", refuse)
-    monkeypatch.setattr(accept, "_asked", lambda _: ["digits-adam", "digits-sgd"])
+    monkeypatch.setattr(accept, "_candidates", lambda _: ["digits-adam", "digits-sgd"])
     with pytest.raises(accept.NotAccepted, match=r"^digits-adam: other tensors\ndigits-sgd: other tensors$"):
         accept.main("all")
 

@@ -141,11 +141,11 @@ def the_gate_asks_for_what_was_shown() -> None:
     champion, *_, challenger = (line["digest"] for line in ledger.read("digits"))
     cfg = configs.compose([*WORDS, "gate.confidence=0.001", "gate.shadow.agreement=0.9", "gate.shadow.samples=20"])
     reports = sorted(Path("reports/digits/candidates").glob("*.json"))
-    before, refused = stage.shown("digits", reports), promotion.promote(cfg)
+    before, refused = stage.agreements("digits", reports), promotion.promote(cfg)
     assert not refused["open"]
     assert "make challenge family=digits candidate=digits-sgd share=1" in refused["words"]
     predictions.Store().compare([compared(number, champion, challenger) for number in range(20)])
-    assert stage.shown("digits", reports) != before
+    assert stage.agreements("digits", reports) != before
     opened = promotion.promote(cfg)
     assert (opened["open"], opened["version"]) == (True, 2), opened["words"]
     assert "agreed with version 1 in 19 of 20 answers" in opened["words"]
