@@ -23,7 +23,7 @@ from tests.corpus import Body
 
 pytestmark = pytest.mark.slow
 
-LIMITS = Serving(limit_mb=25, limit_megapixels=40, limit_seconds=60, queue=64, batch=4, limit_pages=50)
+LIMITS = Serving(limit_mb=25, limit_megapixels=40, limit_seconds=60, queue=64, batch=4, limit_pages=50, runtime="openvino")
 MARK = (100, 600, 200, 60)  # points: where the ink is
 THREE = papers.paper([papers.ink([(100, 100 * number, 200, 60)]) for number in (1, 2, 3)])
 

@@ -178,7 +178,7 @@ def test_fifty_one_classes_are_left_out_by_tens() -> None:
 def test_a_batch_shows_every_class_as_often_as_any_other() -> None:
     """Three drawings of one class, ten of another: none is shown twice before all were."""
     images = np.arange(13, dtype=np.uint8)[:, None, None] * np.ones((1, 4, 4), np.uint8)
-    found = batches.drawn(np.random.default_rng(0), batches.pool(images, np.array([0] * 3 + [1] * 10)), 2, 4, False)
+    found = batches.sampled(np.random.default_rng(0), batches.pool(images, np.array([0] * 3 + [1] * 10)), 2, 4, False)
     rows = sorted(sorted(np.unique(pictures[:, 0, 0]).tolist()) for pictures in found)
     assert rows[0] == [0, 1, 2] and len(rows[1]) == 4 and set(rows[1]) <= set(range(3, 13))
     batch = batches.stacked(found)
@@ -190,7 +190,7 @@ def test_a_turned_class_is_turned_as_a_whole() -> None:
     corner[:, 0, 0] = 255
     seen = set()
     for seed in range(20):
-        (pictures,) = batches.drawn(np.random.default_rng(seed), batches.pool(corner, np.zeros(6, int)), 1, 6, True)
+        (pictures,) = batches.sampled(np.random.default_rng(seed), batches.pool(corner, np.zeros(6, int)), 1, 6, True)
         places = {tuple(np.argwhere(picture)[0].tolist()) for picture in pictures}
         assert len(places) == 1
         seen |= places

@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,13 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def answer(clone: Path) -> Iterator[dict[str, Any]]:
-    """What the service of the champion says of an image of the test split."""
+def answer(clone: Path) -> dict[str, Any]:
+    """What the service of the champion says of an image of the test split; when it has stopped, the answer is recorded."""
     sent = io.BytesIO()
     Image.fromarray(255 - np.load(clone / "data/digits/test-images.npy")[0]).save(sent, "PNG")
     with serving_at(clone, "digits") as address:
-        yield httpx.post(f"{address}/predict", files={"image": sent.getvalue()}).raise_for_status().json()
+        answered: dict[str, Any] = httpx.post(f"{address}/predict", files={"image": sent.getvalue()}).raise_for_status().json()
+    return answered
 
 
 def test_the_best_candidate_is_promoted(clone: Path) -> None:
