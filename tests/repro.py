@@ -168,7 +168,7 @@ def scored_by_what_is_served(folder: Path, candidate: str) -> None:
     metric, figures = scoring.HEADLINE, report["test"]
     assert report["digest"] == predictor.manifest["digest"]
     assert report["examples"]["test"] == len(test.images)
-    assert scoring.score(predictor, test)[metric] == figures[metric]
+    assert scoring.metrics(scoring.outcomes(predictor, test))[metric] == figures[metric]
     assert figures[f"{metric}_low"] <= figures[metric] <= figures[f"{metric}_high"]
     if family in {"digits", "objects"}:
         assert together.shape == (len(images), len(predictor.labels)) == (len(images), 10)

@@ -354,6 +354,7 @@ def test_the_same_weights_give_the_same_boxes_everywhere(tmp_path: Path) -> None
             assert max(furthest) < (TOLERANCE if name == "alone" else 10 * TOLERANCE), (name, furthest)
 
 
+@pytest.mark.slow
 def test_a_cfg_that_cannot_be_built_is_refused_with_layer_and_line(tmp_path: Path) -> None:
     plain = EVERY_KIND.strip().partition("\n")[2]  # the first line is [net]'s
     texts, words = [EVERY_KIND], [None]
@@ -406,6 +407,7 @@ def test_comments_and_blanks_are_passed_over() -> None:
     assert cfg.sections(cfg.for_opencv(cfg.render(found)))[1].options.items() >= {"mask": "0, 1", "thresh": "0"}.items()
 
 
+@pytest.mark.slow
 def test_weights_go_out_and_come_back(tmp_path: Path) -> None:
     found = python(tmp_path, "-c", WEIGHED)
     assert found["sizes"] == {  # weights learned, bytes of the published .weights, and of yolov4.conv.137

@@ -230,5 +230,5 @@ def test_a_damaged_signature_is_not_laid_over_a_good_one(
     assert Path("released/digits", models_signing.SIGNATURE).read_bytes() == good
     signatures.install(stored())
     assert (stored() / models_signing.SIGNATURE).read_bytes() == kept().read_bytes() == good
-    assert "is not a signature of this model" in capsys.readouterr().err
+    assert "it is replaced by .store" in capsys.readouterr().err
     models_signing.verified(stored(), Path("keys", models_signing.KEYS[1]))
