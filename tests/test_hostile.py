@@ -86,7 +86,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def documented(service: Service) -> set[int]:
-    return statuses(service, service.asked)
+    return statuses(service, service.path)
 
 
 def statuses(service: Service, path: str) -> set[int]:

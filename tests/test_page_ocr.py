@@ -285,7 +285,7 @@ def test_without_a_queue_it_is_read_at_once_and_that_is_said(line: Path, queue: 
     async def answered(*_: object) -> dict[str, Any]:
         return answer(("TOTAL", [1, 2, 3, 4]))
 
-    monkeypatch.setattr(backend.answers, "answered", answered)
+    monkeypatch.setattr(backend.answers, "predict", answered)
     step = asyncio.run(asker(queue).read(line, None))
     assert step.answer == answer(("TOTAL", [1, 2, 3, 4]))
     assert re.fullmatch(r"Read in \d+ ms\." if queue is None else r"Read in \d+ ms, without the queue: It is away\.", step.words)

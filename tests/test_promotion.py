@@ -87,7 +87,7 @@ def _there(place: Path, work: Callable[..., Any], *words: Any) -> Any:
 def decided(words: list[str]) -> dict[str, Any]:
     """The promote stage itself; returns what promotion.json holds."""
     cfg = configs.compose(words)
-    stage.written(cfg, promotion.promote(cfg))
+    stage.write_decision(cfg, promotion.promote(cfg))
     report: dict[str, Any] = json.loads(Path("reports/digits/promotion.json").read_text())
     return report
 

@@ -157,7 +157,7 @@ def test_a_configuration_that_the_code_does_not_take_is_told_before_training(
 ) -> None:
     reproduce._code(at["commit"], {}, tmp_path)
     with pytest.raises(reproduce.NotReproducible, match=told):
-        reproduce._configured({**manifests.read(Path("models/digits-sgd"))["config"], **change}, tmp_path)
+        reproduce._write_run_config({**manifests.read(Path("models/digits-sgd"))["config"], **change}, tmp_path)
 
 
 def test_other_data_is_refused(at: ledger.Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,7 +275,7 @@ def test_one_that_loads_holds_up_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     loading, told = beside._challenger, beside.status()
     assert loading and told and (told["asked"], told["refused"]) == (False, "")
     model_store.pointer_path("digits", model_store.CHALLENGERS).unlink()
-    beside._looked = -math.inf
+    beside._polled = -math.inf
     beside._follow()
     assert beside.status() is None is beside._challenger
     assert loading._process.returncode == -signal.SIGKILL
@@ -323,7 +323,7 @@ def test_figures_of_rows_that_are_gone_go(tmp_path: Path) -> None:
     seen.refresh_in_time()
     assert [value.get() for value in shown] == [4, 0.75]
     store.prune("digits", 30)
-    seen._looked = -math.inf
+    seen._polled = -math.inf
     seen.refresh_in_time()
     assert [value.get() for value in shown] == [0, pytest.approx(math.nan, nan_ok=True)]
     store.close()
