@@ -287,7 +287,7 @@ class Answers:
     def __init__(self, confidence: float | None) -> None:
         self._confidence = confidence
 
-    async def answered(self, *asked: Any) -> dict[str, Any]:
+    async def predict(self, *asked: Any) -> dict[str, Any]:
         if self._confidence is None:
             await asyncio.Event().wait()
         return {}
