@@ -21,21 +21,21 @@ const { left, top, width } = canvas.getBoundingClientRect();
 return [left, top, width];
 """
 ASK = """
-const done = arguments[0], told = document.getElementById("told"), figures = {};
+const done = arguments[0], result = document.getElementById("result"), figures = {};
 const painted = (then) => requestAnimationFrame(() => setTimeout(then));
-told.replaceChildren();
+result.replaceChildren();
 new MutationObserver((_, watch) => {
-  const cards = told.querySelectorAll(".match");
+  const cards = result.querySelectorAll(".match");
   if (!cards.length) return;
   watch.disconnect();
-  const images = [...told.querySelectorAll(".match img[src]")];
+  const images = [...result.querySelectorAll(".match img[src]")];
   painted(() => {
     figures.grid = performance.now() - began;
     Promise.allSettled(images.map((image) => image.decode())).then(() => painted(() => {
       done({ ...figures, matches: cards.length, shown: images.length, pictures: performance.now() - began });
     }));
   });
-}).observe(told, { childList: true });
+}).observe(result, { childList: true });
 const began = performance.now();
 document.querySelector("[data-do=ask]").click();
 """
