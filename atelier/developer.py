@@ -21,7 +21,7 @@ def test() -> None:
 @app.command("test-slow")
 def test_slow() -> None:
     """Run the tests that need every framework, browsers and external servers."""
-    call.python("pytest", *PYTEST, "-m", "slow")
+    call.python("pytest", *PYTEST, "-m", "slow and not system and not long")
 
 
 @app.command("test-all")

@@ -441,10 +441,10 @@ def test_the_command_tells_what_it_moved(database: Any, server: ferret.Server, l
         assert "100%" in done.stderr  # the progress bar
         return done.stdout
 
-    told = ask("put", "--dataset", "letters", "--from", str(letters))
+    told = ask("store-put", "--dataset", "letters", "--from", str(letters))
     assert told.startswith("letters: 4 labelled images and 4 other files, ")
     assert "8 sent" in told
-    ask("get", "--dataset", "letters", "--to", str(tmp_path / "out"))
+    ask("store-get", "--dataset", "letters", "--to", str(tmp_path / "out"))
     assert contents(tmp_path / "out") == contents(letters)
 
 
