@@ -472,7 +472,7 @@ def read(browser: Browser, awaited: str = "Read by the queue") -> str:
     return str(one(browser, "#status").text)
 
 
-def text(browser: Browser) -> str:
+def shown_text(browser: Browser) -> str:
     return str(one(browser, "#text textarea").get_property("value"))
 
 
@@ -481,7 +481,7 @@ def test_a_page_is_uploaded_and_read_with_its_lines_framed(browser: Browser, ser
     chosen(browser, path)
     text = read(browser)
     found = ada.post("/predict", files={"image": ("receipt.png", path.read_bytes())}).json()
-    assert text(browser) == found["text"]
+    assert shown_text(browser) == found["text"]
     assert text.startswith(f"{len(found['lines'])} lines, {found['confidence'] * 100:.2f} % sure.")
     assert "Read by the queue in" in text
     browser.until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "#boxes img")) == len(found["lines"]) + 1)
@@ -518,12 +518,12 @@ def test_an_example_is_read_and_paper_without_text_is_said_to_have_none(browser:
     browser.driver.find_elements(By.CSS_SELECTOR, "#samples button.gallery-item, #samples .gallery-item")[1].click()
     assert "line.png" in shown(browser).get_attribute("src")
     read(browser)
-    assert text(browser)
+    assert shown_text(browser)
     one(browser, "#picture [aria-label='Remove Image']").click()
     (path := tmp_path / "paper.png").write_bytes(encoded(Image.new("L", (400, 300), 245)))
     chosen(browser, path)
     assert read(browser, "No text").startswith("No text was found on this image.")
-    assert (text(browser), one(browser, "#boxes").is_displayed() if browser.driver.find_elements(By.ID, "boxes") else False) == ("", False)
+    assert (shown_text(browser), one(browser, "#boxes").is_displayed() if browser.driver.find_elements(By.ID, "boxes") else False) == ("", False)
     assert browser.complaints() == []
 
 
@@ -531,10 +531,10 @@ def test_another_picture_clears_what_was_read_of_the_one_before(browser: Browser
     (path := tmp_path / "line.png").write_bytes(picture("line.png"))
     chosen(browser, path)
     read(browser)
-    assert text(browser)
+    assert shown_text(browser)
     one(browser, "#picture [aria-label='Remove Image']").click()
     browser.until(lambda _: "is shown here" in one(browser, "#status").text)
-    assert (text(browser), one(browser, "#flag").is_enabled()) == ("", False)
+    assert (shown_text(browser), one(browser, "#flag").is_enabled()) == ("", False)
     assert browser.complaints() == []
 
 
@@ -584,7 +584,7 @@ def test_a_job_that_waits_says_where_it_stands(browser: Browser, service: Servic
             worker.resume()
     assert waits == "Waiting in the queue: this one is next."
     browser.until(lambda _: "Read by the queue" in one(browser, "#status").text)
-    assert text(browser)
+    assert shown_text(browser)
     assert browser.complaints() == []
 
 
