@@ -523,7 +523,10 @@ def test_an_example_is_read_and_paper_without_text_is_said_to_have_none(browser:
     (path := tmp_path / "paper.png").write_bytes(encoded(Image.new("L", (400, 300), 245)))
     chosen(browser, path)
     assert read(browser, "No text").startswith("No text was found on this image.")
-    assert (shown_text(browser), one(browser, "#boxes").is_displayed() if browser.driver.find_elements(By.ID, "boxes") else False) == ("", False)
+    assert (shown_text(browser), one(browser, "#boxes").is_displayed() if browser.driver.find_elements(By.ID, "boxes") else False) == (
+        "",
+        False,
+    )
     assert browser.complaints() == []
 
 
