@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines import discovery, errors
+from pipelines import discovery
 
 COPY = Path(".demo")
 CANDIDATES = ["digits-adam", "digits-sgd"]
@@ -41,6 +41,9 @@ class NotStarted(RuntimeError):
 def main() -> None:
     """Copy, train, decide, serve, ask, follow the answer back."""
     started = time.monotonic()
+    os.environ.pop("DATA_MIRROR", None)
+    if not sys.stdout.isatty():
+        os.environ["TQDM_DISABLE"] = "1"  # no bars in a log file
     say("1 of 4: a copy of the project in .demo/, set to two candidates of digits and the embedded data")
     copy()
     print("The project itself stays as it is: the copy has its own git, DVC cache, MLflow and model store.")
@@ -163,11 +166,3 @@ def sample() -> tuple[bytes, int]:
     stream = io.BytesIO()
     ImageOps.invert(Image.fromarray(images[0])).resize((280, 280), Image.Resampling.BICUBIC).save(stream, "PNG")
     return stream.getvalue(), int(labels[0])
-
-
-if __name__ == "__main__":
-    os.environ.pop("DATA_MIRROR", None)
-    if not sys.stdout.isatty():
-        os.environ["TQDM_DISABLE"] = "1"  # no bars in a log file
-    with errors.printed_once():
-        main()
