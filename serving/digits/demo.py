@@ -49,6 +49,7 @@ def main() -> None:
     print("The project itself stays as it is: the copy has its own git, DVC cache, MLflow and model store.")
     say("2 of 4: dvc repro promote@digits: ingest, train, evaluate, promote")
     run("dvc", "repro", "-q", "promote@digits")
+    check_promoted()
     print("The better candidate on validation passed the gate: one line of a hash-chained ledger, .demo/registry/digits.jsonl, in git.")
     say("3 of 4: the champion behind BentoML, asked over HTTP")
     with service() as address:
@@ -63,6 +64,13 @@ def main() -> None:
     print("  make train family=digits       train it again (70,000 images)")
     print("  make serve family=objects      what is on a small colour image? CIFAR-10, PyTorch")
     print("  make help                      everything else")
+
+
+def check_promoted() -> None:
+    """End the demo where the gate stayed closed."""
+    decision = json.loads((COPY / "reports/digits/promotion.json").read_text())
+    if not decision["open"]:
+        sys.exit(f"The demo stopped: {decision['words']}")
 
 
 def say(words: str) -> None:
