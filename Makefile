@@ -9,7 +9,7 @@ export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export MLFLOW_DISABLE_TELEMETRY := true
 
 PYTHON ?= python3
-UV := $(or $(shell PATH="$(PATH)" command -v uv),.uv/bin/uv)
+UV := $(shell PATH="$(PATH)" command -v uv)
 FAMILIES := $(sort $(basename $(notdir $(wildcard conf/family/*.yaml))))
 ALL_EXTRAS := $(subst $(subst ,, ),+,serve $(FAMILIES))
 ifneq ($(filter train promote serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
@@ -183,9 +183,9 @@ load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: load test 
 .uv/bin/uv:
 	@$(PYTHON) -m venv .uv && .uv/bin/pip install -q --disable-pip-version-check uv
 
-.venv/with-%: pyproject.toml requirements.lock | $(UV)
+.venv/with-%: pyproject.toml requirements.lock | $(if $(UV),,.uv/bin/uv)
 	@echo "Setting up .venv ($(subst +,$(strip ,) ,$*)) ..."
-	@$(UV) venv -q --allow-existing .venv
-	@$(UV) pip install -q --python .venv/bin/python --constraint requirements.lock -r pyproject.toml $(addprefix --extra ,$(subst +, ,$*))
-	@$(UV) pip install -q --python .venv/bin/python --no-deps -e .
+	@"$(or $(UV),.uv/bin/uv)" venv -q --allow-existing .venv
+	@"$(or $(UV),.uv/bin/uv)" pip install -q --python .venv/bin/python --constraint requirements.lock -r pyproject.toml $(addprefix --extra ,$(subst +, ,$*))
+	@"$(or $(UV),.uv/bin/uv)" pip install -q --python .venv/bin/python --no-deps -e .
 	@touch $@

@@ -218,7 +218,9 @@ def test_one_flip_in_every_copy_that_dvc_has_never_becomes_the_truth(project_cop
     before = path.read_bytes()
     flip(path)
     if kind == "copy":
-        shutil.copyfile(path, cache.path_of(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()]))
+        cached = cache.path_of(outputs_of(str(Path(*path.parts[:2])))[path.relative_to(*path.parts[:2]).as_posix()])
+        cached.chmod(0o644)  # DVC's cache is read-only, for all but root
+        shutil.copyfile(path, cached)
     shutil.move(".store/restored", "elsewhere")
     damaged = path.read_bytes()
     assert (faults := verify().faults) and all(findings.NO_COPY in fault.repair and "make rebuild" in fault.repair for fault in faults)
