@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import discovery, paths
-from serving.auth import policy
+from serving.auth import hosts, policy
 from serving.jobs import supervisor
 from serving.live import handover
 
@@ -35,6 +35,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
 
     telemetry.log_as_json()
     policy.decide(host)
+    hosts.add(host)
     champion.update_store(family)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"

@@ -20,6 +20,7 @@ from pipelines import configs
 from serving import health, problems, telemetry
 from serving.auth import policy
 from serving.auth import routes as auth_routes
+from serving.auth.sites import OwnSite
 from serving.feedback import routes as feedback_routes
 from serving.inputs.bodies import Body
 from serving.limits import Limited
@@ -49,13 +50,17 @@ class Direct(bentoml.Service):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         telemetry.log_as_json()
         behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
+        inner, probes = self._guarded(behind)
+        return _routed(telemetry.Telemetry(OwnSite(inner), self.name), OwnSite(behind), probes)
+
+    def _guarded(self, behind: ASGIApp) -> tuple[ASGIApp, frozenset[str]]:
+        """The application, behind the guard where tokens are required, and the paths that go past both."""
         inner: ASGIApp = Limited(self.inner.app, configs.serving(self.name))
         if not policy.required():
-            return _routed(telemetry.Telemetry(inner, self.name), behind, PROBES)
+            return inner, PROBES
         from serving.auth import guard
 
-        guarded = guard.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name)
-        return _routed(telemetry.Telemetry(guarded, self.name), behind, PROBES - {METRICS})
+        return guard.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name), PROBES - {METRICS}
 
 
 def _routed(front: ASGIApp, behind: ASGIApp, probes: frozenset[str]) -> ASGIApp:

@@ -29,6 +29,7 @@ from serving import endpoints, telemetry
 from serving.auth import attempts, guard, pool, signin, tokens
 from serving.auth import policy as auth_policy
 from serving.auth.authority import Authority
+from serving.auth.sites import OwnSite
 from serving.limits import Limited
 from tests.forms import encoded, seven
 from tests.people import KEY, RIGHT, WRONG, Clock, hash_quickly
@@ -80,6 +81,7 @@ def cookies(answer: httpx.Response) -> dict[str, str]:
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     hash_quickly(monkeypatch)
+    monkeypatch.setenv("ALLOWED_HOSTS", "service")
     clock = Clock()
     authority = Authority(f"sqlite:///{tmp_path}/users.db", KEY, clock)
     authority.users.add("ada", RIGHT)
@@ -97,7 +99,7 @@ def guarded(authority: Authority) -> telemetry.Telemetry:
     async def predict(request: Request) -> JSONResponse:
         return JSONResponse({"user": request.state.user, "body": len(await request.body())})
 
-    return telemetry.Telemetry(guard.Guard(Limited(app, configs.serving("digits")), authority, "digits"), "auth-test")
+    return telemetry.Telemetry(OwnSite(guard.Guard(Limited(app, configs.serving("digits")), authority, "digits")), "auth-test")
 
 
 @pytest.fixture

@@ -50,6 +50,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.parametrize("path", ["/predict", "/flag", "/jobs", "/token", "/logout", "/desk/gradio_api/upload"])
+def test_without_sign_in_no_other_site_changes_anything(service: Service, path: str) -> None:
+    """A page of another site, and one whose name was given this machine's address; a person with curl sends neither header."""
+    for headers, status in ({"Origin": "https://evil.example"}, 403), ({"Host": "evil.example", "Origin": "http://evil.example"}, 421):
+        refused = service.client.post(path, headers=headers)
+        assert (refused.status_code, service.client.delete("/jobs/" + "a" * 32, headers=headers).status_code) == (status, status)
+    assert service.client.post(path).status_code not in (403, 421)
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/readyz", "/metrics", "/openapi.json", "/desk/"])
+def test_no_other_name_reads_anything(service: Service, path: str) -> None:
+    assert service.client.get(path, headers={"Host": "evil.example"}).status_code == 421
+
+
 def ok_json(response: httpx.Response) -> dict[str, Any]:
     """What an answer says, without its name."""
     assert response.status_code == 200, response.text

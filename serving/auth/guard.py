@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines import errors
-from serving.auth import authority, cookies, csrf, policy, signin
+from serving.auth import authority, cookies, policy, signin, sites
 from serving.auth.authority import Authority, Granted
 from serving.auth.pool import SESSIONS
 from serving.auth.tokens import InvalidToken
@@ -37,7 +37,7 @@ class Guard:
         try:
             renewed = await self._authenticated(request)
         except Refusal as refusal:
-            wants_page = request.method in csrf.SAFE and cookies.wants_page(request)
+            wants_page = request.method in sites.SAFE and cookies.wants_page(request)
             answer = signin.page(request, self.family, refusal) if wants_page else Refused(refusal)
             return await answer(scope, receive, send)
         await self.app(scope, receive, _with_cookies(request, renewed, send) if renewed else send)
@@ -46,10 +46,8 @@ class Guard:
         """Set the user; returns new tokens where the cookies' access token has expired. Raises Refusal."""
         given = signin.bearer(request)
         access, refresh = (cookies.token(request, kind) for kind in cookies.COOKIES)
-        if given is None:
-            if not access and not refresh:
-                raise signin.unauthorized()
-            csrf.check(request)
+        if given is None and not access and not refresh:
+            raise signin.unauthorized()
         try:
             request.state.user = self.authority.check((access or "") if given is None else given).user
             return None

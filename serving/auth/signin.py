@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from serving.auth import authority, cookies, csrf, tokens
+from serving.auth import authority, cookies, tokens
 from serving.auth.attempts import Locked
 from serving.auth.authority import Authority, Granted, WrongPassword
 from serving.auth.pool import PASSWORDS, SESSIONS
@@ -29,7 +29,6 @@ async def token(request: Request) -> Response:
     """Tokens as JSON for a program (RFC 6749, section 5.1), as cookies for a browser's form. Raises Refusal."""
     wants_page = cookies.wants_page(request)
     try:
-        csrf.check(request)
         granted = await _granted(request)
     except Refusal as refusal:
         refusal.error, refusal.headers = refusal.error or "invalid_request", {**UNSTORED, **(refusal.headers or {})}
@@ -47,7 +46,6 @@ async def token(request: Request) -> Response:
 
 async def logout(request: Request) -> Response:
     """End the session that the token or the cookies belong to. Raises Refusal."""
-    csrf.check(request)
     known, wants_page = await _authority(request), cookies.wants_page(request)
     if session := _session(request, known.tokens):
         await SESSIONS.run(known.sign_out, session)
