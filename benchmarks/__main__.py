@@ -24,6 +24,7 @@ NAMES = (
     "lines",
     "queue",
     "swap",
+    "clients",
     "shadow",
     "lineage",
     "recording",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import uvicorn
 
-from pipelines import discovery, paths
+from pipelines import configs, discovery, paths
 from serving.auth import hosts, policy
 from serving.jobs import supervisor
 from serving.live import handover
@@ -30,7 +30,7 @@ def memory() -> str | None:
 
 
 def _serve(family: str, host: str, port: int, workers: int) -> None:
-    from serving import telemetry  # Prometheus reads its environment when it is imported
+    from serving import clients, connections, telemetry  # Prometheus reads its environment when it is imported
     from serving.live import champion
 
     telemetry.log_as_json()
@@ -39,4 +39,16 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     champion.update_store(family)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"
-    uvicorn.run(service, factory=True, host=host, port=port, workers=workers, log_config=None, server_header=False, proxy_headers=False)
+    uvicorn.run(
+        service,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http=connections.CLASS,
+        backlog=clients.backlog(),
+        timeout_graceful_shutdown=int(connections.DRAIN + configs.serving(family).limit_seconds),
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+    )

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
 import bentoml
+import uvicorn
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
@@ -17,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines import configs
-from serving import health, problems, telemetry
+from serving import connections, health, problems, telemetry
 from serving.auth import policy
 from serving.auth import routes as auth_routes
 from serving.auth.sites import OwnSite
@@ -31,7 +32,7 @@ from serving.live.shadow import Shadow
 from serving.pages import routes as page_routes
 
 METRICS = "/metrics"
-PROBES = frozenset({"/livez", "/healthz", health.READY, METRICS})
+PROBES = health.PROBES | {METRICS}
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
 """(body, served, limits, *arguments) -> an answer: predict() of a family's answers.py; for a list of bodies, a list. Raises Refusal."""
@@ -49,6 +50,7 @@ class Direct(bentoml.Service):
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         telemetry.log_as_json()
+        uvicorn.config.HTTP_PROTOCOLS["auto"] = connections.CLASS  # BentoML starts uvicorn by itself, and has no setting for this
         behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
         inner, probes = self._guarded(behind)
         return _routed(telemetry.Telemetry(OwnSite(inner), self.name), OwnSite(behind), probes)

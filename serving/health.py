@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.live.champion import Champion, Origin
 
 READY = "/readyz"
+PROBES = frozenset({"/livez", "/healthz", READY})
 
 
 class RefusedVersion(BaseModel):
