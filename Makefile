@@ -22,6 +22,7 @@ selected = $(or $(strip $(foreach name,dataset cfg weights,$(if $($(name)),--$(n
 IMPORT_EXAMPLE := make darknet-import candidate=signatures-all cfg=darknet/network.cfg weights=darknet/backup/network_best.weights
 NEW_EXAMPLE := make new-family name=leaves like=objects
 host ?= 127.0.0.1
+json_flag = $(if $(filter yes,$(json)),--json)
 
 help: ## this list
 	@awk -F ':.*## ' '/^##@/ { printf "%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,7 +43,7 @@ ui: .venv/with-serve ## [port=5000]: MLflow on the loopback address: runs, versi
 	@atelier ui --host $(host) --port $(or $(port),5000)
 
 lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a version, alias, run, prediction, answer or folder back to the source files
-	@atelier lineage '$(call require,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(if $(filter yes,$(json)),--json)
+	@atelier lineage '$(call require,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(json_flag)
 
 reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exit 0 where the digests agree, 3 where they differ
 	@atelier reproduce '$(call require,of,make reproduce of=digits@champion)'
@@ -92,7 +93,7 @@ rollback: .venv/with-serve ## family=digits [to=1 why="it takes 7 for 1"]: an ea
 	@atelier rollback $(family) $(if $(to),--to $(to)) $(if $(why),--why "$$why")
 
 history: .venv/with-serve ## family=digits [at=2026-11-01 or at=2026-11-01T12:00, json=yes]: every decision, or what served then, and why
-	@atelier history $(family) $(if $(at),--at '$(at)') $(if $(filter yes,$(json)),--json)
+	@atelier history $(family) $(if $(at),--at '$(at)') $(json_flag)
 
 gravures-add: .venv/with-serve ## name=star image=star.png: add an engraving from one image, without training; services find it at once
 	@atelier gravures-add --name '$(call require,name,make gravures-add name=star image=star.png)' \
@@ -106,8 +107,8 @@ gravures-remove: .venv/with-serve ## name=star: remove an added engraving
 user-add: .venv/with-serve ## name=ada [administrator=yes]: add a user; asks for a password, or reads it from standard input
 	@atelier user-add '$(call require,name,make user-add name=ada)' $(if $(filter yes,$(administrator)),--administrator)
 
-user-list: .venv/with-serve ## the users, at USERS_URL or in .store/users.db
-	@atelier user-list
+user-list: .venv/with-serve ## [json=yes]: the users, at USERS_URL or in .store/users.db
+	@atelier user-list $(json_flag)
 
 user-password: .venv/with-serve ## name=ada: set another password; ends the user's sessions
 	@atelier user-password '$(call require,name,make user-password name=ada)'
@@ -121,8 +122,8 @@ user-enable: .venv/with-serve ## name=ada: unblock a user
 user-remove: .venv/with-serve ## name=ada: remove a user; ends the user's sessions
 	@atelier user-remove '$(call require,name,make user-remove name=ada)'
 
-verify: .venv/with-serve ## [family=digits, or forget=all]: every stored byte against its recorded checksum; what is broken, and its repair
-	@atelier verify $(if $(family),'$(family)') $(foreach id,$(forget),--forget '$(id)')
+verify: .venv/with-serve ## [family=digits, or forget=all; json=yes]: every stored byte against its recorded checksum; what is broken, and its repair
+	@atelier verify $(if $(family),'$(family)') $(foreach id,$(forget),--forget '$(id)') $(json_flag)
 
 keys: .venv/with-serve ## [to=.store/keys]: a key pair for signing models, for MODEL_SIGNING_KEY and MODEL_VERIFYING_KEY
 	@atelier keys $(if $(to),--to '$(to)')

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from atelier import call
-from atelier.call import Family
+from atelier.call import Family, Json
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="The account's name.")]
@@ -20,9 +20,9 @@ def user_add(name: Name, administrator: Annotated[bool, typer.Option("--administ
 
 
 @app.command("user-list")
-def user_list() -> None:
+def user_list(json: Json = False) -> None:
     """List the users at USERS_URL, or in .store/users.db."""
-    call.function("serving.auth.accounts:run", "list")
+    call.function("serving.auth.accounts:listed", json)
 
 
 @app.command("user-password")
@@ -55,9 +55,10 @@ def verify(
     forget: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Delete predictions, or inputs, that are not what was recorded; or `all`.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Check every stored byte against its recorded checksum; name what is broken, and its repair."""
-    call.function("pipelines.audit.verify", family, forget)
+    call.function("pipelines.audit.verify", family, forget, json)
 
 
 @app.command()

@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 
-from pipelines import discovery
+from pipelines import discovery, errors
 
 
 def _validated(family: str) -> str:
@@ -34,17 +35,29 @@ def function(name: str, *values: Any) -> None:
         raise typer.Exit(returned)
 
 
-def program(*words: str) -> None:
-    """Run another program; its exit code is this command's."""
-    raise typer.Exit(subprocess.run(words, check=False).returncode)
+def python(module: str, *words: str) -> None:
+    """Run a module in a process of its own; its exit code is this command's."""
+    raise typer.Exit(_exit_code([module, *words]))
 
 
 def programs(*commands: str) -> None:
     """Run each module in a process of its own; exit code 1 if any failed."""
-    failed = [words for words in commands if subprocess.run([sys.executable, "-m", *words.split()], check=False).returncode]
-    raise typer.Exit(bool(failed))
+    failed = False
+    for words in commands:
+        code = _exit_code(words.split())
+        if code == errors.INTERRUPTED:
+            raise typer.Exit(code)
+        failed |= code != 0
+    raise typer.Exit(failed)
 
 
-def python(module: str, *words: str) -> None:
-    """Run a module in a process of its own."""
-    program(sys.executable, "-m", module, *words)
+def _exit_code(words: Sequence[str]) -> int:
+    """The exit code of `python -m <words>`, which is run to its end: 130 after Ctrl-C, which a terminal sends to it too."""
+    interrupted = False
+    with subprocess.Popen([sys.executable, "-m", "atelier.quiet", *words]) as process:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+    return errors.INTERRUPTED if interrupted else process.returncode

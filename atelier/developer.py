@@ -63,7 +63,7 @@ def docs(serve: Annotated[str | None, typer.Option(help="Show the site at an add
 @app.command()
 def lock() -> None:
     """Renew requirements.lock from pyproject.toml."""
-    call.program("uv", *LOCK.split())
+    call.python("uv", *LOCK.split())
 
 
 @app.command()

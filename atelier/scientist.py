@@ -23,20 +23,20 @@ def demo() -> None:
 @app.command()
 def train(family: Family) -> None:
     """Ingest, train all candidates, evaluate, promote the best."""
-    call.program("dvc", "repro", f"promote@{family}")
+    call.python("dvc", "repro", f"promote@{family}")
 
 
 @app.command()
 def promote(family: Family) -> None:
     """Decide again on what has been evaluated."""
-    call.program("dvc", "repro", "-s", f"promote@{family}")
+    call.python("dvc", "repro", "-s", f"promote@{family}")
 
 
 @app.command()
 def ui(host: str = "127.0.0.1", port: int = 5000) -> None:
     """MLflow's page: runs, versions, aliases."""
     call.function("pipelines.registry.reconcile")
-    call.program("mlflow", "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--host", host, "--port", str(port))
+    call.python("mlflow", "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--host", host, "--port", str(port))
 
 
 @app.command()

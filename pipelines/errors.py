@@ -1,8 +1,10 @@
-"""How a command reads `name=value` words, and how it ends on an error: one message that names the value, the choices and the remedy."""
+"""How a command reads `name=value` words, and how it ends: an error is one message with the remedy, Ctrl-C none."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+INTERRUPTED = 130  # the exit code after Ctrl-C, as a shell reports it
 
 
 class BadSetting(ValueError):
@@ -11,14 +13,22 @@ class BadSetting(ValueError):
 
 @contextmanager
 def printed_once() -> Iterator[None]:
-    """Print the project's own errors without a traceback and exit 1; any other is a bug and keeps its traceback."""
+    """Print the project's own errors without a traceback and exit 1, and exit 130 on Ctrl-C; any other is a bug and keeps its traceback."""
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if not type(error).__module__.startswith(("pipelines", "serving", "benchmarks", "atelier")):
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def hide_interrupts() -> None:
+    """Ctrl-C prints no traceback from now on, also while modules are imported."""
+    shown = sys.excepthook
+    sys.excepthook = lambda kind, error, trace: None if kind is KeyboardInterrupt else shown(kind, error, trace)
 
 
 def overrides(*names: str) -> dict[str, str]:

@@ -2,16 +2,15 @@
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pipelines import folders
 from pipelines.lineage import links, steps
 from pipelines.lineage import show as lineage_command
-from pipelines.tracking import reader, tags
+from pipelines.tracking import client, reader, tags
 
 ID = "1" * 32
 TABLES: dict[str, dict[str, object]] = {
@@ -131,19 +130,19 @@ def test_a_locked_database_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "database is locked. Another process is writing it" in faults()["found"]
 
 
-@pytest.mark.usefixtures("database")
-def test_tables_that_are_just_created_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by tracking.client, which holds this lock while MLflow creates them, one after the other."""
-    sql("ALTER TABLE registered_model_aliases RENAME TO later")
+def test_a_creation_that_is_interrupted_leaves_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow makes its tables one after the other, and cannot go on from half of them."""
 
-    @contextmanager
-    def locked(path: Path) -> Iterator[None]:
-        assert path == Path("mlruns/.lock")
-        sql("ALTER TABLE later RENAME TO registered_model_aliases")
-        yield
+    def interrupted(database: Path) -> None:
+        with closing(sqlite3.connect(database)) as half:
+            half.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(folders, "locked", locked)
-    assert reader.alias("digits", "champion") == 1
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(client, "_connected", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        client.client()
+    assert [path.name for path in client.ROOT.iterdir()] == [".lock"]
 
 
 @pytest.mark.usefixtures("database")

@@ -482,6 +482,9 @@ def test_the_command_ends_with_the_first_broken_file(project_copy: Path, capsys:
     assert command.main("digits") == 0
     assert capsys.readouterr().out.endswith("all intact.\n")
     flip(Path("models/digits-adam/record.json"))
+    assert command.main("digits", json=True) == 1
+    (fault,) = json.loads(capsys.readouterr().out)["faults"]
+    assert fault["path"] == "models/digits-adam/record.json"
     assert command.main("digits") == 1
     printed = capsys.readouterr().out.splitlines()
     assert "1 broken, the first is models/digits-adam/record.json." in printed[-1]

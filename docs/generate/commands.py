@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from atelier import cli
+from atelier.commands import app
 from docs.generate.figures import table
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def _row(program: str, name: str, words: str) -> list[str]:
 
 def options() -> str:
     """Every command of `atelier` with its arguments and options."""
-    group: Any = typer.main.get_command(cli.app)
+    group: Any = typer.main.get_command(app)
     rows = [[f"`atelier {name}`", _sentence(each.help), "<br>".join(map(_taken, each.params))] for name, each in group.commands.items()]
     return table(["command", "what it does", "takes"], rows)
 

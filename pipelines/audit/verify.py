@@ -8,8 +8,9 @@ import shlex
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from json import dumps
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipelines import discovery, git, hashing, predictions
 from pipelines.audit import consistency, expected, findings
@@ -108,11 +109,20 @@ def show(found: Verified) -> None:
     print(f"{len(found.faults)} broken, the first is {found.faults[0].path}." if found.faults else "all intact.")
 
 
-def main(family: str | None = None, forgotten: list[str] | None = None) -> int:
+def as_json(found: Verified) -> dict[str, Any]:
+    """The same for programs."""
+    faults = [{**fault._asdict(), "path": str(fault.path)} for fault in found.faults]
+    return {**found._asdict(), "faults": faults, "unknown": [str(path) for path in found.unknown]}
+
+
+def main(family: str | None = None, forgotten: list[str] | None = None, json: bool = False) -> int:
     """Verify and print, or forget altered predictions; the exit code: 1 when anything is broken."""
     if forgotten:
         print(f"{forget(forgotten)} rows forgotten.")
         return 0
     found = verify(family)
-    show(found)
+    if json:
+        print(dumps(as_json(found), indent=2, ensure_ascii=False))
+    else:
+        show(found)
     return int(bool(found.faults))

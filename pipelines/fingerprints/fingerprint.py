@@ -25,6 +25,7 @@ PLUMBING = (  # modules that compute nothing: a test forbids them numeric import
     "pipelines.git",
     "pipelines.processes",
     "pipelines.training.records",
+    "pipelines.stages",
     "pipelines.stages.ingest",
     "pipelines.stages.train",
     "pipelines.tracking.client",

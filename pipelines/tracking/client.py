@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric, Run, RunTag
 
 ROOT = Path("mlruns")
+DATABASE = ROOT / "mlflow.db"
 SHOWN_AS = {"mlflow.experimentKind": "custom_model_development"}  # MLflow then opens on training, not on traces
 SAMPLING_SECONDS = 5  # between two samples of the machine's load
 
@@ -38,16 +39,27 @@ def mlflow() -> Any:
 
 def uri() -> str:
     """The project's tracking store."""
-    return f"sqlite:///{(ROOT / 'mlflow.db').absolute()}"
+    return _uri(DATABASE)
+
+
+def _uri(database: Path) -> str:
+    return f"sqlite:///{database.absolute()}"
 
 
 def client() -> "MlflowClient":
-    """A client on the project's database, which one process at a time creates."""
-    imported = mlflow()
+    """A client on the project's database, which one process at a time creates: it is complete or absent."""
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     with folders.locked(ROOT / ".lock"):
-        found = imported.MlflowClient(uri())
-        found.search_experiments(max_results=1)
+        if not DATABASE.exists():
+            with folders.drafted(DATABASE) as draft:
+                _connected(draft)
+        return _connected(DATABASE)
+
+
+def _connected(database: Path) -> "MlflowClient":
+    """A client, with MLflow's tables in its database."""
+    found = mlflow().MlflowClient(_uri(database))
+    found.search_experiments(max_results=1)
     return found
 
 

@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipelines import databases, folders
+from pipelines import databases
 from pipelines.tracking import tags
 
 DATABASE = Path("mlruns/mlflow.db")
@@ -80,10 +80,6 @@ def _runs(query: str, *values: str) -> list[Run]:
 
 def _rows(query: str, *values: str) -> list[tuple[Any, ...]]:
     """No rows where there is no database yet, or none of MLflow's tables: reconciling makes them. Raises Unreadable."""
-    with suppress(sqlite3.Error):
-        return _read(query, *values)
-    with suppress(OSError), folders.locked(DATABASE.with_name(".lock")):  # wait for a process that is just creating them
-        pass
     try:
         return _read(query, *values)
     except sqlite3.Error as fault:

@@ -3,6 +3,8 @@
 import getpass
 import sys
 from datetime import UTC, datetime
+from json import dumps
+from typing import Any
 
 from pipelines import databases
 from serving.auth import authority, passwords, users
@@ -45,11 +47,26 @@ def render(user: User) -> str:
     return " ".join([f"  {user.name:24}", f"since {datetime.fromtimestamp(user.created, UTC).date()}", *roles])
 
 
-def run(command: str, name: str = "", administrator: bool = False) -> str:
-    """Run one command; its output. Raises InvalidUser, BadPassword, BadUrl, NoDatabase or NewerDatabase."""
-    table = Users(databases.migrated(authority.url(), authority.MIGRATIONS))
-    if command == "list":
-        return "\n".join(map(render, table.all())) or "There is no user yet. Add one with `make user-add name=...`."
+def as_json(user: User) -> dict[str, Any]:
+    """The same for programs, without the password's hash."""
+    return {
+        "name": user.name,
+        "created": datetime.fromtimestamp(user.created, UTC).isoformat(timespec="seconds"),
+        **{role: getattr(user, role) for role in users.FLAGS},
+    }
+
+
+def listed(json: bool = False) -> str:
+    """All users by name, as lines or as JSON. Raises BadUrl, NoDatabase or NewerDatabase."""
+    found = _table().all()
+    if json:
+        return dumps([as_json(user) for user in found], indent=2, ensure_ascii=False)
+    return "\n".join(map(render, found)) or "There is no user yet. Add one with `make user-add name=...`."
+
+
+def run(command: str, name: str, administrator: bool = False) -> str:
+    """Change one user; what to print. Raises InvalidUser, BadPassword, BadUrl, NoDatabase or NewerDatabase."""
+    table = _table()
     if command == "add":
         return add(table, name, administrator)
     if command == "password":
@@ -57,3 +74,7 @@ def run(command: str, name: str = "", administrator: bool = False) -> str:
     _, change, message = CHANGES[command]
     change(table, name)
     return message.format(name=name)
+
+
+def _table() -> Users:
+    return Users(databases.migrated(authority.url(), authority.MIGRATIONS))

@@ -1,0 +1,69 @@
+"""Ctrl-C in a terminal, which sends it to a command and to all it has started: each ends quietly, with exit code 130."""
+
+import os
+import pty
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests import repro
+from tests.conftest import environment, worktree
+from tests.services import free_port
+
+CTRL_C = b"\x03"
+NOISE = ("Traceback", "KeyboardInterrupt", "Aborted")
+
+
+def interrupted(folder: Path, until: bytes, *words: str) -> str:
+    """Type Ctrl-C once `atelier <words>` has printed `until`; all it has printed. It ends with 130 and leaves no process."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.chdir(folder)
+        os.execve(sys.executable, [sys.executable, "-m", "atelier", *words], environment(PYTHONPATH=str(folder)))
+    said = b""
+    try:
+        while until not in said:
+            said += os.read(terminal, 1000)
+        os.write(terminal, CTRL_C)
+        with suppress(OSError):  # how Linux says that the last process has closed the terminal
+            while chunk := os.read(terminal, 1000):
+                said += chunk
+    finally:
+        os.close(terminal)
+        with suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    assert status == 130, said.decode()
+    assert not any(noise in said.decode() for noise in NOISE), said.decode()
+    return said.decode()
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return repro.clone(tmp_path_factory.mktemp("interrupted"), ["digits-sgd"])
+
+
+def test_a_password_that_is_asked_for(project: Path) -> None:
+    interrupted(project, b"Password", "user-add", "ada")
+
+
+@pytest.mark.parametrize("stage", ["look", "ingest"])
+def test_a_stage_under_dvc_ends_first_and_leaves_nothing_incomplete(project: Path, stage: str) -> None:
+    said = interrupted(project, f"> python -m pipelines.stages.{stage}".encode(), "train", "digits")
+    assert "ERROR" in said  # DVC's line
+    assert not list(project.glob("data/*digits*/*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("until", [b"2 of 4", b"data/digits:"])
+def test_the_demo(tmp_path: Path, until: bytes) -> None:
+    interrupted(worktree(tmp_path), until, "demo")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_service(tmp_path: Path, workers: str) -> None:
+    interrupted(worktree(tmp_path), b"tartup complete", "serve", "digits", "--port", str(free_port()), "--workers", workers)
