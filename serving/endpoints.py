@@ -99,12 +99,19 @@ class Endpoint:
 
 
 class Plain(APIRoute):
-    """A route whose function takes the request and returns the response: FastAPI documents it, and neither injects nor validates."""
+    """A route whose function takes the request and returns the response: FastAPI documents it, and does nothing to its requests."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         if list(inspect.signature(self.endpoint).parameters) != ["request"]:
             raise TypeError(f"{self.path}: {self.endpoint.__name__} must take `request` alone; read the body with bodies.read().")
         return self.endpoint
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; errors go to the application's handlers, another method to FastAPI's answer."""
+        if scope["method"] not in (self.methods or ()):
+            return await super().handle(scope, receive, send)
+        response = await self.endpoint(Request(scope, receive, send))
+        await response(scope, receive, send)
 
 
 def application(title: str, question: str) -> FastAPI:
@@ -129,6 +136,7 @@ def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = N
     app.state.recorder.start()
     app.state.shadow = Shadow(app.state.champion)
     app.state.shadow.start()
+    app.router.routes.sort(key=lambda route: "POST" not in (getattr(route, "methods", None) or ()))  # a request tries them in turn
     Image.preinit()
     gc.collect()
     gc.freeze()  # what is loaded now is never collected: no walk through it while requests wait (docs/decisions/0018)

@@ -1,26 +1,26 @@
 """Request ids, a line of JSON in the log for every request, and metrics for Prometheus."""
 
+import asyncio
 import json
 import logging
 import os
 import re
+import secrets
 import sys
 import time
-import uuid
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 from prometheus_client import Counter, Gauge, Histogram, multiprocess
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import Refused, fault
 
 logger = logging.getLogger("atelier.serving")
-REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)  # what a client may send as its request id
+REQUEST_ID = re.compile(rb"[\w.-]{1,64}")  # what a client may send as its request id
 LOGGED = 200  # characters of a path
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -59,7 +59,7 @@ class Telemetry:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = state["request_id"]
+                message["headers"] = [*message["headers"], (b"x-request-id", state["request_id"].encode())]
             await send(message)
 
         try:
@@ -83,8 +83,8 @@ class Telemetry:
 
 def _request_id(scope: Scope) -> str:
     """The client's id, where it is well formed; else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return given.decode() if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
 
 class JsonFormatter(logging.Formatter):
@@ -102,9 +102,44 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class Together(logging.StreamHandler[Any]):
+    """Writes what one turn of the event loop logs in one system call; at once what comes from elsewhere, or is a warning or worse."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called with the handler's lock held."""
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+            loop = _loop()
+            if loop is None or record.levelno >= logging.WARNING:
+                self.flush()
+            elif len(self._lines) == 1:
+                loop.call_soon(self.flush)
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        with self.lock or nullcontext():
+            lines, self._lines = self._lines, []
+            self.stream.write("".join(lines))
+            super().flush()
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 def log_as_json() -> None:
     """Log the service and its server to standard error, a line of JSON each."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = Together(sys.stderr)
     handler.setFormatter(JsonFormatter())
     for name in ("atelier", "uvicorn.error"):
         log = logging.getLogger(name)

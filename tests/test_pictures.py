@@ -1,5 +1,6 @@
 """Pictures from strangers: every allowed kind is read as it looks, everything else is refused with a reason."""
 
+import io
 import struct
 import zlib
 
@@ -13,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from serving.inputs import pictures
 from serving.problems import Refusal
-from tests.corpus import chunk, png, rows
+from tests.corpus import black, chunk, exif, png, rows
 from tests.forms import FORMS, ORIENTATION, STORED, deep, drawing, encoded, transparent, turned
 
 MEGAPIXELS = 50
@@ -46,6 +47,14 @@ def test_every_allowed_form_is_read_as_it_looks(form: str) -> None:
 @pytest.mark.parametrize("orientation", STORED)
 def test_exif_turns_a_picture_upright(orientation: int, kind: str) -> None:
     assert_looks_like_the_drawing(read(turned(drawing().convert("RGB"), orientation, kind)), error=3)
+
+
+@pytest.mark.parametrize("colour", [0, 2])
+def test_exif_after_the_pixels_turns_a_picture_too(colour: int) -> None:
+    plain, end = black((48, 32), colour), chunk(b"IEND", b"")
+    content = plain.removesuffix(end) + chunk(b"eXIf", exif(6)) + end
+    decode = pictures.colour if colour else pictures.grey
+    assert [decode(pictures.opened(file, MEGAPIXELS)).shape[:2] for file in (plain, content)] == [(32, 48), (48, 32)]
 
 
 @pytest.mark.parametrize(
@@ -193,3 +202,10 @@ def test_what_takes_long_to_decode_is_not_light() -> None:
     assert not pictures.light(scanned(pictures.LIGHT_SCANS + 1))
     assert not pictures.light(encoded(drawing(), "PNG", pnginfo=texts))
     assert not pictures.light(small + bytes(pictures.LIGHT_BYTES))
+
+
+def test_of_a_png_with_two_headers_the_last_one_counts() -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2000, 2000, 8, 0, 0, 0, 0))
+    content = png(1, 1, header, rows(2000, 2000))
+    assert Image.open(io.BytesIO(content)).size == (2000, 2000)
+    assert not pictures.light(content)

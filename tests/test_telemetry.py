@@ -126,3 +126,34 @@ def test_what_strangers_ask_for_adds_no_series() -> None:
     get("/wp-login.php")
     assert value("atelier_requests_total", path="other", status="404") >= 2
     assert value("atelier_requests_total", path="/admin.php", status="404") == 0
+
+
+class Writes(io.StringIO):
+    """Remembers every call of write()."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.calls.append(text)
+        return super().write(text)
+
+
+def test_what_one_turn_of_the_loop_logs_is_written_together_and_a_warning_at_once() -> None:
+    stream = Writes()
+    logger = logging.Logger("together")
+    logger.addHandler(telemetry.Together(stream))
+
+    async def turn() -> None:
+        logger.info("a")
+        logger.info("b")
+        assert not stream.calls
+        await asyncio.sleep(0)
+        logger.info("c")
+        logger.warning("d")
+        assert stream.calls == ["a\nb\n", "c\nd\n"]
+
+    asyncio.run(turn())
+    logger.info("without a loop")
+    assert stream.getvalue() == "a\nb\nc\nd\nwithout a loop\n"

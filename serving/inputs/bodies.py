@@ -3,7 +3,7 @@
 import asyncio
 import json
 import reprlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
@@ -11,9 +11,8 @@ from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
-from starlette.types import Message
 
 from serving.inputs import pictures
 from serving.problems import Refusal
@@ -165,19 +164,22 @@ def _explain(fault: Any, kind: type[BaseModel]) -> str:
 async def _uploads(request: Request, body: bytes, field: str, most: int) -> Sent:
     """The files in one multipart field, at least one and at most `most`, and the text fields."""
 
-    async def replayed() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+    async def replayed() -> AsyncGenerator[bytes, None]:
+        yield body
 
     try:
-        async with Request(request.scope, replayed).form(max_files=most, max_fields=8, max_part_size=len(body)) as form:
-            return Sent(await _files(form, field), [(name, value) for name, value in form.multi_items() if isinstance(value, str)])
-    except (HTTPException, UnicodeError, LookupError) as error:
-        reason = str(getattr(error, "detail", error))
+        form = await MultiPartParser(request.headers, replayed(), max_files=most, max_fields=8, max_part_size=len(body)).parse()
+    except (MultiPartException, UnicodeError, LookupError) as error:
+        reason = str(error)
         if reason.startswith("Too many files"):  # Starlette distinguishes its errors by text alone
             detail = f"The multipart body has too many files: at most {most} are read in {field!r}. Send the others in another request."
             raise Refusal(422, "too many pictures", detail) from error
         detail = f"{reason[:SHOWN].rstrip('.')}: the multipart body is broken. Send pictures as files in the field {field!r}."
         raise Refusal(400, "broken multipart", detail) from error
+    try:
+        return Sent(await _files(form, field), [(name, value) for name, value in form.multi_items() if isinstance(value, str)])
+    finally:
+        await form.close()
 
 
 async def _files(form: FormData, field: str) -> list[bytes]:

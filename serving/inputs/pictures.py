@@ -1,6 +1,7 @@
 """Untrusted images: format and size are read from the header before anything is decoded."""
 
 import io
+import struct
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a pass over all pixels, in as few as 30 bytes
 LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 500_000, 12  # within all three a picture is decoded in a few milliseconds
 INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megabyte each, unpacked with its header
+PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 EXIF, PARTS = b"Exif\0\0", 3  # of a JPEG: each may be 64 KB, of which Pillow 12 makes hundreds of megabytes while it opens them
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
 PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
@@ -45,10 +47,18 @@ def light(content: bytes) -> bool:
     if len(content) > LIGHT_BYTES or content.count(b"\xff\xda") > LIGHT_SCANS or any(name in content for name in INFLATED):
         return False
     try:
-        width, height = Image.open(io.BytesIO(content), formats=FORMATS).size
+        width, height = _size(content)
     except Exception:  # opened() says what is wrong
         return True
     return width * height <= LIGHT_PIXELS
+
+
+def _size(content: bytes) -> tuple[int, int]:
+    """(width, height) by the header; of a PNG read here, in a fiftieth of the time. Of two headers the last one counts."""
+    if content.startswith(PNG_HEAD) and content.count(b"IHDR") == 1:
+        width, height = struct.unpack_from(">II", content, len(PNG_HEAD))
+        return width, height
+    return Image.open(io.BytesIO(content), formats=FORMATS).size
 
 
 def upright(size: tuple[int, int], decoded: NDArray[np.uint8]) -> tuple[int, int]:
@@ -76,6 +86,10 @@ def colour(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
 
 def _decoded(picture: Image.Image, mode: str, side: int) -> NDArray[np.uint8]:
     try:
+        if picture.mode == mode and max(picture.size) <= side:
+            picture.load()
+            if not picture.info:  # neither turned nor transparent: nothing is left to do
+                return np.asarray(picture)
         return pictures.decoded(picture, mode, side)
     except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
         detail = f"The {picture.format} picture is truncated or broken ({error}). Send the complete file."

@@ -30,6 +30,7 @@ BATCH = 500  # answers in one statement
 SMALL = 16_384  # bytes: more are hashed in the thread, so that no answer waits for it
 TRANSIENT = {"locked", "away"}  # reasons that may be gone in a second
 FULL, FAULT, BUSY, NEWER = "disk full", "fault", "busy", "newer database"
+COMPACT = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 RECORDED = Counter("atelier_predictions_recorded_total", "Answers recorded.", ["family"])
 LOST = Counter("atelier_predictions_lost_total", "Answers that were given and not recorded, by reason.", ["family", "reason"])
@@ -203,4 +204,4 @@ def _row(family: str, noted: Noted) -> Row:
 
 def as_json(answer: Any) -> bytes:
     """An answer as compact JSON."""
-    return json.dumps(answer, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return COMPACT.encode(answer).encode()
