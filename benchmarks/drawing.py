@@ -8,7 +8,7 @@ from selenium import webdriver
 from selenium.webdriver.remote.webdriver import WebDriver
 
 from benchmarks import example
-from benchmarks.harness import Stopped
+from benchmarks.harness import Absent
 
 NAME = "Chromium, headless, drawn by software"
 WORDS = "headless=new no-sandbox disable-gpu no-first-run disable-background-networking disable-component-update disable-sync"
@@ -64,10 +64,10 @@ def _draw(browser: WebDriver) -> None:
 
 
 def _chromium(folder: str) -> WebDriver:
-    """Raises Stopped where it is not installed."""
+    """Raises Absent where it is not installed."""
     program, driver = next(filter(None, map(shutil.which, PROGRAMS)), None), shutil.which("chromedriver")
     if not program or not driver:
-        raise Stopped("Chromium, which draws, is not on PATH with its driver. Install both: `apt install chromium chromium-driver`.")
+        raise Absent("Chromium, which draws, is not on PATH with its driver. Install both: `apt install chromium chromium-driver`.")
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for word in [*WORDS.split(), f"user-data-dir={folder}", "window-size=1280,900"]:

@@ -4,7 +4,7 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -53,10 +53,11 @@ def _short(value: float) -> float:
 
 
 def record(bench: str, rows: Iterable[Row]) -> list[Row]:
-    """Put the rows of one benchmark into reports/benchmarks.json, with machine, versions and command; the others stay."""
+    """Put the rows of one benchmark into reports/benchmarks.json, with machine, versions and command; those not measured now stay."""
     facts = {"bench": bench, "hardware": devices.hardware(), "versions": _versions(), "command": f"make bench name={bench}"}
     done = [{**line, **facts, "date": time.strftime("%Y-%m-%d", time.gmtime())} for line in rows]
-    folders.write_json(REPORT, [line for line in read() if line["bench"] != bench] + done)
+    names = {line["name"] for line in done}
+    folders.write_json(REPORT, [line for line in read() if line["bench"] != bench or line["name"] not in names] + done)
     return done
 
 
@@ -80,6 +81,19 @@ def seconds(words: list[str], **how: Any) -> float:
 
 class Stopped(SystemExit):
     """A benchmark that cannot go on: the message is printed, and the exit status is 1."""
+
+
+class Absent(Stopped):
+    """What a benchmark, or a peer, needs is not on this machine."""
+
+
+@contextmanager
+def optional(what: str) -> Iterator[None]:
+    """Leave out by name what needs something that is not here."""
+    try:
+        yield
+    except Absent as absence:
+        print(f"Left out: {what}. {absence}")
 
 
 class Child:

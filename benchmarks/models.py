@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Stopped
+from benchmarks.harness import Absent, Stopped
 from pipelines.artifacts import cache
 from pipelines.ledger import lines as ledger
 from pipelines.models import manifests
@@ -25,14 +25,14 @@ def served(family: str) -> Path:
 
 
 def native(family: str) -> Path:
-    """The champion's Keras or PyTorch network; where only its release is here, that of the same candidate trained here. Raises Stopped."""
+    """The champion's Keras or PyTorch network; where only its release is here, that of the same candidate trained here. Raises Absent."""
     line = _line(family)
     try:
         return trained(versions.model_folder(line))
     except cache.NotHere:
         again = Path("models", line["candidate"])
         if not (again / manifests.MANIFEST).exists():
-            raise Stopped(f"{again} is not here, and the peers need it. Train it: make train family={family}") from None
+            raise Absent(f"{again} is not here. Train it: make train family={family}") from None
         return trained(again)
 
 

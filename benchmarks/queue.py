@@ -70,7 +70,7 @@ class Side:
 def measure() -> Iterator[harness.Row]:
     """Ours and the peer's in turn."""
     if not os.environ.get("BROKER_URL"):
-        raise harness.Stopped("BROKER_URL is not set: start a RabbitMQ, and set BROKER_URL=amqp://guest:guest@127.0.0.1//")
+        raise harness.Absent("BROKER_URL is not set: start a RabbitMQ, and set BROKER_URL=amqp://guest:guest@127.0.0.1//")
     with tempfile.TemporaryDirectory() as scratch, both(Path(scratch)) as (service, ours, peer):
         rates = {workers: _rates(ours, peer, workers) for workers in (1, 2)}
         for workers, (mine, others) in rates.items():

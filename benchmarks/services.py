@@ -16,8 +16,8 @@ from typing import NamedTuple
 import httpx
 import psutil
 
-from benchmarks import example, models
-from benchmarks.harness import Stopped
+from benchmarks import example, harness, models
+from benchmarks.harness import Absent, Stopped
 
 CONNECTIONS = 32
 LUA = """
@@ -79,26 +79,27 @@ def sides(family: str, scratch: Path) -> dict[str, Side]:
 
 def digits(scratch: Path) -> dict[str, Side]:
     """The peers of digits."""
-    os.environ["PEER_NETWORK"] = str(models.native("digits"))
     stock = [sys.executable, "-m", "bentoml", "serve", "benchmarks.peers.bento:Stock", "--host", "127.0.0.1", "--port", "{port}"]
-    scoring = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(scratch / "model")), "-p", "{port}"]
-    return {
-        "FastAPI + Keras": uvicorn("keras_fastapi:application", "digits"),
-        "FastAPI + ONNX": uvicorn("onnx_fastapi:application", "digits"),
-        "stock BentoML + ONNX": Side(stock, picture("digits")),
-        "mlflow models serve": Side([*scoring, "--env-manager", "local", "-h", "127.0.0.1"], numbers()),
-    }
+    peers = {"FastAPI + ONNX": uvicorn("onnx_fastapi:application", "digits"), "stock BentoML + ONNX": Side(stock, picture("digits"))}
+    with harness.optional("FastAPI + Keras; mlflow models serve"):
+        os.environ["PEER_NETWORK"] = str(models.native("digits"))
+        scoring = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(models.mlflow_model(scratch / "model")), "-p", "{port}"]
+        peers["FastAPI + Keras"] = uvicorn("keras_fastapi:application", "digits")
+        peers["mlflow models serve"] = Side([*scoring, "--env-manager", "local", "-h", "127.0.0.1"], numbers())
+    return peers
 
 
 def objects(_: Path) -> dict[str, Side]:
     """The peers of objects."""
-    os.environ["PEER_NETWORK"] = str(models.native("objects"))
-    return {
-        "FastAPI + torch, in threads": uvicorn("objects_fastapi:torch_in_threads", "objects"),
-        "FastAPI + torch, on the loop": uvicorn("objects_fastapi:torch_on_the_loop", "objects"),
+    peers = {
         "FastAPI + ONNX, in threads": uvicorn("objects_fastapi:onnx_in_threads", "objects"),
         "FastAPI + ONNX, on the loop": uvicorn("objects_fastapi:onnx_on_the_loop", "objects"),
     }
+    with harness.optional("FastAPI + torch, in threads and on the loop"):
+        os.environ["PEER_NETWORK"] = str(models.native("objects"))
+        peers["FastAPI + torch, in threads"] = uvicorn("objects_fastapi:torch_in_threads", "objects")
+        peers["FastAPI + torch, on the loop"] = uvicorn("objects_fastapi:torch_on_the_loop", "objects")
+    return peers
 
 
 def gravures(_: Path) -> dict[str, Side]:
@@ -190,10 +191,10 @@ class Service:
 
 
 def wrk() -> str:
-    """The program that sends the requests. Raises Stopped where it is not installed."""
+    """The program that sends the requests. Raises Absent where it is not installed."""
     found = shutil.which("wrk")
     if not found:
-        raise Stopped("wrk, which sends the requests, is not on PATH. Install it: `apt install wrk`, `brew install wrk`.")
+        raise Absent("wrk, which sends the requests, is not on PATH: `apt install wrk` or `brew install wrk` installs it.")
     return found
 
 

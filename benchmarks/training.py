@@ -28,9 +28,9 @@ Figures = dict[str, Any]
 
 
 def measure() -> Iterator[harness.Row]:
-    """Seconds to 75%, each side in processes of its own; then objects-simple as its page says. Raises Stopped."""
+    """Seconds to 75%, each side in processes of its own; then objects-simple as its page says. Raises Absent."""
     if not (DATA / cards.CARD).exists():
-        raise harness.Stopped(f"{DATA} is not here. Pack it: dvc repro ingest@objects")
+        raise harness.Absent(f"{DATA} is not here. Pack it: dvc repro ingest@objects")
     yield quickest(DATA, GOOD, ROUNDS, SHORT)
     yield over_seeds(DATA, PLAIN, SEEDS)
 

@@ -90,6 +90,55 @@ def test_a_benchmark_replaces_its_own_rows_and_keeps_the_others(tmp_path: Path, 
     assert all(row["hardware"]["cores"] and row["versions"]["onnxruntime"] for row in rows)
 
 
+def test_rows_that_were_not_measured_now_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for values in ({"Keras": 1, "ONNX": 2}, {"ONNX": 3}):
+        harness.record("http", [harness.row(name, "s", "less", [value]) for name, value in values.items()])
+    assert [(row["name"], row["ours"]) for row in harness.read()] == [("Keras", 1), ("ONNX", 3)]
+
+
+@pytest.mark.parametrize(
+    ("family", "peers", "left_out"),
+    [
+        ("digits", {"FastAPI + ONNX", "stock BentoML + ONNX"}, "FastAPI + Keras; mlflow models serve. models/digits-"),
+        (
+            "objects",
+            {"FastAPI + ONNX, in threads", "FastAPI + ONNX, on the loop"},
+            "FastAPI + torch, in threads and on the loop. models/objects-",
+        ),
+    ],
+)
+def test_peers_whose_files_are_not_here_are_left_out_by_name(
+    family: str, peers: set[str], left_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("registry", "released"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PEER_MODEL", "")
+    monkeypatch.setattr(services, "wrk", lambda: "wrk")
+    assert set(services.sides(family, tmp_path)) == {"Atelier", *peers}
+    assert f"Left out: {left_out}" in (printed := capsys.readouterr().out)
+    assert f"is not here. Train it: make train family={family}" in printed
+
+
+def test_what_cannot_be_measured_here_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BROKER_URL", raising=False)
+    monkeypatch.setattr(command, "NAMES", ("training", "queue"))
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    command.main()
+    assert re.findall(r"^Left out: (\w+)\. ", capsys.readouterr().out, re.MULTILINE) == ["training", "queue"]
+    assert harness.read() == []
+
+
+def test_without_wrk_its_installation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(harness.Absent, match="apt install wrk"):
+        services.wrk()
+
+
 def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(harness, "PACKAGES", ("numpy", "no-such-package"))
     assert harness._versions() == {"numpy": np.__version__}
