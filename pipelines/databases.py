@@ -5,11 +5,13 @@ SQLAlchemy takes a fifth of a second to import, on first use.
 """
 
 import errno
+import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ CHOICES = "Choose sqlite:///<file>, or postgresql://<name>:<password>@<host>/<da
 TIMEOUT = 5  # seconds for a server to answer
 TIMEOUTS = {"connect_timeout": TIMEOUT, "tcp_user_timeout": 2000 * TIMEOUT, "keepalives_idle": TIMEOUT, "keepalives_interval": TIMEOUT}
 LOCK_TIMEOUT = 30  # seconds to wait for another writer of a SQLite file
+RETRY_INTERVAL = 0.01  # seconds
 ADVISORY_LOCK = 0x41_54_45_4C  # PostgreSQL's lock of a migration: any number that all processes share
 UPGRADING = threading.Lock()  # Alembic keeps its state in module globals: one migration at a time in a process
 
@@ -89,11 +92,8 @@ def _file(address: "URL") -> "Engine":
 
     @event.listens_for(made, "do_connect")
     def prepare(*_: Any) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # an existing file is not opened: closing it would drop SQLite's locks
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # private: it may hold names of people
-            for rest in ("-wal", "-shm"):  # of a removed file
-                Path(f"{path}{rest}").unlink(missing_ok=True)
+        if not path.exists():  # an existing file is not opened: closing it would drop SQLite's locks
+            _create(path)
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _: Any) -> None:
@@ -105,6 +105,20 @@ def _file(address: "URL") -> "Engine":
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
 
     return made
+
+
+def _create(path: Path) -> None:
+    """An empty private file, as it may hold names of people, without what is left of a removed one; one process at a time makes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if not path.exists():
+            for rest in ("-wal", "-shm"):
+                Path(f"{path}{rest}").unlink(missing_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    finally:
+        os.close(folder)
 
 
 def on_connect(made: "Engine", prepare: Callable[[Any], None]) -> None:
@@ -119,9 +133,23 @@ def enable_wal(made: "Engine") -> None:
     with translated_errors(made.url):
         connection = made.raw_connection()
         try:
-            connection.cursor().execute("PRAGMA journal_mode = WAL")
+            _wait_for_wal(connection.cursor())
         finally:
             connection.close()
+
+
+def _wait_for_wal(cursor: Any) -> None:
+    """As long as for any lock, while another process writes: here SQLite itself does not wait. Raises sqlite3.OperationalError."""
+    (milliseconds,) = cursor.execute("PRAGMA busy_timeout").fetchone()
+    until = time.monotonic() + milliseconds / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if reason(error) != "locked" or time.monotonic() > until:
+                raise
+            time.sleep(RETRY_INTERVAL)
 
 
 @contextmanager

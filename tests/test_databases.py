@@ -1,10 +1,12 @@
 """Databases by URL: SQLite and a real PostgreSQL, migrated by several processes at once; what is said where one does not answer."""
 
+import fcntl
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -236,6 +238,33 @@ def test_a_file_that_another_holds_is_named_whatever_is_asked_of_it(tmp_path: Pa
         with pytest.raises(databases.NoDatabase) as caught:
             databases.enable_wal(made)
     assert caught.value.reason == "locked"
+
+
+def test_another_writer_is_waited_for_before_the_log_is_switched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite refuses this at once, whatever its timeout: of several processes that start with a new file one would fail."""
+    made = databases.engine(f"sqlite:///{tmp_path}/books.db")
+    with databases.writing(made) as connection:
+        connection.execute(text("CREATE TABLE books (title TEXT)"))
+    with closing(sqlite3.connect(tmp_path / "books.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(time, "sleep", lambda _: other.in_transaction and other.execute("COMMIT"))
+        databases.enable_wal(made)
+        assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_only_one_process_makes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a second one would remove the log that the first has begun to write."""
+    path, locked = tmp_path / "books.db", fcntl.flock
+
+    def late(*words: int) -> None:
+        locked(*words)
+        monkeypatch.undo()  # while this process waits, another one makes the file, and has begun its log
+        for name in ("books.db", "books.db-wal"):
+            (tmp_path / name).touch()
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    databases.engine(f"sqlite:///{path}").connect().close()
+    assert Path(f"{path}-wal").exists()
 
 
 def test_a_file_in_the_place_of_one_that_was_taken_away_inherits_nothing(tmp_path: Path) -> None:
