@@ -181,12 +181,15 @@ bench: .venv/with-$(ALL_EXTRAS)+bench ## [name=http]: Atelier against its peers,
 load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: load test of a service on the loopback address
 	@atelier load $(family) --users $(or $(users),100) --seconds $(or $(seconds),60)
 
+# From uv's cache where it has all: the same, as the lock names every version, and without a network.
+installed = install() { "$(or $(UV),.uv/bin/uv)" pip install -q --python .venv/bin/python "$$@" $(1); }; install --offline 2>/dev/null || install
+
 .uv/bin/uv:
 	@$(PYTHON) -m venv .uv && .uv/bin/pip install -q --disable-pip-version-check uv
 
 .venv/with-%: pyproject.toml requirements.lock | $(if $(UV),,.uv/bin/uv)
 	@echo "Setting up .venv ($(subst +,$(strip ,) ,$*)) ..."
 	@"$(or $(UV),.uv/bin/uv)" venv -q --allow-existing .venv
-	@"$(or $(UV),.uv/bin/uv)" pip install -q --python .venv/bin/python --constraint requirements.lock -r pyproject.toml $(addprefix --extra ,$(subst +, ,$*))
-	@"$(or $(UV),.uv/bin/uv)" pip install -q --python .venv/bin/python --no-deps -e .
+	@$(call installed,--constraint requirements.lock -r pyproject.toml $(addprefix --extra ,$(subst +, ,$*)))
+	@$(call installed,--no-deps -e .)
 	@touch $@

@@ -57,6 +57,22 @@ def test_a_link_is_named(folder: Path, tmp_path: Path, target: str) -> None:
             list(archives.members(place))
 
 
+@pytest.mark.parametrize(("type", "kind"), {b"3": "device", b"4": "device", b"6": "FIFO", b"1": "link", b"2": "link"}.items())
+def test_what_is_no_file_in_a_tar_is_named(tmp_path: Path, type: bytes, kind: str) -> None:
+    with tarfile.open(tmp_path / "pictures.tar", "w") as archive:
+        member = tarfile.TarInfo("train/cat/odd")
+        member.type, member.linkname = type, "cat"
+        archive.addfile(member)
+    with pytest.raises(archives.BrokenArchive, match=f"train/cat/odd is a {kind}, and only files"):
+        list(archives.members(tmp_path / "pictures.tar"))
+
+
+def test_what_is_no_file_in_a_folder_is_named(folder: Path) -> None:
+    os.mkfifo(folder / "train/cat/odd")
+    with pytest.raises(archives.BrokenArchive, match="train/cat/odd is a FIFO, and only files"):
+        list(archives.members(folder))
+
+
 @pytest.mark.parametrize("kind", ["", "xz"])
 def test_a_tar_that_is_cut_anywhere_is_never_a_shorter_one(folder: Path, kind: str) -> None:
     path = packed(folder, kind)

@@ -3,6 +3,7 @@
 import lzma
 import os
 import posixpath
+import stat
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,10 +13,15 @@ from pipelines.datasets.sources import MissingData
 
 LARGEST = 100_000_000  # bytes of one file
 LISTED = 20  # names in a message
+KINDS = {stat.S_IFLNK: "link", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket", stat.S_IFCHR: "device", stat.S_IFBLK: "device"}
+MODES = {  # of a tar's types
+    **{tarfile.SYMTYPE: stat.S_IFLNK, tarfile.LNKTYPE: stat.S_IFLNK, tarfile.FIFOTYPE: stat.S_IFIFO},
+    **{tarfile.CHRTYPE: stat.S_IFCHR, tarfile.BLKTYPE: stat.S_IFBLK},
+}
 
 
 class BrokenArchive(ValueError):
-    """A tar that cannot be read to its end mark, a link, or a file over LARGEST."""
+    """A tar that cannot be read to its end mark, a link, a device, a FIFO, a socket, or a file over LARGEST."""
 
 
 class Header(tarfile.TarInfo):
@@ -44,7 +50,7 @@ def located(name: str) -> Path:
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
     """(name below the root, content) of every file, in a tar's own order; of an empty folder (name with a slash, no bytes).
 
-    Raises BrokenArchive, also for a link, as what it points to would be missing.
+    Raises BrokenArchive, also for what is neither file nor folder: what a link points to would be missing.
     """
     from tqdm import tqdm  # `look` imports this module on every `dvc repro`
 
@@ -57,8 +63,8 @@ def contents(path: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
-    for link in (file for file in path.rglob("*") if file.is_symlink()):
-        raise _linked(str(link))
+    for found in sorted(path.rglob("*")):
+        _check_kind(str(found), found.lstat().st_mode)
     for name in _names(path):
         file = path / name
         _check_size(str(file), file.stat().st_size)
@@ -76,8 +82,7 @@ def _tarred(path: Path) -> Iterator[tuple[str, bytes]]:
                 name = posixpath.normpath(member.name)
                 holding.add(posixpath.dirname(name))
                 folders |= {name} if member.isdir() else set()
-                if member.issym() or member.islnk():
-                    raise _linked(name)
+                _check_kind(name, MODES.get(member.type, stat.S_IFREG))
                 if stream := archive.extractfile(member):
                     _check_size(name, member.size)
                     yield name, stream.read()
@@ -91,8 +96,10 @@ def _check_size(name: str, size: int) -> None:
         raise BrokenArchive(f"{name} has {size / 1e6:.0f} MB; at most {LARGEST / 1e6:.0f} MB are read of one file. Remove it.")
 
 
-def _linked(name: str) -> BrokenArchive:
-    return BrokenArchive(f"{name} is a link, and links are not followed. Replace it by the files, or remove it.")
+def _check_kind(name: str, mode: int) -> None:
+    kind = KINDS.get(stat.S_IFMT(mode))
+    if kind:
+        raise BrokenArchive(f"{name} is a {kind}, and only files and folders are read. Replace it by files, or remove it.")
 
 
 def fingerprint(path: Path) -> str:
