@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import configs, discovery, paths
-from serving.auth import hosts, policy
+from serving.auth import hosts, policy, proxies
 from serving.jobs import supervisor
 from serving.live import handover
 
@@ -36,6 +36,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     telemetry.log_as_json()
     policy.decide(host)
     hosts.add(host)
+    proxies.root()
     champion.update_store(family)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
     service = f"serving.{family}.service:{family.capitalize()}.to_asgi"

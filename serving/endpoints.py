@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
@@ -17,9 +18,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipelines import configs
+from pipelines import configs, errors
+from pipelines.errors import BadSetting
 from serving import connections, health, problems, telemetry
-from serving.auth import policy
+from serving.auth import policy, proxies
 from serving.auth import routes as auth_routes
 from serving.auth.sites import OwnSite
 from serving.feedback import routes as feedback_routes
@@ -51,18 +53,28 @@ class Direct(bentoml.Service):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         telemetry.log_as_json()
         uvicorn.config.HTTP_PROTOCOLS["auto"] = connections.CLASS  # BentoML starts uvicorn by itself, and has no setting for this
+        os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe every process of this machine, where BentoML starts it
         behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
-        inner, probes = self._guarded(behind)
-        return _routed(telemetry.Telemetry(OwnSite(inner), self.name), OwnSite(behind), probes)
+        with errors.printed_once():
+            open, root = not policy.required(), self._root()
+        inner: ASGIApp = Limited(proxies.WithRoot(self.inner.app, root) if root else self.inner.app, configs.serving(self.name))
+        inner, probes = (inner, PROBES) if open else (self._guarded(inner, behind), PROBES - {METRICS})
+        front = telemetry.Telemetry(proxies.Proxied(OwnSite(inner), open), self.name)
+        routed = _routed(front, OwnSite(behind), probes)
+        return proxies.BelowRoot(routed, root) if root else routed
 
-    def _guarded(self, behind: ASGIApp) -> tuple[ASGIApp, frozenset[str]]:
-        """The application, behind the guard where tokens are required, and the paths that go past both."""
-        inner: ASGIApp = Limited(self.inner.app, configs.serving(self.name))
-        if not policy.required():
-            return inner, PROBES
-        from serving.auth import guard
+    def _guarded(self, inner: ASGIApp, behind: ASGIApp) -> ASGIApp:
+        """The application behind the guard."""
+        from serving.auth import guard  # and what tokens need
 
-        return guard.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name), PROBES - {METRICS}
+        return guard.guarded(self.inner.app, _routed(inner, behind, PROBES), self.name)
+
+    def _root(self) -> str:
+        """The path below which the service is reached. Raises BadSetting where a route begins like it."""
+        root = proxies.root()
+        if root and root.split("/")[1] in {route.path.split("/")[1] for route in self.inner.app.routes}:
+            raise BadSetting(f"{proxies.ROOT}={root!r} begins like a route of the service. Set another, such as /{self.name}.")
+        return root
 
 
 def _routed(front: ASGIApp, behind: ASGIApp, probes: frozenset[str]) -> ASGIApp:

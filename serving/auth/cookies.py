@@ -1,5 +1,7 @@
 """What only browsers send: cookies, and a preference for HTML."""
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -34,15 +36,16 @@ def store(response: Response, request: Request, access: str, refresh: str | None
     issued: dict[Kind, str | None] = {"access": access, "refresh": refresh}
     for kind, value in issued.items():
         if value is not None:
-            response.set_cookie(COOKIES[kind], value, SECONDS[kind], secure=_secure(request), httponly=True, samesite="strict")
+            response.set_cookie(COOKIES[kind], value, SECONDS[kind], **_restrictions(request))
 
 
 def delete(response: Response, request: Request) -> None:
     """Delete the cookies."""
     for name in COOKIES.values():
-        response.delete_cookie(name, secure=_secure(request), httponly=True, samesite="strict")
+        response.delete_cookie(name, **_restrictions(request))
 
 
-def _secure(request: Request) -> bool:
-    """Did it come by HTTPS, here or at a proxy? A client that lies about that harms only itself."""
-    return "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
+def _restrictions(request: Request) -> dict[str, Any]:
+    """Sent back to this service alone, and by HTTPS where the request came so."""
+    path = request.scope.get("root_path") or "/"
+    return {"path": path, "secure": request.url.scheme == "https", "httponly": True, "samesite": "strict"}

@@ -20,14 +20,18 @@ LOCAL = ("localhost", ".localhost")
 
 def names() -> frozenset[str]:
     """The allowed names, lower case; `.example.org` stands for all below it. Raises BadSetting."""
-    given = [word.strip().lower() for word in os.environ.get(VARIABLE, "").split(",") if word.strip()]
-    for word in given:
+    for word in given():
         if not NAME.fullmatch(word) and _address(word) is None:
             raise BadSetting(
                 f"{VARIABLE}={word[:80]!r} is not the name of a host. Set names without scheme and port, such as "
                 f"atelier.example.org,.example.org (all names below it), with commas between them."
             )
-    return frozenset([*LOCAL, socket.gethostname().lower(), *given])
+    return frozenset([*LOCAL, socket.gethostname().lower(), *given()])
+
+
+def given() -> list[str]:
+    """The names in ALLOWED_HOSTS."""
+    return [word.strip().lower() for word in os.environ.get(VARIABLE, "").split(",") if word.strip()]
 
 
 def add(host: str) -> None:

@@ -1,4 +1,4 @@
-"""Is a token required? `AUTH=required` or `AUTH=off` decides; unset, it is as soon as other machines can reach the service.
+"""Is a token required? `AUTH=required` or `AUTH=off` decides; unset, it is as soon as other machines can reach the service, also by a proxy.
 
 What tokens need is imported only where they are required.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import psutil
 
 from pipelines.errors import BadSetting
+from serving.auth import hosts, proxies
 
 logger = logging.getLogger("atelier.serving")
 CHOICES = ("required", "off")
@@ -22,12 +23,12 @@ def required(addresses: Iterable[str] | None = None) -> bool:
     """Whether a service at these addresses, or else those that this process listens on, needs tokens. Without any it does."""
     word = os.environ.get("AUTH") or None
     if word not in (None, *CHOICES):
-        raise BadSetting(f"AUTH={word!r} is not known. Choose one of: {', '.join(CHOICES)}; unset, it is off on loopback addresses only.")
+        raise BadSetting(f"AUTH={word!r} is not known. Choose one of: {', '.join(CHOICES)}; unset, it is off on loopback addresses only, and without a proxy.")
     known = list(listening() if addresses is None else addresses)
-    private = bool(known) and all(map(loopback, known))
-    if word == "off" and known and not private:
-        logger.warning("AUTH=off at %s: whoever reaches this address may use the service, without a name", ", ".join(known))
-    return word == "required" if word else not private
+    remote = [name for name in (*known, *hosts.given()) if not loopback(name)] + [f"proxy {proxy}" for proxy in proxies.named()]
+    if word == "off" and remote:
+        logger.warning("AUTH=off at %s: whoever reaches this address may use the service, without a name", ", ".join(remote))
+    return word == "required" if word else bool(remote) or not known
 
 
 def listening() -> list[str]:

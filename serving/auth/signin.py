@@ -39,9 +39,14 @@ async def token(request: Request) -> Response:
     if not wants_page:
         fields = {"access_token": granted.access, "token_type": "bearer", "expires_in": tokens.SECONDS["access"]}
         return JSONResponse({**fields, "refresh_token": granted.refresh}, headers=UNSTORED)
-    response = RedirectResponse("/", 303, UNSTORED)
+    response = RedirectResponse(f"{_root(request)}/", 303, UNSTORED)
     cookies.store(response, request, granted.access, granted.refresh)
     return response
+
+
+def _root(request: Request) -> str:
+    """The path below which the service is reached."""
+    return str(request.scope.get("root_path", ""))
 
 
 async def logout(request: Request) -> Response:
@@ -51,7 +56,7 @@ async def logout(request: Request) -> Response:
         await SESSIONS.run(known.sign_out, session)
     elif not wants_page:
         raise unauthorized()
-    response = RedirectResponse("/", 303, UNSTORED) if wants_page else Response(status_code=204, headers=UNSTORED)
+    response = RedirectResponse(f"{_root(request)}/", 303, UNSTORED) if wants_page else Response(status_code=204, headers=UNSTORED)
     cookies.delete(response, request)
     return response
 
@@ -135,7 +140,7 @@ def page(request: Request, family: str, refusal: Refusal) -> Response:
     """The sign-in page, with what was refused. It has no script, and loads nothing."""
     request.state.refusal = refusal.reason
     template, style, policy = _page()
-    html = template.render(family=family, style=Markup(style), refusal=refusal)  # noqa: S704  (our own file)
+    html = template.render(family=family, root=_root(request), style=Markup(style), refusal=refusal)  # noqa: S704  (our own file)
     headers = {**page_routes.HEADERS, **(refusal.headers or {}), **UNSTORED, "Content-Security-Policy": policy}
     return HTMLResponse(html, refusal.status, headers)
 

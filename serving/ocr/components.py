@@ -37,11 +37,11 @@ SYSTEM = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", 
 MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "Liberation Mono", "monospace")
 
 
-def application(backend: Backend, samples: Sequence[str], path: str, limit_mb: float) -> ASGIApp:
-    """Gradio's application for a mount at `path`, with our theme, and without its API and extras."""
+def application(backend: Backend, samples: Sequence[str], path: str, limit_mb: float, root: str = "") -> ASGIApp:
+    """Gradio's application for a mount at `path` below `root`, with our theme, and without its API and extras."""
     blocks, holder = page(backend, samples), FastAPI()
     look: dict[str, Any] = {"theme": theme(), "css_paths": [STYLE], "footer_links": []}
-    gr.mount_gradio_app(holder, blocks, path, root_path=path, max_file_size=int(limit_mb * 1e6), **look, **UNUSED)
+    gr.mount_gradio_app(holder, blocks, path, root_path=root + path, max_file_size=int(limit_mb * 1e6), **look, **UNUSED)
     blocks.is_running = blocks.has_launched = True  # else it serves every file of the machine
     for component in blocks.config["components"]:
         component.pop("example_inputs", None)  # an image at another address

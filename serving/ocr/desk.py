@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from pipelines import paths
+from serving.auth import proxies
 from serving.ocr import samples
 from serving.ocr.backend import Backend
 from serving.ocr.request_filter import RequestFilter
@@ -48,7 +49,9 @@ def _filtered(app: FastAPI) -> RequestFilter:
     folder, limit = FOLDER.absolute(), app.state.limits.limit_mb
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_TEMP_DIR": str(folder)}
-    gradio = import_module("serving.ocr.components").application(Backend(app.state), samples.written(folder / SAMPLES), PATH, limit)
+    gradio = import_module("serving.ocr.components").application(
+        Backend(app.state), samples.written(folder / SAMPLES), PATH, limit, proxies.root()
+    )
     return RequestFilter(gradio, folder, limit)
 
 

@@ -40,6 +40,10 @@ POLICY = {
 }
 SCRIPT = re.compile(r"<script(?P<named>[^>]*)>(?P<code>.*?)</script>", re.DOTALL)
 EXTERNAL = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*/>|<link rel="manifest"[^>]*/>')
+REMOVED = {
+    b"accept-encoding",  # the page is rewritten, and Gradio compresses each file anew, for half a second
+    *(b"x-forwarded-host", b"x-forwarded-proto", b"x-gradio-server"),  # Gradio believes anybody where it is; the scope is checked
+}
 ICON = '<link rel="icon" type="image/svg+xml" href="../static/icon.svg">'
 RESIZER = "iframeResizer.contentWindow"  # a script for other sites that embed the page
 
@@ -56,8 +60,7 @@ class RequestFilter:
             body = await self._checked(scope["method"], path, receive)
         except Refusal as refusal:
             return await Refused(refusal)(scope, receive, send)
-        # uncompressed: the page is rewritten, and Gradio compresses each file anew, for half a second
-        plain = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]}
+        plain = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in REMOVED]}
         await self.app(plain, body, _Page(send) if path == "/" else _with_policy(send, immutable=path.startswith("/assets/")))
 
     async def _checked(self, method: str, path: str, receive: Receive) -> Receive:
