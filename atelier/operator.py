@@ -15,7 +15,7 @@ app = typer.Typer()
 def serve(
     family: Family,
     host: str = "127.0.0.1",
-    port: int = 3000,
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 3000,
     workers: Annotated[int, typer.Option(help="Processes that answer.")] = 1,
     jobs: Annotated[str | None, typer.Option(help="Processes for queued jobs (default: JOBS_WORKERS, or 1).")] = None,
 ) -> None:

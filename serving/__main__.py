@@ -9,19 +9,36 @@ from pathlib import Path
 import uvicorn
 
 from pipelines import configs, discovery, paths
+from pipelines.errors import BadSetting
+from serving import ports
 from serving.auth import hosts, policy, proxies
 from serving.jobs import supervisor
 from serving.live import handover
 
+MOST = 64  # processes that answer
+LOG_MB = 50  # of a log, after which the next start begins another
+
 
 def main(family: str, host: str = "127.0.0.1", port: int = 3000, workers: int = 1, jobs: str | None = None) -> None:
     """Serve one family. On the loopback address, unless another is asked for."""
+    if not 1 <= workers <= MOST:
+        raise BadSetting(f"workers={workers} is not a number of processes from 1 to {MOST}.")
     with tempfile.TemporaryDirectory(dir=memory()) as metrics:
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "BENTOML_HOME": str(paths.ROOT.absolute()), "BENTOML_DO_NOT_TRACK": "True"}
         os.environ[handover.VARIABLE] = str(Path(metrics, "current.json"))
-        if jobs is not None:
+        if jobs is not None and supervisor.with_queue(family):
             os.environ["JOBS_WORKERS"] = str(supervisor.count(jobs, "--jobs (make serve jobs=...)"))
+        if sys.stderr.isatty():
+            log_to_file(paths.ROOT / f"{family}.log")
         _serve(discovery.validate(family), host, port, workers)
+
+
+def log_to_file(path: Path) -> None:
+    """Keep the terminal for people: unless LOG_FILE says otherwise, the log goes to this file, and a long one is set aside."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_MB * 1e6:
+        path.replace(path.with_suffix(".log.1"))
+    os.environ.setdefault("LOG_FILE", str(path))
 
 
 def memory() -> str | None:
@@ -34,6 +51,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     from serving.live import champion
 
     telemetry.log_as_json()
+    ports.check(family, host, port)
     policy.decide(host)
     hosts.add(host)
     proxies.root()

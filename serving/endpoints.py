@@ -32,6 +32,7 @@ from serving.live.champion import Champion, Served
 from serving.live.recorder import Recorder
 from serving.live.shadow import Shadow
 from serving.pages import routes as page_routes
+from serving.pages import standalone
 
 METRICS = "/metrics"
 PROBES = health.PROBES | {METRICS}
@@ -130,7 +131,7 @@ def application(title: str, question: str) -> FastAPI:
     """The application of a family with the routes that all share; start() adds the champion."""
     app = FastAPIOffline(title=title, summary=question, redoc_url=None, favicon_url="static/icon.svg")
     app.router.route_class = Plain
-    problems.handle(app)
+    problems.handle(app, standalone.refused)
     health.mount(app)
     auth_routes.mount(app)
     feedback_routes.mount(app, title)

@@ -5,10 +5,11 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.live.champion import Champion, Origin
+from serving.pages import standalone
 
 READY = "/readyz"
 PROBES = frozenset({"/livez", "/healthz", READY})
@@ -34,8 +35,11 @@ def mount(app: FastAPI) -> None:
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=Health)
-    async def health(request: Request) -> JSONResponse:
-        return _response(request.app)
+    async def health(request: Request) -> Response:
+        status, found = _found(request.app)
+        if standalone.wanted(request):
+            return standalone.page(request, "health", status, family=app.title, **found)
+        return JSONResponse(found, status)
 
 
 class Ready:
@@ -46,14 +50,18 @@ class Ready:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ours = scope["type"] == "http" and scope["path"] == READY
-        await (_response(self.app) if ours else self.behind)(scope, receive, send)
+        if not ours:
+            return await self.behind(scope, receive, send)
+        status, found = _found(self.app)
+        await JSONResponse(found, status)(scope, receive, send)
 
 
-def _response(app: FastAPI) -> JSONResponse:
+def _found(app: FastAPI) -> tuple[int, dict[str, Any]]:
+    """The status, and what is said."""
     champion: Champion | None = getattr(app.state, "champion", None)
     if champion is None:
-        return JSONResponse({"status": "starting", "model": None, "refused": None}, 503)
+        return 503, {"status": "starting", "model": None, "refused": None}
     refused: dict[str, Any] | None = None
     if rejected := champion.rejected:
         refused = {"version": rejected["version"], "why": rejected["reason"]}
-    return JSONResponse({"status": "ok", "model": champion.served.pointer["model"], "refused": refused})
+    return 200, {"status": "ok", "model": champion.served.pointer["model"], "refused": refused}

@@ -1,6 +1,6 @@
 """One format for every refusal: problem+json (RFC 9457), which names the value, what is allowed and the remedy."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -8,11 +8,15 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 MEDIA_TYPE = "application/problem+json"
+DETAILS = {  # {status: what is said of the framework's own errors}
+    404: "There is nothing at this address ({}). /docs lists what there is.",
+    405: "{method} is not answered at this address; {allowed} is. /docs says what to send.",
+}
 
 
 class Problem(BaseModel):
@@ -31,11 +35,15 @@ class Refusal(Exception):
         super().__init__(detail)
         self.status, self.reason, self.detail, self.error, self.headers = status, reason, detail, error, headers
 
+    @property
+    def title(self) -> str:
+        """The status in words."""
+        return HTTPStatus(self.status).phrase
+
 
 def problem(refusal: Refusal) -> dict[str, Any]:
     """A refusal as JSON."""
-    title = HTTPStatus(refusal.status).phrase
-    problem = {"title": title, "status": refusal.status, "detail": refusal.detail, "reason": refusal.reason}
+    problem = {"title": refusal.title, "status": refusal.status, "detail": refusal.detail, "reason": refusal.reason}
     return problem | ({"error": refusal.error} if refusal.error else {})
 
 
@@ -59,18 +67,18 @@ def fault(request_id: str) -> Refusal:
     return Refusal(500, "fault", f"The service failed on this request; its log says why under request id {request_id}.")
 
 
-def handle(app: FastAPI) -> None:
-    """Answer refusals, and the framework's own errors, as problems."""
+def handle(app: FastAPI, page: Callable[[Request, Refusal], Response | None] = lambda *_: None) -> None:
+    """Answer refusals, and the framework's own errors, as problems; as a `page` where that gives one."""
 
-    async def refused(_: Request, error: Any) -> Refused:
-        return Refused(error)
+    async def refused(request: Request, error: Any) -> Response:
+        return page(request, error) or Refused(error)
 
-    async def raised(request: Request, error: Any) -> Refused:
-        answer = Refused(Refusal(error.status_code, HTTPStatus(error.status_code).phrase.lower(), str(error.detail)))
-        answer.headers.update(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
-            answer.headers["Allow"] = ", ".join(sorted(methods))  # the framework names only those of the first route
-        return answer
+    async def raised(request: Request, error: Any) -> Response:
+        status, headers = error.status_code, dict(error.headers or {})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+            headers["Allow"] = ", ".join(sorted(methods))  # the framework names only those of the first route
+        detail = DETAILS.get(status, "{}").format(error.detail, method=request.method, allowed=headers.get("Allow", "GET"))
+        return await refused(request, Refusal(status, HTTPStatus(status).phrase.lower(), detail, headers=headers))
 
     async def gone(_: Request, __: Any) -> Refused:
         return Refused(Refusal(400, "client gone", "The connection was closed before the body was complete. Send it again."))

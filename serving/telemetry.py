@@ -32,6 +32,7 @@ VERSION = Gauge("atelier_model_version", "The version that is served.", ["family
 REFUSED = Gauge(
     "atelier_model_refused", "1 where a worker refuses the version that the pointer names.", ["family"], multiprocess_mode="livemax"
 )
+LOG_FILE = "LOG_FILE"  # the environment variable that names the file of the log; unset, it is standard error
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the environment variable that names the folder where the workers of one service share metrics
 
 
@@ -137,11 +138,23 @@ def _loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+class ForPeople(logging.Handler):
+    """Faults and the service's address as a person reads them, on a terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            print(f"{record.levelname.lower()}: {record.getMessage()}", file=sys.stderr)
+        elif str(record.msg).startswith("Uvicorn running on"):
+            address = record.getMessage().split()[3]
+            print(f"{address} answers. Ctrl-C ends it. Log: {os.environ[LOG_FILE]}", file=sys.stderr)
+
+
 def log_as_json() -> None:
-    """Log the service and its server to standard error, a line of JSON each."""
-    handler = Together(sys.stderr)
+    """Log the service and its server, a line of JSON each, to LOG_FILE or else standard error."""
+    path = os.environ.get(LOG_FILE)
+    handler = Together(Path(path).open("a") if path else sys.stderr)  # noqa: SIM115 (open as long as the process)
     handler.setFormatter(JsonFormatter())
     for name in ("atelier", "uvicorn.error"):
         log = logging.getLogger(name)
-        log.handlers, log.propagate = [handler], False
+        log.handlers, log.propagate = [handler, *([ForPeople()] if path and sys.stderr.isatty() else [])], False
         log.setLevel(logging.INFO)

@@ -31,6 +31,7 @@ WELCOME: dict[str, dict[str, Any]] = {
     "multipart": form(image=PICTURE),
     "image/png": raw(PICTURE),
     "image/jpeg": raw(encoded(seven(), "JPEG"), "image/jpeg"),
+    "image/jpg": raw(encoded(seven(), "JPEG"), "image/jpg"),
     "image/webp": raw(encoded(seven(), "WEBP"), "image/webp"),
 }
 UNWELCOME: dict[str, Refused] = {

@@ -184,6 +184,14 @@ def forged(client: Client) -> dict[str, tuple[str, str]]:
         "no session": (client.signed(sid=None), ours),
         "no kind": (client.signed(type=None), ours),
         "a number for a name": (client.signed(sub=1), ours),
+        "a word for an expiry": (client.signed(exp="2100"), ours),
+        "a list for an expiry": (client.signed(exp=[2**40]), ours),
+        "endless": (client.signed(exp=float("inf")), ours),
+        "a number for a session": (client.signed(sid=7), ours),
+        "an object for a session": (client.signed(sid={}), ours),
+        "a list for a kind": (client.signed(type=["access"]), ours),
+        "a number for an id": (client.signed(jti=1), ours),
+        "a word for its beginning": (client.signed(iat="now"), ours),
         "a refresh token": (client.signed(type="refresh"), "not an access token"),
         "nothing": ("", ours),
         "dots": ("..", ours),
@@ -195,7 +203,9 @@ def forged(client: Client) -> dict[str, tuple[str, str]]:
 
 
 FORGERIES = ["expired", "alg none", "alg none, signed", "alg None by name", "another key", "HS512", "another body", "a signature cut short"]
-FORGERIES += ["another issuer", "no expiry", "no session", "no kind", "a number for a name", "a refresh token"]
+FORGERIES += ["another issuer", "no expiry", "no session", "no kind", "a number for a name"]
+FORGERIES += ["a word for an expiry", "a list for an expiry", "endless", "a number for a session", "an object for a session"]
+FORGERIES += ["a list for a kind", "a number for an id", "a word for its beginning", "a refresh token"]
 FORGERIES += ["nothing", "dots", "words", "a megabyte", "latin letters", "two"]
 
 

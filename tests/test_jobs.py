@@ -582,7 +582,7 @@ def test_a_worker_says_that_it_lives_while_it_gets_on(own_worker: worker.Worker,
 
 def test_a_family_without_tasks_has_no_worker() -> None:
     with pytest.raises(BadSetting, match="Choose one of: ocr"):
-        worker.validated("digits")
+        supervisor.with_queue("digits")
 
 
 FINALS = """

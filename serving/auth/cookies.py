@@ -1,4 +1,4 @@
-"""What only browsers send: cookies, and a preference for HTML."""
+"""The cookies of a browser that has signed in."""
 
 from typing import Any
 
@@ -8,22 +8,6 @@ from starlette.responses import Response
 from serving.auth.tokens import SECONDS, Kind
 
 COOKIES: dict[Kind, str] = {"access": "atelier_access", "refresh": "atelier_refresh"}
-
-
-def wants_page(request: Request) -> bool:
-    """Does `Accept` prefer HTML to JSON? A browser's does, where a person has typed the address or sent a form."""
-    accepted = {}
-    for entry in request.headers.get("accept", "").lower().split(","):
-        media, *parameters = (part.strip() for part in entry.split(";"))
-        accepted[media] = next((_quality(word) for word in parameters if word.startswith("q=")), 1.0)
-    return accepted.get("text/html", 0) > accepted.get("application/json", accepted.get("*/*", 0))
-
-
-def _quality(word: str) -> float:
-    try:
-        return float(word[2:])
-    except ValueError:
-        return 0.0
 
 
 def token(request: Request, kind: Kind) -> str | None:

@@ -11,6 +11,7 @@ from serving.auth import authority, cookies, policy, signin, sites
 from serving.auth.authority import Authority, Granted
 from serving.auth.pool import SESSIONS
 from serving.auth.tokens import InvalidToken
+from serving.pages import standalone
 from serving.problems import Refusal, Refused
 
 OPEN = frozenset({*policy.OPEN, "/livez", "/readyz", "/healthz"})  # signin checks its own tokens
@@ -37,7 +38,7 @@ class Guard:
         try:
             renewed = await self._authenticated(request)
         except Refusal as refusal:
-            wants_page = request.method in sites.SAFE and cookies.wants_page(request)
+            wants_page = request.method in sites.SAFE and standalone.wanted(request)
             answer = signin.page(request, self.family, refusal) if wants_page else Refused(refusal)
             return await answer(scope, receive, send)
         await self.app(scope, receive, _with_cookies(request, renewed, send) if renewed else send)

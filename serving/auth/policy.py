@@ -1,4 +1,4 @@
-"""Is a token required? `AUTH=required` or `AUTH=off` decides; unset, it is as soon as other machines can reach the service, also by a proxy.
+"""Is a token required? `AUTH=required` or `AUTH=off` decides; unset, it is as soon as others can reach the service, also by a proxy.
 
 What tokens need is imported only where they are required.
 """
@@ -23,7 +23,9 @@ def required(addresses: Iterable[str] | None = None) -> bool:
     """Whether a service at these addresses, or else those that this process listens on, needs tokens. Without any it does."""
     word = os.environ.get("AUTH") or None
     if word not in (None, *CHOICES):
-        raise BadSetting(f"AUTH={word!r} is not known. Choose one of: {', '.join(CHOICES)}; unset, it is off on loopback addresses only, and without a proxy.")
+        raise BadSetting(
+            f"AUTH={word!r} is not known. Choose one of: {', '.join(CHOICES)}; unset, it is off where only this machine can ask."
+        )
     known = list(listening() if addresses is None else addresses)
     remote = [name for name in (*known, *hosts.given()) if not loopback(name)] + [f"proxy {proxy}" for proxy in proxies.named()]
     if word == "off" and remote:

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 from functools import lru_cache
+from typing import Any
 
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -51,14 +52,15 @@ class Proxied:
 
     def __init__(self, app: ASGIApp, open: bool) -> None:
         self.app, self.open = app, open
-        self.believing = ProxyHeadersMiddleware(app, named() or "")  # type: ignore[arg-type]  (its types are stricter than ASGI's)
+        believing: Any = ProxyHeadersMiddleware  # its types are stricter than ASGI's
+        self.believing = believing(app, named() or "")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if FORWARDED.isdisjoint(name for name, _ in scope["headers"]):
             return await self.app(scope, receive, send)
         client = (scope.get("client") or ("",))[0]
         if client in self.believing.trusted_hosts:
-            return await self.believing(scope, receive, send)  # type: ignore[arg-type]
+            return await self.believing(scope, receive, send)
         if self.open:
             return await Refused(_unnamed(client))(scope, receive, send)
         _warn(client)

@@ -1,15 +1,10 @@
 """Signing in and out: POST /token (RFC 6749, sections 4.3 and 6), POST /logout, and the sign-in page."""
 
-import base64
-import hashlib
 import math
 from collections.abc import Mapping
-from functools import cache
 
-from jinja2 import Template
-from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from serving.auth import authority, cookies, tokens
 from serving.auth.attempts import Locked
@@ -17,7 +12,7 @@ from serving.auth.authority import Authority, Granted, WrongPassword
 from serving.auth.pool import PASSWORDS, SESSIONS
 from serving.auth.tokens import InvalidToken
 from serving.inputs import bodies
-from serving.pages import routes as page_routes
+from serving.pages import standalone
 from serving.problems import Refusal
 
 LIMIT_MB = 0.01  # of a form
@@ -27,7 +22,7 @@ GRANTS = ("password", "refresh_token")
 
 async def token(request: Request) -> Response:
     """Tokens as JSON for a program (RFC 6749, section 5.1), as cookies for a browser's form. Raises Refusal."""
-    wants_page = cookies.wants_page(request)
+    wants_page = standalone.wanted(request)
     try:
         granted = await _granted(request)
     except Refusal as refusal:
@@ -51,7 +46,7 @@ def _root(request: Request) -> str:
 
 async def logout(request: Request) -> Response:
     """End the session that the token or the cookies belong to. Raises Refusal."""
-    known, wants_page = await _authority(request), cookies.wants_page(request)
+    known, wants_page = await _authority(request), standalone.wanted(request)
     if session := _session(request, known.tokens):
         await SESSIONS.run(known.sign_out, session)
     elif not wants_page:
@@ -139,17 +134,4 @@ def unauthorized(fault: str | None = None) -> Refusal:
 def page(request: Request, family: str, refusal: Refusal) -> Response:
     """The sign-in page, with what was refused. It has no script, and loads nothing."""
     request.state.refusal = refusal.reason
-    template, style, policy = _page()
-    html = template.render(family=family, root=_root(request), style=Markup(style), refusal=refusal)  # noqa: S704  (our own file)
-    headers = {**page_routes.HEADERS, **(refusal.headers or {}), **UNSTORED, "Content-Security-Policy": policy}
-    return HTMLResponse(html, refusal.status, headers)
-
-
-@cache
-def _page() -> tuple[Template, str, str]:
-    """The template, the style, and a policy that allows this style (by its hash) and the form, nothing else."""
-    style = (page_routes.HERE / "page" / "style.css").read_text()
-    hashed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    allowed = f"default-src 'none'; style-src 'sha256-{hashed}'; img-src data:"
-    policy = f"{allowed}; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
-    return page_routes.environment().get_template("page/signin.html"), style, policy
+    return standalone.page(request, "signin", refusal.status, {**(refusal.headers or {}), **UNSTORED}, family=family, refusal=refusal)

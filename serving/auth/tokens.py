@@ -64,7 +64,9 @@ class Tokens:
             if len(token) > LONGEST:
                 raise jwt.InvalidTokenError
             payload: dict[str, Any] = jwt.decode(token, self.key, [ALGORITHM], options, issuer=ISSUER)
-        except (jwt.InvalidTokenError, ValueError, RecursionError):
+            if any(type(payload[name]) is not (int if name in ("exp", "iat") else str) for name in CLAIMS):
+                raise jwt.InvalidTokenError
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError):
             raise InvalidToken("The token is not one of this service's, or was changed") from None
         return payload
 

@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 JSON, FORM, URLENCODED = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 PICTURES = (FORM, "image/png", "image/jpeg", "image/webp")
 KINDS = (JSON, *PICTURES)
+ALSO_CALLED = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}  # by programs that are not precise
 DRAINED = 8  # times the limit are read and dropped, so that the refusal reaches a client that is still sending
 EXPLAINED = 3  # errors that a refusal names
 FIELDS = 16  # of a form without files
@@ -99,7 +100,8 @@ async def _read(
     request: Request, limit_mb: float, kinds: Sequence[str], field: str, counted: str = "", json_mb: float = JSON_MB
 ) -> tuple[str, bytes]:
     """Content type and content. Raises Refusal: 415 for another type, whatever its size, and 413 over the limit."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    named = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = ALSO_CALLED.get(named, named)
     limit = int((min(json_mb, limit_mb) if kind == JSON else limit_mb) * 1e6)
     chunks, size = [], 0
     async for chunk in request.stream():

@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from importlib.util import find_spec
 
-from pipelines import folders, paths
+from pipelines import discovery, folders, paths
 from pipelines.errors import BadSetting
 
 logger = logging.getLogger("atelier.serving")
@@ -28,6 +29,15 @@ def count(word: str | None = None, name: str = "JOBS_WORKERS") -> int:
     if not word.isdecimal() or len(word) > 2:
         raise BadSetting(f"{name}={word!r} is not a number of workers from 0 to 99. With 0, jobs wait for `make worker`.")
     return int(word)
+
+
+def with_queue(family: str) -> str:
+    """The name of a family that has a queue of jobs. Raises UnknownFamily or BadSetting."""
+    queues = [name for name in discovery.names() if find_spec(f"serving.{name}.tasks")]
+    if discovery.validate(family) not in queues:
+        choices = ", ".join(queues)
+        raise BadSetting(f"family={family!r} has no queue of jobs: there is no serving/{family}/tasks.py. Choose one of: {choices}.")
+    return family
 
 
 class Supervisor:

@@ -15,11 +15,10 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from pipelines import configs, discovery, errors, phrases, processes
+from pipelines import configs, errors, phrases, processes
 from pipelines.databases import NoDatabase
-from pipelines.errors import BadSetting
 from serving import problems, telemetry
-from serving.jobs import backlog, broker, tasks
+from serving.jobs import backlog, broker, supervisor, tasks
 from serving.jobs.backlog import Backlog, Job
 from serving.live import champion
 from serving.live.champion import Champion, Served
@@ -191,14 +190,6 @@ def _reason(error: Exception, job: Job) -> str:
     return f"The worker failed on it ({type(error).__name__}); its log says why, under job {job.id}."
 
 
-def validated(family: str) -> str:
-    """The name of a family that has a queue. Raises UnknownFamily or BadSetting."""
-    if not tasks.of(discovery.validate(family)):
-        choices = ", ".join(name for name in discovery.names() if tasks.of(name))
-        raise BadSetting(f"family={family!r} has no queue of jobs: there is no serving/{family}/tasks.py. Choose one of: {choices}.")
-    return family
-
-
 def main() -> None:
     """Work on jobs of one family until SIGTERM or Ctrl-C; the picture at work is finished first."""
     parser = argparse.ArgumentParser(prog="python -m serving.jobs.worker", description=main.__doc__)
@@ -206,7 +197,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     with errors.printed_once():
-        worker = Worker(Backlog(backlog.url(), validated(asked.family)), supervised=bool(asked.parent))
+        worker = Worker(Backlog(backlog.url(), supervisor.with_queue(asked.family)), supervised=bool(asked.parent))
         telemetry.log_as_json()
         threading.Thread(target=worker.watch, args=(asked.parent,), daemon=True, name="beat").start()
         worker.recorder.start()
