@@ -143,8 +143,8 @@ rebuild: .venv/with-serve ## [remote=store]: after `dvc pull`, restore runs, ver
 push: .venv/with-serve ## [remote=store]: send what dvc.lock and the ledgers name, also of older versions, to a DVC remote
 	@atelier push $(if $(remote),--remote '$(remote)')
 
-gc: .venv/with-serve ## [remote=store]: remove from DVC's cache, and from the remote, what no dvc.lock and no ledger of any branch names
-	@atelier gc $(if $(remote),--remote '$(remote)')
+gc: .venv/with-serve ## [remote=store projects="../one ../two"]: remove from DVC's cache, and from the remote, what no dvc.lock and no ledger of any branch names
+	@atelier gc $(if $(remote),--remote '$(remote)') $(foreach folder,$(projects),--projects '$(folder)')
 
 ##@ Developer
 

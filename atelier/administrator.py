@@ -98,6 +98,12 @@ def push(remote: Remote = None) -> None:
 
 
 @app.command()
-def gc(remote: Remote = None) -> None:
+def gc(
+    remote: Remote = None,
+    projects: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FOLDER", help="Each other project on a cache outside of this one; `.` where there is none."),
+    ] = None,
+) -> None:
     """Delete from DVC's cache, and from a remote that is named, what no dvc.lock and no ledger of any branch needs."""
-    call.function("pipelines.artifacts.remotes:collect_all", remote)
+    call.function("pipelines.artifacts.remotes:collect_all", remote, projects or ())

@@ -1,18 +1,61 @@
 """git on this clone."""
 
+import os
 import subprocess
 from pathlib import Path
 
+NO_REPOSITORY = b"not a git repository"
+
+
+class Unusable(RuntimeError):
+    """git refuses, cannot read or does not find the repository, or is not installed: what it has is unknown."""
+
 
 def output(*words: str, given: bytes = b"") -> bytes | None:
-    """The output of a git command; None where it fails, or git is not installed."""
+    """The output of a git command; None where git answers no, or there is no repository. Raises Unusable."""
+    done = _run(*words, given=given)
+    if done and done.returncode == 0:
+        return done.stdout
+    check()
+    return None
+
+
+def required(*words: str, given: bytes = b"") -> bytes:
+    """The output of a git command whose answer decides what may be deleted. Raises Unusable, also where there is no repository."""
+    done = _run(*words, given=given)
+    if done and done.returncode == 0:
+        return done.stdout
+    raise Unusable(_explained(words, done.stderr if done else b"git is not installed"))
+
+
+def check() -> None:
+    """Raises Unusable where there is a repository that git cannot read, or git is not installed."""
+    done = _run("rev-parse", "--git-dir")
+    if done is None and any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
+        raise Unusable(_explained((), b"git is not installed"))
+    if done and done.returncode and NO_REPOSITORY not in done.stderr:
+        raise Unusable(_explained((), done.stderr))
+
+
+def _run(*words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes] | None":
+    """None where git is not installed."""
     try:
-        done = subprocess.run(["git", *words], input=given, capture_output=True, check=False)
+        return subprocess.run(["git", *words], input=given, capture_output=True, check=False, env=os.environ | {"LC_ALL": "C"})
     except FileNotFoundError:
         return None
-    return done.stdout if done.returncode == 0 else None
+
+
+def _explained(words: tuple[str, ...], said: bytes) -> str:
+    """What git said, and the remedy: its own where its last line is a command."""
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()] or ["no reason given"]
+    asked = f"`git {' '.join(words[:2])}` fails" if words else "git cannot be asked"
+    remedy = lines[-1] if lines[-1].startswith("git ") and len(lines) > 1 else "git status"
+    remedy = "Install git" if lines == ["git is not installed"] else f"Run `{remedy}`"
+    return f"{asked} ({lines[0].removeprefix('fatal: ')}). {remedy}, then the same command again."
 
 
 def committed(path: Path) -> bytes:
-    """A file of the project in the last commit; empty where there is no such file, commit or git."""
-    return output("show", f"HEAD:./{path}") or b""
+    """A file of the project in the last commit; empty where there is no such file, commit or repository. Raises Unusable."""
+    answer = output("cat-file", "--batch", given=f"HEAD:./{path}\n".encode()) or b""
+    head, _, content = answer.partition(b"\n")
+    return b"" if head.endswith(b" missing") else content[:-1]

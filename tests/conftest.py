@@ -174,6 +174,12 @@ def no_framework() -> Iterator[None]:
     assert not {"tensorflow", "torch"} & set(sys.modules)
 
 
+def git_refuses(patch: pytest.MonkeyPatch) -> None:
+    """As where another user owns the folder, which is what a container sees of a mounted one."""
+    for name, value in {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}.items():
+        patch.setenv(name, value)
+
+
 def as_typed(remedy: str) -> list[str]:
     """A remedy that an error names, as a command that runs in a folder without a Makefile."""
     remedy = re.sub(r"make (reconcile|restore-ledger) family=(\w+)", r"python -m atelier \1 \2", remedy)

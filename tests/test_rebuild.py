@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines import configs, folders
+from pipelines import configs, folders, git
 from pipelines.artifacts import branches, cache, remotes, retention
 from pipelines.artifacts import lock as dvc_lock
 from pipelines.audit import rebuild
@@ -19,7 +19,7 @@ from pipelines.ledger import lines as ledger
 from pipelines.registry import promotion, versions
 from pipelines.tracking import client as tracking
 from pipelines.tracking import tags
-from tests.conftest import embedded_data, environment, evaluate, tiny_model
+from tests.conftest import embedded_data, environment, evaluate, git_refuses, tiny_model
 from tests.test_registry import WORDS, state
 
 BRANCH = "trunk"
@@ -394,9 +394,76 @@ def test_a_lock_that_dvc_did_not_write_names_the_remedy(tmp_path: Path, monkeypa
         dvc_lock.hash_of(Path("data/digits"))
 
 
+def shared(project: Path) -> None:
+    """The project's cache is the one that is shared, beside it."""
+    (project / ".dvc/config.local").write_text(f"[cache]\n    dir = {project.parent}/shared\n")
+
+
 def test_a_cache_elsewhere_holds_its_own(fetched: ledger.Line, tmp_path: Path) -> None:
-    Path(".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/shared\n")
+    shared(tmp_path / "clone")
     remotes.fetch([str(fetched["dvc"])])
     retention.retain([fetched])
-    retention.discard_unused(set())
     assert cache.path_of(onnx(fetched)).samefile(tmp_path / "shared/held" / onnx(fetched))
+
+
+def cached_as(name: str, content: bytes) -> None:
+    cache.path_of(name).parent.mkdir(parents=True, exist_ok=True)
+    cache.path_of(name).write_bytes(content)
+
+
+def test_a_cache_of_several_projects_is_collected_for_all_of_them(fetched: ledger.Line, tmp_path: Path) -> None:
+    """The other one has a version that only its working folder knows, and another in a commit of a branch."""
+    mine, other = tmp_path / "clone", tmp_path / "other"
+    done(tmp_path, "git", "clone", "-q", str(mine), str(other))
+    shared(mine)
+    shared(other)
+    names = retention.names(ledger.read("digits"))
+    remotes.fetch(names)
+    theirs = ["a1" * 16, "a2" * 16]
+    for name in theirs:
+        cached_as(f"{name}.dir", b"[]")  # its name is not its content's: it is damaged
+    unused = "a3" * 16
+    cached_as(unused, b"unused")
+    line = folders.canonical({"dvc": f"{theirs[0]}.dir"})
+    (other / "registry/digits.jsonl").write_text(line)
+    with pytest.raises(remotes.SharedCache, match=r"shared.* is outside of this project.*make gc projects="):
+        remotes.collect(names)
+    with pytest.raises(branches.UnknownNeeds, match=theirs[0]):
+        remotes.collect(names, projects=[other])
+    assert cache.path_of(unused).is_file()
+    empty = "d751713988987e9331980363e24189ce"  # MD5 of an empty list
+    cached_as(f"{empty}.dir", b"[]")
+    (other / "registry/digits.jsonl").write_text(line.replace(theirs[0], empty))
+    done(other, "git", *COMMIT, "-qam", "theirs")
+    done(other, "git", "checkout", "-q", "HEAD~")
+    assert remotes.collect(names, projects=[Path("../other"), Path()]) == {"cache": 3}
+    assert cache.path_of(f"{empty}.dir").is_file() and not cache.path_of(unused).exists()
+    assert retention.lacking(names) == []
+    assert remotes.collect(names, projects=[Path()]) == {"cache": 1}
+
+
+def test_a_named_project_on_another_cache_is_refused(fetched: ledger.Line, tmp_path: Path) -> None:
+    done(tmp_path, "git", "clone", "-q", "clone", "other")
+    with pytest.raises(remotes.SharedCache, match="uses another cache"):
+        remotes.collect(retention.names(ledger.read("digits")), projects=[tmp_path / "other"])
+
+
+def not_installed(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("PATH", "/nowhere")
+
+
+def not_a_repository(_: pytest.MonkeyPatch) -> None:
+    shutil.rmtree(".git")
+
+
+def a_lost_commit(_: pytest.MonkeyPatch) -> None:
+    Path(".git/refs/heads/lost").write_text("0123456789" * 4 + "\n")
+
+
+@pytest.mark.parametrize("fault", [git_refuses, not_installed, not_a_repository, a_lost_commit])
+def test_nothing_is_collected_where_git_does_not_answer(clone: Path, monkeypatch: pytest.MonkeyPatch, fault: Any) -> None:
+    cached_as("a3" * 16, b"of another branch")
+    fault(monkeypatch)
+    with pytest.raises((git.Unusable, remotes.RemoteFault), match="the same command again"):
+        remotes.collect([])
+    assert cache.path_of("a3" * 16).is_file()

@@ -8,8 +8,15 @@ from pathlib import Path
 import pytest
 
 from pipelines import configs, discovery, folders
+from pipelines import git as system
+from pipelines.audit import verify
+from pipelines.ledger import cross_checks
+from pipelines.lineage import starts, steps
 from pipelines.stages import ingest
+from pipelines.tracking import client as tracking
+from pipelines.tracking import tags
 from pipelines.training import records
+from tests.conftest import commit, git, git_refuses, tiny_model
 
 REPORT = Path("reports/digits/ingest.json")
 CFG = ["family=digits", "run=smoke", "data.sources=[embedded]"]
@@ -38,6 +45,47 @@ def test_a_record_names_every_installed_package() -> None:
     versions = records.versions()
     assert versions.keys() >= {package.name.lower() for package in metadata.distributions()} | {"python"}
     assert versions["numpy"] == metadata.version("numpy")
+
+
+def test_what_git_refuses_is_recorded_as_unknown_with_the_remedy(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the record, in MLflow, in lineage: not as no commit of a clean folder."""
+    assert {"commit": None, "dirty": None}.items() <= records.begun("digits").items()  # no repository
+    git(project, "init", "-q")
+    commit(project)
+    assert records.begun("digits")["dirty"] is False
+    git_refuses(monkeypatch)
+    folder = tiny_model("digits-adam", 1)
+    remedy = f"git config --global --add safe.directory {project}"
+    record = records.read(folder)
+    assert (record["commit"], record["dirty"]) == (None, None)
+    assert remedy in record[records.UNKNOWN]
+    assert remedy in capsys.readouterr().err
+    run = tracking.run_of_folder(tracking.client(), folder, None, {})
+    assert [run.data.tags[tag] for tag in (tags.COMMIT, tags.DIRTY)] == [tags.UNKNOWN] * 2
+    found = [link for link in steps.flat(starts.walk("models/digits-adam")) if link.name in {"commit", "code"}]
+    assert [link.status for link in found] == [steps.NOT_HERE] * 2
+    assert remedy in found[0].words
+
+
+def test_an_unusable_git_is_no_absent_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert system.committed(Path("card")) == b""  # no repository
+    git(project, "init", "-q")
+    assert system.committed(Path("card")) == b""  # no commit
+    Path("card").write_text("one\ntwo")
+    commit(project)
+    assert (system.committed(Path("card")), system.committed(Path("other"))) == (b"one\ntwo", b"")
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        with pytest.raises(system.Unusable, match="git is not installed"):
+            system.committed(Path("card"))
+    git_refuses(monkeypatch)
+    with pytest.raises(system.Unusable, match=r"safe\.directory"):
+        system.committed(Path("card"))
+    with pytest.raises(system.Unusable, match=r"safe\.directory"):
+        verify.verify("digits")
+    assert ["cannot be held against git's last commit" in fault.words for fault in cross_checks.contradictions("digits")] == [True]
 
 
 def test_differences_are_named() -> None:

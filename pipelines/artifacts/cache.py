@@ -18,6 +18,10 @@ class NotHere(FileNotFoundError):
     """An output that is not in this machine's cache."""
 
 
+class UnknownCache(OSError):
+    """DVC does not say where its cache is."""
+
+
 class BrokenCache(ValueError):
     """A cached file whose MD5 is not its name."""
 
@@ -122,4 +126,6 @@ def cache() -> Path:
 def _configured(_: Path, __: str) -> Path:
     """As DVC itself says, which takes a second: once, and only where its configuration mentions a cache."""
     found = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True, check=False)
-    return Path(found.stdout.strip() or ".dvc/cache") / "files" / "md5"
+    if found.returncode or not found.stdout.strip():
+        raise UnknownCache(f"`dvc cache dir` fails ({found.stderr.strip() or 'no answer'}): repair DVC's configuration, .dvc/config.")
+    return Path(found.stdout.strip()) / "files" / "md5"

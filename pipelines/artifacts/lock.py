@@ -33,9 +33,9 @@ def hash_of(path: Path) -> str | None:
     return out.md5 if out else None
 
 
-def content() -> bytes:
-    """The dvc.lock of the working directory; empty where there is none."""
-    return LOCK.read_bytes() if LOCK.exists() else b""
+def content(root: Path = Path()) -> bytes:
+    """The dvc.lock of a project; empty where there is none."""
+    return (root / LOCK).read_bytes() if (root / LOCK).exists() else b""
 
 
 @lru_cache(maxsize=2)

@@ -6,8 +6,8 @@ and a folder's list is sent after its files.
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,24 @@ SENT, THERE = "sent", "there already"
 GRACE = 14 * 86400  # seconds that an unused file stays on a remote, as in git
 
 
+class SharedCache(ValueError):
+    """A cache that others may use who are not named, or a named project that uses another one."""
+
+
 class RemoteFault(OSError):
     """There is no such DVC remote, or it does not answer or fails."""
 
 
 @contextmanager
-def _project() -> Iterator[Any]:
-    """DVC's view of this project. Raises RemoteFault for DVC's own errors."""
+def _project(folder: Path | None = None) -> Iterator[Any]:
+    """DVC's view of this project, or of the one in a folder. Raises RemoteFault for DVC's own errors."""
     from dvc.config import RemoteConfigError
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc_objects.errors import ObjectDBError
 
     try:
-        with Repo() as repo:
+        with Repo(folder) as repo:
             yield repo
     except RemoteConfigError as fault:
         raise RemoteFault(f"DVC: {fault}. Add one, such as a folder: `dvc remote add -d store /path/to/folder`.") from fault
@@ -122,18 +126,20 @@ def _fetch(repo: Any, there: Any, lacking: list[str]) -> None:
         _copy(there, repo.cache.local, found, verify=True)
 
 
-def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
+def collect(names: list[str], remote: str | None = None, projects: Sequence[Path] = ()) -> dict[str, int]:
     """Remove from the cache, and from a named remote, the files that no dvc.lock and no ledger of any branch needs; {place: count}.
 
-    From a remote, no file that is younger than GRACE or the newest known commit: others may need it. Raises RemoteFault, or, before
-    anything is removed, branches.UnknownNeeds.
+    `projects` are the other ones that use the same cache, whose needs count too. From a remote, no file that is younger than GRACE or
+    the newest known commit: others may need it. Raises RemoteFault, or, before anything is removed, branches.UnknownNeeds, SharedCache
+    or git.Unusable.
     """
     newest = branches.fetch() if remote else 0.0
-    with _project() as repo:
+    with _project() as repo, ExitStack() as stack:
+        others = [stack.enter_context(_sharing(repo, folder)) for folder in _named(repo, projects)]
         places = {"cache": repo.cache.local}
         if remote:
             places[remote] = repo.cloud.get_remote_odb(remote, "gc")
-        used = _used(repo, names, places.get(str(remote)))
+        used = _used(repo, names, places.get(str(remote)), others)
         with repo.lock:
             removed = {"cache": _removed(places["cache"], used)}
             retention.discard_unused(used)
@@ -142,6 +148,31 @@ def collect(names: list[str], remote: str | None = None) -> dict[str, int]:
                 young = {name for name in there.all() if name not in used and _modified(there, name) >= before}
                 removed[remote] = _removed(there, used | young)
     return removed
+
+
+def _named(repo: Any, projects: Sequence[Path]) -> list[Path]:
+    """The other projects that are named. Raises SharedCache where a cache outside of this project may have others."""
+    root = Path(repo.root_dir).resolve()
+    if not projects and not _cache(repo).is_relative_to(root):
+        raise SharedCache(
+            f"DVC's cache, {_cache(repo)}, is outside of this project: others may use it. Nothing was removed. "
+            "Name every other project that does: `make gc projects='../one ../two'`, or `make gc projects=.` where there is none."
+        )
+    return [folder for folder in projects if folder.resolve() != root]
+
+
+@contextmanager
+def _sharing(repo: Any, folder: Path) -> Iterator[Any]:
+    """DVC's view of another project on the same cache, locked. Raises SharedCache, RemoteFault."""
+    with _project(folder) as other:
+        if _cache(other) != _cache(repo):
+            raise SharedCache(f"{folder} uses another cache, {_cache(other)}, not {_cache(repo)}. Nothing was removed. Leave it out.")
+        with other.lock:
+            yield other
+
+
+def _cache(repo: Any) -> Path:
+    return Path(repo.cache.local.path).resolve()
 
 
 def _removed(place: Any, used: set[str]) -> int:
@@ -154,22 +185,35 @@ def _removed(place: Any, used: set[str]) -> int:
     return count
 
 
-def _used(repo: Any, names: list[str], there: Any) -> set[str]:
+def _used(repo: Any, names: list[str], there: Any, others: list[Any]) -> set[str]:
     """Every file that stays. Raises branches.UnknownNeeds where a folder's list is lost, and its files would be removed."""
-    others, locked = branches.needed(), branches.locked()
+    roots = [Path(), *(Path(other.root_dir) for other in others)]
+    needed = [name for root in roots for name in branches.needed(root)]
+    locked = [name for root in roots for name in branches.locked(root)]
+    lists = [*needed, *filter(_is_list, locked)]
     if there:
-        _fetch(repo, there, [name for name in {*names, *others, *filter(_is_list, locked)} if not retention.intact(name)])
-    outs = [out for out in lock.outs(lock.content()).values() if _is_list(out.md5)]
-    in_use = [out.md5 for out in outs if out.path.exists() or cache.path_of(out.md5).exists()]
-    unknown = [name for name in dict.fromkeys([*names, *(others if there else []), *in_use]) if not retention.intact(name)]
+        _fetch(repo, there, [name for name in {*names, *lists} if not retention.intact(name)])
+    wanted = [*names, *(needed if there else []), *_here(lists), *(name for root in roots for name in _in_use(root))]
+    unknown = [name for name in dict.fromkeys(wanted) if not retention.intact(name)]
     if unknown:
         raise branches.UnknownNeeds(
             f"{', '.join(unknown)}: the list of its files is damaged or not here{' and not on the remote' if there else ''}. "
             "Nothing was removed. `make rebuild` fetches it; `dvc commit` lists a folder in the workspace again."
         )
     with repo.lock:
-        used = {info.value for found in repo.used_objs(force=True).values() for info in found}
-    return used | {each for name in {*names, *others, *locked} for each in retention.files(name)}
+        used = {info.value for each in (repo, *others) for found in each.used_objs(force=True).values() for info in found}
+    return used | {each for name in {*names, *needed, *locked} for each in retention.files(name)}
+
+
+def _here(names: list[str]) -> list[str]:
+    """Those of these lists that are here; one that another branch names may never have been fetched."""
+    return [name for name in names if cache.path_of(name).exists()]
+
+
+def _in_use(root: Path) -> list[str]:
+    """The lists that dvc.lock names of folders in a project, or in the cache."""
+    outs = [out for out in lock.outs(lock.content(root)).values() if _is_list(out.md5)]
+    return [out.md5 for out in outs if (root / out.path).exists() or cache.path_of(out.md5).exists()]
 
 
 def _modified(there: Any, name: str) -> float:
@@ -199,9 +243,9 @@ def push_all(remote: str | None = None) -> None:
         raise SystemExit(f"{len(left)} of {len(states)} folders are not on the remote. Push from the machine that trained them.")
 
 
-def collect_all(remote: str | None = None) -> None:
+def collect_all(remote: str | None = None, projects: Sequence[Path] = ()) -> None:
     """Remove what neither dvc.lock nor a ledger needs, and print."""
-    for place, count in collect([name for lines in _retained() for name in retention.names(lines)], remote).items():
+    for place, count in collect([name for lines in _retained() for name in retention.names(lines)], remote, projects).items():
         print(f"{place}: {count} files removed; what dvc.lock and the ledgers need stays.")
 
 

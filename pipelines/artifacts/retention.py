@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from pipelines import hashing
 from pipelines.artifacts import cache
@@ -31,11 +30,10 @@ def retain(lines: list[Line]) -> None:
 
 
 def discard_unused(used: set[str]) -> None:
-    """Remove the hard links that nothing uses any more, but none beside a cache that other projects may share."""
-    if cache.cache().absolute().is_relative_to(Path.cwd()):
-        for path in cache.retained_path("").glob("*"):
-            if path.name not in used:
-                path.unlink()
+    """Remove the hard links that nothing uses any more."""
+    for path in cache.retained_path("").glob("*"):
+        if path.name not in used:
+            path.unlink()
 
 
 def files(name: str) -> Iterator[str]:

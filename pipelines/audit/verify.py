@@ -30,7 +30,8 @@ class Verified(NamedTuple):
 
 
 def verify(family: str | None = None) -> Verified:
-    """Read everything, or everything of one family. Raises UnknownFamily."""
+    """Read everything, or everything of one family. Raises UnknownFamily, or git.Unusable: what git has could not be compared."""
+    git.check()
     names = [discovery.validate(family)] if family else discovery.names()
     begun = time.monotonic()
     with ThreadPoolExecutor(1) as pool:

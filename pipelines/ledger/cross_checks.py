@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +34,13 @@ def contradictions(family: str) -> list[Fault]:
     The hash chain shows altered, dropped or moved lines, but not that the last ones are gone. Raises AlteredLedger where it is broken.
     """
     file = ledger.path(family)
-    committed = [ledger.parse(text) for text in git.committed(file).splitlines()]
+    try:
+        committed, unusable = [ledger.parse(text) for text in git.committed(file).splitlines()], []
+    except git.Unusable as fault:
+        committed, unusable = [], [Fault(file, f"cannot be held against git's last commit: {fault}", "git status")]
     named = [*_named(family)]  # both before the ledger is read: a line is written before it is named
     lines = ledger.read(family)
-    return [*_against_git(file, committed, lines), *_against(family, named, lines)]
+    return [*unusable, *_against_git(file, committed, lines), *_against(family, named, lines)]
 
 
 def _named(family: str, records: dict[str, tuple[str, ...]] = RECORDS) -> Iterator[tuple[Path, Line]]:
@@ -97,12 +101,18 @@ def save_lost(family: str) -> None:
     for _, line in _named(family, FOLLOWERS):
         if line.get("hash") not in known and "seq" not in lost.get(line["hash"], {}):
             lost[line["hash"]] = line
-    search = ["log", "--all", "--format=%h"]
-    lost = {name: line for name, line in lost.items() if not git.output(*search, f"-S{name}", "--", str(ledger.path(family)))}
+    lost = {name: line for name, line in lost.items() if not _in_git(family, name)}
     if lost:
         folders.write_json(LOST / f"{family}.json", lost)
     else:
         (LOST / f"{family}.json").unlink(missing_ok=True)
+
+
+def _in_git(family: str, name: str) -> bool:
+    """Has any commit the line with this hash? No, where git cannot be asked: the line is saved then."""
+    with suppress(git.Unusable):
+        return bool(git.output("log", "--all", "--format=%h", f"-S{name}", "--", str(ledger.path(family))))
+    return False
 
 
 def restore(family: str) -> list[Line]:

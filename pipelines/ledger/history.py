@@ -130,9 +130,10 @@ def _report(family: str, at: str, period: dict[str, Any]) -> list[str]:
     line, decision, ended = period["promotion"], period["decision"], period["ended"]
     event = "promoted" if ended and ended["event"] == "promote" else "restored"
     until = f"until {ended['time']}, when version {ended['version']} was {event}" if ended else "to now"
+    commit = str(line["commit"] or "unknown")[:12]
     return [
         f"{family} at {at}: version {period['version']} ({line['candidate']}), from {period['since']} {until}.",
-        f"digest {line['digest'][:12]}, data {line['data'][:12]}, commit {str(line['commit'])[:12]}; line {decision['seq']} of the ledger.",
+        f"digest {line['digest'][:12]}, data {line['data'][:12]}, commit {commit}; line {decision['seq']} of the ledger.",
         *(f"Of line {decision['seq']}: {note}." for note in _clock(decision)),
         *([f"Champion by a rollback: {'; '.join(reasons(decision))}."] if decision["event"] == "rollback" else []),
         f"Promoted at {line['time']}, because:",

@@ -185,16 +185,24 @@ def _check_listed(copy: FileSet, name: str, **facts: str | None) -> None:
 
 def _commit(line: Line) -> Step:
     if not line["commit"]:
-        raise cache.NotHere("trained outside git: no commit is known. Commit before you train.")
+        raise cache.NotHere(f"unknown, and so is whether the code was changed: {_unknown_commit(line)}")
     subject = git.output("show", "-s", "--format=%h %cs %s", line["commit"])
     if subject is None:
         raise cache.NotHere(f"{line['commit']} is not in this clone. `git fetch --unshallow`, or fetch the branch it is on.")
     return subject.decode().strip() + (" (with uncommitted changes: see code)" if line.get("dirty") else ""), {"commit": line["commit"]}
 
 
+def _unknown_commit(line: Line) -> str:
+    """Why the training recorded no commit."""
+    known = _model(line).read(records.RECORD).get(records.UNKNOWN)
+    return str(known or "the training recorded none. Commit before you train.")
+
+
 def _code(line: Line) -> Step:
     """Every module that the training imported is the commit's."""
     code, commit = _model(line).read(records.RECORD)["code"], line["commit"]
+    if not commit:
+        raise cache.NotHere(f"{len(code)} modules, which no known commit can be held against")
     if git.output("cat-file", "-e", f"{commit}^{{commit}}") is None:
         raise cache.NotHere(f"commit {commit} is not in this clone")
     changed = [path for path, sha256 in _committed(commit, list(code)).items() if sha256 != code[path]]
@@ -205,7 +213,7 @@ def _code(line: Line) -> Step:
 
 def _committed(commit: str, paths: list[str]) -> dict[str, str | None]:
     """{path: SHA-256 of the file in a commit, or None}, in one call of git."""
-    answers = git.output("cat-file", "--batch", given="".join(f"{commit}:{path}\n" for path in paths).encode()) or b""
+    answers = git.required("cat-file", "--batch", given="".join(f"{commit}:{path}\n" for path in paths).encode())
     found: dict[str, str | None] = {}
     for path in paths:
         head, _, answers = answers.partition(b"\n")

@@ -22,7 +22,7 @@ from pipelines.lineage.steps import Link
 from pipelines.models import manifests
 from pipelines.registry import reconcile, store
 from pipelines.tracking import reader
-from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DVC, KEY
+from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DVC, KEY, UNKNOWN
 from pipelines.training import records
 
 FORMS = (
@@ -116,7 +116,7 @@ def _of_run(run: reader.Run) -> Line:
         "dvc": tags.get(DVC),
         "data": tags[DATA],
         "data_dvc": tags.get(DATA_DVC),
-        "commit": tags.get(COMMIT),
+        "commit": None if tags.get(COMMIT) == UNKNOWN else tags.get(COMMIT),
         "run": tags[KEY],
         "started": run.started,
     }

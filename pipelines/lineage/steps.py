@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines import git
 from pipelines.artifacts import cache
 
 OK, NOT_HERE, BROKEN = "ok", "not here", "broken"
@@ -27,7 +28,7 @@ def link(name: str, step: Callable[[], Step], links: Iterable[Link] = ()) -> Lin
     below = list(links)
     try:
         return Link(name, OK, *step(), below)
-    except cache.NotHere as absence:
+    except (cache.NotHere, git.Unusable) as absence:
         return Link(name, NOT_HERE, str(absence), {}, below)
     except (ValueError, LookupError, OSError) as fault:
         return Link(name, BROKEN, f"{type(fault).__name__}: {fault}", {}, below)

@@ -20,7 +20,10 @@ def install(folder: Path) -> None:
     key = signing.configured(signing.SIGNING)
     if key and not _in_git(manifest).exists():
         signing.sign(folder, key)
-    _synchronise(folder, manifest)
+    try:
+        _synchronise(folder, manifest)
+    except git.Unusable as fault:
+        print(f"WARNING: the signature of {folder} is left as it is. {fault}", file=sys.stderr)
     store.add_example(folder, folder)
 
 

@@ -2,7 +2,9 @@
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pipelines import configs, discovery, folders, git
 from pipelines.fingerprints import fingerprint
@@ -17,11 +19,16 @@ def main(cfg: configs.Config) -> None:
         card = data.prepare(cfg, out)
     print(f"{cfg.data_folder}: {card['counts']}, duplicates between splits {card['duplicates']}")
     report = Path("reports", cfg.family, "ingest.json")
-    then = json.loads(git.committed(report) or "{}")
-    if then and then["data"] != card["hash"]:  # another decoder may do that
-        hashes = f"{card['hash'][:12]}, in git's last commit {then['data'][:12]}"
-        print(f"WARNING: the data hash is {hashes}. Packages: {records.differing(then['versions'], begun['versions'])}.", file=sys.stderr)
+    with suppress(git.Unusable):  # records.begun() said so
+        _compare(json.loads(git.committed(report) or "{}"), {"data": card["hash"], **begun})
     folders.write_json(report, {"data": card["hash"], **begun})
+
+
+def _compare(then: dict[str, Any], now: dict[str, Any]) -> None:
+    """Warn where the data is not that of git's last commit: another decoder may do that."""
+    if then and then["data"] != now["data"]:
+        hashes = f"{now['data'][:12]}, in git's last commit {then['data'][:12]}"
+        print(f"WARNING: the data hash is {hashes}. Packages: {records.differing(then['versions'], now['versions'])}.", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import folders
 from pipelines.configs import Config
 from pipelines.models import manifests
-from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DONE, DVC, KEY
+from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DIRTY, DONE, DVC, KEY, UNKNOWN
 from pipelines.training import records, session
 from pipelines.training.session import Epoch, Training
 
@@ -181,7 +181,8 @@ def run_of_line(store: "MlflowClient", line: dict[str, Any]) -> "Run":
     found = find(store, family, key)
     if found is None:
         found = create(store, {"family": family, "candidate": line["candidate"]}, key, line["started"])
-        _log_scores(store, found, line, {"commit": line["commit"], "seconds": line["figures"]["seconds"]}, line["figures"])
+        record = {"commit": line["commit"], "dirty": line.get("dirty"), "seconds": line["figures"]["seconds"]}
+        _log_scores(store, found, line, record, line["figures"])
         store.set_terminated(found.info.run_id, "FINISHED", int((line["started"] + line["figures"]["seconds"]["train"]) * 1000))
     return found
 
@@ -191,7 +192,8 @@ def _log_scores(store: "MlflowClient", run: "Run", manifest: dict[str, Any], rec
     splits = {split: report[split] for split in ("valid", "test")} if report else {}
     named = {f"final_{split}_{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
     metric, now = mlflow().entities.Metric, int(time.time() * 1000)
-    tags = {DIGEST: manifest["digest"], DATA: manifest["data"], COMMIT: record["commit"] or ""}
+    dirty = UNKNOWN if record["commit"] is None or record["dirty"] is None else str(record["dirty"]).lower()
+    tags = {DIGEST: manifest["digest"], DATA: manifest["data"], COMMIT: record["commit"] or UNKNOWN, DIRTY: dirty}
     metrics = [metric(name, value, now, 0) for name, value in {**named, "train_seconds": record["seconds"]["train"]}.items()]
     store.log_batch(run.info.run_id, metrics=metrics, tags=_tags(tags))
 

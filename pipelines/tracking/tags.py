@@ -5,4 +5,5 @@ DIGEST, DATA = "atelier.digest", "atelier.data"  # of a run and of a registered 
 DVC, DATA_DVC = "atelier.dvc", "atelier.data_dvc"  # DVC's hashes of the model folder and of the data
 DONE = "atelier.complete"  # hash of what a run was last derived from
 ALIASED = "atelier.champion"  # of a registered model: the version that reconcile last gave the alias
-CANDIDATE, COMMIT = "candidate", "mlflow.source.git.commit"
+CANDIDATE, COMMIT, DIRTY = "candidate", "mlflow.source.git.commit", "atelier.dirty"  # dirty: "true", "false" or UNKNOWN
+UNKNOWN = "unknown"  # commit and dirty where git told neither

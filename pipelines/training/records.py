@@ -1,17 +1,17 @@
 """record.json beside model.json: what varies between trainings of a recipe."""
 
 import json
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pipelines import devices, folders
+from pipelines import devices, folders, git
 from pipelines.fingerprints.modules import ROOT, Sources
 from pipelines.training.session import Training
 
 RECORD = "record.json"
+UNKNOWN = "unknown_commit"  # key of a record: why `commit` and `dirty` are None
 
 
 def write(folder: Path, training: Training, begun: dict[str, Any]) -> dict[str, Any]:
@@ -35,20 +35,22 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def begun(family: str, module: str = "pipelines.stages.train") -> dict[str, Any]:
-    """{"commit", "dirty", "code", "versions"} at the start of a training; commit is None outside git.
+    """{"commit", "dirty", "code", "versions"} at the start of a training; where git tells no commit, both are None, and UNKNOWN says why.
 
     `code` is {path: SHA-256} of every module that `module` imports, lazily or not; reports and locks do not make it dirty.
     """
-    dirty = bool(_git("status", "--porcelain", "--", "pipelines", "conf", "serving"))
-    return {"commit": _git("rev-parse", "HEAD"), "dirty": dirty, "code": code(family, module), "versions": versions()}
+    return {**_commit(), "code": code(family, module), "versions": versions()}
 
 
-def _git(*words: str) -> str | None:
+def _commit() -> dict[str, Any]:
     try:
-        done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+        head, changed = (git.output(*words.split()) for words in ("rev-parse HEAD", "status --porcelain -- pipelines conf serving"))
+    except git.Unusable as fault:
+        print(f"WARNING: the commit is recorded as unknown. {fault}", file=sys.stderr)
+        return {"commit": None, "dirty": None, UNKNOWN: str(fault)}
+    if head is None or changed is None:
+        return {"commit": None, "dirty": None, UNKNOWN: "there was no commit in the working folder. Commit before you train."}
+    return {"commit": head.decode().strip(), "dirty": bool(changed.strip())}
 
 
 def code(family: str, module: str) -> dict[str, str]:
