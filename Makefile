@@ -1,6 +1,6 @@
 # The commands. `make help` lists them; every target installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo train promote ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
+.PHONY: help demo train promote ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -133,6 +133,9 @@ sign: .venv/with-serve ## family=digits: sign every version on this machine with
 
 reconcile: .venv/with-serve ## [family=digits]: MLflow, model store and pointers follow the ledgers
 	@atelier reconcile $(family)
+
+merge: .venv/with-serve ## [family=digits from=branch]: the decisions of two branches in one ledger, renumbered; ends a conflict that git left
+	@atelier merge $(family) $(if $(from),--from '$(from)')
 
 restore-ledger: .venv/with-serve ## family=digits: the last lines of a ledger that were lost, from the pointers or .store/lost
 	@atelier restore-ledger $(family)

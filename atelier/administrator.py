@@ -79,6 +79,15 @@ def reconcile(family: Annotated[str | None, typer.Argument(help="Default: all.")
     call.function("pipelines.registry.reconcile", family)
 
 
+@app.command()
+def merge(
+    family: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    branch: Annotated[str | None, typer.Option("--from", help="A branch or commit whose decisions are to be brought in.")] = None,
+) -> None:
+    """Join the decisions of two branches, and end the conflict that git left in ledgers, dvc.lock and reports."""
+    call.function("pipelines.registry.merge", family, branch)
+
+
 @app.command("restore-ledger")
 def restore_ledger(family: Family) -> None:
     """Put back the last lines of a ledger that were lost and that the pointers, or .store/lost, still hold."""

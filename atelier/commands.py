@@ -3,6 +3,7 @@
 import typer
 
 from atelier import administrator, developer, operator, scientist
+from pipelines.ledger import driver
 
 app = typer.Typer(name="atelier", no_args_is_help=True, pretty_exceptions_enable=False)
 for name, group in {
@@ -19,3 +20,4 @@ for name, group in {
 @app.callback()
 def _project() -> None:
     """From a data set to an endpoint, and from any answer of the endpoint back to the data set."""
+    driver.install()

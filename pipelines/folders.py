@@ -23,6 +23,10 @@ class WriteFailed(OSError):
     """A folder could not be written; what was there before is untouched."""
 
 
+class NotJson(ValueError):
+    """A file that holds no JSON object, as a merge conflict leaves it."""
+
+
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """Yield a new folder; rename it to `folder` when the block succeeds, else remove it. Raises WriteFailed when the disk refuses."""
@@ -133,6 +137,18 @@ def write(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON, atomically; NaN is an error, as it is in JSON."""
     write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object that write_json wrote. Raises NotJson."""
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as fault:
+        words = f"{path} is not JSON ({fault})"
+        raise NotJson(f"{words}. `make merge` ends a merge conflict in it; else `git checkout HEAD -- {path}` restores it.") from fault
+    if not isinstance(value, dict):
+        raise NotJson(f"{path} is no JSON object. `git checkout HEAD -- {path}` restores it.")
+    return value
 
 
 @contextmanager

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from pipelines import configs, paths
+from pipelines import configs, paths, predictions
 from pipelines.artifacts import cache
-from pipelines.ledger import cross_checks
+from pipelines.audit import consistency
+from pipelines.ledger import cross_checks, merge
 from pipelines.ledger import lines as ledger
+from pipelines.lineage import starts, steps
 from pipelines.models import manifests
 from pipelines.registry import promotion, reconcile, rollback
 from pipelines.registry import store as model_store
@@ -326,3 +328,38 @@ def test_two_promotions_at_once_make_one_version(project: Path) -> None:
         assert process.returncode == 0 or "Overtaken" in words_said, words_said
     assert len(ledger.read("digits")) == 1
     assert state()["champion"] == 1
+
+
+def predicted(line: ledger.Line) -> str:
+    """The id of an answer of this version, recorded."""
+    model = {name: line[name] for name in ("family", "version", "digest", "data", "commit")}
+    output = json.dumps({"prediction": 7, "model": model})
+    row = {"id": predictions.new_id(), "time": line["time"], "input": "0" * 64, "output": output, "milliseconds": 1.0}
+    predictions.Store().add([{**row, **{name: model[name] for name in ("family", "version", "digest")}}])
+    return str(row["id"])
+
+
+def test_two_branches_that_each_promoted_end_in_one_registry(project: Path) -> None:
+    """Each promoted a version 2; what was answered by either is walked back to its own."""
+    promoted("digits-adam", 1, 0.5)
+    base = ledger.path("digits").read_bytes()
+    promoted("digits-sgd", 2, 0.6)
+    one = ledger.read("digits")
+    ledger.path("digits").write_bytes(base)
+    shutil.rmtree("models/digits-sgd")
+    shutil.rmtree(".store")  # another clone
+    promoted("digits-rmsprop", 3, 0.7)
+    other = ledger.read("digits")
+    answers = [predicted(line) for line in (one[1], other[1])]
+    lines = merge.merge(one, other, "ada")
+    ledger.path("digits").write_bytes(merge.render(lines))
+    reconcile.reconcile("digits")
+    found = state()
+    assert found["versions"] == [(1, one[0]["digest"]), (2, one[1]["digest"]), (3, other[1]["digest"])]
+    assert (found["champion"], found["pointer"]["version"], found["served"], found["report"]["version"]) == (3, 3, other[1]["digest"], 3)
+    assert consistency.faults("digits") == []
+    assert not list(paths.ROOT.glob("lost/*"))
+    for id, version in zip(answers, (2, 3), strict=True):
+        links = {link.name: link for link in steps.flat(starts.walk(id))}
+        assert links["prediction"].status == links["decision"].status == steps.OK, links["prediction"].words
+        assert links["decision"].words.startswith(f"digits version {version}, ")

@@ -13,6 +13,7 @@ import yaml
 from pipelines import folders
 
 LOCK = Path("dvc.lock")
+ENTRY = re.compile(r"^  (\S.*):\n(?: {4}.*\n)*", re.MULTILINE)  # a stage
 
 
 class BrokenLock(ValueError):
@@ -62,8 +63,8 @@ def _readable() -> Iterator[None]:
     try:
         yield
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as fault:
-        words = f"A {LOCK} is not what DVC wrote, as a merge conflict leaves it ({' '.join(str(fault).split())})"
-        raise BrokenLock(f"{words}. `make verify` on its branch names the repair.") from fault
+        words = f"A {LOCK} is not what DVC wrote ({' '.join(str(fault).split())})"
+        raise BrokenLock(f"{words}. `make merge` ends a merge conflict; else `make verify` on its branch names the repair.") from fault
 
 
 def renew(stage: str, path: Path, now: bytes) -> None:
@@ -75,3 +76,10 @@ def renew(stage: str, path: Path, now: bytes) -> None:
     if found != 1:
         raise BrokenLock(f"{LOCK} does not name {path} once for {stage}. `dvc repro {stage}` writes it.")
     folders.write(LOCK, text)
+
+
+def merged(base: str, ours: str, theirs: str) -> str:
+    """Two branches' dvc.lock: each stage as ours has it, or as theirs where only that branch changed it."""
+    before, mine, other = ({found[1]: found[0] for found in ENTRY.finditer(text)} for text in (base, ours, theirs))
+    chosen = [other.get(name) if mine.get(name) == before.get(name) else mine.get(name) for name in {**mine, **other}]
+    return ours[: ours.index("stages:")] + "stages:\n" + "".join(filter(None, chosen))

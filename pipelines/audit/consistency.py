@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines import databases, folders, git, paths
 from pipelines import predictions as recorded
 from pipelines.audit import findings
-from pipelines.ledger import cross_checks
+from pipelines.ledger import ancestry, cross_checks, merge
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.cross_checks import Fault
 from pipelines.models import checksums, manifests, signing
@@ -34,10 +34,38 @@ def decisions(family: str) -> Iterator[Fault]:
     """Faults of the ledger's hash chain and bytes, and contradictions in the files that name its lines."""
     file = ledger.path(family)
     content = file.read_bytes() if file.exists() else b""
-    if intact(content) < len(content):
+    if branches(content) > 1:
+        yield Fault(file, "has the decisions of two branches, which are not merged", f"make merge family={family}")
+    elif intact(content) < len(content):
         yield Fault(file, "is altered: a line is not what was written, or incomplete", _repair(file, content))
     else:
-        yield from cross_checks.contradictions(family)
+        found = cross_checks.contradictions(family)
+        yield from found or lost(family)
+
+
+def branches(content: bytes) -> int:
+    """How many ledgers a file has in it, as git's conflict or a union merge leaves it; 1 where it is altered."""
+    try:
+        return len(merge.chains(content))
+    except ledger.AlteredLedger:
+        return 1
+
+
+def lost(family: str) -> Iterator[Fault]:
+    """Decisions of this branch's commits, and of those that it merged, that the ledger has not."""
+    lines = ledger.read(family)
+    for missing in [merge.missing(other, lines) for other in ancestry.lost(family, lines)][:1]:
+        some = f"lacks {len(missing)} decisions that this branch, or one that it merged, has in git: {cross_checks.summary(missing[0])}"
+        yield Fault(ledger.path(family), some, f"make merge family={family}")
+
+
+def elsewhere(family: str) -> list[str]:
+    """What other branches have decided that this one, which has not merged them, does not know: no fault."""
+    try:
+        found = ancestry.elsewhere(family, ledger.read(family))
+    except ledger.AlteredLedger:
+        return []
+    return [f"{family}: branch {name} has {count} more decisions. `git merge {name}` brings them in." for name, count in found.items()]
 
 
 def intact(content: bytes) -> int:
@@ -73,7 +101,7 @@ def pointers(family: str, lines: list[ledger.Line]) -> Iterator[Fault]:
 
 
 def _pointer_fault(content: bytes, lines: list[ledger.Line]) -> str | None:
-    pointer, known = ledger.parse(content), {line["hash"]: line for line in lines}
+    pointer, known = ledger.parse(content), _lines_as_written(lines)
     if not _as_written(content) or not checksums.summed(pointer):
         return ALTERED
     hashes: dict[str, str | None] = {key: pointer[key].get("hash") for key in ("promotion", "decision", "challenge") if key in pointer}
@@ -86,6 +114,11 @@ def _pointer_fault(content: bytes, lines: list[ledger.Line]) -> str | None:
     model = store.identity(line, line["version"] if "promotion" in named else None, pointer.get("model", {}).get("run_id"))
     right: ledger.Line = {**pointer, **named, "tag": store.tag_of(line["family"], model["version"], line["digest"]), "model": model}
     return None if pointer == right else "is altered: it names another model than its line of the ledger"
+
+
+def _lines_as_written(lines: list[ledger.Line]) -> dict[str | None, ledger.Line]:
+    """{hash: line}, a merged one also as it was before: what named it then has not changed."""
+    return {each["hash"]: each for line in lines for each in merge.as_written(line)}
 
 
 def _as_written(content: bytes) -> bool:
@@ -105,7 +138,7 @@ def _release_fault(folder: Path, content: bytes, lines: list[ledger.Line]) -> st
     facts = ledger.parse(content)
     if not facts or not _as_written(content) or not checksums.summed(facts):
         return ALTERED
-    line = next((line for line in lines if line["hash"] == facts.get("hash")), None)
+    line = _lines_as_written(lines).get(facts.get("hash"))
     if line is None:  # one that the ledger lost is a fault of the ledger
         return None if facts.get("hash") else "names no line of the ledger"
     wrong = [key for key, value in facts.items() if key not in {"files", checksums.SUM} and line.get(key) != value]

@@ -20,13 +20,14 @@ from pipelines.ledger.cross_checks import Fault
 
 
 class Verified(NamedTuple):
-    """The faults, how much was read, and the files of which no checksum is recorded."""
+    """The faults, how much was read, the files of which no checksum is recorded, and what other branches have decided."""
 
     faults: list[Fault]
     files: int
     bytes: int
     seconds: float
     unknown: list[Path]
+    elsewhere: list[str]
 
 
 def verify(family: str | None = None) -> Verified:
@@ -46,7 +47,8 @@ def verify(family: str | None = None) -> Verified:
     size = sum(path.stat().st_size for path in known if path.is_file())
     unknown = sorted({item.path for item in items} - known)
     unique = {(fault.path, fault.repair): fault for fault in reversed(faults)}
-    return Verified(sorted(unique.values()), len(known), size, time.monotonic() - begun, unknown)
+    elsewhere = [sentence for name in names for sentence in consistency.elsewhere(name)]
+    return Verified(sorted(unique.values()), len(known), size, time.monotonic() - begun, unknown, elsewhere)
 
 
 def differing(items: Iterable[Item]) -> list[Fault]:
@@ -105,6 +107,7 @@ def show(found: Verified) -> None:
         print(f"BROKEN {fault.path} {fault.words}\n    repair: {fault.repair}")
     if found.unknown:
         print(f"{len(found.unknown)} files have no recorded checksum, such as {found.unknown[0]}.")
+    print(*found.elsewhere, sep="\n", end="\n" if found.elsewhere else "")
     size = found.bytes / 1e6
     print(f"{found.files:,} files, {size:,.1f} MB, read in {found.seconds:.2f} s ({size / max(found.seconds, 1e-9):,.0f} MB/s): ", end="")
     print(f"{len(found.faults)} broken, the first is {found.faults[0].path}." if found.faults else "all intact.")

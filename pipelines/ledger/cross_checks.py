@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipelines import folders, git
 from pipelines.ledger import lines as ledger
+from pipelines.ledger import merge
 from pipelines.ledger.lines import Line
 
 FOLLOWERS = {  # files that reconcile writes, and their keys that hold a line of the ledger, or its hash
@@ -59,16 +60,25 @@ def _read(file: Path) -> Line:
 
 
 def _against_git(file: Path, committed: list[Line], lines: list[Line]) -> Iterator[Fault]:
-    """The committed lines are the beginning of the ledger."""
+    """The ledger has the committed lines, as they are or merged."""
+    known = merge.known_as(lines)
     for number, line in enumerate(committed, 1):
-        if len(lines) < number or line.get("hash") != lines[number - 1]["hash"]:
+        if "hash" in line and line["hash"] not in known:
             words = f"line {number} of git's last commit, {summary(line)}, is missing or another"
-            yield Fault(file, words, f"cp {file} {file}.broken && git checkout HEAD -- {file}")
+            repair = f"cp {file} {file}.broken && git checkout HEAD -- {file}"
+            yield Fault(file, words, f"make merge family={file.stem}" if _went_on(lines, committed) else repair)
             return
 
 
+def _went_on(lines: list[Line], committed: list[Line]) -> bool:
+    """Has the ledger decisions of its own, none of them a committed one that was written anew?"""
+    known = [line for line in committed if "hash" in line]
+    own, made = ({(line.get("event"), line.get("key")) for line in some} for some in (merge.missing(lines, known), known))
+    return bool(own) and not own & made
+
+
 def _against(family: str, named: list[tuple[Path, Line]], lines: list[Line]) -> Iterator[Fault]:
-    known = {None, *(line["hash"] for line in lines)}
+    known = {None, *merge.known_as(lines)}
     complete = {line.get("hash") for _, line in named if "seq" in line}
     for (file, name), lost in {(file, line.get("hash")): line for file, line in named}.items():
         if name not in known and ("seq" in lost or name not in complete):  # a file with the complete line names its repair
@@ -96,7 +106,7 @@ def _is_next(line: Line, lines: list[Line]) -> bool:
 
 def save_lost(family: str) -> None:
     """Save the lines that pointers and stamp name and neither the ledger nor any commit has, before reconciling overwrites them."""
-    known = {None, *(line["hash"] for line in ledger.read(family))}
+    known = {None, *merge.known_as(ledger.read(family))}
     lost: dict[str, Line] = {}
     for _, line in _named(family, FOLLOWERS):
         if line.get("hash") not in known and "seq" not in lost.get(line["hash"], {}):

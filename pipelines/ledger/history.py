@@ -10,15 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines import discovery
-from pipelines.ledger import cross_checks
+from pipelines.ledger import cross_checks, merge
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.cross_checks import Fault
 from pipelines.ledger.lines import Line
 
 FORMS = "2026-11-01 (the whole day), 2026-11-01T12:00, 2026-11-01T12:00:30, in UTC"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-WORDS = {"promote": "promoted", "rollback": "rolled back", "refuse": "rejected", "challenge": "challenger"}
-COLOURS = {"promote": "green", "rollback": "yellow", "refuse": "red", "challenge": "cyan"}
+WORDS = {"promote": "promoted", "rollback": "rolled back", "refuse": "rejected", "challenge": "challenger", "merge": "merged"}
+BACK = ("rollback", "merge")  # they make a version champion that was promoted before
+COLOURS = {"promote": "green", "rollback": "yellow", "refuse": "red", "challenge": "cyan", "merge": "magenta"}
 
 
 class BadMoment(ValueError):
@@ -38,24 +39,26 @@ def served(lines: list[Line], span: Span) -> list[dict[str, Any]]:
 
 
 def periods(lines: list[Line]) -> list[dict[str, Any]]:
-    """One period per champion, in the order of `seq`, whatever the clock said.
+    """One period per champion, in the order of `seq`, whatever the clock said; those of a merged branch overlap others.
 
     {"version", "since", "until": None for the current one, "promotion": the line that made the version, "decision": the line that made
-    it champion, "ended": the decision that ended it or None, "refused": the lines in between, "challenges": likewise, with the one that
-    was current at the start}
+    it champion, "ended": the decision that ended it, where two branches did the last, or None, "refused": the lines in between,
+    "challenges": likewise, with the one that was current at the start}
     """
-    promoted, decisions = ledger.versions(lines), ledger.decisions(lines)
-    return [_period(promoted, lines, *pair) for pair in zip(decisions, [*decisions[1:], None], strict=True)]
+    known = ledger.in_force(lines)
+    return [_period(lines, known, decision) for decision in ledger.decisions(lines)]
 
 
-def _period(promoted: dict[int, Line], lines: list[Line], decision: Line, ended: Line | None) -> dict[str, Any]:
-    between = lines[decision["seq"] : ended["seq"] - 1 if ended else None]
+def _period(lines: list[Line], known: dict[int, list[Line]], decision: Line) -> dict[str, Any]:
+    enders = [line for line in ledger.decisions(lines) if decision in ledger.before(line, known)]
+    ended = max(enders, key=lambda line: (line["time"], line["seq"]), default=None)
+    between = [line for line in lines if decision in known[line["seq"]]]
     current = ledger.challenger(lines[: decision["seq"]])
     return {
         "version": decision["version"],
         "since": decision["time"],
         "until": ended and ended["time"],
-        "promotion": promoted[decision["version"]],
+        "promotion": ledger.versions(lines)[decision["version"]],
         "decision": decision,
         "ended": ended,
         "refused": [line for line in between if line["event"] == "refuse"],
@@ -97,7 +100,7 @@ def table(family: str, lines: list[Line]) -> Table:
         event = Text(WORDS.get(line["event"]) or str(line["event"]), COLOURS.get(line["event"], ""))
         model = f"{line.get('candidate') or 'none'}\n{str(line.get('digest') or '')[:12]}"
         rows.add_row(
-            str(line["seq"]), line["time"], event, model, str(line["version"] or "none"), Text("\n".join([*reasons(line), *_clock(line)]))
+            str(line["seq"]), line["time"], event, model, str(line["version"] or "none"), Text("\n".join([*reasons(line), *_notes(line)]))
         )
     return rows
 
@@ -106,9 +109,11 @@ def reasons(line: Line) -> list[str]:
     return [str(reason) for reason in line.get("reasons", [])]
 
 
-def _clock(line: Line) -> list[str]:
-    """A note where the machine's clock was behind the time of the line before."""
-    return [f"the clock was ahead when a line before was written: at this one it said {line['clock']}"] if "clock" in line else []
+def _notes(line: Line) -> list[str]:
+    """A note where the machine's clock was behind the time of the line before, and one where the line came with a merge."""
+    clock = [f"the clock was ahead when a line before was written: at this one it said {line['clock']}"] if "clock" in line else []
+    was = [f"written on another branch as line {each['seq']}, version {each['version']}" for each in [*merge.as_written(line)][1:]]
+    return [*clock, *was]
 
 
 def _refused(line: Line) -> str:
@@ -128,14 +133,14 @@ def report(family: str, at: str, lines: list[Line], span: Span) -> list[str]:
 
 def _report(family: str, at: str, period: dict[str, Any]) -> list[str]:
     line, decision, ended = period["promotion"], period["decision"], period["ended"]
-    event = "promoted" if ended and ended["event"] == "promote" else "restored"
+    event = {"promote": "promoted", "merge": "chosen by a merge"}.get(ended["event"], "restored") if ended else ""
     until = f"until {ended['time']}, when version {ended['version']} was {event}" if ended else "to now"
     commit = str(line["commit"] or "unknown")[:12]
     return [
         f"{family} at {at}: version {period['version']} ({line['candidate']}), from {period['since']} {until}.",
         f"digest {line['digest'][:12]}, data {line['data'][:12]}, commit {commit}; line {decision['seq']} of the ledger.",
-        *(f"Of line {decision['seq']}: {note}." for note in _clock(decision)),
-        *([f"Champion by a rollback: {'; '.join(reasons(decision))}."] if decision["event"] == "rollback" else []),
+        *(f"Of line {decision['seq']}: {note}." for note in _notes(decision)),
+        *([f"Champion by a {decision['event']}: {'; '.join(reasons(decision))}."] if decision["event"] in BACK else []),
         f"Promoted at {line['time']}, because:",
         *(f"  {reason}" for reason in reasons(line)),
         *([f"Ended by line {ended['seq']}: {'; '.join(reasons(ended))}."] if ended else []),

@@ -1,13 +1,14 @@
 """registry/<family>.jsonl, the ledger: one line per decision, append-only, each with the hash of the line before.
 
-An append commits the decision; MLflow, the model store, the pointers and champion.json are rebuilt from here. `event` is "promote" or
-"rollback" (they change the champion), "refuse" (the gate rejected a candidate) or "challenge" (a challenger was set or removed).
-`version` is the champion's after the line, null before the first promotion.
+An append commits the decision; MLflow, the model store, the pointers and champion.json are rebuilt from here. `event` is "promote",
+"rollback" or "merge" (they set the champion), "refuse" (the gate rejected a candidate) or "challenge" (a challenger was set or removed).
+`version` is the champion's after the line, null before the first promotion. A merge brought in the lines of another branch, renumbered
+(`was` has what was replaced): these, and the merge, name in `after` the lines that they were decided after.
 """
 
-import itertools
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Any
 from pipelines import folders
 
 ROOT = Path("registry")
-CHAMPION_EVENTS = ("promote", "rollback")  # events that change the champion
+CHAMPION_EVENTS = ("promote", "rollback", "merge")  # events that set the champion
+MARKER = re.compile(rb"(<{7}|={7}|>{7}|\|{7})( .*)?")  # of a conflict that git leaves in a file
 STAMPS = Path("mlruns", "reconciled")  # <family>.json: the ledger's head at the last reconcile
 Line = dict[str, Any]
 
@@ -44,22 +46,24 @@ def path(family: str) -> Path:
 def read(family: str) -> list[Line]:
     """Every line, oldest first; an incomplete last line was never committed and is left out. Raises AlteredLedger."""
     file = path(family)
-    content = _complete(file.read_bytes()) if file.exists() else b""
+    content = complete(file.read_bytes()) if file.exists() else b""
     return list(_validated(file, content.removesuffix(b"\n").split(b"\n") if content else []))
 
 
-def _complete(content: bytes) -> bytes:
+def complete(content: bytes) -> bytes:
     """Without the partial line that a killed writer left; a last line that lost only its newline to an editor stays."""
     lines, newline, tail = content.rpartition(b"\n")
     return content + b"\n" if tail and parse(tail).get("hash") else lines + newline
 
 
 def _validated(file: Path, raw: list[bytes]) -> Iterator[Line]:
+    if any(map(MARKER.fullmatch, raw)):
+        raise AlteredLedger(f"{file} has a merge conflict. `make merge family={file.stem}` keeps the decisions of both branches.")
     previous = None
     for number, line in enumerate(map(parse, raw), 1):
         if not follows(line, previous, number):
             dropped = f"does not follow line {number - 1}: it was written as line {line.get('seq')}, lines were dropped or moved"
-            fault = dropped if line.get("hash") == _hash(line) else "is not what was written: its hash does not match"
+            fault = dropped if line.get("hash") == hash_of(line) else "is not what was written: its hash does not match"
             raise AlteredLedger(f"{file}, line {number}, {fault}. `make verify family={file.stem}` names the repair.")
         previous = line["hash"]
         yield line
@@ -67,10 +71,11 @@ def _validated(file: Path, raw: list[bytes]) -> Iterator[Line]:
 
 def follows(line: Line, previous: str | None, seq: int) -> bool:
     """Is this line unaltered, and number `seq` after the line with the hash `previous`?"""
-    return (line.get("hash"), line.get("previous"), line.get("seq")) == (_hash(line), previous, seq)
+    return (line.get("hash"), line.get("previous"), line.get("seq")) == (hash_of(line), previous, seq)
 
 
-def _hash(line: Line) -> str:
+def hash_of(line: Line) -> str:
+    """The hash that belongs to a line."""
     return folders.hash_of({key: value for key, value in line.items() if key != "hash"})
 
 
@@ -104,23 +109,21 @@ def append(family: str, event: str, key: str, facts: dict[str, Any], after: str 
 
 def _next(family: str, event: str, key: str, facts: dict[str, Any], lines: list[Line]) -> Line:
     current = champion(lines)
-    line = {
-        "seq": len(lines) + 1,
-        "previous": lines[-1]["hash"] if lines else None,
-        **_time(lines),
-        "event": event,
-        "family": family,
-        "version": len(versions(lines)) + 1 if event == "promote" else current and current["version"],
-        "key": key,
-        **facts,
-    }
-    return {**line, "hash": _hash(line)}
+    version = len(versions(lines)) + 1 if event == "promote" else current and current["version"]
+    return chained(lines, {**now(lines), "event": event, "family": family, "version": version, "key": key, **facts})
 
 
-def _time(lines: list[Line]) -> dict[str, str]:
+def chained(lines: list[Line], facts: dict[str, Any]) -> Line:
+    """A line that follows these."""
+    line = {**facts, "seq": len(lines) + 1, "previous": lines[-1]["hash"] if lines else None}
+    return {**line, "hash": hash_of(line)}
+
+
+def now(lines: list[Line]) -> dict[str, str]:
     """Now, in UTC, never before the last line's time; where the clock is behind that, `clock` is what it says."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return {"time": lines[-1]["time"], "clock": now} if lines and now < lines[-1]["time"] else {"time": now}
+    clock = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    latest = max((line["time"] for line in lines), default="")
+    return {"time": latest, "clock": clock} if clock < latest else {"time": clock}
 
 
 def write(file: Path, line: Line) -> Line:
@@ -129,9 +132,9 @@ def write(file: Path, line: Line) -> Line:
         with file.open("ab+") as handle:
             handle.seek(0)
             content = handle.read()
-            complete = _complete(content)
-            handle.truncate(min(len(content), len(complete)))
-            handle.write(complete[len(content) :] + (folders.canonical(line) + "\n").encode())
+            intact = complete(content)
+            handle.truncate(min(len(content), len(intact)))
+            handle.write(intact[len(content) :] + (folders.canonical(line) + "\n").encode())
             handle.flush()
             os.fsync(handle.fileno())
     except OSError as fault:
@@ -146,12 +149,30 @@ def versions(lines: list[Line]) -> dict[int, Line]:
 
 
 def decisions(lines: list[Line]) -> list[Line]:
-    """Promotions and rollbacks, oldest first."""
-    return [line for line in lines if line["event"] in CHAMPION_EVENTS]
+    """The lines that set the champion, in their order; merged ones are older than those before them."""
+    return [line for line in lines if _decides(line)]
+
+
+def _decides(line: Line) -> bool:
+    return line["event"] in CHAMPION_EVENTS and line["version"] is not None
+
+
+def in_force(lines: list[Line]) -> dict[int, list[Line]]:
+    """{seq: the decision in force after that line}, none before the first; 0 is before the first line."""
+    found: dict[int, list[Line]] = {0: []}
+    for line in lines:
+        found[line["seq"]] = [line] if _decides(line) else before(line, found)
+    return found
+
+
+def before(line: Line, in_force: dict[int, list[Line]]) -> list[Line]:
+    """The decision that was in force when a line was decided; two for a merge."""
+    found = [decision for seq in line.get("after", [line["seq"] - 1]) for decision in in_force[seq]]
+    return list({decision["seq"]: decision for decision in found}.values())
 
 
 def decision(lines: list[Line]) -> Line | None:
-    """The promotion or rollback that made the current champion."""
+    """The promotion, rollback or merge that made the current champion."""
     return next(reversed(decisions(lines)), None)
 
 
@@ -163,7 +184,8 @@ def champion(lines: list[Line]) -> Line | None:
 
 def challenger(lines: list[Line]) -> Line | None:
     """The current challenge: the last one, unless it was removed (it has no share) or its model has become champion since."""
-    last = next((line for line in reversed(lines) if line["event"] == "challenge"), None)
+    challenges = [line for line in lines if line["event"] == "challenge"]
+    last = max(challenges, key=lambda line: (line["time"], line["seq"]), default=None)
     if last is None or not last["share"]:
         return None
     promoted = any(line["digest"] == last["digest"] for line in decisions(lines[last["seq"] :]))
@@ -188,9 +210,8 @@ def head(family: str) -> str | None:
 def rolled_back(lines: list[Line]) -> dict[str, int]:
     """{digest: version} of the versions that were rolled back from and not made champion by a rollback since."""
     gone: dict[str, int] = {}
-    for before, line in itertools.pairwise(decisions(lines)):
-        if line["event"] == "rollback":
-            forward = line["version"] > before["version"]
-            gone |= {} if forward else {before["digest"]: before["version"]}
-            gone.pop(line["digest"], None)
+    known = in_force(lines)
+    for line in (line for line in decisions(lines) if line["event"] == "rollback"):
+        gone |= {left["digest"]: left["version"] for left in before(line, known) if left["version"] > line["version"]}
+        gone.pop(line["digest"], None)
     return gone

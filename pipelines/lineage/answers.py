@@ -42,7 +42,8 @@ def answered(answer: dict[str, Any], line: Line) -> Step:
     differing = [key for key in ("digest", "data", "commit") if answer.get(key) != line[key]]
     if differing:
         raise ValueError(f"the answer's {', '.join(differing)} is not that of version {line['version']} in the ledger")
-    return f"given by {line['family']} version {line['version']}, digest {line['digest'][:12]}", answer
+    then = f", which a merge has renumbered: it was version {answer['version']}" if answer.get("version") != line["version"] else ""
+    return f"given by {line['family']} version {line['version']}, digest {line['digest'][:12]}{then}", answer
 
 
 def predicted(row: predictions.Row, line: Line) -> Step:

@@ -16,6 +16,7 @@ from pipelines import discovery, predictions
 from pipelines.artifacts import lock
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
+from pipelines.ledger import merge
 from pipelines.ledger.lines import Line
 from pipelines.lineage import answers, links, steps
 from pipelines.lineage.steps import Link
@@ -56,7 +57,7 @@ def _from_answer(of: str, files: bool) -> Link | None:
         raise UnknownStart(f"{of} does not hold an answer's JSON ({error}). Start from {FORMS}.") from error
     if not isinstance(model.get("version"), int):
         raise UnknownStart(f"{of} names no version: {model.get('version')!r} is not a number. Start from {FORMS}.")
-    line = ledger.version(discovery.validate(str(model.get("family"))), model["version"])
+    line = merge.version(discovery.validate(str(model.get("family"))), model["version"], str(model.get("digest")))
     recorded = answers.recorded(found) if isinstance(found.get("prediction_id"), str) else []
     return steps.link("answer", lambda: answers.answered(model, line), [*recorded, _training(line, files)])
 
@@ -66,7 +67,7 @@ def _from_prediction(of: str, files: bool) -> Link | None:
     row = predictions.Store().find(of) if re.fullmatch(r"[0-9a-f]{32}", of) else None
     if row is None:
         return None
-    line = ledger.version(discovery.validate(row["family"]), row["version"])
+    line = merge.version(discovery.validate(row["family"]), row["version"], row["digest"])
     below = [steps.link("input", lambda: answers.input_of(row)), _training(line, files)]
     return steps.link("prediction", lambda: answers.predicted(row, line), below)
 

@@ -3,7 +3,6 @@
 `reconcile` is idempotent and called by promote, ui, serve, predict and lineage: what was deleted or moved is restored.
 """
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -76,7 +75,7 @@ def candidate_report(family: str, candidate: str) -> dict[str, Any] | None:
     file, folder = Path("reports", family, "candidates", f"{candidate}.json"), Path("models", candidate)
     if not file.exists() or not (folder / manifests.MANIFEST).exists():
         return None
-    report: dict[str, Any] = json.loads(file.read_text())
+    report = folders.read_json(file)
     return report if report["digest"] == manifests.read(folder)["digest"] else None
 
 

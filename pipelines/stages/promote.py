@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipelines import discovery
+from pipelines import discovery, errors, folders
 from pipelines.fingerprints.modules import Sources
 from pipelines.ledger import lines as ledger
 
@@ -46,7 +46,7 @@ def agreements(family: str, reports: list[Path]) -> bytes:
     from pipelines import databases, predictions
 
     champion, store = ledger.champion(ledger.read(family)), predictions.Store()
-    digests = [json.loads(report.read_text())["digest"] for report in reports] if champion else []
+    digests = [folders.read_json(report)["digest"] for report in reports] if champion else []
     try:
         return json.dumps([store.agreement(family, champion["digest"], digest) for digest in digests if champion]).encode()
     except databases.NoDatabase:
@@ -59,7 +59,7 @@ def unchanged(family: str, run: str) -> bool:
     stamp = ledger.STAMPS / f"{family}.json"
     if EXPERIMENT in os.environ or not (decision.exists() and stamp.exists()):
         return False
-    decided, followed = json.loads(decision.read_text()), json.loads(stamp.read_text())
+    decided, followed = folders.read_json(decision), folders.read_json(stamp)
     served = pointer.exists() or decided.get("version") is None
     return bool(served and decided.get("inputs") == inputs(family, run) and followed["head"] == ledger.head(family))
 
@@ -74,7 +74,6 @@ def main() -> None:
 
 def write_decision(cfg: Any, decision: dict[str, Any]) -> None:
     """reports/<family>/promotion.json; an experiment's, or one without the champion's files, has no inputs, so that it is decided again."""
-    from pipelines import folders
     from pipelines.registry import promotion
 
     hashed = {} if EXPERIMENT in os.environ or promotion.champion_missing(decision) else {"inputs": inputs(cfg.family, cfg.run)}
@@ -83,7 +82,8 @@ def write_decision(cfg: Any, decision: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     words = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
-    if set(words) == {"family", "run"} and unchanged(**words):
-        print(f"{words['family']}: nothing to decide since the last decision (reports/{words['family']}/promotion.json).")
-    else:
-        main()
+    with errors.printed_once():
+        if set(words) == {"family", "run"} and unchanged(**words):
+            print(f"{words['family']}: nothing to decide since the last decision (reports/{words['family']}/promotion.json).")
+        else:
+            main()
