@@ -13,7 +13,7 @@ import pytest
 from pipelines import folders
 from pipelines import git as system
 from pipelines.artifacts import lock
-from pipelines.audit import consistency
+from pipelines.audit import consistency, dvc_files
 from pipelines.ledger import cross_checks, driver, history, merge
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import AlteredLedger, Line
@@ -300,7 +300,9 @@ def test_a_damaged_ledger_is_left_to_the_person(base: list[Line], pair: tuple[li
 
 
 def stages(**digests: str) -> str:
-    return "schema: '2.0'\nstages:\n" + "".join(f"  {name}:\n    cmd: x\n    outs:\n    - md5: {md5}\n" for name, md5 in digests.items())
+    return "schema: '2.0'\nstages:\n" + "".join(
+        f"  {name}:\n    cmd: x\n    outs:\n    - path: {name}\n      md5: {md5}\n" for name, md5 in digests.items()
+    )
 
 
 def test_of_dvc_lock_each_stage_is_ours_or_where_only_they_changed_it_theirs() -> None:
@@ -318,6 +320,7 @@ def test_reports_and_dvc_lock_in_conflict_stay_this_branchs(base: list[Line], pa
         Path("notes").write_text(name)
         commit(Path())
     assert run("git", "merge", "--no-edit", "other0").returncode == 1
+    assert [found.repair for found in dvc_files.locked_outs(["digits"]) if isinstance(found, cross_checks.Fault)] == ["make merge"]
     assert list(command.keep_ours(command.in_conflict(), [FILE])) == [Path("notes")]
     assert json.loads(page.read_text()) == {"of": "main"}
     assert lock.LOCK.read_text() == stages(**{"train@adam": "main", "train@main": "1", "train@other0": "1"})

@@ -23,6 +23,7 @@ from tests.conftest import embedded_data, environment, evaluate, git_refuses, ti
 from tests.test_registry import WORDS, state
 
 BRANCH = "trunk"
+COMMIT_ALL = ("git", "commit", "-qam", "state")
 COMMIT = ("-c", "user.name=test", "-c", "user.email=test@localhost", "commit")
 IGNORED = ".store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n/reports/*/sheets/\nregistry/.lock\n"
 
@@ -446,6 +447,33 @@ def test_a_named_project_on_another_cache_is_refused(fetched: ledger.Line, tmp_p
     done(tmp_path, "git", "clone", "-q", "clone", "other")
     with pytest.raises(remotes.SharedCache, match="uses another cache"):
         remotes.collect(retention.names(ledger.read("digits")), projects=[tmp_path / "other"])
+
+
+def test_needs_are_those_of_every_ref_a_stash_a_lone_commit_and_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in ("git init -q", "git config user.name test", "git config user.email test@localhost"):
+        done(tmp_path, *words.split())
+    Path("registry").mkdir()
+
+    def need(name: str) -> None:
+        Path("registry/digits.jsonl").write_text(folders.canonical({"dvc": f"{name * 16}.dir"}))
+        done(tmp_path, "git", "add", "-A")
+
+    need("a1")
+    assert branches.needed() == [f"{'a1' * 16}.dir"]  # no commit yet
+    done(tmp_path, *COMMIT_ALL)
+    done(tmp_path, "git", "tag", "-a", "-m", "a file", "blob", done(tmp_path, "git", "rev-parse", "HEAD:registry/digits.jsonl").strip())
+    need("a2")
+    done(tmp_path, *COMMIT_ALL)
+    done(tmp_path, "git", "tag", "-a", "-m", "a release", "release")
+    done(tmp_path, "git", "reset", "-q", "--hard", "HEAD~")
+    need("a3")
+    done(tmp_path, "git", "stash", "-q")
+    done(tmp_path, "git", "checkout", "-q", "--detach")
+    need("a4")
+    done(tmp_path, *COMMIT_ALL)
+    need("a5")
+    assert sorted(branches.needed()) == [f"{name * 16}.dir" for name in ("a1", "a2", "a3", "a4", "a5")]
 
 
 def not_installed(patch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from pipelines import folders
+from pipelines.ledger import lines as ledger
 
 LOCK = Path("dvc.lock")
 ENTRY = re.compile(r"^  (\S.*):\n(?: {4}.*\n)*", re.MULTILINE)  # a stage
@@ -37,6 +38,11 @@ def hash_of(path: Path) -> str | None:
 def content(root: Path = Path()) -> bytes:
     """The dvc.lock of a project; empty where there is none."""
     return (root / LOCK).read_bytes() if (root / LOCK).exists() else b""
+
+
+def in_conflict() -> bool:
+    """Has git left a conflict in it?"""
+    return any(map(ledger.MARKER.fullmatch, content().splitlines()))
 
 
 @lru_cache(maxsize=2)

@@ -27,7 +27,7 @@ OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 def locked_outs(names: list[str]) -> Iterator[Out | Fault]:
     """The folders of these families in dvc.lock; where it is altered, those of git's last commit, or without that of the ledgers."""
     committed = git.committed(LOCK)
-    checkout = f"cp {LOCK} {LOCK}.broken && {findings.checkout(LOCK)}"
+    checkout = "make merge" if dvc_lock.in_conflict() else f"cp {LOCK} {LOCK}.broken && {findings.checkout(LOCK)}"
     try:
         outs = dvc_lock.outs(dvc_lock.content())
     except dvc_lock.BrokenLock:
