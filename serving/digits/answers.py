@@ -49,8 +49,15 @@ class Answer(BaseModel):
 def read(body: bodies.Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
     """Numbers as they are, an image normalised: [28, 28]. Raises Refusal."""
     if body.json:
-        return bodies.parsed(body.content, Pixels).grey()
-    return normalised(pictures.grey(pictures.opened(body.content, limits.limit_megapixels)), served)
+        return inked(bodies.parsed(body.content, Pixels).grey(), served)
+    return normalised(pictures.inked(pictures.opened(body.content, limits.limit_megapixels)), served)
+
+
+def inked(image: NDArray[np.uint8], served: Served) -> NDArray[np.uint8]:
+    """Numbers [28, 28] as they are. Raises Refusal 422 where they are blank."""
+    if np.ptp(image) < served.predictor.convention.contrast:
+        raise Refusal(422, "blank", f"The 28 x 28 numbers are blank: from {image.min()} to {image.max()} of 255. Send a digit.")
+    return image
 
 
 def normalised(grey: NDArray[np.uint8], served: Served) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from serving.digits import answers
 from serving.feedback import routes as feedback_routes
 from serving.feedback.store import Picture
+from serving.inputs import pictures
 from serving.live.champion import Served
 
 CORRECTION = {"description": "the digit, 0 to 9 that the picture really shows; GET /flag lists them"}
@@ -17,7 +18,7 @@ def choices(served: Served) -> list[str]:
 
 def read(word: str, picture: Picture, served: Served) -> str:
     """The digit. Raises Refusal 422, also for a blank image."""
-    answers.normalised(picture.grey, served)
+    answers.normalised(pictures.inked(picture.opened), served)
     return feedback_routes.chosen(word, choices(served))
 
 

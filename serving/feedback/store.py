@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from pipelines import folders
 from pipelines.configs import Serving
@@ -37,14 +36,14 @@ class BrokenLog(ValueError):
 
 
 class Picture(NamedTuple):
-    """A flagged picture: its bytes, their SHA-256, the file suffix, its upright size in pixels, and [height, width] grey, maybe reduced."""
+    """A flagged picture: its bytes, their SHA-256, the file suffix, its upright size in pixels, and it opened, maybe reduced."""
 
     content: bytes
     hash: str
     suffix: str
     width: int
     height: int
-    grey: NDArray[np.uint8]
+    opened: Image.Image
 
     @property
     def name(self) -> str:
@@ -68,7 +67,7 @@ def read(content: bytes, limits: Serving) -> Picture:
     """An untrusted picture, decoded completely. Raises Refusal 413, 415 or 422."""
     opened = pictures.opened(content, limits.limit_megapixels)
     size, kind, grey = opened.size, str(opened.format), pictures.grey(opened)
-    return Picture(content, hashlib.sha256(content).hexdigest(), SUFFIXES[kind], *pictures.upright(size, grey), grey)
+    return Picture(content, hashlib.sha256(content).hexdigest(), SUFFIXES[kind], *pictures.upright(size, grey), opened)
 
 
 def add(family: str, picture: Picture, correction: Any, files: Files, about: Mapping[str, Any]) -> Stored:

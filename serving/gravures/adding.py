@@ -11,10 +11,10 @@ from pipelines.families.gravures.parts import additions
 from pipelines.families.gravures.picture import Blank
 from pipelines.families.gravures.predict import Predictor
 from pipelines.registry import reconcile, store
+from serving.inputs import pictures as inputs
 
 FAMILY = "gravures"
 NEAREST = 3  # engravings that are reported
-WORKING_SIDE = 1024  # pixels: larger pictures are reduced while they are decoded
 
 
 class NoPicture(ValueError):
@@ -43,12 +43,12 @@ def remove(name: str) -> str:
 
 
 def decoded(image: Path) -> NDArray[np.uint8]:
-    """An image file, grey [height, width]. Raises NoPicture."""
+    """The ink of an image file on even paper [height, width]. Raises NoPicture."""
     if not image.is_file():
         raise NoPicture(f"{image} is not a file. Name an image: make gravures-add name=star image=star.png")
     try:
         with Image.open(image, formats=pictures.FORMATS) as picture:
-            return pictures.decoded(picture, "L", WORKING_SIDE)
+            return inputs.inked(picture)
     except Exception as error:  # decoders raise all kinds of errors on broken bytes
         raise NoPicture(f"{image} cannot be decoded ({error}). Allowed are {', '.join(pictures.FORMATS)}.") from error
 

@@ -146,7 +146,7 @@ async def read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]
 
 
 def _decoded(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8]:
-    return normalised(pictures.grey(pictures.opened(body.content, limits.limit_megapixels)), served)
+    return normalised(pictures.inked(pictures.opened(body.content, limits.limit_megapixels)), served)
 
 
 def normalised(grey: NDArray[np.uint8], served: Served) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ from pipelines.families.gravures.parts.index import KINDS
 from serving.feedback import routes as feedback_routes
 from serving.feedback.store import Picture
 from serving.gravures import answers
+from serving.inputs import pictures
 from serving.live.champion import Served
 
 CORRECTION = {"description": "the class of the engraving that the picture really shows; GET /flag lists them"}
@@ -18,7 +19,7 @@ def choices(served: Served) -> list[str]:
 
 def read(word: str, picture: Picture, served: Served) -> str:
     """The class. Raises Refusal 422, also for a blank image."""
-    answers.normalised(picture.grey, served)
+    answers.normalised(pictures.inked(picture.opened), served)
     return feedback_routes.chosen(word, choices(served))
 
 

@@ -2,20 +2,24 @@
 
 import io
 import struct
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.datasets import pictures
+from serving.inputs import ink
 from serving.problems import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a pass over all pixels, in as few as 30 bytes
-LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 500_000, 12  # within all three a picture is decoded in a few milliseconds
+LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 20_000, 12  # within all three a picture is decoded in a few milliseconds
 INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megabyte each, unpacked with its header
 PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 EXIF, PARTS = b"Exif\0\0", 3  # of a JPEG: each may be 64 KB, of which Pillow 12 makes hundreds of megabytes while it opens them
+Flattened = Callable[[Image.Image, int], Image.Image]
+INKED_SIDE = 512  # pixels: a drawing is reduced to this side before its ink is looked for
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
 PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 
@@ -75,8 +79,13 @@ def few_scans(picture: Image.Image, content: bytes) -> None:
 
 
 def grey(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
-    """Decode to [height, width], as pictures.decoded does. Raises Refusal 422 when the picture is truncated or broken."""
-    return _decoded(picture, "L", side)
+    """Decode to [height, width], what is transparent on a ground its ink stands out from. Raises Refusal 422 when truncated or broken."""
+    return _decoded(picture, "L", side, ink.grounded)
+
+
+def inked(picture: Image.Image, side: int = INKED_SIDE) -> NDArray[np.uint8]:
+    """Decode a picture of one thing drawn to its ink on even paper [height, width], see ink.separated. Raises as grey()."""
+    return ink.separated(_decoded(picture, "L" if picture.mode in {"1", "L", "LA"} else "RGB", side, ink.grounded))
 
 
 def colour(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
@@ -84,13 +93,14 @@ def colour(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
     return _decoded(picture, "RGB", side)
 
 
-def _decoded(picture: Image.Image, mode: str, side: int) -> NDArray[np.uint8]:
+def _decoded(picture: Image.Image, mode: str, side: int, flattened: Flattened = lambda picture, side: picture) -> NDArray[np.uint8]:
     try:
         if picture.mode == mode and max(picture.size) <= side:
             picture.load()
             if not picture.info:  # neither turned nor transparent: nothing is left to do
                 return np.asarray(picture)
         return pictures.decoded(picture, mode, side)
+        return pictures.decoded(flattened(picture, side), mode, side)
     except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
         detail = f"The {picture.format} picture is truncated or broken ({error}). Send the complete file."
         raise Refusal(422, "broken picture", detail) from error
