@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from pipelines.families.digits.picture import Convention
 from pipelines.registry import store
 from serving import endpoints, problems
-from serving.inputs import bodies
+from serving.inputs import bodies, pictures
 from tests import asked
 from tests.asked import PICTURE, assert_refused, form, raw
 from tests.forms import encoded, seven
@@ -26,7 +25,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-PIXELS = Convention().from_grey(np.asarray(seven())).tolist()
+PIXELS = Convention().from_grey(pictures.inked(seven())).tolist()
 
 
 def sent(value: Any) -> dict[str, Any]:
@@ -47,13 +46,13 @@ WELCOME = {
     "json-floats": sent({"image": [[float(value) for value in row] for row in PIXELS]}),
     "json-unit": sent({"image": [[value / 255 for value in row] for row in PIXELS]}),
     "json-charset": {**sent({"image": PIXELS}), "headers": {"content-type": "Application/JSON; charset=utf-8"}},
-    "json-zeros": sent({"image": [[0] * 28] * 28}),
 }
 
 SAME = ["multipart", "image/png", "json", "json-floats", "json-unit", "json-charset"]
 
 UNWELCOME: dict[str, asked.Refused] = {
     **asked.UNWELCOME,
+    "json-zeros": (sent({"image": [[0] * 28] * 28}), 422, ("numbers are blank", "0 to 0")),
     "text": (raw(b"seven", "text/plain"), 415, ("'text/plain'", *bodies.KINDS)),
     "huge-json": (raw(b" " * 30_000_000, "application/json"), 413, ("MB or more", "0.25 MB")),
     "blank": (raw(encoded(Image.new("L", (40, 40), 255))), 422, ("blank", "24")),

@@ -23,7 +23,7 @@ from pipelines.families.gravures.picture import Convention
 from serving import problems
 from serving.gravures import answers, catalogue
 from serving.gravures.lookup import Lookup
-from serving.inputs import bodies
+from serving.inputs import bodies, pictures
 from serving.problems import Refusal
 from tests import asked, engravers
 from tests.asked import assert_refused, form, header, raw
@@ -162,7 +162,7 @@ def test_an_embedding_is_256_numbers_of_length_one_and_the_same_however_it_is_se
         model = Path(
             run(service.folder, "-c", "from pipelines.registry import store; print(store.location(store.read_pointer('gravures')['tag']))")
         )
-    brought = Convention(**json.loads((model / "model.json").read_text())["preprocessing"]).from_grey(np.asarray(drawn("triangle")))
+    brought = Convention(**json.loads((model / "model.json").read_text())["preprocessing"]).from_grey(pictures.inked(drawn("triangle")))
     np.testing.assert_allclose(vectors[0], engravers.embedded(model / "model.onnx", brought[None])[0], atol=1e-6)
 
 

@@ -27,6 +27,7 @@ from pipelines import configs, databases, discovery, processes
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.registry import store
 from serving import endpoints, health
+from serving.inputs import pictures
 from serving.live import champion, handover
 from serving.live.champion import Champion
 from tests.conftest import decided, expected, network
@@ -435,7 +436,7 @@ def test_twenty_moves_under_load_lose_no_request_and_no_answer_is_another_versio
 def probabilities(service: Service, pointer: store.Pointer) -> list[float]:
     """What the model that a pointer names says of the seven."""
     predictor = discovery.part("digits", "predict").Predictor(service.folder / store.folder_of(pointer["tag"]).relative_to(Path.cwd()))
-    return predictor.predict(predictor.convention.from_grey(np.asarray(seven()))[None])[0].tolist()
+    return predictor.predict(predictor.convention.from_grey(pictures.inked(seven()))[None])[0].tolist()
 
 
 class Load:
