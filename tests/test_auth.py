@@ -347,7 +347,7 @@ def test_the_tenth_wrong_password_is_429_and_says_when(client: Client) -> None:
 
 
 def test_too_many_at_once_are_told_to_come_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signin, "PASSWORDS", pool.BoundedPool(1, 0, "none"))
+    monkeypatch.setattr(signin, "PASSWORDS", pool.UsersPool(1, 0, "none", "signing in"))
     answer = client.token()
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) == (503, "1", "temporarily_unavailable")
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -334,10 +335,14 @@ def test_an_added_engraving_is_in_the_next_answer_and_gone_when_it_is_taken_away
     assert (match["engraving"], match["kind"], match["lenses"], match["lenses_total"]) == ("Zeta", "added", [], 0)
     assert match["similarity"] == pytest.approx(1, abs=1e-3)
     assert first["added"] == 1
+    drawing = service.client.get(f"/{match['picture']}")
+    assert (match["picture"], drawing.headers["content-type"]) == ("picture/added/Zeta", "image/png")
+    np.testing.assert_array_equal(255 - np.asarray(Image.open(io.BytesIO(drawing.content))), Convention().from_grey(np.asarray(zeta())))
     with chdir(service.folder):
         additions.remove("Zeta")
     later = ok_json(service.predict(**form(image=encoded(zeta()))))
     assert later["added"] == 0
+    assert_refused(service.client.get("/picture/added/Zeta"), 404, ("Zeta",))
     assert "Zeta" not in {match["engraving"] for match in later["matches"]}
 
 

@@ -21,7 +21,7 @@ serving
 serving.jobs serving.feedback
 serving.auth serving.live
 serving.pages serving.inputs
-serving.telemetry serving.limits
+serving.telemetry serving.limits serving.pools
 serving.problems
 pipelines.lineage pipelines.sweeps
 pipelines.registry pipelines.families.<family>

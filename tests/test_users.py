@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from pipelines import databases
 from serving.auth import attempts, passwords, tokens, users
 from serving.auth.attempts import Locked
-from serving.auth.authority import Authority, Granted, WrongPassword
+from serving.auth.authority import MIGRATIONS, Authority, Granted, WrongPassword
 from serving.auth.tokens import InvalidToken
 from tests.conftest import ROOT
 from tests.people import KEY, RIGHT, WRONG, Clock, hash_quickly
@@ -41,7 +41,7 @@ def clock() -> Clock:
 def authority(url: str, clock: Clock) -> Authority:
     """With one user: ada, the administrator."""
     made = Authority(url, KEY, clock)
-    made.users.add("ada", RIGHT)
+    made.users.add("ada", RIGHT, administrator=True)
     return made
 
 
@@ -323,6 +323,12 @@ def test_a_disabled_user_is_let_in_again(authority: Authority) -> None:
     assert authority.sign_in("bob", RIGHT, HERE).user == "bob"
 
 
+def test_nobody_is_an_administrator_unasked(tmp_path: Path) -> None:
+    table = users.Users(databases.migrated(f"sqlite:///{tmp_path}/users.db", MIGRATIONS))
+    assert not table.add("ada", RIGHT).administrator
+    assert table.add("eve", RIGHT, administrator=True).administrator
+
+
 def test_the_last_administrator_stays(authority: Authority) -> None:
     authority.users.add("bob", RIGHT)
     for change in (authority.users.remove, authority.users.disable):
@@ -397,7 +403,9 @@ def command(folder: Path, *words: str, typed: str = "") -> subprocess.CompletedP
 @pytest.mark.slow
 def test_an_administrator_adds_lists_and_disables(tmp_path: Path) -> None:
     assert "no user yet" in command(tmp_path, "user-list").stdout
-    assert command(tmp_path, "user-add", "Ada", typed=RIGHT + "\n").stdout == "ada may sign in, and is an administrator.\n"
+    assert (
+        command(tmp_path, "user-add", "Ada", "--administrator", typed=RIGHT + "\n").stdout == "ada may sign in, and is an administrator.\n"
+    )
     assert command(tmp_path, "user-add", "bob", typed=RIGHT + "\n").stdout == "bob may sign in.\n"
     assert command(tmp_path, "user-disable", "bob").returncode == 0
     rows = [line.split() for line in command(tmp_path, "user-list").stdout.splitlines()]

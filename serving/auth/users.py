@@ -45,11 +45,10 @@ class Users:
         self.engine, self.clock = engine, clock
 
     def add(self, name: str, password: str, administrator: bool = False) -> User:
-        """Add a user; the first of all is an administrator. Raises InvalidUser or BadPassword."""
-        row = self._row(name, password)
+        """Add a user. Raises InvalidUser or BadPassword."""
+        row = {**self._row(name, password), "administrator": administrator}
         try:
             with databases.writing(self.engine) as connection:
-                row["administrator"] = administrator or _empty(connection)
                 return User(*connection.execute(USERS.insert().values(**row).returning(*USERS.c)).one())
         except IntegrityError:
             raise InvalidUser(f"User {row['name']} exists. Change the password with `make user-password name={row['name']}`.") from None

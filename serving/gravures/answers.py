@@ -175,7 +175,7 @@ async def matched(body: Body, served: Served, limits: Serving, lookup: Lookup, k
             "engraving": match.engraving,
             "kind": match.kind,
             "similarity": round(match.similarity, 4),
-            "picture": lookup.pictures.address(match.picture),
+            "picture": lookup.pictures.address(images.name_of(match)),
             "lenses": lenses[match.engraving].lenses,
             "lenses_total": lenses[match.engraving].total,
         }

@@ -1,6 +1,5 @@
 """The catalogue of each model in SQL, the lenses that bear each engraving, cached for a while, and the images of engravings."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -9,11 +8,13 @@ from pipelines.databases import NoDatabase
 from serving.gravures import catalogue
 from serving.gravures.catalogue import Catalogue, Catalogues, NotStored
 from serving.gravures.images import Pictures
+from serving.pools import BoundedPool
 from serving.problems import Refusal
 
 Result = TypeVar("Result")
 LENSES = 20  # of an engraving, in an answer
 FRESH = 30.0  # seconds: how late a change in the database may show
+POOL = BoundedPool(4, 256, "catalogue", "asking the catalogue")
 KEYS = ("verre_id", "name", "index_code", "index")
 
 
@@ -41,7 +42,7 @@ class Lookup:
     async def query(self, predictor: Any, work: Callable[..., Result], *words: Any) -> Result:
         """work(the catalogue of this model, *words), in a thread. Raises Refusal 503 where the database is away."""
         try:
-            return await asyncio.to_thread(self._query, predictor, work, *words)
+            return await POOL.run(self._query, predictor, work, *words)
         except NoDatabase as away:
             raise Refusal(503, "no database", str(away)) from away
 

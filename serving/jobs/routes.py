@@ -3,7 +3,6 @@
 mount() adds them to a family's application; start() opens the backlog and starts dispatcher and workers.
 """
 
-import asyncio
 import base64
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -23,11 +22,13 @@ from serving.jobs import backlog, broker, supervisor, tasks
 from serving.jobs.backlog import Backlog, Full, Job
 from serving.jobs.dispatcher import Dispatcher
 from serving.jobs.tasks import Task
+from serving.pools import BoundedPool
 from serving.problems import Refusal
 
 PICTURES = 100  # of a job
 LATER = {"Retry-After": "10"}  # seconds: a full queue is not empty at once
 PNG = "image/png"
+POOL = BoundedPool(4, 128, "jobs", "asking about jobs")  # a database that another process has locked answers after half a minute
 AWAY = "The broker of jobs does not answer. The job is stored, and goes on when the broker is back."
 Result = TypeVar("Result")
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -127,7 +128,7 @@ def _time(seconds: float) -> str:
 async def in_thread(work: Callable[..., Result], *arguments: Any) -> Result:
     """work(*arguments) in a thread: a database may take its time. Raises Refusal 503 where it is away."""
     try:
-        return await asyncio.to_thread(work, *arguments)
+        return await POOL.run(work, *arguments)
     except NoDatabase as absence:
         raise Refusal(503, "no database", str(absence)) from absence
 

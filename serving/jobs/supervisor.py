@@ -85,6 +85,8 @@ class _Worker:
         if time.monotonic() - self._died >= self._pause:
             self._begun = time.monotonic()
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+            if self._died:
+                logger.info("worker %s has begun in place of the one that ended", self.process.pid)
 
     def _note_death(self, status: int) -> None:
         from serving import telemetry  # Prometheus reads its environment when it is imported; `make serve` imports this first

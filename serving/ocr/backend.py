@@ -1,6 +1,5 @@
 """What the page asks of the service: read an image, by the queue or at once; follow or cancel that; store a correction."""
 
-import asyncio
 import hashlib
 import time
 from contextlib import aclosing, suppress
@@ -18,8 +17,10 @@ from serving.jobs import backlog
 from serving.jobs.routes import Queue
 from serving.ocr import answers, corrections, pages
 from serving.ocr.pages import Page
+from serving.pools import BoundedPool
 from serving.problems import Refusal
 
+POOL = BoundedPool(2, 128, "uploads", "reading images of the desk")
 TASK = "read"  # of the queue
 FINAL = "job final"  # reason of a refusal to cancel
 ABSENT = "no database"  # reason of a refusal to add a job
@@ -145,7 +146,7 @@ def _refused(refusal: Refusal, job: str, seen: str) -> Step:
 async def _content(path: Path, seen: str = "") -> bytes:
     """The image. Raises Refusal where it is gone, or not the one that was `seen`."""
     try:
-        content = await asyncio.to_thread(path.read_bytes)
+        content = await POOL.run(path.read_bytes)
     except OSError:
         raise Refusal(404, "picture gone", corrections.GONE) from None
     if seen and _hash(content) != seen:

@@ -14,8 +14,10 @@ from serving.auth import proxies
 from serving.ocr import samples
 from serving.ocr.backend import Backend
 from serving.ocr.request_filter import RequestFilter
+from serving.pools import BoundedPool
 
 PATH = "/desk"
+POOL = BoundedPool(1, 128, "desk", "opening the desk")
 FOLDER = paths.ROOT / "desk"  # uploaded images, and what is shown of them
 SAMPLES = "samples"  # in it: Gradio serves no file from elsewhere
 RETENTION = 3600.0  # seconds that a file is stored
@@ -37,11 +39,11 @@ class Desk:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self.building:
             if self.filter is None:
-                self.filter = await asyncio.to_thread(_filtered, self.app)
+                self.filter = await POOL.run(_filtered, self.app)
             filtered = self.filter
         if time.monotonic() - self.swept > SWEEP_INTERVAL:
             self.swept = time.monotonic()
-            await asyncio.to_thread(sweep, FOLDER, RETENTION)
+            await POOL.run(sweep, FOLDER, RETENTION)
         await filtered(scope, receive, send)
 
 
