@@ -1,6 +1,6 @@
-"""Real browsers for the tests of pages: Chromium and Firefox, headless, each where it is installed; and a page without one."""
+"""Real browsers for the tests of pages: Chromium and Firefox, headless, each where it is installed."""
 
-import asyncio
+import importlib
 import json
 import os
 import shutil
@@ -8,12 +8,9 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
@@ -21,7 +18,6 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from serving.pages import routes as page_routes
 from tests.services import Service
 
 PATIENCE = 20  # seconds that a page may take
@@ -30,10 +26,9 @@ CAMERA = "use-fake-device-for-media-stream use-fake-ui-for-media-stream"  # a mo
 
 
 class Needs(NamedTuple):
-    """What a browser is driven with: names of its program, its driver, and how both are had."""
+    """What a browser is driven with: each program by the names that it may have, and how they are had."""
 
-    programs: tuple[str, ...]
-    driver: str
+    programs: list[tuple[str, ...]]
     remedy: str
 
 
@@ -52,33 +47,32 @@ class Browser(NamedTuple):
 
 
 BROWSERS = {
-    "chromium": Needs(("chromium", "chromium-browser", "google-chrome"), "chromedriver", "apt-get install chromium chromium-driver"),
-    "firefox": Needs(("firefox-esr", "firefox"), "geckodriver", "apt-get install firefox-esr; cargo install geckodriver"),
+    "chromium": Needs([("chromium", "chromium-browser", "google-chrome"), ("chromedriver",)], "apt-get install chromium chromium-driver"),
+    "firefox": Needs([("firefox-esr", "firefox")], "apt-get install firefox-esr"),
 }
 
 
 @contextmanager
 def opened(name: str, folder: Path) -> Iterator[Browser]:
     """A fresh browser with its profile in `folder`; skips the test, loudly, where it is not installed."""
-    program, driver = found(name)
+    programs = found(name)
     os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}  # Selenium would look for drivers in the network
-    browser = {"chromium": chromium, "firefox": firefox}[name](program, driver, folder)
+    browser = {"chromium": chromium, "firefox": firefox}[name](*programs, folder)
     try:
         yield browser
     finally:
         browser.driver.quit()
 
 
-def found(name: str) -> tuple[str, str]:
-    """The paths of a browser and its driver."""
+def found(name: str) -> list[str]:
+    """The paths of a browser's programs."""
     needs = BROWSERS[name]
-    program = next(filter(None, map(shutil.which, needs.programs)), None)
-    driver = shutil.which(needs.driver)
-    if program and driver:
-        return program, driver
-    words = f"PAGES ARE NOT TRIED IN {name.upper()}: {needs.driver if program else needs.programs[0]} is not on PATH. {needs.remedy}"
-    warnings.warn(words, stacklevel=2)
-    pytest.skip(words)
+    paths = {names[0]: next(filter(None, map(shutil.which, names)), "") for names in needs.programs}
+    if missing := [program for program, path in paths.items() if not path]:
+        words = f"PAGES ARE NOT TRIED IN {name.upper()}: {missing[0]} is not on PATH. {needs.remedy}"
+        warnings.warn(words, stacklevel=2)
+        pytest.skip(words)
+    return list(paths.values())
 
 
 def chromium(program: str, driver: str, folder: Path) -> Browser:
@@ -103,41 +97,27 @@ def chromium(program: str, driver: str, folder: Path) -> Browser:
     return Browser(chrome, resize, complaints, requests)
 
 
-def firefox(program: str, driver: str, folder: Path) -> Browser:
-    options = webdriver.FirefoxOptions()
-    options.binary_location = program
-    options.enable_bidi = True
-    options.add_argument("-headless")
-    fox = webdriver.Firefox(options=options, service=webdriver.FirefoxService(executable_path=driver, log_output=str(folder / "log")))
-    errors: list[str] = []
-    fox.script.add_javascript_error_handler(lambda entry: errors.append(entry.text))
-    fox.script.add_console_message_handler(lambda entry: errors.append(entry.text) if entry.level == "error" else None)
-
-    def resize(width: int, height: int) -> None:
-        fox.browsing_context.set_viewport(context=fox.current_window_handle, viewport={"width": width, "height": height})
-
-    def complaints() -> list[str]:
-        seen, errors[:] = errors[:], []
-        return seen
+def firefox(program: str, folder: Path) -> Browser:
+    pytest.importorskip("marionette_driver", reason="its requirements exclude those of Atelier but on Linux")
+    fox = importlib.import_module("tests.marionette").Firefox(program, folder)
 
     def requests() -> list[str]:
         return fox.execute_script("return performance.getEntries().map((entry) => entry.name).filter((name) => name.includes(':'))")
 
-    return Browser(fox, resize, complaints, requests)
+    return Browser(fox, fox.resize, fox.complaints, requests)
 
 
-def got(family: str, pointer: dict[str, Any], path: str = "/") -> httpx.Response:
-    """What the page of a pointer answers, without a model, a process or a browser."""
-    app = FastAPI()
-    app.state.champion = SimpleNamespace(served=SimpleNamespace(pointer=pointer), rejected=None)
-    app.state.shadow = SimpleNamespace(status=lambda: None)
-    page_routes.mount(app, family, "What is on this picture?")
+@pytest.fixture(scope="module")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests of a module."""
+    with opened("chromium", tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
 
-    async def asked() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://atelier") as client:
-            return await client.get(path)
 
-    return asyncio.run(asked())
+@pytest.fixture
+def browser(window: Browser, service: Service) -> Browser:
+    """The page of the module's service, freshly opened."""
+    return fresh(window, service)
 
 
 def fresh(browser: Browser, service: Service) -> Browser:

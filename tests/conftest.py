@@ -29,7 +29,7 @@ from tests.forms import encoded
 from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ["tests.tiers"]
+pytest_plugins = ["tests.browsers", "tests.tiers"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 
 from docs.generate import __main__ as generate
 from docs.generate import commands, figures, settings
-from tests import browsers
+from tests.browsers import Browser
 from tests.conftest import ROOT, commit, environment, worktree
 from tests.services import free_port, stop, until
 
@@ -156,21 +156,20 @@ def test_a_broken_link_or_anchor_ends_the_build(site: Site, tmp_path: Path, link
 
 
 @pytest.mark.slow
-def test_pages_open_in_a_browser_and_fit_a_phone(site: Site, tmp_path: Path) -> None:
+def test_pages_open_in_a_browser_and_fit_a_phone(site: Site, window: Browser) -> None:
     port = free_port()
     words = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(site.out / "site")]
     server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        with browsers.opened("chromium", tmp_path) as browser:
-            assert until(lambda: answers(f"http://127.0.0.1:{port}"))
-            for page in ("", "fr/", "reference/configuration/", "how-to/gravures/"):
-                browser.resize(390, 800)
-                browser.driver.get(f"http://127.0.0.1:{port}/{page}")
-                browser.until(lambda driver: driver.find_elements(By.TAG_NAME, "h1"))
-                assert browser.driver.execute_script("return document.documentElement.scrollWidth") <= 390
-                assert browser.complaints() == []
-            own = (f"http://127.0.0.1:{port}/", "data:", "blob:", "about:", "chrome:")
-            assert [address for address in browser.requests() if not address.startswith(own)] == []
+        assert until(lambda: answers(f"http://127.0.0.1:{port}"))
+        for page in ("", "fr/", "reference/configuration/", "how-to/gravures/"):
+            window.resize(390, 800)
+            window.driver.get(f"http://127.0.0.1:{port}/{page}")
+            window.until(lambda driver: driver.find_elements(By.TAG_NAME, "h1"))
+            assert window.driver.execute_script("return document.documentElement.scrollWidth") <= 390
+            assert window.complaints() == []
+        own = (f"http://127.0.0.1:{port}/", "data:", "blob:", "about:", "chrome:")
+        assert [address for address in window.requests() if not address.startswith(own)] == []
     finally:
         stop(server)
 

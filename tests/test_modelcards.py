@@ -24,8 +24,8 @@ from pipelines.registry import store as model_store
 from pipelines.tracking import client as tracking
 from serving.pages import cards as served
 from serving.pages import routes as page_routes
-from tests.browsers import got
 from tests.conftest import ROOT, decided, embedded_data, evaluate, tiny_model
+from tests.pages import got
 from tests.services import Service, running, stored
 
 EVERY = pytest.mark.parametrize("family", discovery.names())

@@ -20,8 +20,9 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from serving.pages import routes as page_routes
 from tests import browsers
-from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, fresh, got, one, ranking, upload
+from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, one, ranking, upload
 from tests.forms import encoded, seven
+from tests.pages import got
 from tests.services import Service, running, stored, until
 
 pytestmark = pytest.mark.slow
@@ -140,15 +141,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="module", params=browsers.BROWSERS)
-def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+@pytest.fixture(scope="module", params=["chromium", pytest.param("firefox", marks=pytest.mark.system)])
+def window(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """This page is tried in Firefox too."""
     with browsers.opened(request.param, tmp_path_factory.mktemp(request.param)) as browser:
         yield browser
-
-
-@pytest.fixture
-def browser(started: Browser, service: Service) -> Browser:
-    return fresh(started, service)
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ from selenium.webdriver.support.ui import Select
 from pipelines.datasets import labelled
 from pipelines.families.signatures.examples import LABELS
 from tests import browsers, papers
-from tests.browsers import Browser, foreign, fresh, got, one, upload
+from tests.browsers import Browser, foreign, fresh, one, upload
 from tests.forms import encoded, seven
+from tests.pages import got
 from tests.services import Service, running, stored
 
 pytestmark = pytest.mark.slow
@@ -50,12 +51,6 @@ def started(family: str, folder: Path) -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.opened("chromium", tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
-
-
 def sent(tmp_path: Path, name: str, content: bytes) -> Path:
     path = tmp_path / name
     path.write_bytes(content)
@@ -79,48 +74,48 @@ def press(browser: Browser, *keys: str) -> None:
     ActionChains(browser.driver, duration=0).send_keys(*keys).perform()
 
 
-def test_a_wrong_digit_is_flagged_and_kept(chromium: Browser, digits: Service, tmp_path: Path) -> None:
-    fresh(chromium, digits)
-    upload(chromium, sent(tmp_path, "seven.png", encoded(seven())))
-    answered(chromium)
-    shown = one(chromium, ".prediction").text
-    one(chromium, ".flag summary").click()
-    chromium.until(lambda _: len(Select(one(chromium, "#flag-really")).options) == 11)
-    one(chromium, ".flag [type=submit]").click()  # nothing is chosen: the browser asks for it
-    Select(one(chromium, "#flag-really")).select_by_visible_text("7")
-    one(chromium, ".flag [type=submit]").click()
-    said(chromium, "Stored in data/feedback/digits (1 flagged)")
+def test_a_wrong_digit_is_flagged_and_kept(window: Browser, digits: Service, tmp_path: Path) -> None:
+    fresh(window, digits)
+    upload(window, sent(tmp_path, "seven.png", encoded(seven())))
+    answered(window)
+    shown = one(window, ".prediction").text
+    one(window, ".flag summary").click()
+    window.until(lambda _: len(Select(one(window, "#flag-really")).options) == 11)
+    one(window, ".flag [type=submit]").click()  # nothing is chosen: the browser asks for it
+    Select(one(window, "#flag-really")).select_by_visible_text("7")
+    one(window, ".flag [type=submit]").click()
+    said(window, "Stored in data/feedback/digits (1 flagged)")
     [flag] = flags(digits)
     assert (flag["correction"], flag["answer"]) == ("7", shown)
-    assert flag["prediction_id"] in one(chromium, ".lineage").text
+    assert flag["prediction_id"] in one(window, ".lineage").text
     assert flag["digest"] == digits.pointers[1]["model"]["digest"]
     assert (digits.folder / "data/feedback/digits" / flag["files"][0]).read_bytes() == encoded(seven())
-    assert (chromium.complaints(), foreign(chromium, digits)) == ([], [])
+    assert (window.complaints(), foreign(window, digits)) == ([], [])
 
 
-def test_flagging_needs_no_mouse(chromium: Browser, digits: Service, tmp_path: Path) -> None:
-    fresh(chromium, digits)
-    upload(chromium, sent(tmp_path, "turned.png", encoded(seven().rotate(90, expand=True))))
-    answered(chromium)
-    chromium.driver.execute_script("document.querySelector('.flag summary').focus()")
-    press(chromium, Keys.ENTER)
-    chromium.until(lambda _: len(Select(one(chromium, "#flag-really")).options) == 11)
-    press(chromium, Keys.TAB, "2", Keys.TAB, Keys.ENTER)
-    said(chromium, "Stored in data/feedback/digits")
+def test_flagging_needs_no_mouse(window: Browser, digits: Service, tmp_path: Path) -> None:
+    fresh(window, digits)
+    upload(window, sent(tmp_path, "turned.png", encoded(seven().rotate(90, expand=True))))
+    answered(window)
+    window.driver.execute_script("document.querySelector('.flag summary').focus()")
+    press(window, Keys.ENTER)
+    window.until(lambda _: len(Select(one(window, "#flag-really")).options) == 11)
+    press(window, Keys.TAB, "2", Keys.TAB, Keys.ENTER)
+    said(window, "Stored in data/feedback/digits")
     assert flags(digits)[-1]["correction"] == "2"
-    assert one(chromium, "#flag-really").accessible_name == "It is really"
+    assert one(window, "#flag-really").accessible_name == "It is really"
 
 
-def test_a_refused_flag_says_why(chromium: Browser, digits: Service, tmp_path: Path) -> None:
-    fresh(chromium, digits)
-    upload(chromium, sent(tmp_path, "seven.png", encoded(seven())))
-    answered(chromium)
-    one(chromium, ".flag summary").click()
-    chromium.until(lambda _: len(Select(one(chromium, "#flag-really")).options) == 11)
-    chromium.driver.execute_script("document.querySelector('#flag-really').add(new Option('eleven'))")
-    Select(one(chromium, "#flag-really")).select_by_visible_text("eleven")
-    one(chromium, ".flag [type=submit]").click()
-    said(chromium, "'eleven' is not known. Send one of: 0, 1, 2")
+def test_a_refused_flag_says_why(window: Browser, digits: Service, tmp_path: Path) -> None:
+    fresh(window, digits)
+    upload(window, sent(tmp_path, "seven.png", encoded(seven())))
+    answered(window)
+    one(window, ".flag summary").click()
+    window.until(lambda _: len(Select(one(window, "#flag-really")).options) == 11)
+    window.driver.execute_script("document.querySelector('#flag-really').add(new Option('eleven'))")
+    Select(one(window, "#flag-really")).select_by_visible_text("eleven")
+    one(window, ".flag [type=submit]").click()
+    said(window, "'eleven' is not known. Send one of: 0, 1, 2")
 
 
 def letter() -> Image.Image:
@@ -149,43 +144,43 @@ def drag(browser: Browser, shares: tuple[float, float, float, float]) -> list[fl
     return [(x + width / 2) * scale, (y + height / 2) * scale, w * scale, h * scale]
 
 
-def test_wrong_boxes_are_unticked_and_missing_ones_drawn_or_typed(chromium: Browser, signatures: Service, tmp_path: Path) -> None:
+def test_wrong_boxes_are_unticked_and_missing_ones_drawn_or_typed(window: Browser, signatures: Service, tmp_path: Path) -> None:
     content = encoded(letter())
     found = signatures.predict(files={"image": content}).json()["prediction"]
-    fresh(chromium, signatures)
-    upload(chromium, sent(tmp_path, "letter.png", content))
-    answered(chromium)
-    one(chromium, ".flag summary").click()
-    ticks(chromium, len(found))[0].click()
-    drawn = drag(chromium, (0.2, 0.6, 0.3, 0.1))
-    ticks(chromium, len(found) + 1)
-    one(chromium, "#flag-box").send_keys("30, 200, 120, 4000", Keys.ENTER)
-    said(chromium, "Type four numbers, of a box within 620")
-    one(chromium, "#flag-box").clear()
-    one(chromium, "#flag-box").send_keys("30, 200, 120, 40")
-    one(chromium, "[data-do=add]").click()
-    assert [tick.is_selected() for tick in ticks(chromium, len(found) + 2)] == [False] + [True] * (len(found) + 1)
-    assert len(chromium.driver.find_elements(By.CSS_SELECTOR, "#result .sheet rect.wrong")) == 1
-    one(chromium, ".flag [type=submit]").click()
-    said(chromium, "Stored in data/feedback/signatures (1 flagged)")
+    fresh(window, signatures)
+    upload(window, sent(tmp_path, "letter.png", content))
+    answered(window)
+    one(window, ".flag summary").click()
+    ticks(window, len(found))[0].click()
+    drawn = drag(window, (0.2, 0.6, 0.3, 0.1))
+    ticks(window, len(found) + 1)
+    one(window, "#flag-box").send_keys("30, 200, 120, 4000", Keys.ENTER)
+    said(window, "Type four numbers, of a box within 620")
+    one(window, "#flag-box").clear()
+    one(window, "#flag-box").send_keys("30, 200, 120, 40")
+    one(window, "[data-do=add]").click()
+    assert [tick.is_selected() for tick in ticks(window, len(found) + 2)] == [False] + [True] * (len(found) + 1)
+    assert len(window.driver.find_elements(By.CSS_SELECTOR, "#result .sheet rect.wrong")) == 1
+    one(window, ".flag [type=submit]").click()
+    said(window, "Stored in data/feedback/signatures (1 flagged)")
     [page] = labelled.read(signatures.folder / "data/feedback/signatures", LABELS)
     assert page.content == content
     assert page.boxes.tolist() == [pytest.approx(box, abs=2) for box in [*found[1:], drawn, [30, 200, 120, 40]]]
-    assert (chromium.complaints(), foreign(chromium, signatures)) == ([], [])
+    assert (window.complaints(), foreign(window, signatures)) == ([], [])
 
 
-def test_a_page_of_a_document_is_kept_as_the_picture_that_was_shown(chromium: Browser, signatures: Service, tmp_path: Path) -> None:
+def test_a_page_of_a_document_is_kept_as_the_picture_that_was_shown(window: Browser, signatures: Service, tmp_path: Path) -> None:
     content = papers.paper([papers.ink([(100, 150 * number, 300, 90)]) for number in (1, 2)])
     found = signatures.predict(files={"image": content}).json()["pages"][1]
-    fresh(chromium, signatures)
-    upload(chromium, sent(tmp_path, "lease.pdf", content))
-    answered(chromium)
-    one(chromium, ".turn [data-turn='1']").click()
-    one(chromium, ".flag summary").click()
-    chromium.until(lambda _: one(chromium, "#result .sheet > img").get_attribute("alt").endswith("page 2 of lease.pdf"))
-    ticks(chromium, found["count"])
-    one(chromium, ".flag [type=submit]").click()
-    said(chromium, "Stored in data/feedback/signatures")
+    fresh(window, signatures)
+    upload(window, sent(tmp_path, "lease.pdf", content))
+    answered(window)
+    one(window, ".turn [data-turn='1']").click()
+    one(window, ".flag summary").click()
+    window.until(lambda _: one(window, "#result .sheet > img").get_attribute("alt").endswith("page 2 of lease.pdf"))
+    ticks(window, found["count"])
+    one(window, ".flag [type=submit]").click()
+    said(window, "Stored in data/feedback/signatures")
     flag = flags(signatures)[-1]
     pages = {page.name.split("/")[0]: page for page in labelled.read(signatures.folder / "data/feedback/signatures", LABELS)}
     page = pages[flag["hash"]]
@@ -194,11 +189,11 @@ def test_a_page_of_a_document_is_kept_as_the_picture_that_was_shown(chromium: Br
     assert page.boxes.tolist() == [pytest.approx(box, abs=1) for box in found["prediction"]]
 
 
-def test_on_a_phone_nothing_scrolls_sideways(chromium: Browser, digits: Service, signatures: Service, tmp_path: Path) -> None:
+def test_on_a_phone_nothing_scrolls_sideways(window: Browser, digits: Service, signatures: Service, tmp_path: Path) -> None:
     for service, content in ((digits, encoded(seven())), (signatures, encoded(letter()))):
-        fresh(chromium, service)
-        chromium.resize(390, 844)
-        upload(chromium, sent(tmp_path, "picture.png", content))
-        answered(chromium)
-        one(chromium, ".flag summary").click()
-        browsers.assert_fits_a_phone(chromium)
+        fresh(window, service)
+        window.resize(390, 844)
+        upload(window, sent(tmp_path, "picture.png", content))
+        answered(window)
+        one(window, ".flag summary").click()
+        browsers.assert_fits_a_phone(window)

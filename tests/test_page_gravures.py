@@ -22,10 +22,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from pipelines import folders
 from pipelines.families.gravures import examples
 from serving.pages import routes as page_routes
-from tests import browsers
-from tests.browsers import Browser, assert_fits_a_phone, foreign, fresh, got, one, upload
+from tests.browsers import Browser, assert_fits_a_phone, foreign, one, upload
 from tests.engravers import SHAPES
 from tests.forms import encoded
+from tests.pages import got
 from tests.services import Service, running, stored
 
 pytestmark = pytest.mark.slow
@@ -92,17 +92,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         examples.pack(out, [("catalogue/gravure_0004.png", encoded(Image.new("L", (200, 100), 200)))])  # a triangle's; of no other
     with running(folder, {1: {**stored(folder, 1, "gravures", many_lenses), **FACTS}}) as service:
         yield service
-
-
-@pytest.fixture(scope="module", params=browsers.BROWSERS)
-def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.opened(request.param, tmp_path_factory.mktemp(request.param)) as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(started: Browser, service: Service) -> Browser:
-    return fresh(started, service)
 
 
 @pytest.fixture
@@ -242,8 +231,6 @@ def test_everything_is_done_by_keyboard_alone(browser: Browser, service: Service
     assert one(browser, "#bearing").is_displayed()
     assert active(browser).text == "Close"
     press(browser, Keys.TAB)
-    if active(browser).tag_name != "summary":  # Firefox stops at what scrolls
-        press(browser, Keys.TAB)
     press(browser, Keys.SPACE)
     browser.until(lambda _: "Tags" in one(browser, "#bearing .lens").text)
     press(browser, Keys.ESCAPE)

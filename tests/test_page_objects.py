@@ -13,10 +13,10 @@ from selenium.webdriver.common.by import By
 from pipelines import configs
 from pipelines.families.objects.embedded import SHAPES, drawn
 from pipelines.models import manifests
-from tests import browsers
-from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, fresh, got, one, ranking, upload
+from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, one, ranking, upload
 from tests.conftest import ROOT
 from tests.forms import encoded
+from tests.pages import got
 from tests.services import Service, running, stored
 
 pytestmark = pytest.mark.slow
@@ -84,17 +84,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
     with running(folder, {1: {**stored(folder, 1, "objects"), **FACTS}}) as service:
         yield service
-
-
-@pytest.fixture(scope="module", params=browsers.BROWSERS)
-def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.opened(request.param, tmp_path_factory.mktemp(request.param)) as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(started: Browser, service: Service) -> Browser:
-    return fresh(started, service)
 
 
 @pytest.fixture

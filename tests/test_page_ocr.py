@@ -32,9 +32,9 @@ from serving.ocr.backend import Backend, Step
 from serving.ocr.corrections import Flag, Given
 from serving.ocr.pages import Page
 from serving.problems import Refusal
-from tests import browsers
-from tests.browsers import Browser, foreign, fresh, got, one
+from tests.browsers import Browser, foreign, fresh, one
 from tests.forms import encoded
+from tests.pages import got
 from tests.people import RIGHT
 from tests.services import Service, make_serve, running, stored
 
@@ -429,22 +429,16 @@ def test_gradio_itself_would_read_any_file_and_the_service_does_not(ada: httpx.C
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.opened("chromium", tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
-
-
 @pytest.fixture
-def browser(started: Browser, service: Service) -> Browser:
+def browser(window: Browser, service: Service) -> Browser:
     """The page of ocr with Gradio in its frame, freshly opened by a signed-in user."""
-    started.driver.switch_to.default_content()
-    fresh(started, service)
-    if started.driver.find_elements(By.ID, "username"):
-        started.driver.switch_to.active_element.send_keys("ada", Keys.TAB, RIGHT, Keys.ENTER)
-        started.until(lambda driver: driver.find_elements(By.ID, "desk"))
-        started.complaints()  # that nobody had signed in
-    return seated(started)
+    window.driver.switch_to.default_content()
+    fresh(window, service)
+    if window.driver.find_elements(By.ID, "username"):
+        window.driver.switch_to.active_element.send_keys("ada", Keys.TAB, RIGHT, Keys.ENTER)
+        window.until(lambda driver: driver.find_elements(By.ID, "desk"))
+        window.complaints()  # that nobody had signed in
+    return seated(window)
 
 
 def seated(browser: Browser) -> Browser:

@@ -12,9 +12,10 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests import browsers, papers
-from tests.browsers import Browser, assert_fits_a_phone, foreign, fresh, got, one, upload
+from tests import papers
+from tests.browsers import Browser, assert_fits_a_phone, foreign, one, upload
 from tests.forms import encoded
+from tests.pages import got
 from tests.services import Service, running, stored
 
 pytestmark = pytest.mark.slow
@@ -96,17 +97,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
     with running(folder, {1: {**stored(folder, 1, "signatures"), **FACTS}}) as service:
         yield service
-
-
-@pytest.fixture(scope="module", params=browsers.BROWSERS)
-def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.opened(request.param, tmp_path_factory.mktemp(request.param)) as browser:
-        yield browser
-
-
-@pytest.fixture
-def browser(started: Browser, service: Service) -> Browser:
-    return fresh(started, service)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests import browsers
 from tests.browsers import Browser, expected, foreign, fresh, one, ranking, upload
 from tests.forms import encoded, seven
 from tests.people import RIGHT, WRONG
@@ -24,18 +23,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
-@pytest.fixture(scope="module", params=browsers.BROWSERS)
-def browser(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browsers.opened(request.param, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
-
-
 @pytest.fixture
-def page(browser: Browser, service: Service) -> Browser:
+def page(window: Browser, service: Service) -> Browser:
     """The page as somebody sees it who has not signed in."""
-    fresh(browser, service)
-    browser.driver.delete_all_cookies()
-    return fresh(browser, service)
+    fresh(window, service)
+    window.driver.delete_all_cookies()
+    return fresh(window, service)
 
 
 def sign_in(browser: Browser, password: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-TIERS = {"slow": "make test-slow", "system": "make test-system", "long": "make fuzz"}
+TIERS = {"slow": "make test-slow", "system": "make test-system", "long": "make fuzz"}  # a test of two belongs to the last
 SERVERS = {"service", "postgres", "cluster", "postgresql"}  # a test with one of these fixtures, or parameters, is slow ...
 QUICK = "test_endpoint_digits.py"  # ... but for this file: one service over HTTP
 LONG = 20  # seconds of a file that --times names
@@ -32,7 +32,7 @@ def _needs(item: pytest.Item) -> set[str]:
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
-    COUNTED["left out"].update(next((tier for tier in TIERS if item.get_closest_marker(tier)), "") for item in items)
+    COUNTED["left out"].update(next((tier for tier in reversed(TIERS) if item.get_closest_marker(tier)), "") for item in items)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
