@@ -7,6 +7,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export MLFLOW_ALLOW_PICKLE_DESERIALIZATION := false
 export MLFLOW_DISABLE_TELEMETRY := true
+unexport PYTHONDONTWRITEBYTECODE  # each of the many processes would compile MLflow and the frameworks anew: seconds
 
 PYTHON ?= python3
 UV := $(shell PATH="$(PATH)" command -v uv)
