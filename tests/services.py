@@ -19,7 +19,6 @@ from pipelines.registry import store as model_store
 from tests.conftest import network
 
 REPOSITORY = Path(__file__).parents[1]
-PUT = "import sys; from pathlib import Path; from pipelines.registry import store; print(store.put(Path(sys.argv[1]), int(sys.argv[2])))"
 PATHS = {"gravures": "/match"}  # where a picture is sent; other families: /predict
 LOADED = """
 import sys
@@ -78,7 +77,7 @@ def make_serve(family: str, *more: str) -> list[str]:
 
 
 def run(folder: Path, *words: str, **more: str) -> str:
-    """Python in a process of its own: BentoML uses the store that it found when it was imported."""
+    """What Python prints in a process of its own."""
     env = environment(folder) | more
     done = subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -97,7 +96,8 @@ def stored(folder: Path, version: int, family: str = "digits", change: Callable[
         change(out)
     cfg = configs.compose([f"family={family}", f"candidate={discovery.candidates(family)[0]}"])
     manifest = manifests.write(out, cfg, "d" * 64, described)
-    tag = run(folder, "-c", PUT, out.name, str(version))
+    with chdir(folder):
+        tag = model_store.put(out, version)
     origin = {"family": family, "version": version, "digest": manifest["digest"], "data": manifest["data"]}
     return {"tag": tag, "model": {**origin, "commit": None, "run_id": f"run-{version}"}, "released": False}
 

@@ -27,7 +27,7 @@ from pipelines.models import manifests
 from pipelines.registry import store
 from tests import browsers
 from tests.conftest import ROOT, environment
-from tests.services import PUT, run, stored
+from tests.services import stored
 
 pytestmark = pytest.mark.slow
 
@@ -324,7 +324,7 @@ def test_users_of_objects_are_sent_their_picture(tiny: Tiny, tmp_path: Path) -> 
     manifest = manifests.read(tiny.model)
     origin = {"version": 1, **{key: manifest[key] for key in ("family", "digest", "data")}, "commit": None, "run_id": "run-1"}
     with chdir(tmp_path):
-        store.write_pointer("objects", {"tag": run(tmp_path, "-c", PUT, str(tiny.model), "1"), "model": origin, "released": False})
+        store.write_pointer("objects", {"tag": store.put(tiny.model, 1), "model": origin, "released": False})
     done = load(tmp_path, "objects")
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^[1-9]\d* requests, 0 failures, ", done.stdout, re.MULTILINE)
