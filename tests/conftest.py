@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from PIL import Image
 from pipelines import configs, discovery, folders
 from pipelines.datasets import cards
 from pipelines.models import manifests
+from pipelines.registry import promotion
 from pipelines.stages import evaluate as stage
 from pipelines.tracking import client as tracking
 from pipelines.training import records, session
@@ -29,6 +31,13 @@ from tests.forms import encoded
 from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parents[1]
+GATE = ["gate.floor=0.1", "gate.confidence=0.001", "gate.gain=0"]
+WHOLE_PATHS = [
+    "experiments.artifact_location",
+    "runs.artifact_uri",
+    "model_versions.source",
+    "model_versions.storage_location",
+]  # of MLflow
 pytest_plugins = ["tests.browsers", "tests.tiers"]
 
 
@@ -114,6 +123,31 @@ def tiny_model(candidate: str, seed: int) -> Path:
         manifests.write(out, cfg, digest, described)
     training.finish()
     return cfg.model_folder
+
+
+def promoted_project(*trained: tuple[str, int, float]) -> None:
+    """What is left where tiny models (candidate, seed, figure on validation) were promoted one after the other, here; each is made once."""
+    made = _promoted(trained)
+    shutil.copytree(made, Path.cwd(), dirs_exist_ok=True)
+    with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as database, database:
+        for column in WHOLE_PATHS:
+            table, name = column.split(".")
+            database.execute(f"UPDATE {table} SET {name} = replace({name}, ?, ?)", (made.as_uri(), Path.cwd().as_uri()))  # noqa: S608
+
+
+@functools.cache
+def _promoted(trained: tuple[tuple[str, int, float], ...]) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="promoted-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with contextlib.chdir(folder):
+        for candidate, seed, accuracy in trained:
+            family = discovery.family_of(candidate)
+            if not Path("data", family).exists():
+                embedded_data(family)
+            tiny_model(candidate, seed)
+            evaluate(candidate, accuracy)
+            promotion.promote(configs.compose([f"family={family}", "run=smoke", "data.sources=[embedded]", *GATE]))
+    return folder
 
 
 def network(family: str, out: Path, seed: int) -> manifests.Description:

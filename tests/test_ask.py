@@ -10,15 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines import configs, databases, discovery, predictions
-from pipelines.registry import promotion, rollback
+from pipelines import databases, discovery, predictions
+from pipelines.registry import rollback
 from serving import ask as command
 from serving.live.champion import Origin
 from tests import papers
-from tests.conftest import embedded_data, environment, evaluate, expected, picture, tiny_model
+from tests.conftest import environment, expected, picture, promoted_project
 from tests.services import free_port
-
-WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1", "gate.confidence=0.001"]
 
 
 def ask(*words: str, command: str = "predict", family: str = "digits") -> subprocess.CompletedProcess[str]:
@@ -29,10 +27,7 @@ def ask(*words: str, command: str = "predict", family: str = "digits") -> subpro
 @pytest.fixture
 def champion(project: Path) -> Path:
     """A champion, and a picture to ask about."""
-    for seed, (candidate, accuracy) in enumerate([("digits-adam", 0.5), ("digits-sgd", 0.6)]):
-        tiny_model(candidate, seed)
-        evaluate(candidate, accuracy)
-        promotion.promote(configs.compose(["family=digits", *WORDS]))
+    promoted_project(("digits-adam", 1, 0.5), ("digits-sgd", 2, 0.6))
     Image.fromarray(255 - np.load("data/digits/test-images.npy")[0]).save("digit.png")
     return Path("digit.png")
 
@@ -41,10 +36,7 @@ def champion(project: Path) -> Path:
 @pytest.mark.parametrize("family", discovery.names())
 def test_the_answer_and_the_origin_are_printed(project: Path, family: str) -> None:
     candidate = discovery.candidates(family)[0]
-    embedded_data(family)
-    tiny_model(candidate, 1)
-    evaluate(candidate, 0.5)
-    promotion.promote(configs.compose([f"family={family}", *WORDS]))
+    promoted_project((candidate, 1, 0.5))
     Path("picture").write_bytes(picture(family))
     printed = ask("--image", "picture", family=family).stdout
     (row,) = predictions.Store().rows(family)

@@ -24,7 +24,7 @@ from pipelines.registry import store as model_store
 from pipelines.registry import versions as registry_versions
 from pipelines.tracking import client as tracking
 from pipelines.tracking import tags
-from tests.conftest import as_typed, environment, evaluate, tiny_model
+from tests.conftest import as_typed, environment, evaluate, promoted_project, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 
@@ -62,9 +62,8 @@ def state_seen_afresh() -> dict[str, Any]:
 
 @pytest.fixture
 def two_versions(project: Path) -> dict[str, Any]:
-    first = promoted("digits-adam", 1, 0.5)
-    second = promoted("digits-sgd", 2, 0.6)
-    assert (first["version"], second["version"]) == (1, 2), (first["words"], second["words"])
+    promoted_project(("digits-adam", 1, 0.5), ("digits-sgd", 2, 0.6))
+    assert [line["version"] for line in ledger.read("digits")] == [1, 2]
     return state()
 
 

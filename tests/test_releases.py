@@ -12,7 +12,7 @@ from pipelines.ledger import lines as ledger
 from pipelines.lineage import starts, steps
 from pipelines.models import manifests
 from pipelines.registry import promotion, reconcile, releases, store
-from tests.conftest import embedded_data, evaluate, tiny_model
+from tests.conftest import evaluate, promoted_project, tiny_model
 
 WORDS = ["run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 EVERY = pytest.mark.parametrize("released", discovery.names(), indirect=True)
@@ -23,10 +23,7 @@ def released(request: pytest.FixtureRequest, project: Path) -> Path:
     """What a family has released: digits, unless a test asks for others."""
     family = getattr(request, "param", "digits")
     candidate = discovery.candidates(family)[0]
-    embedded_data(family)
-    tiny_model(candidate, 1)
-    evaluate(candidate, 0.5)
-    promotion.promote(configs.compose([f"family={family}", *WORDS]))
+    promoted_project((candidate, 1, 0.5))
     releases.release(family)
     return project / "released" / family
 
