@@ -13,44 +13,31 @@ from pipelines import configs, discovery, folders
 from pipelines.families.gravures import data
 from pipelines.families.gravures.examples import CONVENTION, SPLITS, load
 from pipelines.families.gravures.parts import batches, unseen
+from tests import killed
 from tests.conftest import environment
 
 SMALL = ["fit.batch=32", "fit.each=2", "fit.symbols=6", "fit.oversample=1", "fit.folds=2", "fit.epochs=2", "fit.tuning=1", "model.hidden=8"]
 PAGES = json.dumps(["family=gravures", "candidate=gravures-similarity", "run=smoke", "data.sources=[embedded]", *SMALL])
 RESUMED = f"""
 import json
-from pathlib import Path
 import torch
 from pipelines import configs
 from pipelines.families.gravures import fit
 from pipelines.families.gravures.examples import load
-from pipelines.training.session import Training
+from tests import killed
 
 cfg = configs.compose({PAGES})
 train, valid = load(cfg.data_folder, "train"), load(cfg.data_folder, "valid")
 
-def trained(name, last=None):
-    log = Training(Path(name))
-    def listen(row):
-        if row["epoch"] == last:
-            raise KeyboardInterrupt
-    log.listen = listen
-    try:
-        return fit._trained(cfg, cfg.data_folder, train, valid, torch.device("cpu"), log), log.history
-    except KeyboardInterrupt:
-        return None, log.history
-
-(whole, history), *killed, (resumed, after) = [trained("whole"), *(trained("killed", last) for last in (1, 2, 3, 4)), trained("killed")]
 def answers(learner):
     kept = {{f"{{part}}.{{name}}": value for part, tensors in learner.done.items() for name, value in tensors.items()}}
     return {{**learner.folds, **kept}}
 
-print(json.dumps({{
-    "epochs": [len(rows) for rows in (history, *(rows for _, rows in killed), after)],
-    "losses": [[row["loss"] for row in rows] for rows in (history, after)],
-    "parts": sorted([*whole.done, *whole.folds]),
-    "differing": {{name: float((value.float() - answers(resumed)[name].float()).abs().max()) for name, value in answers(whole).items()}},
-}}))
+def trained(log):
+    return fit._trained(cfg, cfg.data_folder, train, valid, torch.device("cpu"), log)
+
+learner = killed.compared(trained, answers, kills=(1, 2, 3, 4))
+print(json.dumps(sorted([*learner.done, *learner.folds])))
 """
 LEARNED = f"""
 import json, sys
@@ -126,11 +113,9 @@ def python(folder: Path, *words: str) -> str:
 @pytest.mark.slow
 def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> None:
     """Killed within a part, at a part's end, and between folds."""
-    found = json.loads(python(project, "-c", RESUMED))
-    assert found["epochs"] == [5, 1, 2, 3, 4, 5]
-    assert found["parts"] == ["characters", "fold 0", "fold 1", "whole"]
-    assert found["losses"][1] == pytest.approx(found["losses"][0], abs=1e-4)
-    assert {name: difference for name, difference in found["differing"].items() if not difference < 1e-4} == {}
+    found, parts = map(json.loads, python(project, "-c", RESUMED).splitlines())
+    killed.ended_alike(found, [5, 1, 2, 3, 4, 5])
+    assert parts == ["characters", "fold 0", "fold 1", "whole"]
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pipelines import folders
+from tests import killed
 from tests.conftest import embedded_data, environment
 
 pytestmark = pytest.mark.slow
@@ -43,32 +44,16 @@ if devices.rank() == 0:
     trained("alone", torch.device("cpu"))
 """
 RESUMED = f"""
-import json, sys
-from pathlib import Path
+import sys
 import torch
 from pipelines import configs
 from pipelines.families.objects import fit
-from pipelines.training.session import Training
-
-def trained(cfg, name, last=None):
-    log = Training(Path(f"{{cfg.candidate}}-{{name}}"))
-    def listen(row):
-        if row["epoch"] == last:
-            raise KeyboardInterrupt
-    log.listen = listen
-    try:
-        return fit._trained(cfg, cfg.data_folder, torch.device("cpu"), log)[0].state_dict(), log.history
-    except KeyboardInterrupt:
-        return {{}}, log.history
+from tests import killed
 
 for candidate in sys.argv[1:]:
     cfg = configs.compose([*{PAGES}, f"candidate={{candidate}}", "fit.epochs=3", "fit.batch=50"])
-    (whole, history), (_, before), (resumed, after) = trained(cfg, "whole"), trained(cfg, "killed", 1), trained(cfg, "killed")
-    print(json.dumps({{
-        "epochs": [len(rows) for rows in (history, before, after)],
-        "losses": [[row["loss"] for row in rows] for rows in (history, after)],
-        "differing": {{name: float((resumed[name].float() - whole[name].float()).abs().max()) for name in whole}},
-    }}))
+    train = lambda log: fit._trained(cfg, cfg.data_folder, torch.device("cpu"), log)[0].state_dict()
+    killed.compared(train, dict, candidate)
 """
 # Pictures that say of each pixel where it was: red is its row, green its column, from 1 on; black is beyond the border.
 BORDERED = f"""
@@ -164,7 +149,5 @@ def test_weights_that_are_named_and_not_those_are_refused(project: Path, name: s
 def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> None:
     lines = [json.loads(line) for line in python(project, "-c", RESUMED, *CANDIDATES).splitlines()]
     for found in lines:
-        assert found["epochs"] == [3, 1, 3]
-        assert found["losses"][1] == pytest.approx(found["losses"][0], abs=1e-4)
-        assert {name: difference for name, difference in found["differing"].items() if difference > 1e-4} == {}
+        killed.ended_alike(found, [3, 1, 3])
     assert len(lines) == len(CANDIDATES)

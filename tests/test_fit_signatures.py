@@ -12,6 +12,7 @@ import pytest
 from pipelines.families.signatures.parts import pages
 from pipelines.families.signatures.parts.pages import Labelled
 from pipelines.families.signatures.settings import Distortion
+from tests import killed
 from tests.conftest import embedded_data, environment
 
 STILL = Distortion(rotation=0, scale=0, shift=0, ink=0, light=0, blur=0, noise=0, jpeg=0)
@@ -53,33 +54,15 @@ empty, _ = loss(cfg.fit, network, raws, truth[:0])
 assert empty.isfinite() and empty > 0
 """
 RESUMED = f"""
-import json
-from pathlib import Path
 import torch
 from pipelines import configs
 from pipelines.families.signatures import fit
 from pipelines.families.signatures.examples import load
-from pipelines.training.session import Training
+from tests import killed
 
 cfg = configs.compose({PAGES})
-
-def trained(name, last=None):
-    log = Training(Path(name))
-    def listen(row):
-        if row["epoch"] == last:
-            raise KeyboardInterrupt
-    log.listen = listen
-    try:
-        return fit._trained(cfg, cfg.data_folder, load(cfg.data_folder, "valid"), torch.device("cpu"), log)[1].state_dict(), log.history
-    except KeyboardInterrupt:
-        return {{}}, log.history
-
-(whole, history), (_, before), (resumed, after) = trained("whole"), trained("killed", 1), trained("killed")
-print(json.dumps({{
-    "epochs": [len(rows) for rows in (history, before, after)],
-    "losses": [[row["loss"] for row in rows] for rows in (history, after)],
-    "differing": {{name: float((resumed[name].float() - whole[name].float()).abs().max()) for name in whole}},
-}}))
+valid = load(cfg.data_folder, "valid")
+killed.compared(lambda log: fit._trained(cfg, cfg.data_folder, valid, torch.device("cpu"), log)[1].state_dict(), dict)
 """
 FULL = f"""
 import torch
@@ -203,6 +186,4 @@ def test_sources_without_a_page_are_refused_by_name(project: Path) -> None:
 @pytest.mark.slow
 def test_a_killed_training_ends_where_an_undisturbed_one_does(project: Path) -> None:
     found = json.loads(python(project, RESUMED).splitlines()[-1])
-    assert found["epochs"] == [3, 1, 3]
-    assert found["losses"][1] == pytest.approx(found["losses"][0], rel=1e-3)
-    assert {name: difference for name, difference in found["differing"].items() if difference > 1e-3} == {}
+    killed.ended_alike(found, [3, 1, 3], 1e-3)
