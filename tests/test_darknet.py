@@ -323,10 +323,11 @@ EXCHANGED = {
     "layers=-1,9": ("layers=-1,3,1", r"layer 17, .* joins layers of different sides: 16 x 24 x 24, 8 x 24 x 24, 8 x 48 x 48"),
     "group_id=1": ("group_id=2", r"layer 11, .* group_id=2 is no integer of 0 to 1"),
     "width=96": ("width=many", r"\[net\] at line 3: width=many is no integer"),
+    "height=96": ("height=96\nletter_box=1", r"\[net\] at line 3: letter_box=1 is not supported: it changes what the network takes"),
     "channels=3": ("# none", r"\[net\] at line 3: channels= is missing"),
     "filters=16\nactivation": ("filters=16\nsize=63\nactivation", r"layer 9, .* nothing is left of 24 x 24 x 24 under size=63"),
     "[upsample]": ("[convolutional]\nsize=63\npad=1\nfilters=65536\n[upsample]", r"layer 16, .* more than 500,000,000 weights"),
-    "[yolo]\nmask=0": ("[yolo]\nnew_coords=1\nmask=0", r"layer 19, .* new_coords=1 \(Scaled-YOLOv4\)"),
+    "[yolo]\nmask=0": ("[yolo]\nnew_coords=1\nmask=0", r"layer 19, .* new_coords=1 is not supported.* Set new_coords=0"),
     "layers = -1, -3, -4\n[convolutional]\nbatch_normalize=1": (
         "layers=1.5\n[convolutional]",
         r"layer 8, .* layers=1.5 are no integers",
@@ -398,6 +399,19 @@ def test_a_file_that_is_no_cfg_is_refused(tmp_path: Path) -> None:
     (tmp_path / "large.cfg").write_bytes(b"#" * 1_000_001)
     with pytest.raises(cfg.BadNetwork, match=r"large\.cfg has 1000001 bytes; a cfg has at most 1000000"):
         cfg.read(tmp_path / "large.cfg")
+
+
+def test_marks_of_windows_and_names_of_darknet_are_read(tmp_path: Path) -> None:
+    lines = [b"\xef\xbb\xbf[net]", b"width=3 # \xe9\x85tendue", b"[conv]", b"filters=2", b"[max]", b"size=2"]
+    (tmp_path / "marked.cfg").write_bytes(b"\r\n".join([lines[0], b"width=3", *lines[2:]]))
+    (tmp_path / "latin.cfg").write_bytes(b"\r\n".join([b"[net]", *lines[1:]]))
+    for name in ("marked.cfg", "latin.cfg"):
+        found = cfg.sections(cfg.read(tmp_path / name))
+        assert [(section.name, section.line, section.options) for section in found] == [
+            ("net", 1, {"width": "3"}),
+            ("convolutional", 3, {"filters": "2"}),
+            ("maxpool", 5, {"size": "2"}),
+        ]
 
 
 def test_comments_and_blanks_are_passed_over() -> None:

@@ -1,6 +1,7 @@
 """A Darknet cfg as text: sections of options, which darknet.py interprets."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,7 @@ DEFAULTS = {  # of Darknet; others, such as OpenCV, have other ones
     "yolo": {"classes": "20", "num": "1", "scale_x_y": "1", "new_coords": "0"},
 }
 LARGEST = 1_000_000  # bytes of a cfg; that of the full YOLOv4 has 12,000
+ALIASES = {"conv": "convolutional", "max": "maxpool"}  # of Darknet, for the layers that are known here
 OPENCV = {"yolo": {"thresh": "0"}}
 
 
@@ -78,6 +80,12 @@ class Section(NamedTuple):
             if key not in known:
                 raise self.refused(f"unknown option {key}={value}. Known are: {', '.join(sorted(known))}.")
 
+    def without(self, unsupported: dict[str, str]) -> None:
+        """Raises BadNetwork for an option with another value than the one that is supported: {key: value}."""
+        for key, supported in unsupported.items():
+            if (value := self.options.get(key, supported)) != supported:
+                raise self.refused(f"{key}={value} is not supported: it changes what the network takes or gives. Set {key}={supported}.")
+
     def _text(self, key: str) -> str:
         text = self.options.get(key, DEFAULTS.get(self.name, {}).get(key))
         if text is None:
@@ -86,13 +94,17 @@ class Section(NamedTuple):
 
 
 def read(path: Path) -> str:
-    """The text of a cfg. Raises BadNetwork for what is too large, or no text."""
+    """The text of a cfg; its comments may be in any encoding. Raises BadNetwork for what is too large, or no text."""
     if path.stat().st_size > LARGEST:
         raise BadNetwork(f"{path} has {path.stat().st_size} bytes; a cfg has at most {LARGEST}.")
+    content = path.read_bytes()
     try:
-        return path.read_text("utf-8")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise BadNetwork(f"{path} is no text ({error.reason} at byte {error.start}). Name a Darknet cfg.") from error
+        text = content.decode("latin-1")
+        if not all(line.isascii() for _, line in _lines(text)):
+            raise BadNetwork(f"{path} is no text ({error.reason} at byte {error.start}). Name a Darknet cfg, in UTF-8.") from error
+        return text
 
 
 def sections(text: str) -> list[Section]:
@@ -125,7 +137,7 @@ def for_opencv(text: str) -> str:
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     """Lines that are not blank or a comment, with their numbers from 1."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(re.split(r"\r\n?|\n", text), 1):
         if content := line.partition("#")[0].partition(";")[0].strip():
             yield number, content
 
@@ -133,7 +145,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _name(number: int, line: str) -> str:
     if not line.endswith("]"):
         raise BadNetwork(f"line {number}: {line!r} has no closing bracket.")
-    return line[1:-1].strip()
+    name = line[1:-1].strip()
+    return ALIASES.get(name, name)
 
 
 def _add(section: Section, number: int, line: str) -> None:

@@ -54,6 +54,7 @@ class Darknet(nn.Module):
     def __init__(self, text: str) -> None:
         super().__init__()
         net, *described = sections(text)
+        net.without({"letter_box": "0", "time_steps": "1"})
         self.channels, self.height, self.width = (net.integer(key, 1, 8192) for key in ("channels", "height", "width"))
         self.layers = nn.ModuleList()
         self.sources: list[list[int]] = []
@@ -217,8 +218,7 @@ LAYERS: dict[str, Callable[[Section, list[Shape]], tuple[nn.Module, Shape]]] = {
 
 def _head(section: Section, taken: Shape, width: int) -> Head:
     """Options that only concern training are ignored."""
-    if section.integer("new_coords", 0, 1):
-        raise section.refused("new_coords=1 (Scaled-YOLOv4) is not supported. Use a cfg of YOLOv4 or YOLOv4-tiny.")
+    section.without({"new_coords": "0", "embedding_layer": "-1"})  # Scaled-YOLOv4, and tracking
     anchors, classes = _anchors(section), section.integer("classes", 1)
     if taken.channels != len(anchors) * (5 + classes):
         raise section.refused(
