@@ -1,135 +1,158 @@
-"""Ordinary pictures of one drawing: on a desk, in uneven light, framed, ruled, dusty, coloured, transparent."""
+"""Small PDFs, written byte by byte: valid ones, and ones that are broken in many ways. The same bytes every time."""
 
-import io
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-Ink = NDArray[np.float32]  # [side, side]: 0 for paper to 1 for ink
-SIDE = 240
-LIGHT, DARK = 245, 40
+from tests import corpus
+from tests.corpus import Body
 
-
-def mixed(ink: Ink, paper: object = LIGHT, pen: object = DARK) -> NDArray[np.float32]:
-    """[side, side, 3]: a pen's colour on paper of one colour, or of one for each point."""
-    return np.asarray(paper, np.float32) * (1 - ink[..., None]) + np.asarray(pen, np.float32) * ink[..., None]
+A4 = (595, 842)  # points
+KIND = "application/pdf"
 
 
-def picture(levels: NDArray[np.float32]) -> Image.Image:
-    return Image.fromarray(np.broadcast_to(levels, (*levels.shape[:2], 3)).clip(0, 255).astype(np.uint8))
+def letter(marks: Sequence[tuple[int, int, int, int]], size: tuple[float, float] = A4) -> bytes:
+    """A PDF of one page with black rectangles at x, y, w, h in points, y from the top."""
+    return paper([ink(marks, size)], size)
 
 
-def plain(ink: Ink, random: np.random.Generator) -> Image.Image:
-    return picture(mixed(ink))
+def ink(marks: Sequence[tuple[float, float, float, float]], size: tuple[float, float] = A4) -> bytes:
+    """The content of a page: black rectangles."""
+    return b"".join(b"%g %g %g %g re f\n" % (x, size[1] - y - h, w, h) for x, y, w, h in marks)
 
 
-def inverse(ink: Ink, random: np.random.Generator) -> Image.Image:
-    return picture(mixed(ink, DARK, LIGHT))
+def paper(contents: Sequence[bytes], size: tuple[float, float] = A4, extra: bytes = b"") -> bytes:
+    """A PDF with one page for each content; `extra` goes into every page's dictionary."""
+    kids = b" ".join(b"%d 0 R" % (3 + 2 * number) for number in range(len(contents)))
+    objects = [b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count %d/Kids[%s]>>" % (len(contents), kids)]
+    for number, content in enumerate(contents):
+        page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %g %g]/Contents %d 0 R%s>>"
+        objects += [page % (*size, 4 + 2 * number, extra), stream(content)]
+    return file(objects)
 
 
-def framed(ink: Ink, random: np.random.Generator) -> Image.Image:
-    """A line of 1 to 3 points around it, at the border or a little inside, sometimes with round corners."""
-    found, inset, tone = plain(ink, random), int(random.choice([0, 0, 2, 5])), int(random.integers(0, 200))
-    box = (inset, inset, SIDE - 1 - inset, SIDE - 1 - inset)
-    ImageDraw.Draw(found).rounded_rectangle(box, int(random.choice([0, 12])), outline=(tone,) * 3, width=int(random.integers(1, 4)))
-    return found
+def stream(content: bytes, words: bytes = b"") -> bytes:
+    """The object of a stream."""
+    return b"<</Length %d%s>>\nstream\n%s\nendstream" % (len(content), words, content)
 
 
-def beside(ink: Ink, random: np.random.Generator) -> Image.Image:
-    """Something dark along one side, as far as the ink."""
-    levels, edge = mixed(ink), min(int(random.integers(4, 24)), int(np.flatnonzero(ink.max(1) > 0.1)[0]) - 3)
-    levels[: max(1, edge)] = random.uniform(0, 120)
-    return picture(levels)
+def packed(content: bytes) -> bytes:
+    """The object of a stream that is deflated."""
+    return stream(zlib.compress(content, 9), b"/Filter/FlateDecode")
 
 
-def on_a_desk(ink: Ink, random: np.random.Generator) -> Image.Image:
-    """A sheet, slightly turned, with a darker desk all round."""
-    margin, desk = int(random.integers(12, 48)), np.array([1.1, 0.9, 0.75]) * random.uniform(40, 140)
-    levels = np.broadcast_to(desk, (SIDE + 2 * margin, SIDE + 2 * margin, 3)).astype(np.float32)
-    levels[margin:-margin, margin:-margin] = mixed(ink, 235)
-    return picture(levels).rotate(random.uniform(-4, 4), Image.Resampling.BICUBIC, fillcolor=tuple(int(tone) for tone in desk))
+def file(objects: Sequence[bytes], trailer: bytes = b"") -> bytes:
+    """Objects numbered from 1, their table and the trailer; the first is the catalogue."""
+    parts, offsets = [b"%PDF-1.7\n"], []
+    for number, content in enumerate(objects, 1):
+        offsets.append(sum(map(len, parts)))
+        parts.append(b"%d 0 obj\n%s\nendobj\n" % (number, content))
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    end = b"trailer\n<</Size %d/Root 1 0 R%s>>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, trailer, sum(map(len, parts)))
+    return b"".join([*parts, head, table, end])
 
 
-def lit(shape: Callable[[NDArray[np.float64], NDArray[np.float64], np.random.Generator], NDArray[np.float64]]) -> object:
-    """Under light that falls off as `shape` of (y, x), each from -0.5 to 0.5, says."""
-
-    def under_light(ink: Ink, random: np.random.Generator) -> Image.Image:
-        y, x = np.meshgrid(*[np.linspace(-0.5, 0.5, SIDE)] * 2, indexing="ij")
-        noise = random.normal(0, 2, (SIDE, SIDE, 1))
-        return picture((mixed(ink) * shape(y, x, random)[..., None] + noise).astype(np.float32))
-
-    return under_light
+def encrypted() -> bytes:
+    """A PDF that asks for a password: RC4 of 40 bits, with random keys."""
+    key = b"/Encrypt<</Filter/Standard/V 1/R 2/O<%s>/U<%s>/P -4>>/ID[<00><00>]" % (b"41" * 32, b"42" * 32)
+    intact = paper([ink([(50, 50, 100, 100)])])
+    return intact.replace(b"/Root 1 0 R", b"/Root 1 0 R" + key)
 
 
-def lamp(y: NDArray[np.float64], x: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    down, right = random.uniform(-0.3, 0.3, 2)
-    return 1 - random.uniform(0.4, 0.8) * ((y - down) ** 2 + (x - right) ** 2) / 0.7
+def scanned(picture: Image.Image) -> bytes:
+    """A page that is one picture, as scanners write them."""
+    content = np.asarray(picture.convert("L")).tobytes()
+    words = b"/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8/Filter/FlateDecode" % picture.size
+    return file(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Count 1/Kids[3 0 R]>>",
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 %d %d]/Contents 4 0 R/Resources<</XObject<</I 5 0 R>>>>>>" % A4,
+            stream(b"%d 0 0 %d 0 0 cm /I Do" % A4),
+            stream(zlib.compress(content), words),
+        ]
+    )
 
 
-def slope(y: NDArray[np.float64], x: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    turn = random.uniform(0, 2 * np.pi)
-    return 1 - random.uniform(0.3, 0.6) * (y * np.sin(turn) + x * np.cos(turn) + 0.7) / 1.4
+def signed() -> bytes:
+    """A page whose only ink is the appearance of a filled signature field."""
+    form = b"/Type/XObject/Subtype/Form/BBox[0 0 100 50]"
+    return file(
+        [
+            b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[5 0 R]/SigFlags 3>>>>",
+            b"<</Type/Pages/Count 1/Kids[3 0 R]>>",
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Annots[5 0 R]>>",
+            stream(b""),
+            b"<</Type/Annot/Subtype/Widget/FT/Sig/T(s)/F 132/Rect[100 100 200 150]/P 3 0 R/AP<</N 6 0 R>>>>",
+            stream(b"0 0 100 50 re f", form),
+        ]
+    )
 
 
-def shadow(y: NDArray[np.float64], x: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
-    turn, place = random.uniform(0, 2 * np.pi), random.uniform(-0.3, 0.3)
-    return 1 - random.uniform(0.2, 0.5) / (1 + np.exp(-(y * np.sin(turn) + x * np.cos(turn) - place) / random.uniform(0.01, 0.08)))
+def slow() -> bytes:
+    """A page of so many strokes that it takes a quarter of a minute."""
+    return paper([strokes(100_000)])
 
 
-def ruled(ink: Ink, random: np.random.Generator, squared: bool = False) -> Image.Image:
-    paper, gap, thick = np.full((SIDE, SIDE, 3), LIGHT, np.float32), int(random.integers(18, 50)), int(random.integers(1, 3))
-    for line in range(int(random.integers(gap)), SIDE, gap):
-        paper[line : line + thick] = tone = (150, 180, 220)
-        paper[:, line : line + thick] = tone if squared else paper[:, line : line + thick]
-    return picture(mixed(ink, paper))
+def strokes(count: int) -> bytes:
+    """The content of a page: one long line, many times."""
+    return b"0 0 m 500 800 l S " * count
 
 
-def squared(ink: Ink, random: np.random.Generator) -> Image.Image:
-    return ruled(ink, random, squared=True)
+def bombs() -> Iterator[Body]:
+    """Small to send, large or long to read."""
+    large = scanned(Image.new("L", (9, 9))).replace(b"/Width 9/Height 9", b"/Width 30000/Height 30000")
+    yield Body("pdf with a picture of 30,000 x 30,000", large, KIND)
+    yield Body("pdf with 100 MB of drawing in 100 kB", paper([b""]).replace(stream(b""), packed(b"0 0 9 9 re f " * 8_000_000)), KIND)
+    yield Body("pdf with a form in itself", paper([b"/F Do"], extra=b"/Resources<</XObject<</F 5 0 R>>>>").replace(b"xref", b"", 1), KIND)
+    yield Body("pdf with deep arrays", paper([b"[" * 500_000]), KIND)
+    yield Body("pdf with deep dictionaries", file([b"<</Type/Catalog/Pages 2 0 R/X" + b"[" * 500_000 + b">>"]), KIND)
+    yield Body("pdf with deep states", paper([b"q " * 1_000_000]), KIND)
 
 
-def dusty(ink: Ink, random: np.random.Generator) -> Image.Image:
-    found = plain(ink, random)
-    for x, y in random.integers(0, SIDE, (int(random.integers(1, 20)), 2)).tolist():
-        size, tone = random.uniform(0.5, 2), int(random.integers(0, 180))
-        ImageDraw.Draw(found).ellipse((x - size, y - size, x + size, y + size), fill=(tone,) * 3)
-    return found
+def trees() -> Iterator[Body]:
+    """Page trees that are none."""
+    catalogue = b"<</Type/Catalog/Pages 2 0 R>>"
+    nodes = {
+        "no pages": b"<</Type/Pages/Count 0/Kids[]>>",
+        "a page tree of itself": b"<</Type/Pages/Count 1/Kids[2 0 R]>>",
+        "more pages than there are": b"<</Type/Pages/Count 3/Kids[9 0 R]>>",
+        "minus one page": b"<</Type/Pages/Count -1/Kids[9 0 R]>>",
+        "two thousand million pages": b"<</Type/Pages/Count 2147483647/Kids[9 0 R]>>",
+        "a tree that is a number": b"7",
+    }
+    yield from (Body(f"pdf with {name}", file([catalogue, node]), KIND) for name, node in nodes.items())
 
 
-def one_grey(ink: Ink, random: np.random.Generator) -> Image.Image:
-    """Ink and paper of two hues and the same brightness."""
-    return picture(mixed(ink, *random.permutation([[255, 0, 0], [0, 130, 0], [140, 52, 35 + 200]])[:2]))
+def sizes() -> Iterator[Body]:
+    """Pages of sizes that no printer has."""
+    for size in [(0, 0), (0.01, 0.01), (1, 14_400), (14_400, 14_400), (1e9, 1e9), (-595, -842), (1e-30, 1e30)]:
+        yield Body(f"pdf of {size[0]:g} x {size[1]:g} points", letter([(1, 1, 9, 9)], size), KIND)
+    for words in (b"/Rotate 90", b"/Rotate 45", b"/Rotate 999999999999", b"/UserUnit 75000", b"/CropBox[0 0 1e30 1]", b"/MediaBox 7"):
+        yield Body(f"pdf with {words.decode()}", paper([ink([(50, 50, 99, 99)])], extra=words), KIND)
 
 
-def transparent(ink: Ink, random: np.random.Generator) -> Image.Image:
-    """Ink of any colour on nothing."""
-    colour = [(255, 255, 255), (255, 255, 0), (0, 0, 0), (30, 60, 200), (128, 128, 128)][int(random.integers(5))]
-    layers = Image.new("RGBA", (SIDE, SIDE), (*colour, 0))
-    layers.putalpha(Image.fromarray((ink * 255).astype(np.uint8)))
-    return layers
+def damaged() -> Iterator[Body]:
+    """Valid PDFs cut, flipped and mutated, and files that only begin like a PDF."""
+    intact = Body("pdf", letter([(100, 600, 200, 60)]), KIND)
+    for body in (intact, intact._replace(name="scan", content=scanned(corpus.noise(40)))):
+        yield body
+        yield from corpus.cut(body)
+        yield from corpus.flipped(body, 20)
+        yield from corpus.mutated(body, 20)
+    texts = {"a mark": b"%PDF-", "a mark and an end": b"%PDF-1.7\n%%EOF", "a mark and zeros": b"%PDF-1.7" + bytes(10**6)}
+    texts |= {"bytes before": b"\xef\xbb\xbf\n\n" + intact.content, "bytes behind": intact.content + bytes(10**5)}
+    texts |= {
+        "no table": intact.content.partition(b"xref")[0],
+        "another table": intact.content.replace(b"startxref\n", b"startxref\n9"),
+    }
+    yield from (Body(f"pdf: {name}", content, KIND) for name, content in texts.items())
+    yield Body("pdf, encrypted", encrypted(), KIND)
+    yield Body("pdf of 500 pages", paper([b""] * 500), KIND)
+    yield Body("pdf under a picture's name", intact.content)
 
 
-def noisy(ink: Ink, random: np.random.Generator) -> Image.Image:
-    stream = io.BytesIO()
-    picture((mixed(ink, 210, 60) + random.normal(0, 10, (SIDE, SIDE, 3))).astype(np.float32)).save(stream, "JPEG", quality=40)
-    return Image.open(stream)
-
-
-KINDS = {
-    "plain": plain,
-    "inverse": inverse,
-    "framed": framed,
-    "beside": beside,
-    "on_a_desk": on_a_desk,
-    "lamp": lit(lamp),
-    "slope": lit(slope),
-    "shadow": lit(shadow),
-    "ruled": ruled,
-    "squared": squared,
-    "dusty": dusty,
-    "one_grey": one_grey,
-    "transparent": transparent,
-    "noisy": noisy,
-}
+GROUPS: dict[str, Callable[[], Iterator[Body]]] = {each.__name__: each for each in (damaged, trees, sizes, bombs)}

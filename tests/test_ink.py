@@ -11,7 +11,7 @@ from pipelines.datasets import pictures as decoding
 from pipelines.families.digits.predict import Predictor as Digits
 from pipelines.families.gravures.predict import Predictor as Gravures
 from serving.inputs import ink, pictures
-from tests import papers
+from tests import ordinary
 from tests.conftest import ROOT
 
 TRIES = 10  # pictures of each kind
@@ -31,20 +31,20 @@ ENGRAVINGS = {
 
 def placed(random: np.random.Generator) -> tuple[float, float, float]:
     """Side, left and top of a drawing's square."""
-    side = papers.SIDE * random.uniform(0.4, 0.8)
-    return side, *random.uniform(0.05 * papers.SIDE, 0.95 * papers.SIDE - side, 2)
+    side = ordinary.SIDE * random.uniform(0.4, 0.8)
+    return side, *random.uniform(0.05 * ordinary.SIDE, 0.95 * ordinary.SIDE - side, 2)
 
 
-def digit(number: int, random: np.random.Generator) -> papers.Ink:
-    paper, (side, left, top) = Image.new("L", (papers.SIDE, papers.SIDE)), placed(random)
+def digit(number: int, random: np.random.Generator) -> ordinary.Ink:
+    paper, (side, left, top) = Image.new("L", (ordinary.SIDE, ordinary.SIDE)), placed(random)
     for stroke in STROKES[number]:
         points = [(left + x / 10 * side, top + y / 10 * side) for x, y in stroke]
         ImageDraw.Draw(paper).line(points, fill=255, width=round(side * random.uniform(0.07, 0.1)), joint="curve")
     return np.asarray(paper, np.float32) / 255
 
 
-def engraving(name: str, random: np.random.Generator) -> papers.Ink:
-    paper, (side, left, top) = Image.new("L", (papers.SIDE, papers.SIDE)), placed(random)
+def engraving(name: str, random: np.random.Generator) -> ordinary.Ink:
+    paper, (side, left, top) = Image.new("L", (ordinary.SIDE, ordinary.SIDE)), placed(random)
     ENGRAVINGS[name](ImageDraw.Draw(paper), (left, top, left + side, top + side), 4)
     return np.asarray(paper, np.float32) / 255
 
@@ -59,22 +59,22 @@ def gravures() -> Gravures:
     return Gravures(ROOT / "released/gravures")
 
 
-@pytest.mark.parametrize("kind", papers.KINDS)
+@pytest.mark.parametrize("kind", ordinary.KINDS)
 def test_a_digit_is_read_on_any_paper(digits: Digits, kind: str) -> None:
     random = np.random.default_rng(1)
     wanted = [number for number in STROKES for _ in range(TRIES // 2)]
-    images = [digits.convention.from_grey(pictures.inked(papers.KINDS[kind](digit(number, random), random))) for number in wanted]
+    images = [digits.convention.from_grey(pictures.inked(ordinary.KINDS[kind](digit(number, random), random))) for number in wanted]
     answers = digits.predict(np.stack(images))
     wrong = answers.argmax(1) != wanted
     assert wrong.mean() <= 0.1
     assert (wrong & (answers.max(1) >= 0.9)).mean() <= 0.03
 
 
-@pytest.mark.parametrize("kind", papers.KINDS)
+@pytest.mark.parametrize("kind", ordinary.KINDS)
 def test_an_engraving_is_found_on_any_paper(gravures: Gravures, kind: str) -> None:
     random = np.random.default_rng(2)
     wanted = [name for name in ENGRAVINGS for _ in range(TRIES)]
-    images = [gravures.convention.from_grey(pictures.inked(papers.KINDS[kind](engraving(name, random), random))) for name in wanted]
+    images = [gravures.convention.from_grey(pictures.inked(ordinary.KINDS[kind](engraving(name, random), random))) for name in wanted]
     found = [gravures.nearest(embedding, 1)[0].engraving for embedding in gravures.predict(np.stack(images))]
     assert np.mean([name == right or gravures_alike(name, right) for name, right in zip(found, wanted, strict=True)]) >= 0.9
 
@@ -93,7 +93,7 @@ def test_a_digit_without_margins_stays_whole(digits: Digits) -> None:
     for number in set(STROKES) - {1}:  # a bar that fills its picture is no picture of a bar
         drawn = digit(number, np.random.default_rng(number))
         rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
-        tight = papers.picture(papers.mixed(drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
+        tight = ordinary.picture(ordinary.mixed(drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
         assert digits.predict(digits.convention.from_grey(pictures.inked(tight))[None])[0].argmax() == number
 
 
