@@ -99,7 +99,6 @@ def _decoded(picture: Image.Image, mode: str, side: int, flattened: Flattened = 
             picture.load()
             if not picture.info:  # neither turned nor transparent: nothing is left to do
                 return np.asarray(picture)
-        return pictures.decoded(picture, mode, side)
         return pictures.decoded(flattened(picture, side), mode, side)
     except Exception as error:  # decoders raise what they like on broken bytes: AssertionError, struct.error, ...
         detail = f"The {picture.format} picture is truncated or broken ({error}). Send the complete file."
