@@ -29,6 +29,7 @@ NAMES = (
     "queue",
     "swap",
     "clients",
+    "deaths",
     "shadow",
     "lineage",
     "recording",

@@ -20,6 +20,8 @@ from benchmarks import example, harness, models
 from benchmarks.harness import Absent, Stopped
 
 CONNECTIONS = 32
+LONGEST = 120  # seconds that a process may take to load
+LOADED = "Application startup complete"
 LUA = """
 wrk.method = "POST"
 local file = io.open("{body}", "rb")
@@ -188,6 +190,15 @@ class Service:
         for process in alive:
             process.kill()
         self.process.wait()
+
+
+def await_words(log: Path, words: str, times: int) -> None:
+    """Wait until a service's log has these words so many times. Raises Stopped after LONGEST seconds."""
+    deadline = time.monotonic() + LONGEST
+    while (found := log.read_text().count(words)) < times:
+        if time.monotonic() > deadline:
+            raise Stopped(f"{words!r} is in the log {found} times after {LONGEST} s; {times} were expected.")
+        time.sleep(0.05)
 
 
 def wrk() -> str:

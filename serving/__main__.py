@@ -1,12 +1,14 @@
 """`make serve family=<family>`: the family's BentoML service, once the store follows the ledger."""
 
 import os
+import shutil
 import signal
 import sys
 import tempfile
 from pathlib import Path
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from pipelines import configs, discovery, paths
 from pipelines.errors import BadSetting
@@ -14,7 +16,9 @@ from serving import ports
 from serving.auth import hosts, policy, proxies
 from serving.jobs import supervisor
 from serving.live import handover
+from serving.server import Server
 
+ROOM = 4_000_000  # bytes that the metrics of a few processes take
 MOST = 64  # processes that answer
 LOG_MB = 50  # of a log, after which the next start begins another
 
@@ -42,8 +46,9 @@ def log_to_file(path: Path) -> None:
 
 
 def memory() -> str | None:
-    """A folder in memory for the metrics, which are mapped: a full disk would end workers by SIGBUS."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None  # noqa: S108
+    """A folder in memory for the metrics, where there is room: they are mapped, and written at every request."""
+    shared = Path("/dev/shm")  # noqa: S108
+    return str(shared) if os.access(shared, os.W_OK | os.X_OK) and shutil.disk_usage(shared).free > ROOM else None
 
 
 def _serve(family: str, host: str, port: int, workers: int) -> None:
@@ -56,14 +61,11 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     hosts.add(host)
     proxies.root()
     champion.update_store(family)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
-    service = f"serving.{family}.service:{family.capitalize()}.to_asgi"
-    uvicorn.run(
-        service,
+    config = uvicorn.Config(
+        f"serving.{family}.service:{family.capitalize()}.application",
         factory=True,
         host=host,
         port=port,
-        workers=workers,
         http=connections.CLASS,
         backlog=clients.backlog(),
         timeout_graceful_shutdown=int(connections.DRAIN + configs.serving(family).limit_seconds),
@@ -71,3 +73,17 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
         server_header=False,
         proxy_headers=False,
     )
+    run(config, workers)
+
+
+def run(config: uvicorn.Config, workers: int) -> None:
+    """Serve until SIGTERM or Ctrl-C, in this process or in several that it watches. Raises SystemExit or KeyboardInterrupt."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
+    if workers > 1:
+        from serving.workers import Workers
+
+        return Workers(config, workers).run()
+    server = Server(config)
+    server.run()
+    if not server.started:
+        raise SystemExit(STARTUP_FAILURE)

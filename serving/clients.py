@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-import os
-import resource
+import sys
 from collections import Counter
 from collections.abc import Collection
+from pathlib import Path
 from typing import Protocol
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL, DRAINING = 1.0, 0.25  # seconds between two looks at the clients: usually, and while the service ends
 SHARE = 0.5  # of the connections may be of one address and without a complete request
 MOST = 4096  # connections, also where more descriptors are allowed: each may hold a head and a part of a body
+OPEN = Path("/dev/fd")  # a process's own descriptors; Windows has none
 LEAST = 8  # connections, however few descriptors are allowed
 
 
@@ -107,7 +108,7 @@ def _longest(clients: list[Client]) -> Client | None:
 def most(connected: int) -> int:
     """How many connections this process may have: its descriptors without the files that it has open, and a reserve."""
     allowed = descriptors()
-    files = len(os.listdir("/dev/fd")) - connected  # noqa: PTH208 (no file is looked at)
+    files = len([*OPEN.iterdir()]) - connected if OPEN.exists() else allowed // 8
     return max(LEAST, min(MOST, allowed - files - backlog() - allowed // 8))
 
 
@@ -117,6 +118,10 @@ def backlog() -> int:
 
 
 def descriptors() -> int:
-    """How many files and connections this process may have open."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 4 * MOST if allowed == resource.RLIM_INFINITY else allowed
+    """How many files and connections this process may have open. Windows has no such limit."""
+    if sys.platform == "win32":
+        return 4 * MOST
+    import resource as of
+
+    allowed, _ = of.getrlimit(of.RLIMIT_NOFILE)
+    return 4 * MOST if allowed == of.RLIM_INFINITY else allowed

@@ -26,13 +26,13 @@ class Limits(NamedTuple):
     """Seconds for a client."""
 
     head: float  # from the connection, or a request's first byte, to the end of its headers
-    idle: float  # between two requests; uvicorn's timeout_keep_alive is usually shorter
+    idle: float  # between two requests
     pause: float  # between two parts of a body
     body: float  # for all of it; limit_seconds of a family's config file is usually shorter
     stuck: float  # without taking anything of an answer, beyond what the system buffers
 
 
-USUAL = Limits(head=10.0, idle=10.0, pause=20.0, body=120.0, stuck=60.0)
+USUAL = Limits(head=10.0, idle=5.0, pause=20.0, body=120.0, stuck=60.0)
 DRAINING = Limits(head=1.0, idle=1.0, pause=2.0, body=DRAIN, stuck=5.0)  # idle: a request may be on its way
 NEW, HEAD, BODY, SENT = range(4)  # what the client has sent of its request: nothing yet, a part of the head, the head, all of it
 
@@ -113,9 +113,14 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is written."""
+        """The answer is written: as uvicorn's, without a timer for each answer."""
         self.ended = self.loop.time()
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that sends no more is still answered, where its request is complete."""

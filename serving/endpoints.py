@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines import configs, errors
 from pipelines.errors import BadSetting
-from serving import connections, health, problems, telemetry
+from serving import connections, health, orphans, problems, telemetry
 from serving.auth import policy, proxies
 from serving.auth import routes as auth_routes
 from serving.auth.sites import OwnSite
@@ -52,9 +52,15 @@ class Direct(bentoml.Service):
     """A service that BentoML starts and packs, whose requests go past its middlewares, straight to the `app` (docs/decisions/0017)."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """What BentoML's worker serves: it starts uvicorn by itself, without settings of ours, and would outlive its parent."""
+        uvicorn.config.HTTP_PROTOCOLS["auto"] = connections.CLASS
+        os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe every process of this machine
+        orphans.end_with_parent()
+        return self.application(is_main)
+
+    def application(self, is_main: bool = True) -> ASGIApp:
+        """What `make serve` serves."""
         telemetry.log_as_json()
-        uvicorn.config.HTTP_PROTOCOLS["auto"] = connections.CLASS  # BentoML starts uvicorn by itself, and has no setting for this
-        os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe every process of this machine, where BentoML starts it
         behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
         with errors.printed_once():
             open, root = not policy.required(), self._root()

@@ -17,8 +17,10 @@ import psutil
 from prometheus_client import Counter, Gauge, Histogram, multiprocess
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving import metric_files
 from serving.problems import Refused, fault
 
+metric_files.install()
 logger = logging.getLogger("atelier.serving")
 REQUEST_ID = re.compile(rb"[\w.-]{1,64}")  # what a client may send as its request id
 LOGGED = 200  # characters of a path

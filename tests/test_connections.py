@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from serving import clients, connections, health
 from serving.connections import DRAINING, HEAD_BYTES, HEADERS, USUAL
+from serving.server import Server
 
 LARGE = 30_000_000  # bytes: more than the buffers of a connection take
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -34,7 +35,7 @@ class Service:
     def __init__(self) -> None:
         self.go, self.asked, self.gone = asyncio.Event(), 0, 0
         config = uvicorn.Config(self.app, port=0, http=connections.CLASS, interface="asgi3", lifespan="off", log_config=None)
-        self.server = uvicorn.Server(config)
+        self.server = Server(config)
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.loop = asyncio.get_running_loop()
         self.serving = asyncio.create_task(self.server._serve([self.listening]))
@@ -71,7 +72,13 @@ class Service:
         return len(self.server.server_state.connections)
 
     async def ends(self) -> None:
-        """SIGTERM."""
+        """SIGTERM, and the end begins."""
+        await self.closes()
+        while not all(connection.draining for connection in self.server.server_state.connections):  # type: ignore[union-attr]
+            await settled()
+
+    async def closes(self) -> None:
+        """SIGTERM, and the event loop no longer accepts."""
         self.server.should_exit = True
         while self.listening.fileno() != -1:
             await self.passes(0.25)
@@ -206,6 +213,21 @@ def test_a_client_that_takes_nothing_is_closed_and_one_that_reads_slowly_is_not(
             await slow.reader.readexactly(2_000_000)
         assert service.connected == 1
         assert len(await stuck.reader.read()) < LARGE
+
+    served(test)
+
+
+def test_a_kept_connection_is_closed_when_nothing_more_is_asked() -> None:
+    async def test(service: Service) -> None:
+        client = await service.client(GET)
+        for _ in range(3):
+            assert (await client.answer())[0] == 200
+            await service.passes(USUAL.idle - 1)
+            client.writer.write(GET)
+            await settled()
+        assert (await client.answer())[0] == 200
+        await service.passes(USUAL.idle + 2)
+        assert await client.closed()
 
     served(test)
 
@@ -355,6 +377,21 @@ def test_a_request_on_a_kept_connection_is_answered_after_sigterm_as_its_last() 
         await service.passes(DRAINING.idle + 0.5)
         assert await idle.closed()
         await service.serving
+
+    served(test)
+
+
+def test_who_has_connected_before_the_end_is_answered() -> None:
+    async def test(service: Service) -> None:
+        address = service.listening.getsockname()
+        await service.closes()
+        waiting = socket.create_connection(address)
+        waiting.sendall(GET)
+        await service.passes(1)
+        status, head, _ = await Client(*await asyncio.open_connection(sock=waiting)).answer()
+        assert status == 200 and "connection: close" in head
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
 
     served(test)
 

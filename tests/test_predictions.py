@@ -580,7 +580,7 @@ def test_what_waits_holds_no_more_memory_than_it_may(tmp_path: Path, monkeypatch
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two workers, that write one file."""
+    """Two workers and a spare one, that write one file."""
     folder = tmp_path_factory.mktemp("project")
     with running(folder, {1: stored(folder, 1)}, make_serve("digits", "--workers", "2")) as service:
         yield service
@@ -620,7 +620,7 @@ def test_answers_go_on_where_no_file_can_grow_any_more(service: Service) -> None
     def lost() -> float:
         return sum(value for name, value in figures(service).items() if name.startswith("atelier_predictions_lost_total{"))
 
-    assert until(lambda: service.log().count("answers are recorded in") == 2)  # both workers are up
+    assert until(lambda: service.log().count("answers are recorded in") == 3)  # both workers are up, and the spare one
     many(service, 16)
     reasons = {*databases.REASONS, "away", "busy", "fault", "newer database"}
     counted = {f'atelier_predictions_lost_total{{family="digits",reason="{reason}"}}' for reason in reasons}

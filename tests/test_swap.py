@@ -35,6 +35,7 @@ from tests.forms import encoded, seven
 from tests.services import Service, environment, figures, make_serve, running, stored, until
 
 CONNECTIONS, MOVES = 32, 20
+PROCESSES = 3  # two workers and the spare one
 FAMILIES = discovery.names()
 
 
@@ -417,7 +418,7 @@ def test_a_model_answers_on_when_its_folder_is_deleted(place: Path, family: str)
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("project")
     with running(folder, {version: stored(folder, version) for version in (1, 2)}, make_serve("digits", "--workers", "2")) as service:
-        assert until(lambda: service.log().count("answers are recorded in") == 2)  # both workers stand at version 1
+        assert until(lambda: service.log().count("answers are recorded in") == PROCESSES)  # all stand at version 1
         yield service
 
 
@@ -458,14 +459,14 @@ class Load:
             version = 2 - move % 2
             self.service.point(self.service.pointers[version])
             async with asyncio.timeout(60):
-                while not self._follow(version, 2 * (move + 1)) and not any(task.done() for task in asking):
+                while not self._follow(version, PROCESSES * (move + 1)) and not any(task.done() for task in asking):
                     await asyncio.sleep(0.02)
         self.stopped = True
         await asyncio.gather(*asking)
         return self.answers
 
     def _follow(self, version: int, times: int) -> bool:
-        """Has every connection an answer of this version, and have the workers followed so many times together?"""
+        """Has every connection an answer of this version, and have the processes followed so many times together?"""
         self.said += sum("digits now serves version" in line for line in self.log.readlines())
         return set(self.latest) == {version} and self.said == times
 
@@ -489,7 +490,7 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
         assert response.status_code == 200
         return words in response.text
 
-    assert until(lambda: service.log().count("Application startup complete") == 2), service.log()
+    assert until(lambda: service.log().count("Application startup complete") == PROCESSES), service.log()
     before = service.client.get("/readyz").json()
     other = next(pointer for pointer in service.pointers.values() if pointer["model"] != before["model"])
     assert before == {"status": "ok", "model": before["model"], "refused": None}
@@ -508,8 +509,8 @@ def test_a_refused_version_is_told_by_ready_health_and_page_until_it_is_mended(s
     worker = workers(service)[0]
     worker.kill()  # what begins anew serves what stood, too
     worker.wait(60)
-    assert until(lambda: len(workers(service)) == 2), service.log()
-    assert until(lambda: service.log().count("Application startup complete") == 3), service.log()
+    assert until(lambda: len(workers(service)) == PROCESSES), service.log()
+    assert until(lambda: service.log().count("Application startup complete") == PROCESSES + 1), service.log()
     for _ in range(8):
         with httpx.Client(base_url=service.client.base_url) as client:
             assert client.get("/readyz").json()["model"] == before["model"]

@@ -4,15 +4,19 @@ import asyncio
 import io
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry, multiprocess
 
-from serving import problems, telemetry
+from serving import metric_files, problems, telemetry
+from tests.conftest import ROOT
 
 FAMILY = "telemetry-test"
 
@@ -157,3 +161,39 @@ def test_what_one_turn_of_the_loop_logs_is_written_together_and_a_warning_at_onc
     asyncio.run(turn())
     logger.info("without a loop")
     assert stream.getvalue() == "a\nb\nc\nd\nwithout a loop\n"
+
+
+# Files of metrics
+
+
+COUNT = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+from serving import telemetry
+counters = [telemetry.REQUESTS.labels("digits", f"/{number}", 200) for number in range(1500)]
+for counter in counters * 2:
+    counter.inc()
+assert {counter._value.get() for counter in counters} == {2.0}
+"""
+
+
+@pytest.mark.parametrize(("most", "lost"), [(1_000, True), (100_000, True), (10_000_000, False)], ids=["none", "some", "enough"])
+def test_metrics_for_which_a_disk_has_no_room_are_counted_on_and_the_log_says_so(tmp_path: Path, most: int, lost: bool) -> None:
+    """A limit of the system's: what is written beyond it fails, as on a disk that is full; what is mapped beyond it would be SIGBUS."""
+    env = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", COUNT, str(most)], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ("These figures are lost to /metrics" in done.stderr) == lost
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry, str(tmp_path))  # type: ignore[no-untyped-call]
+    counted = registry.get_sample_value("atelier_requests_total", {"family": "digits", "path": "/7", "status": "200"})
+    assert counted == (None if lost else 2)
+
+
+def test_the_space_of_metrics_is_there_before_they_are_mapped(tmp_path: Path) -> None:
+    path = tmp_path / "counter_1.db"
+    written = metric_files.Written(str(path))
+    for number in range(3_000):
+        written.write_value(f"key {number}", number, 0.0)  # type: ignore[no-untyped-call]
+    assert path.stat().st_blocks * 512 >= path.stat().st_size > metric_files.FIRST
+    assert written.read_value("key 2000") == (2000, 0.0)  # type: ignore[no-untyped-call]
