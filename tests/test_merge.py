@@ -1,6 +1,8 @@
 """Two branches that each decided: both decisions stay, the later branch's versions get new numbers, and what serves follows a rule."""
 
+import functools
 import json
+import random
 import subprocess
 import sys
 import time
@@ -159,6 +161,39 @@ def test_the_same_decision_on_both_branches_is_one(base: list[Line], decide: Cal
     assert lines[-1]["same"] == {other[1]["hash"]: one[1]["hash"]}
     two = merge.merge(one, other, "bob")
     assert len(merged(lines, two)) == len(lines) + 1
+
+
+def grown(rng: random.Random, lines: list[Line], name: str) -> list[Line]:
+    """A ledger with one more decision of any kind, in this second or a later one."""
+    champion, promoted = ledger.champion(lines), [*ledger.versions(lines).values()]
+    event = rng.choice(["promote", "promote", "rollback", "refuse", "challenge"] if promoted else ["promote", "refuse"])
+    target = rng.choice(promoted) if event == "rollback" else {"digest": name}
+    version = {"promote": len(promoted) + 1, "rollback": target.get("version")}.get(event, champion and champion["version"])
+    when = {"time": max([f"2026-11-01T00:00:{rng.randrange(60):02}Z", *(line["time"] for line in lines)])}
+    facts = {"event": event, "family": "digits", "version": version, "key": name, "digest": target["digest"], "share": 0.1, "reasons": []}
+    return [*lines, ledger.chained(lines, {**when, **facts})]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_is_merged_in_whatever_order_nothing_is_lost_and_the_same_serves(seed: int) -> None:
+    rng, base = random.Random(seed), list[Line]()  # noqa: S311
+    for number in range(rng.randrange(4)):
+        base = grown(rng, base, f"base{number}")
+    branches = [base] * rng.randint(2, 4)
+    for number in range(12):
+        mine, theirs = rng.randrange(len(branches)), rng.choice(branches)
+        branches[mine] = grown(rng, branches[mine], f"d{number}") if number % 2 else merge.merge(branches[mine], theirs, "ada")
+    ways = [functools.reduce(lambda one, other: merge.merge(one, other, "ada"), order) for order in (branches, branches[::-1])]
+    for lines in ways:
+        written(lines)
+        assert ledger.read("digits") == lines
+        assert [merge.missing(branch, lines) for branch in branches] == [[]] * len(branches)
+        former = [[*merge.as_written(line)][-1]["hash"] for line in lines if line["event"] != "merge"]
+        assert len(former) == len(set(former))
+        assert list(ledger.versions(lines)) == list(range(1, len(ledger.versions(lines)) + 1))
+        assert len(history.periods(lines)) == len(ledger.decisions(lines))
+    champions = [champion and champion["digest"] for champion in map(ledger.champion, ways)]
+    assert champions[0] == champions[1]
 
 
 def test_an_altered_former_line_is_not_known(pair: tuple[list[Line], list[Line]]) -> None:

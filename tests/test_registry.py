@@ -15,16 +15,17 @@ import pytest
 from pipelines import configs, paths, predictions
 from pipelines.artifacts import cache
 from pipelines.audit import consistency
-from pipelines.ledger import cross_checks, merge
+from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.lineage import starts, steps
 from pipelines.models import manifests
+from pipelines.registry import merge as merging
 from pipelines.registry import promotion, reconcile, rollback
 from pipelines.registry import store as model_store
 from pipelines.registry import versions as registry_versions
 from pipelines.tracking import client as tracking
 from pipelines.tracking import tags
-from tests.conftest import as_typed, environment, evaluate, promoted_project, tiny_model
+from tests.conftest import as_typed, commit, environment, evaluate, git, promoted_project, tiny_model
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1"]
 
@@ -339,20 +340,29 @@ def predicted(line: ledger.Line) -> str:
 
 
 def test_two_branches_that_each_promoted_end_in_one_registry(project: Path) -> None:
-    """Each promoted a version 2; what was answered by either is walked back to its own."""
+    """Each promoted a version 2, and git stops at ledger and reports; what was answered by either is walked back to its own."""
+    Path(".gitignore").write_text(".store/\nmlruns/\n/data/\n/models/\nregistry/.lock\n")
+    git(project, "init", "-q", "-b", "main")
+    for words in ("user.name test", "user.email test@localhost"):
+        git(project, "config", *words.split())
     promoted("digits-adam", 1, 0.5)
-    base = ledger.path("digits").read_bytes()
+    commit(project)
+    git(project, "checkout", "-q", "-b", "other")
     promoted("digits-sgd", 2, 0.6)
+    commit(project)
     one = ledger.read("digits")
-    ledger.path("digits").write_bytes(base)
+    git(project, "checkout", "-q", "main")
     shutil.rmtree("models/digits-sgd")
-    shutil.rmtree(".store")  # another clone
+    shutil.rmtree(".store")  # as another clone
     promoted("digits-rmsprop", 3, 0.7)
+    commit(project)
     other = ledger.read("digits")
     answers = [predicted(line) for line in (one[1], other[1])]
-    lines = merge.merge(one, other, "ada")
-    ledger.path("digits").write_bytes(merge.render(lines))
-    reconcile.reconcile("digits")
+    with pytest.raises(subprocess.CalledProcessError):
+        git(project, "merge", "other")
+    merging.main("digits")
+    git(project, "commit", "-q", "--no-edit")
+    assert git(project, "status", "--porcelain") == ""
     found = state()
     assert found["versions"] == [(1, one[0]["digest"]), (2, one[1]["digest"]), (3, other[1]["digest"])]
     assert (found["champion"], found["pointer"]["version"], found["served"], found["report"]["version"]) == (3, 3, other[1]["digest"], 3)

@@ -1,6 +1,7 @@
 """`make history family=digits`: every decision in the ledger, in order; with `at=`, what served at that moment or day (UTC), and why."""
 
 import re
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from json import dumps
 from typing import Any, NamedTuple
@@ -45,20 +46,22 @@ def periods(lines: list[Line]) -> list[dict[str, Any]]:
     it champion, "ended": the decision that ended it, where two branches did the last, or None, "refused": the lines in between,
     "challenges": likewise, with the one that was current at the start}
     """
-    known = ledger.in_force(lines)
-    return [_period(lines, known, decision) for decision in ledger.decisions(lines)]
+    known, promoted = ledger.in_force(lines), ledger.versions(lines)
+    enders, between = defaultdict[int, list[Line]](list), defaultdict[int, list[Line]](list)
+    for line in lines:
+        for decision in ledger.before(line, known):
+            (between if decision in known[line["seq"]] else enders)[decision["seq"]].append(line)
+    return [_period(lines, promoted, line, enders[line["seq"]], between[line["seq"]]) for line in ledger.decisions(lines)]
 
 
-def _period(lines: list[Line], known: dict[int, list[Line]], decision: Line) -> dict[str, Any]:
-    enders = [line for line in ledger.decisions(lines) if decision in ledger.before(line, known)]
+def _period(lines: list[Line], promoted: dict[int, Line], decision: Line, enders: list[Line], between: list[Line]) -> dict[str, Any]:
     ended = max(enders, key=lambda line: (line["time"], line["seq"]), default=None)
-    between = [line for line in lines if decision in known[line["seq"]]]
     current = ledger.challenger(lines[: decision["seq"]])
     return {
         "version": decision["version"],
         "since": decision["time"],
         "until": ended and ended["time"],
-        "promotion": ledger.versions(lines)[decision["version"]],
+        "promotion": promoted[decision["version"]],
         "decision": decision,
         "ended": ended,
         "refused": [line for line in between if line["event"] == "refuse"],
