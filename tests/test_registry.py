@@ -17,6 +17,7 @@ from pipelines.artifacts import cache
 from pipelines.audit import consistency
 from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
+from pipelines.ledger import merge as ledgers
 from pipelines.lineage import starts, steps
 from pipelines.models import manifests
 from pipelines.registry import merge as merging
@@ -339,30 +340,32 @@ def predicted(line: ledger.Line) -> str:
     return str(row["id"])
 
 
-def test_two_branches_that_each_promoted_end_in_one_registry(project: Path) -> None:
+def test_two_branches_that_each_promoted_end_in_one_registry(two_versions: dict[str, Any]) -> None:
     """Each promoted a version 2, and git stops at ledger and reports; what was answered by either is walked back to its own."""
+    here, one = Path(), ledger.read("digits")
     Path(".gitignore").write_text(".store/\nmlruns/\n/data/\n/models/\nregistry/.lock\n")
-    git(project, "init", "-q", "-b", "main")
+    git(here, "init", "-q", "-b", "main")
     for words in ("user.name test", "user.email test@localhost"):
-        git(project, "config", *words.split())
-    promoted("digits-adam", 1, 0.5)
-    commit(project)
-    git(project, "checkout", "-q", "-b", "other")
-    promoted("digits-sgd", 2, 0.6)
-    commit(project)
-    one = ledger.read("digits")
-    git(project, "checkout", "-q", "main")
+        git(here, "config", *words.split())
+    ledger.path("digits").write_bytes(ledgers.render(one[:1]))
+    commit(here)
+    git(here, "checkout", "-q", "-b", "other")
+    ledger.path("digits").write_bytes(ledgers.render(one))
+    Path("reports/digits/promotion.json").write_text("{}")
+    commit(here)
+    git(here, "checkout", "-q", "main")
     shutil.rmtree("models/digits-sgd")
     shutil.rmtree(".store")  # as another clone
     promoted("digits-rmsprop", 3, 0.7)
-    commit(project)
+    Path("reports/digits/promotion.json").write_text('{"open": true}')
+    commit(here)
     other = ledger.read("digits")
     answers = [predicted(line) for line in (one[1], other[1])]
     with pytest.raises(subprocess.CalledProcessError):
-        git(project, "merge", "other")
+        git(here, "merge", "other")
     merging.main("digits")
-    git(project, "commit", "-q", "--no-edit")
-    assert git(project, "status", "--porcelain") == ""
+    git(here, "commit", "-q", "--no-edit")
+    assert git(here, "status", "--porcelain") == ""
     found = state()
     assert found["versions"] == [(1, one[0]["digest"]), (2, one[1]["digest"]), (3, other[1]["digest"])]
     assert (found["champion"], found["pointer"]["version"], found["served"], found["report"]["version"]) == (3, 3, other[1]["digest"], 3)

@@ -92,7 +92,8 @@ def _merge(lines: list[Line], heads: list[int], facts: dict[str, dict[str, Any]]
     known = ledger.in_force(lines)
     sides = [known[head] for head in heads]
     latest = max((each for side in sides for line in side for each in _decided(line, known)), key=_moment, default=None)
-    moved = f"lines {heads[0] + 1} to {len(lines)} were decided on another branch" if len(lines) > heads[0] else "both decided the same"
+    seqs = [line["seq"] for line in lines[heads[0] :]]
+    moved = f"{len(seqs)} decisions of another branch, from line {seqs[0]} on" if seqs else "both branches decided the same"
     renumbered = [f"version {new} was version {old} there" for old, new in facts["renumbered"].items() if int(old) != new]
     line = {
         **ledger.now(lines),

@@ -82,7 +82,7 @@ def main(family: str | None = None, branch: str | None = None) -> None:
     left = list(keep_ours(conflicts, [ledger.path(name) for name in names]))
     for name in said:
         reconcile.reconcile(name)
-        if (champion := Path("reports", name, "champion.json")) in conflicts:
+        if conflicts and (champion := Path("reports", name, "champion.json")).exists():
             git.required("add", "--", str(champion))
     print(*(said.values() or ["The ledgers have every decision of this branch, and of those it merged."]), sep="\n")
     if left:
