@@ -37,9 +37,10 @@ TOP = 0.002  # of the pixels are as strong as the strongest ink
 
 def separated(picture: Grey | Colour) -> Grey:
     """Ink 0 at its strongest, on paper of 255 that is even and has a margin; all of it 255 where there is no ink."""
-    colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
-    if (np.ptp(colour, axis=2) == 0).all() and (plain := _plain(colour[..., 0])) is not None:
+    grey = picture[..., 0] if picture.ndim == 3 else picture
+    if (picture.ndim == 2 or (picture == grey[..., None]).all()) and (plain := _plain(grey)) is not None:
         return plain
+    colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
     found = next((ink for part in _parts(colour) if (ink := _strokes(part)).any()), np.zeros((1, 1), np.uint8))
     return 255 - np.pad(found, 1)
 
