@@ -70,8 +70,8 @@ def dvc(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    env = environment(PYTHONPATH=str(folder))
+def python(folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    env = environment(PYTHONPATH=str(folder), **more)
     return subprocess.run([sys.executable, *words], cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
@@ -119,6 +119,18 @@ def _killed_after(folder: Path, training: subprocess.Popen[bytes], epochs: int) 
     last = max((folder / ".checkpoints").glob("*/epoch-*"))
     assert len(history(last)) < EPOCHS
     return history(last)
+
+
+def the_same_elsewhere(folder: Path, candidate: str, place: Path) -> None:
+    """Trained again in another folder, by a process that orders its sets differently: the served files are the same bytes."""
+    shutil.copytree(folder, place, ignore=shutil.ignore_patterns("cache", "mlruns", "models", ".checkpoints", ".store"))
+    family = discovery.family_of(candidate)
+    words = ["-m", "pipelines.stages.train", f"family={family}", f"candidate={candidate}", "run=short"]
+    done = python(place, *words, PYTHONHASHSEED="7")
+    assert done.returncode == 0, done.stderr
+    then, now = (manifests.verified(each / "models" / candidate) for each in (folder, place))
+    assert {name: now["files"][name] for name in manifests.served(now)} == {name: then["files"][name] for name in manifests.served(then)}
+    assert now["digest"] == then["digest"]
 
 
 def runs(folder: Path, family: str) -> list[list[object]]:

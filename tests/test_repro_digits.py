@@ -39,6 +39,10 @@ def test_every_network_keeps_the_contract(clone: Path, candidate: str) -> None:
     repro.mistakes_are_drawn(clone, candidate)
 
 
+def test_trained_again_it_is_the_same_model(clone: Path, tmp_path: Path) -> None:
+    repro.the_same_elsewhere(clone, CANDIDATES[0], tmp_path / "elsewhere")
+
+
 def test_sheets_plots_and_model_are_beside_every_run(clone: Path) -> None:
     repro.in_mlflow(clone, "digits", CANDIDATES)
 

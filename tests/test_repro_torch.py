@@ -45,6 +45,11 @@ def test_every_network_keeps_the_contract(clone: Path, candidate: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_trained_again_it_is_the_same_model(clone: Path, family: str, tmp_path: Path) -> None:
+    repro.the_same_elsewhere(clone, repro.architectures(family)[0], tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_sheets_plots_and_model_are_beside_every_run(clone: Path, family: str) -> None:
     repro.in_mlflow(clone, family, repro.architectures(family))
 

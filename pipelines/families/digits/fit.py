@@ -14,6 +14,7 @@ from pipelines.families.digits import model as models
 from pipelines.families.digits.examples import CONVENTION, LABELS, Split, load
 from pipelines.families.digits.predict import THREADS
 from pipelines.families.digits.settings import Augment, Fit
+from pipelines.models import graphs
 from pipelines.models.inference import session
 from pipelines.models.manifests import Description, Proof, prove
 from pipelines.training import calibration
@@ -147,5 +148,6 @@ def _export(model: keras.Model, path: Path, valid: Split) -> Proof:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of tf2onnx about NumPy
         answering.export(path, format="onnx", verbose=False)
+    graphs.write_canonical(path)
     served = session(path, THREADS)
     return prove(native, served.run(None, {served.get_inputs()[0].name: pixels})[0], TOLERANCE)

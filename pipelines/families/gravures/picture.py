@@ -59,10 +59,15 @@ class Convention:
         return padded.reshape(height, block, width, block).max((1, 3))
 
     def _reduced(self, ink: Ink) -> Image.Image:
-        """The longer side fits between the margins; the shorter keeps the proportion, and at least one pixel."""
+        """The longer side fits between the margins; the shorter keeps the proportion, and at least one pixel.
+
+        One direction after the other: which comes first decides how pixels are rounded, and Pillow's versions decide differently.
+        """
         ratio = round(self.side * (1 - 2 * self.margin)) / max(ink.shape)
         height, width = (max(1, round(side * ratio)) for side in ink.shape)
-        return Image.fromarray(ink).resize((width, height), Image.Resampling.HAMMING)
+        tall = ink.shape[0] - height > max(0, 2 * (ink.shape[1] - width))
+        first = (ink.shape[1], height) if tall else (width, ink.shape[0])
+        return Image.fromarray(ink).resize(first, Image.Resampling.HAMMING).resize((width, height), Image.Resampling.HAMMING)
 
     def _strengthened(self, ink: Image.Image) -> Ink:
         """Each point divided by the strongest one near it, so that a line that was thinned by reducing is full ink again."""
