@@ -17,7 +17,7 @@ from benchmarks import harness, services
 
 FAMILIES = ("digits", "ocr")
 WORKERS, CONNECTIONS, ROUNDS = 2, 16, 3
-BEFORE, AFTER = 1.0, 4.0  # seconds of asking, before the death and after it
+ANSWERS = 20  # on each connection, before a death and after it
 LISTENS = re.compile(r"worker (\d+) (?:listens|starts)")
 
 
@@ -53,7 +53,8 @@ class _Watched:
         """Kill so many workers that listen: the longest time without an answer, and how many requests each connection lost."""
         services.await_words(self.log, services.LOADED, self.started)
         self.started += count
-        return asyncio.run(_Load(self.service).during(lambda: self._kill(count)))
+        load = Load(self.service.address, self.service.side.request)
+        return asyncio.run(load.during(lambda: self._kill(count)))
 
     def _kill(self, count: int) -> None:
         alive = {child.pid: child for child in psutil.Process(self.service.process.pid).children()}
@@ -62,11 +63,11 @@ class _Watched:
             worker.send_signal(signal.SIGKILL)
 
 
-class _Load:
+class Load:
     """Connections that ask again and again, and connect again where they were closed."""
 
-    def __init__(self, service: services.Service) -> None:
-        self.address, sent = urlsplit(service.address), service.side.request
+    def __init__(self, address: str, sent: services.Request) -> None:
+        self.address = urlsplit(address)
         lines = [
             f"POST {sent.path} HTTP/1.1",
             f"Host: {self.address.netloc}",
@@ -74,17 +75,23 @@ class _Load:
             f"Content-Length: {len(sent.body)}",
         ]
         self.request = "\r\n".join([*lines, "", ""]).encode() + sent.body
-        self.lost, self.answered, self.over = [0] * CONNECTIONS, list[float](), False
+        self.lost, self.answered, self.times, self.over = [0] * CONNECTIONS, [0] * CONNECTIONS, list[float](), False
 
     async def during(self, event: Callable[[], object]) -> tuple[float, list[int]]:
         """Ask before and after the event: the longest time without an answer, and how many requests each connection lost."""
         asking = [asyncio.create_task(self._ask(number)) for number in range(CONNECTIONS)]
-        await asyncio.sleep(BEFORE)
+        await self._answers()
         event()
-        await asyncio.sleep(AFTER)
+        await self._answers()
         self.over = True
         await asyncio.gather(*asking)
-        return max(after - before for before, after in pairwise(self.answered)), self.lost
+        return max(after - before for before, after in pairwise(self.times)), self.lost
+
+    async def _answers(self) -> None:
+        """Wait for so many more answers on each connection."""
+        wanted = [number + ANSWERS for number in self.answered]
+        while any(number < least for number, least in zip(self.answered, wanted, strict=True)):
+            await asyncio.sleep(0.01)
 
     async def _ask(self, number: int) -> None:
         while not self.over:
@@ -92,6 +99,7 @@ class _Load:
                 reader, writer = await asyncio.open_connection(self.address.hostname, self.address.port)
                 while not self.over:
                     await self._exchange(reader, writer)
+                    self.answered[number] += 1
             except (OSError, asyncio.IncompleteReadError):
                 self.lost[number] += 1
             else:
@@ -104,4 +112,4 @@ class _Load:
         await reader.readexactly(int(head.partition("content-length: ")[2].split()[0]))
         if " 200 " not in head.partition("\r")[0]:
             raise ConnectionError(head)
-        self.answered.append(time.monotonic())
+        self.times.append(time.monotonic())

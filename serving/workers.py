@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 
 import uvicorn
 
-from serving import orphans, telemetry
+from serving import exits, orphans, telemetry
 from serving.server import Server
 
 logger = logging.getLogger("atelier.serving")
@@ -29,13 +29,6 @@ CALL = 0.02  # seconds between two looks whether a spare worker is called
 PAUSE, LONGEST = 1.0, 60.0  # seconds before the next is started where one died young: at first, doubled each time, and at most
 STABLE = 60.0  # seconds of life after which a death is no sign of the next one
 LOOP = 3  # deaths of young workers in a row that are a crash loop
-CAUSES = {
-    signal.SIGKILL: "killed from outside, or memory ran out: see the kernel's log",
-    signal.SIGBUS: "a mapped file could not be written: is a disk, or /dev/shm, full?",
-    signal.SIGSEGV: "a crash in a library: check the packages against requirements.lock",
-    signal.SIGABRT: "a crash in a library: check the packages against requirements.lock",
-    signal.SIGILL: "a library that this processor cannot run: check the packages against requirements.lock",
-}
 
 
 class Worker:
@@ -68,14 +61,6 @@ class Worker:
     def end(self) -> None:
         """SIGTERM."""
         self.process.terminate()
-
-    def why(self) -> str:
-        """How it ended, in words."""
-        status = self.process.exitcode or 0
-        if status >= 0:
-            return f"with status {status}"
-        cause = CAUSES.get(signal.Signals(-status))
-        return f"by {signal.Signals(-status).name}" + (f" ({cause})" if cause else "")
 
 
 class Workers:
@@ -146,8 +131,9 @@ class Workers:
         self._young = self._young + 1 if age < STABLE else 0
         pause = min(PAUSE * 2 ** (self._young - 1), LONGEST) if self._young else 0.0
         self._next = time.monotonic() + pause
+        ended = exits.why(worker.process.exitcode or 0)
         loop = f"; a crash loop: {self._young} in a row ended within {STABLE:g} s of their start" if self._young >= LOOP else ""
-        logger.error("worker %s ended %s after %.0f s; another begins in %g s%s", worker.process.pid, worker.why(), age, pause, loop)
+        logger.error("worker %s ended %s after %.0f s; another begins in %g s%s", worker.process.pid, ended, age, pause, loop)
 
     def _end(self) -> None:
         """End all, and wait: each drains within its limits. Ctrl-C kills them."""

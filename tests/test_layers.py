@@ -22,7 +22,7 @@ serving.jobs serving.feedback
 serving.auth serving.live
 serving.pages serving.inputs
 serving.telemetry serving.limits serving.pools
-serving.problems serving.metric_files
+serving.problems serving.metric_files serving.exits
 pipelines.lineage pipelines.sweeps
 pipelines.registry pipelines.families.<family>
 pipelines.tracking pipelines.cluster

@@ -1,16 +1,21 @@
 """Several processes of one service: a spare one takes a dead one's place, all end with the first, and a crash loop is named and slow."""
 
+import asyncio
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from benchmarks.deaths import Load
+from benchmarks.services import Request
 from tests.services import REPOSITORY, free_port, until
 
 APPLICATION = """
@@ -35,8 +40,11 @@ def application():
 """
 SERVE = """
 import sys, uvicorn
-from serving import connections, telemetry
+from pathlib import Path
+from serving import connections, telemetry, workers
 from serving.__main__ import run
+if Path("impatient").exists():
+    workers.HUNG = 10.0
 if __name__ == "__main__":
     telemetry.log_as_json()
     run(uvicorn.Config("application:application", factory=True, port=int(sys.argv[1]), http=connections.CLASS, log_config=None), 2)
@@ -70,22 +78,33 @@ class Service:
         return int(httpx.get(self.address, timeout=60).text)
 
 
+@contextmanager
+def started(folder: Path) -> Iterator[Service]:
+    service = Service(folder)
+    try:
+        yield service
+    finally:
+        service.process.terminate()
+        service.process.wait(60)
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    service = Service(tmp_path)
-    yield service
-    service.process.terminate()
-    service.process.wait(60)
+    with started(tmp_path) as service:
+        yield service
 
 
 def test_the_spare_worker_takes_over_where_all_others_die_and_all_end_with_the_first_process(service: Service) -> None:
     assert service.complete(), service.log()
     everybody = service.workers()
-    working = {service.who() for _ in range(50)}
+    working = {int(pid) for pid in re.findall(r"worker (\d+) starts", service.log())}
     spare = {worker.pid for worker in everybody} - working
-    assert spare
-    for pid in working:
-        os.kill(pid, signal.SIGKILL)
+    assert (len(working), len(spare)) == (2, 1)
+    assert service.who() in working
+    _, lost = asyncio.run(
+        Load(service.address, Request("/", "text/plain", b"x")).during(lambda: [os.kill(pid, signal.SIGKILL) for pid in working])
+    )
+    assert max(lost) <= 1
     assert service.who() in spare
     assert service.log().count("ended by SIGKILL (killed from outside") == len(working)
     assert service.complete(3 + len(working)), service.log()
@@ -100,14 +119,21 @@ def test_the_spare_worker_takes_over_where_all_others_die_and_all_end_with_the_f
 
 def test_sigterm_ends_them_in_order(service: Service) -> None:
     assert service.complete(), service.log()
-    with httpx.Client(base_url=service.address) as client:
-        assert client.get("/").status_code == 200
-        service.process.terminate()
-        assert until(lambda: "Shutting down" in service.log()), service.log()
-        answer = client.get("/")
-        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    service.process.terminate()
     assert service.process.wait(60) == 0
-    assert "Application shutdown complete" in service.log()
+    assert service.log().count("Application shutdown complete") == 3
+
+
+@pytest.mark.slow
+def test_a_worker_that_gives_no_sign_of_life_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "impatient").touch()
+    with started(tmp_path) as service:
+        assert service.complete(), service.log()
+        stopped = service.workers()[0]
+        stopped.suspend()
+        assert until(lambda: f"worker {stopped.pid} gave no sign of life" in service.log(), 600), service.log()
+        assert until(lambda: f"worker {stopped.pid} ended by SIGKILL" in service.log()), service.log()
+        assert service.who() != stopped.pid
 
 
 @pytest.mark.slow
@@ -121,13 +147,9 @@ def test_what_cannot_start_ends_the_service(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_crash_loop_says_what_it_is_and_slows_down(tmp_path: Path) -> None:
     (tmp_path / "crash").touch()
-    service = Service(tmp_path)
-    try:
+    with started(tmp_path) as service:
         assert until(lambda: "a crash loop: 3 in a row" in service.log(), 600), service.log()
         assert "ended by SIGBUS (a mapped file could not be written" in service.log()
-    finally:
-        service.process.terminate()
-        service.process.wait(60)
     assert "another begins in 4 s; a crash loop" in service.log()
 
 

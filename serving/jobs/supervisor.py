@@ -15,6 +15,7 @@ from importlib.util import find_spec
 
 from pipelines import discovery, folders, paths
 from pipelines.errors import BadSetting
+from serving import exits
 
 logger = logging.getLogger("atelier.serving")
 INTERVAL = 0.5  # seconds between two polls of the workers
@@ -94,7 +95,7 @@ class _Worker:
         self.process, self._died = None, time.monotonic()
         telemetry.remove_ended_workers()
         self._pause = PAUSE if self._died - self._begun > STABLE or not self._pause else min(2 * self._pause, LONGEST)
-        logger.error("a worker has ended with status %s; another begins in %g s", status, self._pause)
+        logger.error("a worker of jobs ended %s; another begins in %g s", exits.why(status), self._pause)
 
     def terminate(self) -> None:
         self._ending = True

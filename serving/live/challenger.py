@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple
 
 from pipelines import configs, phrases
 from pipelines.registry import gate, store
-from serving import telemetry
+from serving import exits, telemetry
 from serving.inputs.bodies import Body
 from serving.live import champion
 from serving.live.champion import Served
@@ -109,7 +109,7 @@ class Challenger:
         except (OSError, ValueError):
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(ENDING)
-            raise ChallengerError(f"its process has ended, with status {self._process.returncode}") from None
+            raise ChallengerError(f"its process has ended {exits.why(self._process.returncode or 0)}") from None
 
     def end(self) -> None:
         """Kill it, whatever it is doing."""
