@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from benchmarks import harness, services
+from benchmarks import harness, models, services, swap
 
 FAMILIES = ("digits", "ocr")
 WORKERS, CONNECTIONS, ROUNDS = 2, 16, 3
@@ -31,7 +31,8 @@ def measured(family: str) -> Iterator[harness.Row]:
     """The rows of one family."""
     words = [sys.executable, "-m", "atelier", "serve", family, "--workers", str(WORKERS), "--port", "{port}"]
     with tempfile.TemporaryDirectory() as scratch:
-        watched = _Watched(services.Service(services.Side(words, services.picture(family)), Path(scratch, "log")), Path(scratch, "log"))
+        side, log = services.Side(words, swap.request(family, models.served(family))), Path(scratch, "log")
+        watched = _Watched(services.Service(side, log), log)
         try:
             found = {count: [watched.killed(count) for _ in range(ROUNDS)] for count in (1, WORKERS)}
         finally:

@@ -49,7 +49,8 @@ def _service() -> Iterator[tuple[services.Service, Path, store.Pointer]]:
         pointer = _challenger(folder, Path("other"))
         words = ["-m", "atelier", "serve", FAMILY, "--port", "{port}"]
         log = Path(scratch, "log")
-        service = services.Service(services.Side(["env", f"PYTHONPATH={swap.ROOT}", sys.executable, *words], swap.request(champion)), log)
+        side = services.Side(["env", f"PYTHONPATH={swap.ROOT}", sys.executable, *words], swap.request(FAMILY, folder))
+        service = services.Service(side, log)
         try:
             yield service, log, pointer
         finally:

@@ -66,7 +66,7 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
         store.write_pointer(family, pointers[0])
         words = ["-m", "atelier", "serve", family, "--workers", str(WORKERS), "--port", "{port}"]
         log = Path(scratch, "log")
-        service = services.Service(services.Side(["env", f"PYTHONPATH={ROOT}", sys.executable, *words], request(pointers[0])), log)
+        service = services.Service(services.Side(["env", f"PYTHONPATH={ROOT}", sys.executable, *words], request(family, folder)), log)
         services.await_words(log, services.LOADED, PROCESSES)
         try:
             yield service, Mover(pointers, log)
@@ -74,12 +74,12 @@ def _service(family: str) -> Iterator[tuple[services.Service, "Mover"]]:
             service.stop()
 
 
-def request(pointer: store.Pointer) -> services.Request:
-    """The image of the model's golden example, as an upload."""
-    batch, _ = selfcheck.read(store.folder_of(pointer["tag"]))
+def request(family: str, folder: Path) -> services.Request:
+    """The image of a model's golden example, as an upload."""
+    batch, _ = selfcheck.read(folder)
     stream = io.BytesIO()
     Image.fromarray(batch[0]).save(stream, "PNG")
-    return services.upload("example.png", "image/png", stream.getvalue(), example.PATHS.get(pointer["model"]["family"], "/predict"))
+    return services.upload("example.png", "image/png", stream.getvalue(), example.PATHS.get(family, "/predict"))
 
 
 def put(folder: Path, version: int | None) -> store.Pointer:
