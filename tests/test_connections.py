@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import random
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -55,8 +57,8 @@ class Service:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def client(self, sent: bytes = b"") -> "Client":
-        reader, writer = await asyncio.open_connection(*self.listening.getsockname())
+    async def client(self, sent: bytes = b"", address: str = "127.0.0.1") -> "Client":
+        reader, writer = await asyncio.open_connection(*self.listening.getsockname(), local_addr=(address, 0))
         writer.write(sent)
         await settled()
         return Client(reader, writer)
@@ -307,6 +309,29 @@ def test_the_largest_head_is_read() -> None:
     served(test)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_requests_are_read_however_they_are_cut(seed: int) -> None:
+    cut = random.Random(seed)  # noqa: S311
+    requests = [
+        GET,
+        POST + b"0123456789",
+        CHUNKED + b"3;a=b\r\nabc\r\n0\r\nX: trailer\r\n\r\n",
+        GET[:-2] + b"X: " + b"x" * 20_000 + b"\r\n\r\n",
+    ]
+    sent = cut.choices(requests, k=20)
+
+    async def test(service: Service) -> None:
+        client, stream = await service.client(), b"".join(sent)
+        while stream:
+            size = cut.choice([1, 10, 1_000, 50_000])
+            client.writer.write(stream[:size])
+            stream = stream[size:]
+            await asyncio.sleep(0)
+        assert [(await client.answer())[0] for _ in sent] == [200] * len(sent)
+
+    served(test)
+
+
 def test_a_refusal_of_what_is_not_http_is_a_problem() -> None:
     async def test(service: Service) -> None:
         assert await (await service.client(b"EHLO x\r\n\r\n")).problem() == (400, "not http")
@@ -339,6 +364,23 @@ def test_one_address_does_not_take_all(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(service: Service) -> None:
         [await service.client(GET[:5]) for _ in range(9)]
         assert service.connected == 5
+
+    served(test)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_who_floods_a_service_closes_no_connection_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "most", lambda _: 10)
+
+    async def test(service: Service) -> None:
+        slow = await service.client(POST, "127.0.0.2")
+        kept = await service.client(GET, "127.0.0.3")
+        for _ in range(50):
+            await service.client()
+            await service.client(GET)
+        slow.writer.write(b"0123456789")
+        kept.writer.write(GET)
+        assert [(await client.answer())[0] for client in (slow, kept, kept)] == [200] * 3
 
     served(test)
 
