@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from pipelines import configs, discovery, paths
 from pipelines.errors import BadSetting
-from serving import ports
+from serving import exits, ports
 from serving.auth import hosts, policy, proxies
 from serving.jobs import supervisor
 from serving.live import handover
@@ -78,7 +77,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
 
 def run(config: uvicorn.Config, workers: int) -> None:
     """Serve until SIGTERM or Ctrl-C, in this process or in several that it watches. Raises SystemExit or KeyboardInterrupt."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn raises it again at its end, before the metrics' folder is removed
+    exits.in_order_on_sigterm()
     if workers > 1:
         from serving.workers import Workers
 

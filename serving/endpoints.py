@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines import configs, errors
 from pipelines.errors import BadSetting
-from serving import connections, health, orphans, problems, telemetry
+from serving import connections, exits, health, orphans, problems, telemetry
 from serving.auth import policy, proxies
 from serving.auth import routes as auth_routes
 from serving.auth.sites import OwnSite
@@ -55,6 +55,7 @@ class Direct(bentoml.Service):
         """What BentoML's worker serves: it starts uvicorn by itself, without settings of ours, and would outlive its parent."""
         uvicorn.config.HTTP_PROTOCOLS["auto"] = connections.CLASS
         os.environ["FORWARDED_ALLOW_IPS"] = ""  # uvicorn would believe every process of this machine
+        exits.in_order_on_sigterm()
         orphans.end_with_parent()
         return self.application(is_main)
 

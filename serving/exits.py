@@ -1,6 +1,7 @@
-"""How a process ended, in words."""
+"""How a process ends on SIGTERM, and how one ended, in words."""
 
 import signal
+import sys
 
 CAUSES = {
     "SIGKILL": "killed from outside, or memory ran out: see the kernel's log",
@@ -9,6 +10,14 @@ CAUSES = {
     "SIGABRT": "a crash in a library: check the packages against requirements.lock",
     "SIGILL": "a library that this processor cannot run: check the packages against requirements.lock",
 }
+
+
+def in_order_on_sigterm() -> None:
+    """Let SIGTERM unwind the program: what was logged is written, and what is registered with atexit is called.
+
+    uvicorn raises the signal again at its end; the default would kill the process there.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 
 def why(status: int) -> str:

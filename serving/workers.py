@@ -207,6 +207,7 @@ class _Server(Server):
 
 def _serve(config: uvicorn.Config, listening: socket.socket, pipe: Connection) -> None:
     """What a worker runs."""
+    exits.in_order_on_sigterm()
     telemetry.log_as_json()
     server = _Server(config, pipe)
     threading.Thread(target=server.follow, daemon=True, name="parent").start()
