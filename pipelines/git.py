@@ -1,14 +1,21 @@
 """git on this clone."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
-NO_REPOSITORY = b"not a git repository"
+NO_REPOSITORY, NOT_INSTALLED = b"not a git repository", b"git is not installed: install it"
+ASKED = "git cannot be asked"
 
 
 class Unusable(RuntimeError):
-    """git refuses, cannot read or does not find the repository, or is not installed: what it has is unknown."""
+    """git refuses, cannot read or does not find the repository, or is not installed: what it has is unknown. `remedy` is a command."""
+
+    def __init__(self, asked: str, said: bytes) -> None:
+        lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()] or ["no reason given"]
+        self.remedy = lines[-1] if lines[-1].startswith("git ") and len(lines) > 1 else "git status"  # git names the one for its refusal
+        super().__init__(f"{asked} ({lines[0].removeprefix('fatal: ')}). Run `{self.remedy}`, then the same command again.")
 
 
 def output(*words: str, given: bytes = b"") -> bytes | None:
@@ -25,16 +32,16 @@ def required(*words: str, given: bytes = b"") -> bytes:
     done = _run(*words, given=given)
     if done and done.returncode == 0:
         return done.stdout
-    raise Unusable(_explained(words, done.stderr if done else b"git is not installed"))
+    raise Unusable(f"`{shlex.join(['git', *words])}` fails", done.stderr if done else NOT_INSTALLED)
 
 
 def check() -> None:
     """Raises Unusable where there is a repository that git cannot read, or git is not installed."""
     done = _run("rev-parse", "--git-dir")
     if done is None and any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
-        raise Unusable(_explained((), b"git is not installed"))
+        raise Unusable(ASKED, NOT_INSTALLED)
     if done and done.returncode and NO_REPOSITORY not in done.stderr:
-        raise Unusable(_explained((), done.stderr))
+        raise Unusable(ASKED, done.stderr)
 
 
 def _run(*words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes] | None":
@@ -43,15 +50,6 @@ def _run(*words: str, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]
         return subprocess.run(["git", *words], input=given, capture_output=True, check=False, env=os.environ | {"LC_ALL": "C"})
     except FileNotFoundError:
         return None
-
-
-def _explained(words: tuple[str, ...], said: bytes) -> str:
-    """What git said, and the remedy: its own where its last line is a command."""
-    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()] or ["no reason given"]
-    asked = f"`git {' '.join(words[:2])}` fails" if words else "git cannot be asked"
-    remedy = lines[-1] if lines[-1].startswith("git ") and len(lines) > 1 else "git status"
-    remedy = "Install git" if lines == ["git is not installed"] else f"Run `{remedy}`"
-    return f"{asked} ({lines[0].removeprefix('fatal: ')}). {remedy}, then the same command again."
 
 
 def committed(path: Path) -> bytes:

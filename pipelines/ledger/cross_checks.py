@@ -38,7 +38,7 @@ def contradictions(family: str) -> list[Fault]:
     try:
         committed, unusable = [ledger.parse(text) for text in git.committed(file).splitlines()], []
     except git.Unusable as fault:
-        committed, unusable = [], [Fault(file, f"cannot be held against git's last commit: {fault}", "git status")]
+        committed, unusable = [], [Fault(file, f"cannot be held against git's last commit: {str(fault).rstrip('.')}", fault.remedy)]
     named = [*_named(family)]  # both before the ledger is read: a line is written before it is named
     lines = ledger.read(family)
     return [*unusable, *_against_git(file, committed, lines), *_against(family, named, lines)]
