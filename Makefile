@@ -123,7 +123,7 @@ user-enable: .venv/with-serve ## name=ada: unblock a user
 user-remove: .venv/with-serve ## name=ada: remove a user; ends the user's sessions
 	@atelier user-remove '$(call require,name,make user-remove name=ada)'
 
-verify: .venv/with-serve ## [family=digits, or forget=all; json=yes]: every stored byte against its recorded checksum; what is broken, and its repair
+verify: .venv/with-serve ## [family=digits, or forget=all; json=yes]: every file with a recorded checksum against it: what is broken and its repair, what is not here, what is not covered
 	@atelier verify $(if $(family),'$(family)') $(foreach id,$(forget),--forget '$(id)') $(json_flag)
 
 keys: .venv/with-serve ## [to=.store/keys]: a key pair for signing models, for MODEL_SIGNING_KEY and MODEL_VERIFYING_KEY

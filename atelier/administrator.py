@@ -57,7 +57,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check every stored byte against its recorded checksum; name what is broken, and its repair."""
+    """Check every file that has a recorded checksum; name what is broken and its repair, what is not here, and what is not covered."""
     call.function("pipelines.audit.verify", family, forget, json)
 
 

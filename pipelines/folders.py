@@ -135,8 +135,13 @@ def write(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write indented JSON, atomically; NaN is an error, as it is in JSON."""
-    write(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write as_json(), atomically."""
+    write(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Indented JSON, as every file of the project has it; NaN is an error, as it is in JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from pipelines.models import manifests
 from pipelines.registry import promotion, reconcile, rollback, store
 from pipelines.stages import promote as stage
 from serving.live import champion
-from tests.conftest import embedded_data, evaluate, tiny_model
+from tests.conftest import embedded_data, evaluate, recorded, tiny_model
 from tests.test_registry import state
 
 WORDS = ["family=digits", "run=smoke", "data.sources=[embedded]", "gate.floor=0.1", "gate.confidence=0.001", "gate.gain=0"]
@@ -111,6 +111,7 @@ def test_a_closed_gate_is_one_line_whatever_is_measured_again(place: Path) -> No
     first = forked(place, decided, CLOSED)
     report = json.loads(Path("reports/digits/candidates/digits-rmsprop.json").read_text())
     Path("reports/digits/candidates/digits-rmsprop.json").write_text(json.dumps({**report, "latency_ms": report["latency_ms"] + 0.01}))
+    recorded(Path("reports/digits/candidates/digits-rmsprop.json"))
     assert (first["open"], forked(place, decided, CLOSED)["version"]) == (False, 2)
     assert events() == [*TWO, ("refuse", 2)]
     line = ledger.read("digits")[-1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipelines import databases, folders, git, paths
 from pipelines import predictions as recorded
 from pipelines.audit import findings
+from pipelines.fingerprints import accepted
 from pipelines.ledger import ancestry, cross_checks, merge
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.cross_checks import Fault
@@ -160,6 +161,20 @@ def _digest(folder: Path) -> str | None:
         return manifests.digest(manifests.read(folder))
     except (manifests.BrokenModel, KeyError, TypeError):
         return None
+
+
+def evidence() -> Iterator[Fault]:
+    """registry/accepted.jsonl can be read, and begins as git's last commit has it: lines are only added."""
+    path = accepted.LOG
+    if path.exists() and not (path.read_bytes().startswith(git.committed(path)) and _legible(path)):
+        yield Fault(path, "is altered: it can no longer be read, or does not begin as git has it", findings.checkout(path))
+
+
+def _legible(path: Path) -> bool:
+    try:
+        return bool(accepted.read()) or not path.read_bytes()
+    except (accepted.BrokenLog, UnicodeDecodeError):
+        return False
 
 
 def predictions() -> Iterator[Fault]:

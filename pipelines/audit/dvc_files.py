@@ -16,11 +16,13 @@ from pipelines.artifacts import lock as dvc_lock
 from pipelines.artifacts.cache import intact_listing
 from pipelines.artifacts.lock import LOCK, Out
 from pipelines.audit import findings
-from pipelines.audit.findings import NO_COPY, Found, Item
+from pipelines.audit.findings import ABSENT, NO_COPY, UNCACHED, Found, Item, Notice
 from pipelines.datasets import cards
 from pipelines.ledger.cross_checks import Fault
 from pipelines.models import manifests
+from pipelines.training import records
 
+OWN = (manifests.MANIFEST, records.RECORD, cards.CARD)  # small files that differ between any two trainings or data
 OBJECT = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?")
 
 
@@ -42,6 +44,14 @@ def locked_outs(names: list[str]) -> Iterator[Out | Fault]:
         own = any(path in findings.family_folders(name) or path.is_relative_to(Path("reports", name)) for name in names)
         if own and right.md5.endswith(".dir"):  # files are in git
             yield right
+
+
+def locked() -> dict[Path, Out]:
+    """The outputs in dvc.lock, in git's last one where this one cannot be read, which is a fault of its own."""
+    try:
+        return dvc_lock.outs(dvc_lock.content())
+    except dvc_lock.BrokenLock:
+        return dvc_lock.outs(git.committed(LOCK))
 
 
 def _commit(out: Out) -> str:
@@ -67,11 +77,15 @@ def _promoted(out: Out) -> Out | None:
 
 
 def cached(names: list[str], outs: list[Out], everything: bool) -> Found:
-    """DVC's cache, the retained files and the records of runs: the name of each is the hash of its content."""
+    """DVC's cache, the retained files and the records of runs: the name of each is the hash of its content.
+
+    A file that a list in the cache names is expected too; a folder without a list is not here, which is no fault.
+    """
     repairs = _repairs(names, outs)
     root = dvc_cache.cache()
+    listed = {dvc_cache.path_of(md5): md5 for md5 in repairs if not md5.endswith(dvc_cache.LIST)}
     objects = {path: path.parent.name + path.name for path in root.glob("*/*") if OBJECT.fullmatch(path.relative_to(root).as_posix())}
-    for path, md5 in sorted((objects | {path: path.name for path in dvc_cache.retained_path("").glob("*")}).items()):
+    for path, md5 in sorted((listed | objects | {path: path.name for path in dvc_cache.retained_path("").glob("*")}).items()):
         if everything or md5 in repairs:
             yield Item(path, "md5", md5.removesuffix(".dir"), "its name", findings.remove(path, repairs.get(md5, "")))
     if everything:
@@ -123,6 +137,41 @@ def _runs(root: Path) -> Iterator[Fault]:
             fits = False
         if not fits:
             yield Fault(path, "is altered: what DVC recorded of a run does not match its name", findings.remove(path, ""))
+
+
+def absent(outs: list[Out]) -> Iterator[Notice]:
+    """The folders that dvc.lock names and this machine lacks, and those of which DVC's cache has no copy."""
+    for out in outs:
+        cached, name = in_cache(out.md5), str(out.path)
+        if not out.path.exists():
+            yield Notice(name, ABSENT, "dvc checkout {}" if cached else fetch())
+        elif not cached:
+            yield Notice(name, UNCACHED, "dvc commit --force {}" if copies.dvc_hash(out.path) == out.md5 else fetch())
+
+
+def in_cache(md5: str) -> bool:
+    """Has the cache this folder's list? Its files are expected then."""
+    return dvc_cache.path_of(md5).is_file() or dvc_cache.retained_path(md5).is_file()
+
+
+def fetch() -> str:
+    """How to get what neither workspace nor cache has."""
+    return "make rebuild && dvc checkout" if has_remote() else f"{NO_COPY}: `make rebuild` fetches it where a DVC remote has it"
+
+
+def others(outs: list[Out]) -> Iterator[Out]:
+    """The outputs whose folder is complete, and of another commit or experiment than dvc.lock: DVC's cache has it."""
+    for out in outs:
+        listed = intact_listing(out.md5)
+        own = [name for name in OWN if name in listed]
+        if listed and out.path.exists() and not (own and all(_is_listed(out.path / name, listed[name]) for name in own)):
+            found = copies.dvc_hash(out.path)
+            if found != out.md5 and intact_listing(found):
+                yield out
+
+
+def _is_listed(path: Path, md5: str) -> bool:
+    return path.is_file() and dvc_cache.intact(path, md5)
 
 
 def output(out: Out) -> Found:

@@ -3,19 +3,25 @@
 import json
 import re
 import shlex
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from pipelines import git, hashing, paths
+from pipelines import discovery, git, hashing, paths
 from pipelines.artifacts import cache
 from pipelines.artifacts.lock import Out
-from pipelines.audit import dvc_files, findings
-from pipelines.audit.findings import UNLISTED, Found, Item
+from pipelines.audit import dvc_files, findings, reports
+from pipelines.audit.findings import ABSENT, ANOTHER, NO_COPY, SERVED, UNLISTED, Checked, Found, Item, Notice
 from pipelines.datasets import cards
+from pipelines.ledger import lines as ledger
 from pipelines.ledger.cross_checks import Fault
 from pipelines.ledger.lines import Line
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.models.signing import SIGNATURE
 from pipelines.registry import modelcards, releases, store
+from pipelines.tracking import artifacts as mlflow_artifacts
+from pipelines.tracking import client, locations, reader, tags
+from pipelines.training import records
 
 FOLDER = re.compile(r"[0-9a-f]{32}\.dir")
 STORED = re.compile(r"(?:c|v(\d+))-[0-9a-f]{12}")  # a model's folder in the store; a challenger has no version
@@ -28,18 +34,79 @@ def everything(names: list[str], complete: bool) -> Found:
     outs = [found for found in locked if isinstance(found, Out)]
     yield from (found for found in locked if isinstance(found, Fault))
     yield from dvc_files.cached(names, outs, complete)
+    others = list(dvc_files.others(outs))
+    yield from dvc_files.absent(outs)
     for out in outs:
-        yield from dvc_files.output(out)
+        yield from another(out) if out in others else dvc_files.output(out)
     for name in names:
+        yield from reports.files(name, {out.path for out in others})
+        yield from versions_here(name)
+        yield from artifacts(name)
         for folder in findings.family_folders(name):
             if folder.exists() and folder not in {out.path for out in outs}:
                 yield from findings.described(folder, f"make train family={name}")
         yield from stored(name)
         yield from released(name)
+    for old in locations.elsewhere(client.ROOT):
+        yield Notice("mlruns/mlflow.db", f"names files in {old}, so that MLflow shows none", "make reconcile")
     yield from restored([line for name in names for line in findings.promotions(name)], complete)
 
 
-def stored(family: str) -> Found:
+def another(out: Out) -> Found:
+    """A folder of another commit or experiment, by its own manifest or card."""
+    yield Notice(str(out.path), ANOTHER, "dvc checkout {}")
+    if any((out.path / name).exists() for name in (manifests.MANIFEST, cards.CARD)):
+        repair = f"dvc checkout --force {shlex.quote(str(out.path))}"
+        yield from (found for found in findings.described(out.path, repair) if isinstance(found, Fault) or found.expected)
+
+
+def versions_here(family: str) -> Iterator[Notice]:
+    """The versions whose complete model or data is not on this machine."""
+    for number, line in ((line["version"], line) for line in findings.promotions(family)):
+        if not _here(line["dvc"], Path("models", line["candidate"])):
+            served = store.folder_of(store.tag_of(family, number, line["digest"])).is_dir()
+            yield Notice(f"{family} version {number} ({line['candidate']})", SERVED if served else ABSENT, dvc_files.fetch())
+        if not _here(line["data_dvc"], Path("data", family)):
+            yield Notice(f"data of {family} version {number}", ABSENT, dvc_files.fetch())
+
+
+def _here(md5: str | None, folder: Path) -> bool:
+    """Is this in DVC's cache, or in the folder that dvc.lock names so?"""
+    out = dvc_files.locked().get(folder)
+    return bool(md5 and dvc_files.in_cache(md5)) or (folder.exists() and (out and out.md5) == md5)
+
+
+def artifacts(family: str) -> Checked:
+    """What MLflow shows beside its runs, by the SHA256SUMS that reconcile writes there."""
+    for folder in mlflow_artifacts.folders_of(family):
+        try:
+            listed = checksums.read(folder)
+        except checksums.BrokenSums as error:
+            yield Fault(folder / checksums.SUMS, str(error), _logged_again(family, folder))
+        else:
+            unlisted = UNLISTED if listed else None
+            for item in findings.items(folder, listed, "sha256", checksums.SUMS, "", unlisted, without=checksums.SUMS):
+                yield item if item.expected == UNLISTED else item._replace(repair=_logged_again(family, folder))
+
+
+def _logged_again(family: str, folder: Path) -> str:
+    """Reconciling logs again what models/ or a ledger has."""
+    remove = f"rm -rf {shlex.quote(str(folder))}"
+    with suppress(reader.Unreadable):
+        run = reader.run(folder.parent.name)
+        if run and run.tags.get(tags.KEY) not in _keys(family):
+            return f"{NO_COPY}, of a training that neither models/ nor the ledger has: `{remove}` takes its files out of MLflow"
+    return f"{remove} && {findings.reconcile(family)}"
+
+
+def _keys(family: str) -> set[str]:
+    """The keys of the trainings in models/ and in the ledger."""
+    files = [Path("models", candidate, records.RECORD) for candidate in discovery.candidates(family)]
+    here = {str(ledger.parse(path.read_bytes()).get("key")) for path in files if path.is_file()}
+    return here | {line["run"] for line in findings.promotions(family)}
+
+
+def stored(family: str) -> Checked:
     """The models in the store, by the SHA256SUMS beside each; and BentoML's note of the latest, which nothing reads."""
     latest = Path(paths.ROOT, "models", family, "latest")
     names = {folder.name for folder in store.models(family)}
@@ -52,7 +119,7 @@ def stored(family: str) -> Found:
             yield found if unlisted else found._replace(repair=_store_again(family, folder, found.path))
 
 
-def _stored(folder: Path, dvc: str | None) -> Found:
+def _stored(folder: Path, dvc: str | None) -> Checked:
     """A model in the store; its manifest, which the digest covers in part, also by DVC's list of the training."""
     if md5 := cache.intact_listing(dvc).get(manifests.MANIFEST) if dvc else None:
         yield Item(folder / manifests.MANIFEST, "md5", md5, "DVC's list", "")
@@ -78,7 +145,7 @@ def _store_again(family: str, folder: Path, path: Path) -> str:
     return f"{words} && {findings.reconcile(family)}"
 
 
-def restored(lines: list[Line], complete: bool) -> Found:
+def restored(lines: list[Line], complete: bool) -> Checked:
     """Copies out of DVC's cache, which may always be removed."""
     wanted = {md5 for line in lines for md5 in (line.get("dvc"), line.get("data_dvc"))}
     for folder in sorted(paths.ROOT.joinpath("restored").glob("*")):
@@ -88,7 +155,7 @@ def restored(lines: list[Line], complete: bool) -> Found:
                 yield item._replace(repair=f"rm -rf {folder}")
 
 
-def released(family: str) -> Found:
+def released(family: str) -> Checked:
     """released/<family>/ by the files that release.json names; one of an earlier format by git's last commit."""
     folder, repair = paths.RELEASED / family, f"make release family={family}"
     if not folder.is_dir() or not checksums.files(folder):
@@ -98,7 +165,7 @@ def released(family: str) -> Found:
         yield Fault(release, "is missing: nothing says what was released", repair)
     if listed := _released_files(release):
         yield from findings.items(folder, listed, "sha256", releases.RELEASE, repair, without=releases.RELEASE)
-    elif committed := _in_git(folder):
+    elif committed := findings.in_git(folder):
         for item in findings.items(folder, committed, hashing.GIT, "git's last commit", "", unlisted=None):
             yield item._replace(repair=findings.remove(item.path, findings.checkout(item.path)))
     else:
@@ -112,10 +179,3 @@ def _released_files(release: Path) -> dict[str, str]:
         return dict(facts["files"]) if checksums.summed(facts) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-
-
-def _in_git(folder: Path) -> dict[str, str]:
-    """{file: git's hash of its content} in the last commit, below a folder; {} without git."""
-    listed = git.output("ls-tree", "-r", "-z", "HEAD", "--", str(folder)) or b""
-    rows = (row.partition("\t") for row in listed.decode().split("\0") if row)
-    return {Path(name).relative_to(folder).as_posix(): facts.split()[2] for facts, _, name in rows}

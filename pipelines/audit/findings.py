@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines import discovery, folders
+from pipelines import discovery, folders, git
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.cross_checks import Fault
@@ -25,7 +25,18 @@ class Item(NamedTuple):
     repair: str
 
 
-Found = Iterator[Item | Fault]
+class Notice(NamedTuple):
+    """What is not damaged but `words`, such as "not here"; in the command that brings it, {} stands for all such names."""
+
+    name: str
+    words: str
+    remedy: str
+
+
+Checked = Iterator[Item | Fault]
+Found = Iterator[Item | Fault | Notice]
+ABSENT, UNCACHED, SERVED = "not here", "not in DVC's cache", "here as served files only"
+ANOTHER = "complete, but of another commit or experiment than dvc.lock"
 
 
 def reconcile(family: str) -> str:
@@ -57,6 +68,13 @@ def promotions(family: str) -> list[ledger.Line]:
         return []
 
 
+def in_git(folder: Path) -> dict[str, str]:
+    """{file: git's hash of its content} in the last commit, below a folder; {} without git."""
+    listed = git.output("ls-tree", "-r", "-z", "HEAD", "--", str(folder)) or b""
+    rows = (row.partition("\t") for row in listed.decode().split("\0") if row)
+    return {Path(name).relative_to(folder).as_posix(): facts.split()[2] for facts, _, name in rows}
+
+
 def items(
     folder: Path,
     listed: Mapping[str, str | None],
@@ -72,7 +90,7 @@ def items(
         yield Item(path, algorithm, expected, source, remove(path, "" if expected == UNLISTED else repair))
 
 
-def described(folder: Path, repair: str) -> Found:
+def described(folder: Path, repair: str) -> Checked:
     """The files of a model or data folder by the SHA-256 in its manifest or card; a fault where that is unreadable."""
     try:
         source, listed = _description(folder)

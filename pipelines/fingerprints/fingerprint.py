@@ -29,6 +29,7 @@ PLUMBING = (  # modules that compute nothing: a test forbids them numeric import
     "pipelines.stages.ingest",
     "pipelines.stages.train",
     "pipelines.tracking.client",
+    "pipelines.tracking.locations",
     "pipelines.tracking.tags",
     "pipelines.training.session",
 )

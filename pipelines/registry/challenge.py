@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import configs, discovery, folders
-from pipelines.artifacts import lock
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import manifests
-from pipelines.registry import gate, reconcile, versions
+from pipelines.registry import gate, reconcile, reports, versions
 from pipelines.training import records
 
 NONE = "none"
@@ -57,7 +56,7 @@ def _share(family: str, share: float | None) -> float:
 
 
 def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict[str, Any]:
-    """The fields of the ledger's line. Raises BadChallenge."""
+    """The fields of the ledger's line. Raises BadChallenge or NotRecorded."""
     if candidate not in (known := discovery.candidates(family)):
         raise BadChallenge(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {', '.join(known)}, {NONE}.")
     champion, folder = ledger.champion(lines), Path("models", candidate)
@@ -70,7 +69,7 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
     return {
         "candidate": candidate,
         "digest": manifest["digest"],
-        "dvc": lock.hash_of(folder),
+        "dvc": reports.hash_of(folder, manifests.MANIFEST),
         "data": manifest["data"],
         "commit": record["commit"],
         "run": record["key"],

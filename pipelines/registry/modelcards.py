@@ -16,7 +16,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pipelines import discovery, folders, phrases
 from pipelines.datasets import cards
 from pipelines.ledger.lines import Line
+from pipelines.models import checksums
 from pipelines.phrases import Figure
+from pipelines.tracking import artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,9 +131,11 @@ def publish(store: "MlflowClient", version: "ModelVersion", line: Line, data: Pa
     """The card in MLflow: README.md and croissant.json with the run, and the version's description."""
     text = render(line, cards.read(data) if data else None)
     description = split_front_matter(text)[1]
-    if version.description == description or (data is None and (version.description or "").startswith("# ")):
+    folder, known = artifacts.folder_of(version.name, version.run_id), version.description or ""
+    if (folder / README).is_file() and (known == description or (data is None and known.startswith("# "))):
         return
     store.log_text(version.run_id, text, README)
     if data and (data / cards.CROISSANT).exists():
         store.log_artifact(version.run_id, str(data / cards.CROISSANT), "data")
+    checksums.complete(folder, README, f"data/{cards.CROISSANT}")
     store.update_model_version(version.name, version.version, description)

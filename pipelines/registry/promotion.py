@@ -8,18 +8,17 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import discovery, folders, predictions
-from pipelines.artifacts import lock
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import manifests
-from pipelines.registry import gate, reconcile, versions
+from pipelines.registry import gate, reconcile, reports, versions
 from pipelines.registry.gate import Condition
+from pipelines.registry.reports import Report
 from pipelines.tracking import client as tracking
 from pipelines.training import records
 
-Report = dict[str, Any]
 CHAMPION = "champion"  # the condition that its files are on this machine
 
 
@@ -60,15 +59,14 @@ def headline(cfg: Config) -> str:
 
 
 def leaderboard(cfg: Config) -> list[Report]:
-    """The reports of the candidates in models/ on the data in data/, best on validation first. Raises NothingToPromote."""
+    """The reports of the candidates in models/ on the data in data/, best on validation first. Raises NothingToPromote or NotRecorded."""
     data = cards.read(cfg.data_folder)["hash"]
-    found = [reconcile.candidate_report(cfg.family, name) for name in discovery.candidates(cfg.family)]
-    reports = [report for report in found if report and report["data"] == data]
-    if not reports:
+    found = [report for report in reports.recorded(cfg.family) if report["data"] == data]
+    if not found:
         raise NothingToPromote(
             f"no candidate of {cfg.family} has been evaluated on data {data[:12]}. Run `make train family={cfg.family}`."
         )
-    return sorted(reports, key=lambda report: (-report["valid"][headline(cfg)], report["latency_ms"], report["candidate"]))
+    return sorted(found, key=lambda report: (-report["valid"][headline(cfg)], report["latency_ms"], report["candidate"]))
 
 
 def decide(cfg: Config, challenger: Report, lines: list[Line]) -> dict[str, Any]:
@@ -125,7 +123,7 @@ def _against(cfg: Config, challenger: Report, champion: Line) -> list[Condition]
 
 
 def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: list[Line]) -> Line:
-    """Append the promotion, or the rejection, to the ledger; a rejection by the same conditions and champion only once."""
+    """Append the promotion, or the rejection, to the ledger; one rejection per conditions and champion. Raises NotRecorded."""
     asked = sorted(decision["conditions"], key=lambda condition: bool(condition["holds"]))  # failed ones first
     failed = [condition["name"] for condition in asked if not condition["holds"]]
     event, key = ("refuse", folders.hash_of([decision["key"], sorted(failed)])) if failed else ("promote", decision["key"])
@@ -134,9 +132,9 @@ def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: lis
     facts = {
         "candidate": challenger["candidate"],
         "digest": manifest["digest"],
-        "dvc": lock.hash_of(folder),
+        "dvc": reports.hash_of(folder, manifests.MANIFEST),
         "data": manifest["data"],
-        "data_dvc": lock.hash_of(cfg.data_folder),
+        "data_dvc": reports.hash_of(cfg.data_folder, cards.CARD),
         "commit": record["commit"],
         "dirty": record["dirty"],
         "run": record["key"],

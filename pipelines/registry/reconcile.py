@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jinja2 import UndefinedError
 
@@ -19,10 +19,10 @@ from pipelines.ledger import cross_checks
 from pipelines.ledger import lines as ledger
 from pipelines.ledger.lines import Line
 from pipelines.models import checksums, manifests
-from pipelines.registry import modelcards, signatures, versions
+from pipelines.registry import modelcards, reports, signatures, versions
 from pipelines.registry import store as model_store
+from pipelines.tracking import artifacts, tags
 from pipelines.tracking import client as tracking
-from pipelines.tracking import tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,21 +62,12 @@ def candidate_runs(store: "MlflowClient", family: str) -> None:
 
 
 def _candidate_run(store: "MlflowClient", family: str, candidate: str) -> None:
-    folder, report, data = Path("models", candidate), candidate_report(family, candidate), Path("data", family)
+    folder, report, data = Path("models", candidate), reports.of_candidate(family, candidate), Path("data", family)
     card = versions.card_folder(family, manifests.read(folder)["data"])
-    reports = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
-    shown = {name: path for name, path in reports.items() if report and path.exists()}
-    run = tracking.run_of_folder(store, folder, report, {**shown, **_card_file(card)})
+    drawn = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
+    shown = {name: path for name, path in drawn.items() if report and path.exists()}
+    run = artifacts.log(store, family, folder, report, {**shown, **_card_file(card)})
     tracking.tag_with_dvc(store, run, lock.hash_of(folder), lock.hash_of(data) if card == data else None)
-
-
-def candidate_report(family: str, candidate: str) -> dict[str, Any] | None:
-    """A candidate's report, if it is of the model that is in models/."""
-    file, folder = Path("reports", family, "candidates", f"{candidate}.json"), Path("models", candidate)
-    if not file.exists() or not (folder / manifests.MANIFEST).exists():
-        return None
-    report = folders.read_json(file)
-    return report if report["digest"] == manifests.read(folder)["digest"] else None
 
 
 def _card_file(folder: Path | None) -> dict[str, Path]:
@@ -95,11 +86,11 @@ def _warn_of_damage(words: str) -> Iterator[None]:
 def _run(store: "MlflowClient", line: Line) -> "Run":
     """The run of a promoted model; of one whose folder is not on this machine, with what the ledger knows."""
     found = tracking.find(store, line["family"], line["run"])
-    if found and found.data.tags.get(tags.DONE):
+    if found and found.data.tags.get(tags.DONE) and artifacts.listed(line["family"], found):
         return found
     try:
         shown = _card_file(versions.card_folder(line["family"], line["data"]))
-        return tracking.run_of_folder(store, versions.model_folder(line), line["figures"], shown)
+        return artifacts.log(store, line["family"], versions.model_folder(line), line["figures"], shown)
     except cache.NotHere:
         pass
     except DAMAGE as damage:
@@ -155,8 +146,7 @@ def _point_alias(store: "MlflowClient", family: str, version: str) -> None:
 def _serve(line: Line, decision: Line | None, run_id: str) -> None:
     """Store the champion, point at it, write reports/<family>/champion.json."""
     family, number = line["family"], line["version"]
-    report = {**{key: line[key] for key in ("family", "candidate", "version", "digest")}, **line["figures"]}
-    folders.write_json(Path("reports", family, "champion.json"), report)
+    folders.write_json(Path("reports", family, "champion.json"), reports.of_champion(line))
     try:
         tag = model_store.put(versions.served_folder(line), number)
     except versions.ABSENT as absence:

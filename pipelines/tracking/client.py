@@ -6,6 +6,7 @@ MLflow takes three seconds to import: only mlflow() here does, on demand.
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import folders
 from pipelines.configs import Config
 from pipelines.models import manifests
+from pipelines.tracking import locations
 from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DIRTY, DONE, DVC, KEY, UNKNOWN
 from pipelines.training import records, session
 from pipelines.training.session import Epoch, Training
@@ -47,13 +49,16 @@ def _uri(database: Path) -> str:
 
 
 def client() -> "MlflowClient":
-    """A client on the project's database, which one process at a time creates: it is complete or absent."""
+    """A client on the project's database, which one process at a time creates: it is complete or absent, its addresses lead here."""
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     with folders.locked(ROOT / ".lock"):
         if not DATABASE.exists():
             with folders.drafted(DATABASE) as draft:
                 _connected(draft)
-        return _connected(DATABASE)
+        found = _connected(DATABASE)
+        for old in locations.mend(ROOT):
+            print(f"MLflow looked for its files in {old}: it looks in {(ROOT / 'artifacts').absolute()} now.", file=sys.stderr)
+        return found
 
 
 def _connected(database: Path) -> "MlflowClient":

@@ -1,0 +1,45 @@
+"""The files that MLflow shows beside a run, mlruns/artifacts/<family>/<run>/artifacts/, and their SHA256SUMS."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines import folders
+from pipelines.models import checksums
+from pipelines.tracking import client
+from pipelines.tracking.tags import DONE
+from pipelines.training import records
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+def folder_of(family: str, run_id: str) -> Path:
+    return client.ROOT / "artifacts" / family / run_id / "artifacts"
+
+
+def folders_of(family: str) -> list[Path]:
+    """Of every run of a family that has files."""
+    return sorted(folder_of(family, "x").parents[1].glob("*/artifacts"))
+
+
+def log(store: "MlflowClient", family: str, folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> "Run":
+    """The run of a model folder, as client.run_of_folder(), its files listed in SHA256SUMS; where that is gone, logged again."""
+    before = client.find(store, family, records.read(folder)["key"])
+    done = before.data.tags.get(DONE) if before else None
+    if before and done and not listed(family, before):
+        store.set_tag(before.info.run_id, DONE, done := "")
+    run = client.run_of_folder(store, folder, report, shown)
+    if run.data.tags[DONE] != done:
+        place = folder_of(family, run.info.run_id)
+        checksums.write(place, {path.relative_to(place).as_posix(): folders.sha256(path) for path in _files(place)})
+    return run
+
+
+def listed(family: str, run: "Run") -> bool:
+    """Are the files of a run here, as far as their list says?"""
+    return (folder_of(family, run.info.run_id) / checksums.SUMS).is_file()
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in checksums.files(folder) if path != folder / checksums.SUMS]
