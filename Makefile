@@ -1,6 +1,6 @@
 # The commands. `make help` lists them; every target installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo train promote ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
+.PHONY: help demo train promote experiment ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV := $(shell PATH="$(PATH)" command -v uv)
 FAMILIES := $(sort $(basename $(notdir $(wildcard conf/family/*.yaml))))
 ALL_EXTRAS := $(subst $(subst ,, ),+,serve $(FAMILIES))
-ifneq ($(filter train promote serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote experiment serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -21,6 +21,7 @@ endif
 require = $(or $($(1)),$(error $(1)= is missing. For example: $(2)))
 selected = $(or $(strip $(foreach name,dataset cfg weights,$(if $($(name)),--$(name) '$($(name))'))),$(error dataset=, cfg= or weights= is missing. For example: $(1)))
 IMPORT_EXAMPLE := make darknet-import candidate=signatures-all cfg=darknet/network.cfg weights=darknet/backup/network_best.weights
+EXPERIMENT_EXAMPLE := make experiment family=digits set='digits-adam:fit.epochs=4'
 NEW_EXAMPLE := make new-family name=leaves like=objects
 host ?= 127.0.0.1
 json_flag = $(if $(filter yes,$(json)),--json)
@@ -39,6 +40,9 @@ train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates
 
 promote: .venv/with-serve+$(family) ## family=digits: decide again on the evaluated candidates
 	@atelier promote $(family)
+
+experiment: .venv/with-serve+$(family) ## family=digits set='digits-adam:fit.epochs=4 seed=2' [name=short]: all stages with other settings, in a folder of their own: compared, never promoted
+	@atelier experiment $(family) $(foreach setting,$(call require,set,$(EXPERIMENT_EXAMPLE)),--set '$(setting)') $(if $(name),--name '$(name)')
 
 ui: .venv/with-serve ## [port=5000]: MLflow on the loopback address: runs, versions, aliases
 	@atelier ui --host $(host) --port $(or $(port),5000)

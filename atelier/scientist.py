@@ -33,6 +33,16 @@ def promote(family: Family) -> None:
 
 
 @app.command()
+def experiment(
+    family: Family,
+    settings: Annotated[list[str], typer.Option("--set", help="digits-adam:fit.epochs=4, digits:data.limit=1000, seed=2 or run=smoke.")],
+    name: Annotated[str | None, typer.Option(help="Of the experiment (default: DVC makes one).")] = None,
+) -> None:
+    """Run all stages with other settings in a folder of their own: compared, never promoted, and nothing here changes."""
+    call.function("pipelines.artifacts.experiments:run", family, settings, name)
+
+
+@app.command()
 def ui(host: str = "127.0.0.1", port: int = 5000) -> None:
     """MLflow's page: runs, versions, aliases."""
     call.function("pipelines.registry.reconcile")

@@ -24,7 +24,22 @@ def test_help_lists_every_target() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["train", "promote", "serve", "worker", "predict", "bento", "release", "rollback", "load", "history", "challenge", "sign"]
+    "target",
+    [
+        "train",
+        "promote",
+        "experiment",
+        "serve",
+        "worker",
+        "predict",
+        "bento",
+        "release",
+        "rollback",
+        "load",
+        "history",
+        "challenge",
+        "sign",
+    ],
 )
 @pytest.mark.parametrize("family", ["digit", ""])
 def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: str, family: str) -> None:
@@ -40,6 +55,7 @@ def test_an_unknown_family_names_the_choices_before_anything_is_set_up(target: s
         (["new-family", "name="], "name=leaves like=objects"),
         (["new-family", "name=leaves"], "name=leaves like=objects"),
         (["lineage"], "of=digits@champion"),
+        (["experiment", "family=digits"], "set='digits-adam:fit.epochs=4'"),
         (["predict", "family=digits"], "image=my_image.png"),
         (["store-put"], "dataset=letters from=letters.tar"),
         (["store-put", "dataset=pages"], "from=pages.tar"),

@@ -61,13 +61,39 @@ def test_editing_a_candidate_reruns_that_candidate_alone(clone: Path) -> None:
 
 def test_an_experiment_compares_and_promotes_nothing(clone: Path) -> None:
     ledger = (clone / "registry/digits.jsonl").read_text()
-    dvc(clone, "exp", "run", "-S", "conf/candidate/digits-adam.yaml:fit.learning_rate=0.01", "-n", "faster")
+    dvc(clone, "exp", "run", "-S", "conf/candidate/digits-adam.yaml:fit.learning_rate=0.01", "-n", "faster", "promote@digits")
     assert (clone / "registry/digits.jsonl").read_text() == ledger
     assert "fit.learning_rate" in dvc(clone, "params", "diff", "HEAD")
     assert "valid.accuracy" in dvc(clone, "metrics", "diff", "HEAD")
     assert "faster" in dvc(clone, "exp", "show", "--csv")
     git(clone, "checkout", "--", ".")
     dvc(clone, "checkout", "--force")
+
+
+def test_an_experiment_beside_the_project_changes_nothing_here(clone: Path) -> None:
+    before = state(clone)
+    words = ("experiment", "digits", "--set", "digits-adam:fit.learning_rate=0.02", "--name", "beside")
+    done = python(clone, "-m", "atelier", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert state(clone) == before and git(clone, "status", "--porcelain") == ""
+    assert not list((clone / ".dvc/tmp/exps/standalone").glob("tmp*"))
+    assert "beside" in done.stdout and "beside" in dvc(clone, "exp", "show", "--csv")
+
+
+def state(folder: Path) -> dict[Path, bytes]:
+    """Every file that an experiment must leave as it is."""
+    places = [folder / name for name in ("conf", "data", "models", "registry", "reports", "mlruns/artifacts")]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in [*files, folder / "dvc.lock"]}
+
+
+def test_an_ingest_that_fails_leaves_the_data_that_is_packed(clone: Path) -> None:
+    """DVC removes other outputs before it runs a stage."""
+    before = state(clone)
+    change = "conf/run/short.yaml:data.sources=[folder]"
+    done = subprocess.run(["dvc", "exp", "run", "-S", change, "promote@digits"], cwd=clone, env=environment(), check=False)
+    git(clone, "checkout", "--", ".")
+    assert done.returncode and state(clone) == before
 
 
 def test_metrics_and_plots_show_something(clone: Path) -> None:

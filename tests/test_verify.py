@@ -22,10 +22,10 @@ from pipelines.audit.verify import verify
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
 from pipelines.models import checksums, manifests, signing
-from pipelines.registry import promotion, reconcile, releases, store
+from pipelines.registry import challenge, promotion, reconcile, releases, store
 from pipelines.tracking import client as tracking
 from pipelines.tracking import locations
-from tests.conftest import as_typed, embedded_data, environment, evaluate, moved, tiny_model
+from tests.conftest import as_typed, embedded_data, environment, evaluate, moved, tiny_model, worktree
 from tests.test_registry import WORDS
 
 IGNORED = ".store/\n.checkpoints/\nmlruns/\n/data/\n/models/\n/reports/*/sheets/\nregistry/.lock\n*.pem\n"
@@ -422,6 +422,31 @@ def test_another_training_that_dvc_has_is_not_broken_and_dvc_checkout_is_said_on
     assert capsys.readouterr().out.count("dvc checkout") == 1
     flip(Path("models/digits-adam/model.onnx"))
     assert "models/digits-adam/model.onnx" in broken()
+
+
+def test_a_challenge_that_ended_leaves_nothing_broken(project_copy: Path) -> None:
+    """The store's note of the latest model named the challenger's copy."""
+    tiny_model("digits-sgd", 2)
+    challenge.challenge("digits", "digits-sgd", 0.1)
+    assert len(store.models("digits")) == 2 and verify().faults == []
+    challenge.challenge("digits", challenge.NONE)
+    assert len(store.models("digits")) == 1 and verify().faults == []
+
+
+def test_a_clone_that_converts_line_endings_keeps_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As git on Windows is set up; and the repairs that verify names lay the same bytes."""
+    (tmp_path / "origin").mkdir()
+    origin, clone = worktree(tmp_path / "origin", "docs/", "tests/", "benchmarks/", "notebooks/", "serving/"), tmp_path / "clone"
+    git("clone", "-q", "-c", "core.autocrlf=true", str(origin), str(clone))
+    monkeypatch.chdir(clone)
+    assert verify().faults == []
+    named = subprocess.run(["git", "ls-files", "-z"], capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+    assert [name for name in named if Path(name).read_bytes() != (origin / name).read_bytes()] == []
+    report = Path("reports/digits/champion.json")
+    flip(report)
+    (fault,) = verify().faults
+    subprocess.run(as_typed(f"rm -f {report} && {findings.checkout(report)}"), check=True, capture_output=True)
+    assert fault.path == report and verify().faults == []
 
 
 def test_what_is_not_covered_is_said(project_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

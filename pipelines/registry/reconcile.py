@@ -3,7 +3,6 @@
 `reconcile` is idempotent and called by promote, ui, serve, predict and lineage: what was deleted or moved is restored.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -191,7 +190,7 @@ def _follow_challenger(family: str, line: Line | None) -> None:
         model_store.pointer_path(family, model_store.CHALLENGERS).unlink(missing_ok=True)
     for folder in model_store.models(family):
         if folder.name.startswith("c-") and f"{family}:{folder.name}" != tag:
-            shutil.rmtree(folder, ignore_errors=True)
+            model_store.remove(folder)
 
 
 def warn(words: str) -> None:

@@ -76,11 +76,25 @@ def holds(tag: str, digest: str) -> bool:
     except manifests.BrokenModel:
         pass
     folder = folder_of(tag)
+    _forget_latest(folder)
     ASIDE.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f"{folder.parent.name}-{folder.name}-", dir=ASIDE))
     folder.replace(aside)
     print(f"WARNING: {folder} was damaged and is moved to {aside}: it may be the only copy of its served files.", file=sys.stderr)
     return False
+
+
+def remove(folder: Path) -> None:
+    """Delete a stored model, the copy of a challenger."""
+    _forget_latest(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_latest(folder: Path) -> None:
+    """Remove BentoML's note of the latest model, which nothing reads, where it names this one."""
+    latest = folder.with_name("latest")
+    if latest.is_file() and latest.read_text(errors="replace") == folder.name:
+        latest.unlink(missing_ok=True)
 
 
 def has_example(tag: str) -> bool:

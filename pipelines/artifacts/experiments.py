@@ -1,0 +1,61 @@
+"""`make experiment family=digits set='digits-adam:fit.epochs=4'`: the pipeline of one family with other settings, beside the project.
+
+DVC runs it in a folder of its own (`dvc exp run --temp`), so that config files, dvc.lock, data/ and models/ stay as they are; that folder
+is removed at the end. The result is an experiment of DVC: compared with `dvc exp show`, never promoted.
+"""
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines import configs, discovery
+
+FOLDERS = Path(".dvc/tmp/exps/standalone")  # where DVC runs
+FORMS = "{family}:key=value, a candidate:key=value such as {candidate}:fit.epochs=4, seed=number or run=smoke"
+SETTING = re.compile(r"(?:(?P<of>[\w-]+):)?(?P<key>[\w.]+)=(?P<value>.*)")
+FILES = {"seed": "conf/config.yaml", "run": "conf/pipeline.yaml"}  # of a key without a family or candidate
+
+
+class BadSetting(ValueError):
+    """A setting that belongs to no config file of the family."""
+
+
+def run(family: str, settings: Sequence[str], name: str | None = None) -> int:
+    """Check every setting, then run all stages of the family with them and print what differs between experiments; the exit code.
+
+    Raises BadSetting or BadConfiguration before anything begins.
+    """
+    words = [word for setting in settings for word in ("-S", _override(discovery.validate(family), setting))]
+    named = ["--name", name] if name else []
+    before = set(FOLDERS.glob("tmp*"))
+    try:
+        code = _dvc("exp", "run", "--temp", *named, *words, f"promote@{family}")
+    finally:
+        for left in set(FOLDERS.glob("tmp*")) - before:  # by a DVC that was killed
+            shutil.rmtree(left, ignore_errors=True)
+    return code or _dvc("exp", "show", "--only-changed", "--hide-workspace", "--hide-queued", "--no-pager")
+
+
+def _override(family: str, setting: str) -> str:
+    """A setting as `dvc exp run -S` takes it: file:key=value. Raises BadSetting or BadConfiguration."""
+    candidates = discovery.candidates(family)
+    found = SETTING.fullmatch(setting)
+    of, key, value = found.groups() if found else (None, "", "")
+    if found is None or (of or key) not in {*candidates, family, *(() if of else FILES)}:
+        forms = FORMS.format(family=family, candidate=candidates[0])
+        raise BadSetting(f"set={setting!r} is no setting of {family}. Give {forms}; candidates: {', '.join(candidates)}.")
+    configs.compose([f"family={family}", *([f"candidate={of}"] if of in candidates else []), f"{key}={value}"])
+    file = FILES[key] if of is None else f"conf/{'family' if of == family else 'candidate'}/{of}.yaml"
+    return f"{file}:{key}={value}"
+
+
+def _dvc(*words: str) -> int:
+    """The exit code of a DVC command; Ctrl-C reaches DVC, which then cleans up, and is waited for."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(["dvc", *words], check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,57 @@
+"""The settings of an experiment are checked before anything runs."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import configs
+from pipelines.artifacts import experiments
+
+
+def ran(monkeypatch: pytest.MonkeyPatch, *settings: str) -> list[list[str]]:
+    """What DVC is asked to run; while it does, it leaves a folder as one that was killed does."""
+    commands: list[list[str]] = []
+
+    def noted(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        commands.append(words)
+        if "run" in words:
+            (experiments.FOLDERS / "tmpmine").mkdir(parents=True, exist_ok=True)
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(subprocess, "run", noted)
+    assert experiments.run("digits", settings) == 0
+    return commands
+
+
+def test_every_form_of_a_setting_names_its_file_and_the_command_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (experiments.FOLDERS / "tmpother").mkdir(parents=True)
+    first, second = ran(monkeypatch, "digits-adam:fit.epochs=4", "digits:data.limit=100", "seed=3", "run=smoke")
+    named = [
+        "candidate/digits-adam.yaml:fit.epochs=4",
+        "family/digits.yaml:data.limit=100",
+        "config.yaml:seed=3",
+        "pipeline.yaml:run=smoke",
+    ]
+    assert [word for word in first if "=" in word] == [f"conf/{name}" for name in named]
+    assert first[:4] == ["dvc", "exp", "run", "--temp"] and first[-1] == "promote@digits"
+    assert second[:3] == ["dvc", "exp", "show"]
+    assert [path.name for path in experiments.FOLDERS.iterdir()] == ["tmpother"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "error", "words"),
+    [
+        ("digits-adam:fit.epoch=4", configs.BadConfiguration, "Did you mean 'epochs'"),
+        ("digits:data.limit=many", configs.BadConfiguration, "valid integer"),
+        ("run=nope", configs.BadConfiguration, "smoke"),
+        ("objects-fast:fit.epochs=4", experiments.BadSetting, "candidates: digits-adam"),
+        ("fit.epochs=4", experiments.BadSetting, "digits-adam:fit.epochs=4"),
+        ("digits-adam", experiments.BadSetting, "digits:key=value"),
+    ],
+)
+def test_a_wrong_setting_runs_nothing(setting: str, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        experiments.run("digits", [setting])
