@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -29,18 +28,13 @@ from pipelines.models import manifests
 from pipelines.registry import promotion
 from pipelines.stages import evaluate as stage
 from pipelines.tracking import client as tracking
+from pipelines.tracking import locations
 from pipelines.training import records, session
 from tests.forms import encoded
 from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parents[1]
 GATE = ["gate.floor=0.1", "gate.confidence=0.001", "gate.gain=0"]
-WHOLE_PATHS = [
-    "experiments.artifact_location",
-    "runs.artifact_uri",
-    "model_versions.source",
-    "model_versions.storage_location",
-]  # of MLflow
 pytest_plugins = ["tests.browsers", "tests.tiers"]
 
 
@@ -132,10 +126,8 @@ def promoted_project(*trained: tuple[str, int, float]) -> None:
     """What is left where tiny models (candidate, seed, figure on validation) were promoted one after the other, here; each is made once."""
     made = _promoted(trained)
     shutil.copytree(made, Path.cwd(), dirs_exist_ok=True)
-    with contextlib.closing(sqlite3.connect("mlruns/mlflow.db")) as database, database:
-        for column in WHOLE_PATHS:
-            table, name = column.split(".")
-            database.execute(f"UPDATE {table} SET {name} = replace({name}, ?, ?)", (made.as_uri(), Path.cwd().as_uri()))  # noqa: S608
+    locations.mend(tracking.ROOT)
+    moved()
 
 
 @functools.cache

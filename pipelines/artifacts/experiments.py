@@ -14,6 +14,8 @@ from pathlib import Path
 from pipelines import configs, discovery
 
 FOLDERS = Path(".dvc/tmp/exps/standalone")  # where DVC runs
+SHOW = ("exp", "show", "--only-changed", "--hide-workspace", "--hide-queued", "--no-pager", "--md")
+UNSHOWN = ("Created", "digest", "key", "words", "inputs", "open", "champion", "seconds", "_low", "_high", "reports/", "models/", "data/")
 FORMS = "{family}:key=value, a candidate:key=value such as {candidate}:fit.epochs=4, seed=number or run=smoke"
 SETTING = re.compile(r"(?:(?P<of>[\w-]+):)?(?P<key>[\w.]+)=(?P<value>.*)")
 FILES = {"seed": "conf/config.yaml", "run": "conf/pipeline.yaml"}  # of a key without a family or candidate
@@ -36,7 +38,7 @@ def run(family: str, settings: Sequence[str], name: str | None = None) -> int:
     finally:
         for left in set(FOLDERS.glob("tmp*")) - before:  # by a DVC that was killed
             shutil.rmtree(left, ignore_errors=True)
-    return code or _dvc("exp", "show", "--only-changed", "--hide-workspace", "--hide-queued", "--no-pager")
+    return code or _dvc(*SHOW, "--drop", rf".*({'|'.join(UNSHOWN)}).*")
 
 
 def _override(family: str, setting: str) -> str:

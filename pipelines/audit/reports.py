@@ -67,14 +67,18 @@ def _is_of(report: Path, model: Path) -> bool:
 
 
 def _codes(family: str, codes: dict[Path, str]) -> Iterator[Item]:
-    """The fingerprints: one that dvc.lock names, of any stage, or that of the present code."""
+    """The fingerprints: one that dvc.lock names, of any stage, or git's, or that of the present code."""
     known = {md5 for deps in _dependencies() for path, md5 in deps.items() if Path(path) in codes}
     known |= {out.md5 for path, out in dvc_files.locked().items() if path in codes}
-    code = Code(family)
     for path, stage in codes.items():
-        found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        right = found if found in known else hashlib.md5(code.fingerprint(stage).encode(), usedforsecurity=False).hexdigest()
-        yield Item(path, "md5", right, "the code", f"python -m pipelines.stages.code family={family}")
+        found = _md5(path.read_bytes())
+        good = found in known or found == _md5(git.committed(path))
+        repair = f"python -m pipelines.stages.code family={family}"
+        yield Item(path, "md5", found if good else _md5(Code(family).fingerprint(stage).encode()), "the code", repair)
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def _dependencies() -> list[dict[str, str]]:
