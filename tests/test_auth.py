@@ -352,7 +352,10 @@ def test_too_many_at_once_are_told_to_come_again(client: Client, monkeypatch: py
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) == (503, "1", "temporarily_unavailable")
 
 
-def test_without_its_database_nobody_signs_in_and_tokens_stay_good(cluster: Cluster, log: io.StringIO) -> None:
+def test_without_its_database_nobody_signs_in_and_tokens_stay_good(
+    cluster: Cluster, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "service")
     authority = Authority(url := cluster.database(), KEY, Clock())
     authority.users.add("ada", RIGHT)
     client = Client(guarded(authority), authority, Clock())

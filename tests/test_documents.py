@@ -126,6 +126,41 @@ def test_what_swells_is_read_or_refused(body: Body) -> None:
         assert len(read(body.content)) == 1
 
 
+def test_a_picture_that_would_be_left_out_for_want_of_memory_is_refused() -> None:
+    (bomb,) = [body for body in papers.bombs() if "30,000 x 30,000" in body.name]
+    with pytest.raises(Refusal, match="page 1 holds a picture of 30000 x 30000 pixels; at most 40 megapixels") as refused:
+        read(bomb.content)
+    assert (refused.value.status, refused.value.reason) == (413, "too many pixels")
+
+
+def test_no_document_waits_for_one_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four endless ones, and one that is read while none of the others has come to its end."""
+    monkeypatch.setattr(documents, "QUICK", asyncio.Semaphore(2))
+    monkeypatch.setattr(documents, "LONG", asyncio.Semaphore(1))
+
+    async def read_beside() -> tuple[int, int]:
+        endless = [asyncio.create_task(given_up(600)) for _ in range(4)]
+        await asyncio.sleep(0)
+        async with aclosing(documents.pages(THREE, LIMITS)) as pages:
+            found = len([page async for page in pages])
+        over = sum(task.done() for task in endless)
+        for task in endless:
+            task.cancel()
+        await asyncio.gather(*endless, return_exceptions=True)
+        return found, over
+
+    assert asyncio.run(read_beside()) == (3, 0)
+    assert left() == []
+
+
+def test_a_long_document_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "QUICK", asyncio.Semaphore(2))
+    monkeypatch.setattr(documents, "LONG", asyncio.Semaphore(1))
+    pages = read(papers.paper([papers.strokes(3000)] * 8), limit_pages=8)
+    assert [page.number for page in pages] == [*range(1, 9)]
+    np.testing.assert_array_equal(pages[-1].grey, pages[0].grey)
+
+
 def test_what_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "PAGE_SECONDS", 1)
     with pytest.raises(Refusal, match="more than 1 s to render at page 1") as refused:
@@ -202,7 +237,7 @@ def test_who_goes_leaves_no_renderer_and_the_next_is_read(how: Callable[[float],
 
 
 def test_only_so_many_are_rendered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "AT_ONCE", asyncio.Semaphore(2))
+    monkeypatch.setattr(documents, "QUICK", asyncio.Semaphore(2))
 
     async def watched() -> tuple[list[int], int]:
         tasks, most = [asyncio.create_task(counted()) for _ in range(6)], 0

@@ -187,6 +187,25 @@ def test_a_full_backlog_takes_no_more_until_something_is_done(
     store.add("sepia", [b"cc"])
 
 
+@pytest.mark.parametrize(("limit", "most"), [("MOST", 4), ("MEGABYTES", 4e-6)])
+def test_one_sender_does_not_fill_the_backlog(store: Backlog, monkeypatch: pytest.MonkeyPatch, limit: str, most: float) -> None:
+    monkeypatch.setattr(backlog, limit, most)
+    first = store.add("sepia", [b"a"], sender="address 192.0.2.1")
+    store.add("sepia", [b"a"], sender="address 192.0.2.1")
+    with pytest.raises(Full, match=r"^2 jobs of yours wait, .* cancel some: DELETE /jobs/{id}"):
+        store.add("sepia", [b"a"], sender="address 192.0.2.1")
+    assert store.add("sepia", [b"a"], sender="user ada").sender == "user ada"
+    store.cancel(first)
+    store.add("sepia", [b"a"], sender="address 192.0.2.1")
+
+
+def test_a_disk_is_not_filled_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Backlog(f"sqlite:///{tmp_path}/jobs.db", FAMILY)
+    monkeypatch.setattr(backlog, "FREE_MB", 10**12)
+    with pytest.raises(Full, match=r"MB would be free on the disk of the jobs; 1,000,000,000,000 MB are left alone"):
+        store.add("hello", [])
+
+
 def test_results_that_are_kept_take_room_until_they_are_swept(store: Backlog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "MEGABYTES", 1e-4)
     monkeypatch.setattr(backlog, "SUM_INTERVAL", 0)

@@ -82,7 +82,7 @@ async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
 
 def passed(folder: Path, method: str, path: str, body: bytes = b"") -> httpx.Response:
     """What the filter answers; a body has at most 0.1 MB."""
-    inner = request_filter.RequestFilter(gradio, folder, 0.1)
+    inner = request_filter.RequestFilter(gradio, folder, 0.1, 3600)
 
     async def stated(scope: Scope, receive: Receive, send: Send) -> None:
         await inner({**scope, "state": {}}, receive, send)

@@ -132,7 +132,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("project")
     more = {"ROOT_PATH": ROOT, "PROXIES": "127.0.0.1", "ALLOWED_HOSTS": "atelier.example", "ADMIN_USER": "ada", "ADMIN_PASSWORD": RIGHT}
     with running(folder, {1: stored(folder, 1)}, request.param, **more) as service:
-        service.client.headers |= {"Host": "atelier.example", **FORWARDED}
+        service.client.headers.update({"Host": "atelier.example", **FORWARDED})
         yield service
 
 

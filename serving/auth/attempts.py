@@ -1,7 +1,6 @@
 """Failed sign-ins, counted in the database, so that all workers and services count together."""
 
 import hashlib
-import ipaddress
 import time
 from typing import Any
 
@@ -12,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from pipelines import databases
 from pipelines.databases import Clock
 from serving.auth.users import normalised
+from serving.inputs import senders
 
 NAME_MOST = 10  # wrong passwords for one name; this one is refused already
 ADDRESS_MOST = 100  # from one address: an office, or a proxy, may be behind it
@@ -53,17 +53,8 @@ class Attempts:
 
 def _limits(name: str, address: str) -> dict[str, int]:
     """{key: allowed failures} of the address and the name; hashed, since people type passwords into the wrong field."""
-    counted = {f"address {network(address)}": ADDRESS_MOST, f"name {normalised(name) or name}": NAME_MOST}
+    counted = {f"address {senders.network(address)}": ADDRESS_MOST, f"name {normalised(name) or name}": NAME_MOST}
     return {hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest(): most for key, most in counted.items()}
-
-
-def network(address: str) -> str:
-    """An IPv4 address, or the /64 of an IPv6 one, which one subscriber controls."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(parsed if parsed.version == 4 else ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _count(connection: Connection, key: str, most: int, now: float) -> int:

@@ -6,6 +6,7 @@ never changes no result. A worker holds a lease on its job, and only the holder 
 
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ LEASE = 30.0  # seconds without a renewal after which a worker counts as dead
 RETENTION = 24 * 3600.0  # seconds: of results
 REMEMBERED = 7 * RETENTION  # of jobs
 MOST, MEGABYTES = 5_000, 2_000  # jobs that are not final; their files and all results in the database
+SHARE = 0.5  # of both, for one sender
+FREE_MB = 500  # of the disk of a SQLite file that are left alone
 SUM_INTERVAL = 1.0  # seconds between two sums over the results, of which there may be a hundred thousand
 BATCH = 100  # ids handed over in one transaction
 
@@ -34,7 +37,7 @@ BATCH = 100  # ids handed over in one transaction
 class Job(NamedTuple):
     """A row of the table; times in seconds since 1970, `size` in bytes: of its files, and once it is done of its result.
 
-    `due` is when it may be worked on, `handed` when the broker was given its id, `until` when its lease ends.
+    `sender` is who counts for it, `due` when it may be worked on, `handed` when the broker was given its id, `until` when its lease ends.
     """
 
     number: int
@@ -55,6 +58,7 @@ class Job(NamedTuple):
     lease: str | None
     worker: str | None
     until: float | None
+    sender: str | None
 
 
 BACKLOGS = sa.table("backlogs", sa.column("name"))
@@ -84,13 +88,17 @@ class Backlog:
             databases.enable_wal(self.engine)
         self.name = str(self._scalar(sa.select(BACKLOGS.c.name)))
 
-    def add(self, task: str, files: Sequence[bytes], owner: str | None = None) -> Job:
-        """Add a job; one without files makes one picture. Raises Full."""
+    def add(self, task: str, files: Sequence[bytes], owner: str | None = None, sender: str | None = None) -> Job:
+        """Add a job; one without files makes one picture. `sender` is who counts for it (senders.of). Raises Full."""
         size, now = sum(map(len, files)), self._now()
-        row = {"id": uuid.uuid4().hex, "family": self.family, "task": task, "owner": owner, "state": QUEUED, "size": size}
+        row: dict[str, Any] = {"id": uuid.uuid4().hex, "family": self.family, "task": task, "owner": owner, "sender": sender}
+        row |= {"state": QUEUED, "size": size}
         counts = {"pictures": len(files) or 1, "done": 0, "tries": 0, "created": now, "due": now}
+        self._check_disk(size)
         with databases.writing(self.engine) as connection:
             self._check_capacity(connection, size)
+            if sender:
+                self._check_share(connection, size, sender)
             job = Job(*connection.execute(JOBS.insert().values(**row, **counts).returning(*JOBS.c)).one())
             for position, content in enumerate(files):
                 connection.execute(FILES.insert().values(job=job.number, position=position, content=content))
@@ -108,6 +116,22 @@ class Backlog:
                 f"{jobs:,} jobs of {int(files) / 1e6:,.0f} MB wait, and {self._results_size / 1e6:,.0f} MB of results are stored for "
                 f"{RETENTION / 3600:g} hours; allowed are {MOST:,} jobs and {MEGABYTES:,} MB. Send it again later, or start `make worker`."
             )
+
+    def _check_share(self, connection: Connection, size: int, sender: str) -> None:
+        own = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(_ROW.size), 0)).where(self._in(*OPEN) & (_ROW.sender == sender))
+        jobs, files = connection.execute(own).one()
+        if jobs >= MOST * SHARE or (files and (int(files) + size) / 1e6 > MEGABYTES * SHARE):
+            raise Full(
+                f"{jobs:,} jobs of yours wait, with {int(files) / 1e6:,.0f} MB; allowed for one sender are {MOST * SHARE:,.0f} jobs and "
+                f"{MEGABYTES * SHARE:,.0f} MB. Send it again later, or cancel some: DELETE /jobs/{{id}}."
+            )
+
+    def _check_disk(self, size: int) -> None:
+        if self.engine.dialect.name != "sqlite" or not self.engine.url.database:
+            return
+        free = (shutil.disk_usage(Path(self.engine.url.database).absolute().parent).free - size) / 1e6
+        if free < FREE_MB:
+            raise Full(f"{free:,.0f} MB would be free on the disk of the jobs; {FREE_MB:,} MB are left alone. Free some space.")
 
     def find(self, id: str) -> Job | None:
         """The job of this id and this family."""

@@ -17,7 +17,7 @@ from pipelines import configs
 from pipelines.configs import Serving
 from pipelines.databases import NoDatabase
 from serving import problems
-from serving.inputs import bodies, dataurls, pictures, queries
+from serving.inputs import bodies, dataurls, pictures, queries, senders
 from serving.jobs import backlog, broker, supervisor, tasks
 from serving.jobs.backlog import Backlog, Full, Job
 from serving.jobs.dispatcher import Dispatcher
@@ -67,13 +67,13 @@ class Queue(NamedTuple):
     tasks: dict[str, Task]
     limits: Serving
 
-    async def add(self, task: str, files: Sequence[bytes], owner: str | None) -> dict[str, Any]:
-        """Add a job; its status. Raises Refusal 503 where the queue is full, or its database away."""
-        return await in_thread(self._add, task, files, owner)
+    async def add(self, task: str, files: Sequence[bytes], owner: str | None, sender: str | None = None) -> dict[str, Any]:
+        """Add a job; its status. Raises Refusal 503 where the queue is full, also of this sender's jobs, or its database away."""
+        return await in_thread(self._add, task, files, owner, sender)
 
-    def _add(self, task: str, files: Sequence[bytes], owner: str | None) -> dict[str, Any]:
+    def _add(self, task: str, files: Sequence[bytes], owner: str | None, sender: str | None) -> dict[str, Any]:
         try:
-            job = self.backlog.add(task, files, owner)
+            job = self.backlog.add(task, files, owner, sender)
         except Full as full:
             raise Refusal(503, "queue full", str(full), headers=LATER) from None
         self.dispatcher.wake()
@@ -157,7 +157,7 @@ def mount(app: FastAPI, family: str, kinds: Sequence[str] = bodies.KINDS) -> Non
         queue: Queue = app.state.queue
         task = chosen(request, queue.tasks)
         files = await _files(request, queue, kinds) if queue.tasks[task].takes else _no_files(request, task)
-        status = await queue.add(task, files, _user(request))
+        status = await queue.add(task, files, _user(request), senders.of(request.scope))
         return JSONResponse(status, 202, {"Location": f"jobs/{status['id']}"})
 
     @app.get("/jobs/{id}", response_model=Status, responses={200: _JSON_OR_PNG, **problems.documented(404, 503)}, openapi_extra=_PATH)

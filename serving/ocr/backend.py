@@ -51,12 +51,12 @@ class Backend:
     def __init__(self, state: State) -> None:
         self.state = state
 
-    async def read(self, path: Path, user: str | None) -> Step:
-        """Read an image file by the queue, or at once where there is none."""
+    async def read(self, path: Path, user: str | None, sender: str | None = None) -> Step:
+        """Read an image file by the queue, or at once where there is none; `sender` is who counts for the job."""
         try:
             content = await _content(path)
             queue: Queue | None = getattr(self.state, "queue", None)
-            step = await (self._queued(queue, content, user) if queue else self._at_once(content, ""))
+            step = await (self._queued(queue, content, user, sender) if queue else self._at_once(content, ""))
             return step._replace(seen=_hash(content))
         except Refusal as refusal:
             return Step(problem=refusal.detail)
@@ -83,10 +83,10 @@ class Backend:
         with suppress(Refusal):
             await self.state.queue.cancel(job, user)
 
-    async def _queued(self, queue: Queue, content: bytes, user: str | None) -> Step:
+    async def _queued(self, queue: Queue, content: bytes, user: str | None, sender: str | None) -> Step:
         """Add a job; read at once where its database is away."""
         try:
-            return await self._step(await queue.add(TASK, [content], user), content)
+            return await self._step(await queue.add(TASK, [content], user, sender), content)
         except Refusal as refusal:
             if refusal.reason != ABSENT:
                 raise

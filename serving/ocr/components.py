@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from serving.inputs import senders
 from serving.ocr.backend import Backend, Step
 from serving.ocr.corrections import GONE
 from serving.pages import routes as page_routes
@@ -126,7 +127,8 @@ class Events:
         """Read the image, or add a job that does."""
         if picture is None:
             return _shown(Step(problem="There is no image yet. Upload one, take one, paste one, or choose one below."))
-        return _shown(await self.backend.read(Path(picture["path"]), _user(request)))
+        sender = senders.of(request.request.scope) if request.request else None
+        return _shown(await self.backend.read(Path(picture["path"]), _user(request), sender))
 
     async def status(self, job: str, seen: str, picture: dict[str, Any] | None, request: gr.Request) -> list[Any]:
         """Show the progress of the job."""

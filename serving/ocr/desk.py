@@ -54,7 +54,7 @@ def _filtered(app: FastAPI) -> RequestFilter:
     gradio = import_module("serving.ocr.components").application(
         Backend(app.state), samples.written(folder / SAMPLES), PATH, limit, proxies.root()
     )
-    return RequestFilter(gradio, folder, limit)
+    return RequestFilter(gradio, folder, limit, RETENTION)
 
 
 def sweep(folder: Path, seconds: float) -> None:

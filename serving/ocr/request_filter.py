@@ -15,6 +15,9 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.inputs import senders
+from serving.ocr.uploads import Uploads
+from serving.pools import BoundedPool
 from serving.problems import Refusal, Refused
 
 OPEN = {
@@ -22,6 +25,7 @@ OPEN = {
     "HEAD": re.compile("/"),
     "POST": re.compile(r"/gradio_api/(?:upload|run/\w+)"),
 }
+POOL = BoundedPool(1, 256, "upload-limits", "uploading")  # one thread: what it counts is counted once
 FILE, UPLOAD = "/gradio_api/file=", "/gradio_api/upload"
 EVENT_MB = 1.0  # of an event's JSON: names of files, and a text
 FORM_MB = 0.01  # of a form around its file
@@ -49,21 +53,22 @@ RESIZER = "iframeResizer.contentWindow"  # a script for other sites that embed t
 
 
 class RequestFilter:
-    """Gradio's application behind the filter; `folder` holds its files, an upload has at most `limit_mb` megabytes."""
+    """Gradio's application behind the filter; `folder` holds its files for `seconds`, an upload has at most `limit_mb` megabytes."""
 
-    def __init__(self, app: ASGIApp, folder: Path, limit_mb: float) -> None:
+    def __init__(self, app: ASGIApp, folder: Path, limit_mb: float, seconds: float) -> None:
         self.app, self.folder, self.limit_mb = app, folder.resolve(), limit_mb
+        self.uploads = Uploads(self.folder, seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         try:
-            body = await self._checked(scope["method"], path, receive)
+            body = await self._checked(scope["method"], path, receive, senders.of(scope))
         except Refusal as refusal:
             return await Refused(refusal)(scope, receive, send)
         plain = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in REMOVED]}
         await self.app(plain, body, _Page(send) if path == "/" else _with_policy(send, immutable=path.startswith("/assets/")))
 
-    async def _checked(self, method: str, path: str, receive: Receive) -> Receive:
+    async def _checked(self, method: str, path: str, receive: Receive, sender: str) -> Receive:
         """The body of a request that may pass. Raises Refusal."""
         if method not in OPEN or not OPEN[method].fullmatch(path):
             raise Refusal(404, "not found", f"There is no {method} {path[:80]!r} here.")
@@ -72,8 +77,11 @@ class RequestFilter:
         if method != "POST":
             return receive
         body = await _read(receive, self.limit_mb if path == UPLOAD else EVENT_MB)
-        if path != UPLOAD:
+        if path == UPLOAD:
+            await POOL.run(self.uploads.admit, sender, len(body))
+        else:
             self._check_event(body)
+            await POOL.run(self.uploads.check)  # an answer's pictures are stored too
         return _replayed(body, receive)
 
     def _check_event(self, body: bytes) -> None:

@@ -1,8 +1,9 @@
 """`python -P serving/signatures/rendering.py '<request>'`: a PDF on standard input, its pages in grey on standard output.
 
 PDFium is a large C++ library that gets untrusted input, so documents.py starts a process with limited memory and time for each document,
-and its crash is only a document that cannot be read. The request is a JSON object, {"dpi", "pixels", "pages", "seconds", "page"}, the
-answer lines of JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its bytes, row by row; or {"refused": why}.
+and its crash is only a document that cannot be read. The request is a JSON object, {"dpi", "pixels", "pages", "seconds", "each", "page",
+"first"}: `seconds` for each page, or where `each` is false for the document; one `page`, or all from the `first`. The answer is lines of
+JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its bytes, row by row; or {"refused": why}.
 """
 
 import json
@@ -13,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 POINTS = 72  # in an inch
-MEMORY = 1_200_000_000  # bytes of addresses: a page of 40 megapixels, what is decoded for it, and the program itself
-SECONDS = 120  # of a processor, for all pages together
+MEMORY = 300_000_000  # bytes of addresses: a page of 40 megapixels, a picture of as many in colour on it, and the program itself
+SECONDS = 60  # of a processor, for all pages together
 FAULTS = {0: "empty", 4: "encrypted", 5: "encrypted"}  # FPDF_ERR_SUCCESS with nothing in it, _PASSWORD and _SECURITY of fpdfview.h
 
 
@@ -26,11 +27,13 @@ def main() -> None:
     """Render what is asked for. An error in PDFium ends the process."""
     asked = json.loads(sys.argv[1])
     confine(seconds := asked.pop("seconds"))
+    each = asked.pop("each")
     out, content = sys.stdout.buffer, sys.stdin.buffer.read()
     try:
         for record, rows in rendered(content, **asked):
             write(out, record, rows)
-            limit_time(seconds)
+            if each:
+                limit_time(seconds)
     except Refused as refused:
         write(out, {"refused": refused.args[0], **refused.args[1]}, [])
 
@@ -55,13 +58,15 @@ def limit_time(seconds: int) -> None:
     of.setrlimit(of.RLIMIT_CPU, (min(SECONDS, math.ceil(time.process_time()) + seconds), SECONDS))
 
 
-def rendered(content: bytes, dpi: int, pixels: int, pages: int, page: int | None) -> Iterator[tuple[dict[str, int], list[memoryview]]]:
-    """The number of pages, then each page, or the one that is asked for, with its rows. Raises Refused."""
+def rendered(
+    content: bytes, dpi: int, pixels: int, pages: int, page: int | None, first: int
+) -> Iterator[tuple[dict[str, int], list[memoryview]]]:
+    """The number of pages, then each page from the first, or the one that is asked for, with its rows. Raises Refused."""
     document = open_document(content)
     if (count := len(document)) > pages:
         raise Refused("pages", {"pages": count})
     yield {"pages": count}, []
-    for number in range(1, count + 1) if page is None else [page] if page <= count else []:
+    for number in range(first, count + 1) if page is None else [page] if page <= count else []:
         yield render_page(document, number, dpi / POINTS, pixels)
 
 
@@ -84,6 +89,7 @@ def render_page(document: Any, number: int, scale: float, pixels: int) -> tuple[
     try:
         page = document[number - 1]
         size = page_size(number, page.get_size(), scale, pixels)
+        check_pictures(number, page, pixels)
         bitmap = page.render(scale=scale, grayscale=True)
         rows = lines(bitmap)
         page.close()
@@ -100,6 +106,16 @@ def page_size(number: int, points: tuple[float, float], scale: float, pixels: in
     if width * height > pixels:
         raise Refused("large", {"page": number, "width": width, "height": height})
     return width, height
+
+
+def check_pictures(number: int, page: Any, pixels: int) -> None:
+    """Raise Refused for a picture that would not fit into memory: PDFium leaves it out without a word."""
+    from pypdfium2 import raw
+
+    for picture in page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,)):
+        width, height = picture.get_px_size()
+        if width * height > pixels:
+            raise Refused("picture", {"page": number, "width": width, "height": height})
 
 
 def lines(bitmap: Any) -> list[memoryview]:
