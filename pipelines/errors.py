@@ -1,9 +1,11 @@
 """How a command reads `name=value` words, and how it ends: an error is one message with the remedy, Ctrl-C none."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 INTERRUPTED = 130  # the exit code after Ctrl-C, as a shell reports it
 
 
@@ -13,12 +15,14 @@ class BadSetting(ValueError):
 
 @contextmanager
 def printed_once() -> Iterator[None]:
-    """Print the project's own errors without a traceback and exit 1, and exit 130 on Ctrl-C; any other is a bug and keeps its traceback."""
+    """Print the project's own errors, or a full disk, once and exit 1; exit 130 on Ctrl-C. Any other is a bug: it keeps its traceback."""
     try:
         yield
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            sys.exit(f"DiskError: {error.filename or 'a file'} cannot be written: {error.strerror}. Free some space, and start again.")
         if not type(error).__module__.startswith(("pipelines", "serving", "benchmarks", "atelier")):
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -16,7 +16,7 @@ from PIL import Image
 from starlette.datastructures import State
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines import configs, errors
 from pipelines.errors import BadSetting
@@ -35,6 +35,7 @@ from serving.pages import routes as page_routes
 from serving.pages import standalone
 
 METRICS = "/metrics"
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 PROBES = health.PROBES | {METRICS}
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
@@ -69,7 +70,7 @@ class Direct(bentoml.Service):
         inner, probes = (inner, PROBES) if open else (self._guarded(inner, behind), PROBES - {METRICS})
         front = telemetry.Telemetry(proxies.Proxied(OwnSite(inner), open), self.name)
         routed = _routed(front, OwnSite(behind), probes)
-        return proxies.BelowRoot(routed, root) if root else routed
+        return _nosniff(proxies.BelowRoot(routed, root) if root else routed)
 
     def _guarded(self, inner: ASGIApp, behind: ASGIApp) -> ASGIApp:
         """The application behind the guard."""
@@ -83,6 +84,21 @@ class Direct(bentoml.Service):
         if root and root.split("/")[1] in {route.path.split("/")[1] for route in self.inner.app.routes}:
             raise BadSetting(f"{proxies.ROOT}={root!r} begins like a route of the service. Set another, such as /{self.name}.")
         return root
+
+
+def _nosniff(app: ASGIApp) -> ASGIApp:
+    """No browser takes an answer for another type than it says."""
+
+    async def sent(scope: Scope, receive: Receive, send: Send) -> Any:
+        async def with_header(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message.get("headers", ()) if pair[0] != NOSNIFF[0]]
+                message = {**message, "headers": [*headers, NOSNIFF]}
+            await send(message)
+
+        await app(scope, receive, with_header)
+
+    return sent
 
 
 def _routed(front: ASGIApp, behind: ASGIApp, probes: frozenset[str]) -> ASGIApp:

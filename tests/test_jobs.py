@@ -206,6 +206,20 @@ def test_a_disk_is_not_filled_to_its_end(tmp_path: Path, monkeypatch: pytest.Mon
         store.add("hello", [])
 
 
+def test_a_clock_that_is_set_back_holds_no_job_up(store: Backlog, clock: Clock) -> None:
+    waiting, running, handed = (store.add("hello", []) for _ in range(3))
+    held = taken(store, running)
+    assert set(store.hand_over()) == {waiting.id, handed.id}
+    clock.now -= 3600
+    assert store.take_back_overdue(5) == 2
+    assert store.take("somebody", waiting.id)
+    assert store.retry_lost(lambda _: False) == 0  # its worker has the time of a lease to renew it
+    assert store.renew_lease(held)
+    clock.now += backlog.LEASE + 1
+    assert store.retry_lost(lambda _: False) == 2
+    assert row(store, running).state == backlog.QUEUED
+
+
 def test_results_that_are_kept_take_room_until_they_are_swept(store: Backlog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "MEGABYTES", 1e-4)
     monkeypatch.setattr(backlog, "SUM_INTERVAL", 0)

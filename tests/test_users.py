@@ -323,6 +323,14 @@ def test_a_disabled_user_is_let_in_again(authority: Authority) -> None:
     assert authority.sign_in("bob", RIGHT, HERE).user == "bob"
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out_for_longer(authority: Authority, clock: Clock) -> None:
+    wrong(authority, times=attempts.NAME_MOST - 1)
+    locked(authority, password=WRONG)
+    locked(authority)
+    clock.now -= 3600
+    assert authority.sign_in("ada", RIGHT, HERE).user == "ada"
+
+
 def test_nobody_is_an_administrator_unasked(tmp_path: Path) -> None:
     table = users.Users(databases.migrated(f"sqlite:///{tmp_path}/users.db", MIGRATIONS))
     assert not table.add("ada", RIGHT).administrator

@@ -38,7 +38,8 @@ class Attempts:
         """Count a failure before the password is checked, against parallel attempts; is it the last one allowed? Raises Locked."""
         now = self.clock()
         with databases.writing(self.engine) as connection:
-            connection.execute(FAILURES.delete().where(FAILURES.c.until <= now))
+            over = (FAILURES.c.until <= now) | (FAILURES.c.until > now + 2 * PAUSE)  # the clock was set back
+            connection.execute(FAILURES.delete().where(over))
         with databases.writing(self.engine) as connection:
             counts = [(_count(connection, key, most, now), most) for key, most in _limits(name, address).items()]
         return any(count >= most for count, most in counts)

@@ -31,6 +31,7 @@ MOST, MEGABYTES = 5_000, 2_000  # jobs that are not final; their files and all r
 SHARE = 0.5  # of both, for one sender
 FREE_MB = 500  # of the disk of a SQLite file that are left alone
 SUM_INTERVAL = 1.0  # seconds between two sums over the results, of which there may be a hundred thousand
+FURTHEST = BACKOFF * 2**TRIES  # seconds: a job that is due later than this was queued before the clock was set back
 BATCH = 100  # ids handed over in one transaction
 
 
@@ -187,7 +188,7 @@ class Backlog:
 
     def take_back_overdue(self, seconds: float) -> int:
         """Take back ids that were handed over `seconds` ago and are still queued; how many. An id that comes twice does no harm."""
-        overdue = self._due() & (_ROW.handed < self._now() - seconds)
+        overdue = self._due() & ((_ROW.handed < self._now() - seconds) | (_ROW.handed > self._now() + FURTHEST))
         if not self._any(sa.select(_ROW.id).where(overdue)):
             return 0
         with databases.writing(self.engine) as connection:
@@ -237,11 +238,19 @@ class Backlog:
 
     def retry_lost(self, gone: Callable[[str], bool]) -> int:
         """Retry jobs whose worker is gone, or whose lease has expired; how many."""
+        self._shorten_leases()
         with databases.reading(self.engine) as connection:
             now = float(connection.execute(sa.select(self._now())).scalar_one())
             running = [Job(*row) for row in connection.execute(sa.select(JOBS).where(self._in(RUNNING)))]
         lost = [job for job in running if (job.until or 0) < now or gone(job.worker or "")]
         return sum(self.retry(job, "Its worker has died, or was silent for too long.") for job in lost)
+
+    def _shorten_leases(self) -> None:
+        """Where the clock was set back, leases would last until it catches up: their workers get the time of a new one."""
+        endless = self._in(RUNNING) & (_ROW.until > self._now() + LEASE + FURTHEST)
+        if self._any(sa.select(_ROW.id).where(endless)):
+            with databases.writing(self.engine) as connection:
+                connection.execute(JOBS.update().where(endless).values(until=self._now() + LEASE))
 
     def sweep(self) -> None:
         """Delete results that are a day old, and jobs that are a week old."""
@@ -270,7 +279,7 @@ class Backlog:
         return (_ROW.family == self.family) & _ROW.state.in_(states)
 
     def _due(self) -> sa.ColumnElement[bool]:
-        return self._in(QUEUED) & (_ROW.due <= self._now())
+        return self._in(QUEUED) & ((_ROW.due <= self._now()) | (_ROW.due > self._now() + FURTHEST))
 
     def _end(self, connection: Connection, which: sa.ColumnElement[bool], state: str, **more: Any) -> bool:
         """Make it final, and delete its files."""

@@ -6,7 +6,7 @@ Pillow reads the whole value of every entry: a few megabytes whose entries all c
 import io
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ ENTRIES = 500  # of a directory; a scanner writes about twenty
 VALUES = 1_000_000  # bytes that the entries of a directory may claim in all
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes of a type's value
 NESTED = {34665, 34853, 40965}  # entries that point to another directory, which Pillow reads too: EXIF, GPS, interoperability
-JPEG = {6, 7}  # compressions
+JPEG, STRIPS = {6, 7}, 7  # compressions; the second makes a JPEG of each strip
 
 
 class _Format(NamedTuple):
@@ -66,8 +66,21 @@ def opened(content: bytes, number: int, limits: Serving) -> Image.Image:
         allowed = f"at most {limits.limit_megapixels:g} megapixels are allowed. Send a smaller one."
         raise Refusal(413, "too many pixels", f"Page {number + 1} of the TIFF has {width} x {height} pixels; {allowed}")
     if picture.tag_v2.get(259) in JPEG:  # type: ignore[attr-defined]
-        pictures.few_scans(picture, content)
+        _check_scans(picture, content)
     return picture
+
+
+def _check_scans(picture: Any, content: bytes) -> None:
+    """Each strip or tile is a JPEG of its own, with its own scans: all together are as many passes over the page as one. Raises Refusal."""
+    tags = picture.tag_v2
+    offsets, sizes = (tags.get(strips) or tags.get(tiles) or () for strips, tiles in ((273, 324), (279, 325)))
+    stated = len(offsets) == len(sizes) and all(isinstance(value, int) and value > 0 for value in (*offsets, *sizes))
+    if tags.get(259) != STRIPS or not stated:  # libtiff guesses a size of 0
+        return pictures.few_scans(picture, content)
+    if sum(sizes) > len(content):
+        raise _broken("its strips lie over each other")
+    for offset, size in zip(offsets, sizes, strict=True):
+        pictures.few_scans(picture, content[offset : offset + size])
 
 
 def grey(picture: Image.Image, side: int) -> NDArray[np.uint8]:
