@@ -23,6 +23,7 @@ import pytest
 from pipelines import discovery
 from serving import problems
 from serving.inputs.pictures import LIGHT_BYTES
+from serving.jobs import tasks
 from serving.objects.answers import MOST
 from tests import corpus, papers, services, tiffs
 from tests.corpus import Body
@@ -79,7 +80,8 @@ MALFORMED = {
 @pytest.fixture(scope="module", params=discovery.names())
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder, family = tmp_path_factory.mktemp("project"), request.param
-    with services.running(folder, {1: services.stored(folder, 1, family)}, services.make_serve(family, "--jobs", "0")) as running:
+    without_workers = ["--jobs", "0"] if tasks.of(family) else []
+    with services.running(folder, {1: services.stored(folder, 1, family)}, services.make_serve(family, *without_workers)) as running:
         running.client.timeout = httpx.Timeout(PATIENCE)
         yield running
 
