@@ -383,6 +383,16 @@ def test_what_is_not_here_is_not_broken_and_is_named(project_copy: Path) -> None
     assert ("digits version 1 (digits-adam)", findings.SERVED) in {(name, words) for name, words, _ in noticed()}
 
 
+def test_a_model_that_the_store_lost_is_named(project_copy: Path) -> None:
+    (folder,) = store.models("digits")
+    shutil.rmtree(folder)
+    shutil.rmtree(".store/models/digits")
+    assert verify().faults == []
+    assert noticed() == {(str(folder), findings.ABSENT, "make reconcile family=digits")}
+    reconcile.reconcile("digits")
+    assert noticed() == set() and verify().faults == []
+
+
 def noticed() -> set[tuple[str, str, str]]:
     return set(map(tuple, verify().notices))
 

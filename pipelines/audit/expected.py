@@ -41,6 +41,7 @@ def everything(names: list[str], complete: bool) -> Found:
     for name in names:
         yield from reports.files(name, {out.path for out in others})
         yield from versions_here(name)
+        yield from served_here(name)
         yield from artifacts(name)
         for folder in findings.family_folders(name):
             if folder.exists() and folder not in {out.path for out in outs}:
@@ -68,6 +69,15 @@ def versions_here(family: str) -> Iterator[Notice]:
             yield Notice(f"{family} version {number} ({line['candidate']})", SERVED if served else ABSENT, dvc_files.fetch())
         if not _here(line["data_dvc"], Path("data", family)):
             yield Notice(f"data of {family} version {number}", ABSENT, dvc_files.fetch())
+
+
+def served_here(family: str) -> Iterator[Notice]:
+    """The models that the pointers name and the store lacks."""
+    for role in (store.CHAMPIONS, store.CHALLENGERS):
+        with suppress(store.NoChampion):  # none, or a broken pointer, which is a fault of its own
+            pointer = store.read_pointer(family, role)
+            if "absent" not in pointer and not store.folder_of(pointer["tag"]).is_dir():
+                yield Notice(str(Path(paths.ROOT, "models", *pointer["tag"].split(":"))), ABSENT, findings.reconcile(family))
 
 
 def _here(md5: str | None, folder: Path) -> bool:

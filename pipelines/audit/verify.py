@@ -120,7 +120,7 @@ def show(found: Verified) -> None:
     for fault in found.faults:
         print(f"BROKEN {fault.path} {fault.words}\n    repair: {fault.repair}")
     for (words, remedy), names in _grouped(found.notices).items():
-        print(f"{words.upper()}: {', '.join(names)}\n    {remedy.replace('{}', shlex.join(names))}")
+        print(f"{words[0].upper()}{words[1:]}: {', '.join(names)}\n    {remedy.replace('{}', shlex.join(names))}")
     if found.unknown:
         print(f"{len(found.unknown)} files have no recorded checksum, such as {found.unknown[0]}.")
     print(*found.elsewhere, sep="\n", end="\n" if found.elsewhere else "")
