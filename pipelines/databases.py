@@ -6,6 +6,7 @@ SQLAlchemy takes a fifth of a second to import, on first use.
 
 import errno
 import fcntl
+import logging
 import os
 import sqlite3
 import threading
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine
 
+logger = logging.getLogger("atelier.serving")
 HERE = Path(__file__).parent
 DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgresql+psycopg": "postgresql+psycopg"}
 CHOICES = "Choose sqlite:///<file>, or postgresql://<name>:<password>@<host>/<database>"
@@ -208,7 +210,40 @@ def migrated(url: str, folder: Path) -> "Engine":
     """
     made = engine(url)
     migrate(made, folder)
+    if made.dialect.name == "sqlite":
+        _reopen_replaced(made, url, folder)
     return made
+
+
+def _reopen_replaced(made: "Engine", url: str, folder: Path) -> None:
+    """Notice at each use where the file was deleted or replaced: what is open is then in no folder, and is lost at the end."""
+    from sqlalchemy import event
+    from sqlalchemy.exc import InvalidatePoolError
+
+    path, lock = Path(made.url.database or ""), threading.Lock()
+    known = [_identity(path)]
+
+    @event.listens_for(made, "checkout")
+    def check(*_: Any) -> None:
+        if _identity(path) == known[0]:
+            return
+        with lock:
+            if _identity(path) != known[0]:
+                logger.error("%s was deleted or replaced while it was open; what is there now is opened, or an empty one made", path)
+                fresh = engine(url)
+                migrate(fresh, folder)
+                fresh.dispose()
+                known[0] = _identity(path)
+        raise InvalidatePoolError  # no connection to the old file is used again
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is no file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def migrate(made: "Engine", folder: Path) -> None:

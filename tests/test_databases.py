@@ -1,6 +1,7 @@
 """Databases by URL: SQLite and a real PostgreSQL, migrated by several processes at once; what is said where one does not answer."""
 
 import fcntl
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -12,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from pipelines import databases
@@ -275,6 +276,37 @@ def test_a_file_in_the_place_of_one_that_was_taken_away_inherits_nothing(tmp_pat
         rest.write_bytes(b"of another file")
     databases.engine(f"sqlite:///{path}").connect().close()
     assert [rest.exists() for rest in left] == [False, False]
+
+
+@pytest.mark.parametrize("backup", [False, True], ids=["deleted", "replaced"])
+def test_a_file_that_is_deleted_or_replaced_under_a_service_is_opened_anew(
+    tmp_path: Path, folder: Path, backup: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(databases.logger, "error", lambda words, *values: said.append(words % values))
+    url, path = f"sqlite:///{tmp_path}/some.db", tmp_path / "some.db"
+    first, second = (databases.migrated(url, folder) for _ in range(2))
+    put(first, "before")
+    shutil.copy(path, tmp_path / "backup.db")
+    put(second, "after")
+    if backup:
+        (tmp_path / "backup.db").replace(path)
+    else:
+        path.unlink()
+    put(first, "later")
+    assert found(second) == found(first) == (["before", "later"] if backup else ["later"])
+    assert found(databases.migrated(url, folder)) == found(first)
+    assert [line.split(" was ")[0] for line in said] == [str(path)] * 2  # once for each that had it open
+
+
+def put(made: Engine, title: str) -> None:
+    with databases.writing(made) as connection:
+        connection.execute(text("INSERT INTO books (title) VALUES (:title)"), {"title": title})
+
+
+def found(made: Engine) -> list[str]:
+    with databases.reading(made) as connection:
+        return [*connection.scalars(text("SELECT title FROM books ORDER BY title"))]
 
 
 def test_sqlalchemy_waits_until_a_database_is_asked_for() -> None:
