@@ -66,4 +66,4 @@ def test_the_demo(tmp_path: Path, until: bytes) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_service(tmp_path: Path, workers: str) -> None:
-    interrupted(worktree(tmp_path), b"tartup complete", "serve", "digits", "--port", str(free_port()), "--workers", workers)
+    interrupted(worktree(tmp_path), b"Ctrl-C ends it", "serve", "digits", "--port", str(free_port()), "--workers", workers)
