@@ -1,8 +1,6 @@
 """The settings of an experiment are checked before anything runs."""
 
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,17 +8,17 @@ from pipelines import configs
 from pipelines.artifacts import experiments
 
 
-def ran(monkeypatch: pytest.MonkeyPatch, *settings: str) -> list[list[str]]:
+def ran(monkeypatch: pytest.MonkeyPatch, *settings: str) -> list[tuple[str, ...]]:
     """What DVC is asked to run; while it does, it leaves a folder as one that was killed does."""
-    commands: list[list[str]] = []
+    commands: list[tuple[str, ...]] = []
 
-    def noted(words: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    def noted(*words: str) -> int:
         commands.append(words)
         if "run" in words:
             (experiments.FOLDERS / "tmpmine").mkdir(parents=True, exist_ok=True)
-        return subprocess.CompletedProcess(words, 0)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", noted)
+    monkeypatch.setattr(experiments, "_dvc", noted)
     assert experiments.run("digits", settings) == 0
     return commands
 
@@ -36,8 +34,8 @@ def test_every_form_of_a_setting_names_its_file_and_the_command_its_target(tmp_p
         "pipeline.yaml:run=smoke",
     ]
     assert [word for word in first if "=" in word] == [f"conf/{name}" for name in named]
-    assert first[:4] == ["dvc", "exp", "run", "--temp"] and first[-1] == "promote@digits"
-    assert second[:3] == ["dvc", "exp", "show"]
+    assert first[:3] == ("exp", "run", "--temp") and first[-1] == "promote@digits"
+    assert second[:2] == ("exp", "show")
     assert [path.name for path in experiments.FOLDERS.iterdir()] == ["tmpother"]
 
 

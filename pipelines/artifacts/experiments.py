@@ -6,8 +6,8 @@ is removed at the end. The result is an experiment of DVC: compared with `dvc ex
 
 import re
 import shutil
-import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,9 +55,14 @@ def _override(family: str, setting: str) -> str:
 
 
 def _dvc(*words: str) -> int:
-    """The exit code of a DVC command; Ctrl-C reaches DVC, which then cleans up, and is waited for."""
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        return subprocess.run(["dvc", *words], check=False).returncode
-    finally:
-        signal.signal(signal.SIGINT, before)
+    """The exit code of a DVC command, which is run to its end: Ctrl-C reaches it too, and it cleans up. Raises KeyboardInterrupt then."""
+    interrupted = False
+    with subprocess.Popen([sys.executable, "-m", "dvc", *words]) as process:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return process.returncode
