@@ -29,6 +29,7 @@ NAMES = (
     "queue",
     "swap",
     "clients",
+    "bombs",
     "deaths",
     "shadow",
     "lineage",

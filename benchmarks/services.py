@@ -164,7 +164,7 @@ class Service:
     def memory_mb(self) -> float:
         """What the service and its children hold, in megabytes: resident, pages that they share counted in each."""
         root = psutil.Process(self.process.pid)
-        return sum(process.memory_info().rss for process in [root, *root.children(recursive=True)]) / 1e6
+        return sum(map(_resident, [root, *root.children(recursive=True)])) / 1e6
 
     def load(self, seconds: int, connections: int = CONNECTIONS) -> dict[str, float]:
         """wrk's figures: {"rps", "p50" ms, "p99" ms, "failed", "requests"}."""
@@ -224,3 +224,11 @@ def started(wanted: dict[str, Side]) -> Iterator[dict[str, Service]]:
             running[name] = Service(side, Path(scratch, f"{number}.log"))
             stack.callback(running[name].stop)
         yield running
+
+
+def _resident(process: psutil.Process) -> int:
+    """Bytes; none of a process that has just ended."""
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0

@@ -152,3 +152,16 @@ def test_a_link_whose_run_cannot_be_looked_up_is_broken() -> None:
     assert (link.status, link.words[:11]) == (steps.BROKEN, "Unreadable:")
     with pytest.raises(reader.Unreadable, match=r"mlruns/mlflow\.db"):
         lineage_command.main(ID)
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a?b", "a#b é"])
+def test_a_project_may_lie_in_a_folder_of_any_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    store = client.client()
+    run = store.create_run(client.experiment(store, "digits")).info.run_id
+    Path("some.txt").write_text("some")
+    store.log_artifact(run, "some.txt")
+    assert [found.path for found in store.list_artifacts(run)] == ["some.txt"]
+    assert {path.name for path in Path("mlruns").iterdir()} == {".lock", "mlflow.db", "artifacts"}
+    assert len(list(Path("mlruns", "artifacts", "digits", run).rglob("some.txt"))) == 1

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pipelines import folders
 from pipelines.configs import Config
@@ -45,7 +46,8 @@ def uri() -> str:
 
 
 def _uri(database: Path) -> str:
-    return f"sqlite:///{database.absolute()}"
+    place = str(database.absolute())
+    return f"sqlite:///{quote(place) if set('%?') & set(place) else place}"  # else `%20` is a blank, and `?` the end
 
 
 def client() -> "MlflowClient":
