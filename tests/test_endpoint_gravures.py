@@ -20,6 +20,7 @@ from pipelines import folders
 from pipelines.databases import NoDatabase
 from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import additions
+from pipelines.families.gravures.parts.index import OtherModel
 from pipelines.families.gravures.picture import Convention
 from serving import problems
 from serving.gravures import answers, catalogue
@@ -407,7 +408,7 @@ def another_encoder(model: Path) -> None:
 
 
 def test_an_index_of_another_model_is_refused_before_it_is_stored_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"was made by the encoder eeeeeeeeeeee[\s\S]*make train family=gravures"):
+    with pytest.raises(OtherModel, match=r"was made by the encoder eeeeeeeeeeee[\s\S]*make train family=gravures"):
         stored(tmp_path, 1, "gravures", another_encoder)
 
 

@@ -26,6 +26,7 @@ from pipelines.metrics import neighbours
 from pipelines.models import manifests
 from pipelines.registry import store
 from serving.gravures import adding
+from serving.inputs import pictures
 from tests import engravers
 from tests.conftest import embedded_data, environment, tiny_model
 from tests.forms import encoded
@@ -450,7 +451,7 @@ def test_an_added_engraving_is_in_the_next_answer_of_who_runs_already(served: Pr
 
 def adding_nearest(served: Predictor, image: Path) -> list[Match]:
     """The three nearest of what the model itself knows."""
-    brought = served.convention.from_grey(np.asarray(Image.open(image)))
+    brought = served.convention.from_grey(pictures.inked(Image.open(image)))
     return [match for match in served.nearest(served.predict(brought[None])[0], 4) if match.kind != "added"][:3]
 
 
