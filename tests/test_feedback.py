@@ -526,6 +526,9 @@ def test_behind_a_token_flags_have_a_name(tmp_path: Path) -> None:
 
 def test_feedback_is_no_output_of_the_pipeline_and_out_of_git() -> None:
     outs = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["ingest"]["do"]["outs"]
-    assert outs == [{"data/${item}": {"persist": True}}, {"reports/${item}/ingest.json": {"cache": False, "persist": True}}]  # DVC deletes no others
+    assert outs == [
+        {"data/${item}": {"persist": True}},
+        {"reports/${item}/ingest.json": {"cache": False, "persist": True}},
+    ]  # DVC deletes no others
     assert "feedback" not in discovery.names()
     assert subprocess.run(["git", "check-ignore", "-q", "data/feedback/ocr/labels.tsv"], cwd=ROOT, check=False).returncode == 0
