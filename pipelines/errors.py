@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+OWN = ("pipelines", "serving", "benchmarks", "atelier")
 INTERRUPTED = 130  # the exit code after Ctrl-C, as a shell reports it
 
 
@@ -21,12 +22,23 @@ def printed_once() -> Iterator[None]:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in UNWRITABLE:
-            sys.exit(f"DiskError: {error.filename or 'a file'} cannot be written: {error.strerror}. Free some space, and start again.")
-        if not type(error).__module__.startswith(("pipelines", "serving", "benchmarks", "atelier")):
+        own = type(error).__module__.startswith(OWN)
+        if not own and (full := _full(error)):
+            what, why = getattr(full, "filename", None) or "A file", getattr(full, "strerror", None) or full
+            sys.exit(f"DiskError: {what} cannot be written: {why}. Free some space, and start again.")
+        if not own:
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _full(error: BaseException | None) -> BaseException | None:
+    """The error of a full or read-only disk among an error and its causes, the system's or SQLite's, which libraries wrap."""
+    while error is not None:
+        if getattr(error, "errno", None) in UNWRITABLE or getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL"):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def hide_interrupts() -> None:

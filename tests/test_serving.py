@@ -1,6 +1,7 @@
 """`make serve`: one command, one process or several, and nothing that a service does not need."""
 
 import contextlib
+import errno
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from pipelines import errors
 from pipelines.registry import store
 from tests.forms import encoded, seven
 from tests.services import LOADED, Service, environment, free_port, make_serve, run, running, stored, until
@@ -124,3 +126,24 @@ def test_on_a_terminal_a_person_reads_the_address_and_a_file_has_the_log(tmp_pat
     assert [json.loads(line)["path"] for line in (tmp_path / ".store/digits.log").read_text().splitlines() if '"path"' in line] == [
         "/health"
     ]
+
+
+FULL = [OSError(errno.ENOSPC, "No space left on device", "some.db"), OSError(errno.EROFS, "Read-only file system", "some.db")]
+
+
+@pytest.mark.parametrize("full", FULL, ids=str)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_full_disk_is_one_sentence(full: OSError, wrapped: bool) -> None:
+    with pytest.raises(SystemExit) as ended, errors.printed_once():
+        try:
+            raise full
+        except OSError as error:
+            if wrapped:
+                raise RuntimeError("a library failed") from error
+            raise
+    assert ended.value.code == f"DiskError: some.db cannot be written: {full.strerror}. Free some space, and start again."
+
+
+def test_what_is_no_full_disk_keeps_its_traceback() -> None:
+    with pytest.raises(FileNotFoundError), errors.printed_once():
+        Path("none").read_text()
