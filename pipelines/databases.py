@@ -104,7 +104,11 @@ def _file(address: "URL") -> "Engine":
 
     @event.listens_for(made, "begin")
     def begun(connection: "Connection") -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writing") else "BEGIN")
+        options = connection.get_execution_options()
+        if options.get("writing"):
+            _patiently(connection.connection.cursor(), "BEGIN IMMEDIATE", options.get("patience", 0))
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return made
 
@@ -135,18 +139,21 @@ def enable_wal(made: "Engine") -> None:
     with translated_errors(made.url):
         connection = made.raw_connection()
         try:
-            _wait_for_wal(connection.cursor())
+            _patiently(connection.cursor(), "PRAGMA journal_mode = WAL")
         finally:
             connection.close()
 
 
-def _wait_for_wal(cursor: Any) -> None:
-    """As long as for any lock, while another process writes: here SQLite itself does not wait. Raises sqlite3.OperationalError."""
+def _patiently(cursor: Any, statement: str, seconds: float = 0) -> None:
+    """Wait for another process as long as for any lock, or longer: SQLite itself does not while one switches the log.
+
+    Raises sqlite3.OperationalError.
+    """
     (milliseconds,) = cursor.execute("PRAGMA busy_timeout").fetchone()
-    until = time.monotonic() + milliseconds / 1000
+    until = time.monotonic() + max(milliseconds / 1000, seconds)
     while True:
         try:
-            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute(statement)
             return
         except sqlite3.OperationalError as error:
             if reason(error) != "locked" or time.monotonic() > until:
@@ -247,8 +254,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def migrate(made: "Engine", folder: Path) -> None:
-    """Migrate a database that is open already, as migrated() does."""
-    with writing(made) as connection:
+    """Migrate a database that is open already, as migrated() does; while another process migrates it, wait for LOCK_TIMEOUT."""
+    import alembic.command  # noqa: F401 (seconds on a busy machine, in which nobody else should wait)
+
+    with writing(made.execution_options(patience=LOCK_TIMEOUT)) as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
         _upgrade(connection, folder)

@@ -106,7 +106,7 @@ def test_what_is_no_picture_is_named_without_a_traceback(champion: Path, content
 @pytest.mark.parametrize("command", ["serve", "predict"])
 def test_without_a_champion_the_remedy_is_named(project: Path, command: str) -> None:
     Image.new("L", (9, 9)).save("digit.png")
-    done = ask(*(["--image", "digit.png"] if command == "predict" else []), command=command)
+    done = ask(*(["--image", "digit.png"] if command == "predict" else ["--port", "0"]), command=command)
     assert done.returncode == 1
     assert "make train family=digits" in done.stderr
     assert "Traceback" not in done.stderr
@@ -115,7 +115,7 @@ def test_without_a_champion_the_remedy_is_named(project: Path, command: str) -> 
 def test_an_altered_ledger_serves_nothing(champion: Path) -> None:
     path = Path("registry/digits.jsonl")
     path.write_text(path.read_text().replace("digits-sgd", "digits-adam"))
-    done = ask(command="serve")
+    done = ask("--port", "0", command="serve")
     assert done.returncode == 1
     assert "AlteredLedger" in done.stderr
     assert "make verify family=digits" in done.stderr

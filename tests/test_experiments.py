@@ -26,10 +26,10 @@ def ran(monkeypatch: pytest.MonkeyPatch, *settings: str) -> list[tuple[str, ...]
 def test_every_form_of_a_setting_names_its_file_and_the_command_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (experiments.FOLDERS / "tmpother").mkdir(parents=True)
-    first, second = ran(monkeypatch, "digits-adam:fit.epochs=4", "digits:data.limit=100", "seed=3", "run=smoke")
+    first, second = ran(monkeypatch, "digits-adam:fit.learning_rate=0.02", "digits:data.valid=0.3", "seed=3", "run=smoke")
     named = [
-        "candidate/digits-adam.yaml:fit.epochs=4",
-        "family/digits.yaml:data.limit=100",
+        "candidate/digits-adam.yaml:fit.learning_rate=0.02",
+        "family/digits.yaml:data.valid=0.3",
         "config.yaml:seed=3",
         "pipeline.yaml:run=smoke",
     ]
@@ -53,3 +53,9 @@ def test_every_form_of_a_setting_names_its_file_and_the_command_its_target(tmp_p
 def test_a_wrong_setting_runs_nothing(setting: str, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         experiments.run("digits", [setting])
+
+
+def test_a_setting_that_the_run_sets_after_it_is_refused() -> None:
+    """It would train what was not asked for, and the comparison would name what was."""
+    with pytest.raises(experiments.BadSetting, match=r"would have no effect: run=smoke sets fit\.epochs=1 after it\. Add set='run=full'"):
+        experiments.run("digits", ["digits-adam:fit.epochs=4", "run=smoke"])

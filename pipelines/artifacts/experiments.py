@@ -9,7 +9,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
+
+import yaml
 
 from pipelines import configs, discovery
 
@@ -30,7 +33,8 @@ def run(family: str, settings: Sequence[str], name: str | None = None) -> int:
 
     Raises BadSetting or BadConfiguration before anything begins.
     """
-    words = [word for setting in settings for word in ("-S", _override(discovery.validate(family), setting))]
+    run_name = next((setting.removeprefix("run=") for setting in settings if setting.startswith("run=")), None)
+    words = [word for setting in settings for word in ("-S", _override(discovery.validate(family), setting, run_name))]
     named = ["--name", name] if name else []
     before = set(FOLDERS.glob("tmp*"))
     try:
@@ -41,7 +45,7 @@ def run(family: str, settings: Sequence[str], name: str | None = None) -> int:
     return code or _dvc(*SHOW, "--drop", rf".*({'|'.join(UNSHOWN)}).*")
 
 
-def _override(family: str, setting: str) -> str:
+def _override(family: str, setting: str, run_name: str | None) -> str:
     """A setting as `dvc exp run -S` takes it: file:key=value. Raises BadSetting or BadConfiguration."""
     candidates = discovery.candidates(family)
     found = SETTING.fullmatch(setting)
@@ -50,8 +54,19 @@ def _override(family: str, setting: str) -> str:
         forms = FORMS.format(family=family, candidate=candidates[0])
         raise BadSetting(f"set={setting!r} is no setting of {family}. Give {forms}; candidates: {', '.join(candidates)}.")
     configs.compose([f"family={family}", *([f"candidate={of}"] if of in candidates else []), f"{key}={value}"])
+    if of is not None:
+        _check_effect(setting, key, run_name or yaml.safe_load((discovery.CONF / "pipeline.yaml").read_text())["run"])
     file = FILES[key] if of is None else f"conf/{'family' if of == family else 'candidate'}/{of}.yaml"
     return f"{file}:{key}={value}"
+
+
+def _check_effect(setting: str, key: str, run_name: str) -> None:
+    """Raises BadSetting where the run's file, which is laid over the others, sets the same key."""
+    path = discovery.CONF / "run" / f"{run_name}.yaml"
+    value = reduce(lambda node, part: node.get(part) if isinstance(node, dict) else None, key.split("."), yaml.safe_load(path.read_text()))
+    if value is not None:
+        remedy = f"Add set='run=full', or change {key} in {path.relative_to(discovery.CONF.parent)}."
+        raise BadSetting(f"set={setting!r} would have no effect: run={run_name} sets {key}={value} after it. {remedy}")
 
 
 def _dvc(*words: str) -> int:
