@@ -323,7 +323,7 @@ EXCHANGED = {
     "layers=-1,9": ("layers=-1,3,1", r"layer 17, .* joins layers of different sides: 16 x 24 x 24, 8 x 24 x 24, 8 x 48 x 48"),
     "group_id=1": ("group_id=2", r"layer 11, .* group_id=2 is no integer of 0 to 1"),
     "width=96": ("width=many", r"\[net\] at line 3: width=many is no integer"),
-    "height=96": ("height=96\nletter_box=1", r"\[net\] at line 3: letter_box=1 is not supported: it changes what the network takes"),
+    "burn_in=1000": ("burn_in=1000\nletter_box=1", r"\[net\] at line 3: letter_box=1 is not supported: it changes what the network takes"),
     "channels=3": ("# none", r"\[net\] at line 3: channels= is missing"),
     "filters=16\nactivation": ("filters=16\nsize=63\nactivation", r"layer 9, .* nothing is left of 24 x 24 x 24 under size=63"),
     "[upsample]": ("[convolutional]\nsize=63\npad=1\nfilters=65536\n[upsample]", r"layer 16, .* more than 500,000,000 weights"),

@@ -101,7 +101,7 @@ WELCOME: dict[str, dict[str, Any]] = {
     "json": wrapped(PICTURE),
     "data-url": wrapped(PICTURE, "data:image/png;base64,"),
     "lines": {"json": {"image": base64.encodebytes(PICTURE).decode()}},
-    "a-large-one": wrapped(encoded(Image.effect_noise((1200, 1400), 90))),
+    "a-large-one": wrapped(encoded(Image.blend(drawn("triangle").resize((1200, 1400)), Image.effect_noise((1200, 1400), 90), 0.3))),
 }
 
 

@@ -19,7 +19,7 @@ from pipelines.registry import promotion
 from pipelines.registry import versions as registry_versions
 from pipelines.tracking import client as tracking
 from pipelines.training import records
-from tests.conftest import ROOT, embedded_data, environment
+from tests.conftest import ROOT, embedded_data, environment, recorded
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +52,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for stage in ("train", "evaluate"):
             words = [sys.executable, "-m", f"pipelines.stages.{stage}", *RECIPE]
             subprocess.run(words, env=environment(PYTHONPATH=str(folder)), check=True, capture_output=True)
+        recorded(Path("reports/digits/candidates/digits-sgd.json"))
         decision = promotion.promote(configs.compose([*RECIPE[:1], "gate.floor=0", "run=smoke"]))
         assert decision["open"], decision["words"]
     return folder

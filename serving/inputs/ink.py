@@ -32,6 +32,7 @@ DUST = (0.04, 0.2)  # of the main stroke: what has less ink, or is smaller, is d
 LONG = 0.4  # of the side: what lies along the border is longer
 SOLID = 0.4  # of its square: what fills more, at the border, is no stroke
 SHEET = (0.3, 0.85)  # of the picture, and of its own rectangle, that a sheet on a desk takes at least
+OPAQUE = 0.85  # of a picture with transparency: what has more holds paper of its own
 TOP = 0.002  # of the pixels are as strong as the strongest ink
 
 
@@ -61,10 +62,10 @@ def _ground(layers: NDArray[np.uint8]) -> tuple[int, ...]:
     seen = layers[layers[..., 3] > 127][:, :3]
     if not len(seen):
         return 255, 255, 255
-    tones = np.percentile(seen.mean(1), [5, 50, 95])
-    if len(seen) > layers[..., 0].size / 2 and np.ptp(tones) > CONTRAST:
+    tones = np.percentile(seen.mean(1), [5, 95])
+    if len(seen) > OPAQUE * layers[..., 0].size and np.ptp(tones) > CONTRAST:
         return tuple(int(tone) for tone in np.median(seen, axis=0))
-    return (255,) * 3 if tones[1] < 128 else (0,) * 3
+    return (0,) * 3 if tones[0] >= 128 else (255,) * 3  # black where nothing is dark
 
 
 def _plain(grey: Grey) -> Grey | None:
