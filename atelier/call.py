@@ -1,6 +1,5 @@
 """Run the module of a command; it is imported on demand, so that `atelier --help` is quick."""
 
-import subprocess
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import discovery, errors
+from pipelines import discovery, errors, processes
 
 
 def _validated(family: str) -> str:
@@ -53,11 +52,7 @@ def programs(*commands: str) -> None:
 
 def _exit_code(words: Sequence[str]) -> int:
     """The exit code of `python -m <words>`, which is run to its end: 130 after Ctrl-C, which a terminal sends to it too."""
-    interrupted = False
-    with subprocess.Popen([sys.executable, "-m", "atelier.quiet", *words]) as process:
-        while process.returncode is None:
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                interrupted = True
-    return errors.INTERRUPTED if interrupted else process.returncode
+    try:
+        return processes.run_to_end([sys.executable, "-m", "atelier.quiet", *words])
+    except KeyboardInterrupt:
+        return errors.INTERRUPTED

@@ -1,8 +1,10 @@
-"""Names of processes that are unique across machines, containers and boots; whether one has ended."""
+"""Names of processes that are unique across machines, containers and boots; whether one has ended; one that is run to its end."""
 
 import hashlib
 import os
 import platform
+import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -63,3 +65,17 @@ def _hidden(number: int) -> bool:
     except (OSError, OverflowError):
         return False
     return False
+
+
+def run_to_end(command: Sequence[str]) -> int:
+    """The exit code of a command. Ctrl-C, which a terminal sends to it too, is raised once it has ended: KeyboardInterrupt."""
+    interrupted = False
+    with subprocess.Popen(command) as process:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return process.returncode

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import configs
+from pipelines import configs, errors
 from pipelines.artifacts import experiments
 
 
@@ -45,9 +45,9 @@ def test_every_form_of_a_setting_names_its_file_and_the_command_its_target(tmp_p
         ("digits-adam:fit.epoch=4", configs.BadConfiguration, "Did you mean 'epochs'"),
         ("digits:data.limit=many", configs.BadConfiguration, "valid integer"),
         ("run=nope", configs.BadConfiguration, "smoke"),
-        ("objects-fast:fit.epochs=4", experiments.BadSetting, "candidates: digits-adam"),
-        ("fit.epochs=4", experiments.BadSetting, "digits-adam:fit.epochs=4"),
-        ("digits-adam", experiments.BadSetting, "digits:key=value"),
+        ("objects-fast:fit.epochs=4", errors.BadSetting, "candidates: digits-adam"),
+        ("fit.epochs=4", errors.BadSetting, "digits-adam:fit.epochs=4"),
+        ("digits-adam", errors.BadSetting, "digits:key=value"),
     ],
 )
 def test_a_wrong_setting_runs_nothing(setting: str, error: type[Exception], words: str) -> None:
@@ -57,5 +57,5 @@ def test_a_wrong_setting_runs_nothing(setting: str, error: type[Exception], word
 
 def test_a_setting_that_the_run_sets_after_it_is_refused() -> None:
     """It would train what was not asked for, and the comparison would name what was."""
-    with pytest.raises(experiments.BadSetting, match=r"would have no effect: run=smoke sets fit\.epochs=1 after it\. Add set='run=full'"):
+    with pytest.raises(errors.BadSetting, match=r"would have no effect: run=smoke sets fit\.epochs=1 after it\. Add set='run=full'"):
         experiments.run("digits", ["digits-adam:fit.epochs=4", "run=smoke"])

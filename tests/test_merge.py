@@ -122,9 +122,9 @@ def test_history_names_what_served_on_either_branch(pair: tuple[list[Line], list
     ]
     at = history.Span("2026-11-01T02:30:00Z", "2026-11-01T02:30:00Z")
     assert {each["version"] for each in history.served(lines, at)} == {1, 2}
-    told = "\n".join(history.report("digits", "2026-11-01", lines, history.span_of("2026-11-01", lines)))
-    assert "written on another branch as line 2, version 2" in told
-    assert "Champion by a merge: merged by ada" in told
+    shown = "\n".join(history.report("digits", "2026-11-01", lines, history.span_of("2026-11-01", lines)))
+    assert "written on another branch as line 2, version 2" in shown
+    assert "Champion by a merge: merged by ada" in shown
 
 
 def test_three_branches_merged_in_any_order_have_every_decision_once(
@@ -313,7 +313,7 @@ def test_a_decision_that_a_merge_dropped_is_lost_till_it_is_back(base: list[Line
     assert [line["candidate"] for line in ledger.read("digits")] == ["a", "b", "c", "c"]
 
 
-def test_what_another_branch_has_decided_is_told_and_no_fault(base: list[Line], pair: tuple[list[Line], list[Line]]) -> None:
+def test_what_another_branch_has_decided_is_reported_and_no_fault(base: list[Line], pair: tuple[list[Line], list[Line]]) -> None:
     repository(base, pair[0], pair[1])
     assert consistency.elsewhere("digits") == ["digits: branch other0 has 1 more decisions. `git merge other0` brings them in."]
     assert repairs() == []

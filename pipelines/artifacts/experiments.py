@@ -6,7 +6,6 @@ is removed at the end. The result is an experiment of DVC: compared with `dvc ex
 
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from functools import reduce
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from pipelines import configs, discovery
+from pipelines import configs, discovery, processes
+from pipelines.errors import BadSetting
 
 FOLDERS = Path(".dvc/tmp/exps/standalone")  # where DVC runs
 SHOW = ("exp", "show", "--only-changed", "--hide-workspace", "--hide-queued", "--no-pager", "--md")
@@ -22,10 +22,6 @@ UNSHOWN = ("Created", "digest", "key", "words", "inputs", "open", "champion", "s
 FORMS = "{family}:key=value, a candidate:key=value such as {candidate}:fit.epochs=4, seed=number or run=smoke"
 SETTING = re.compile(r"(?:(?P<of>[\w-]+):)?(?P<key>[\w.]+)=(?P<value>.*)")
 FILES = {"seed": "conf/config.yaml", "run": "conf/pipeline.yaml"}  # of a key without a family or candidate
-
-
-class BadSetting(ValueError):
-    """A setting that belongs to no config file of the family."""
 
 
 def run(family: str, settings: Sequence[str], name: str | None = None) -> int:
@@ -70,14 +66,5 @@ def _check_effect(setting: str, key: str, run_name: str) -> None:
 
 
 def _dvc(*words: str) -> int:
-    """The exit code of a DVC command, which is run to its end: Ctrl-C reaches it too, and it cleans up. Raises KeyboardInterrupt then."""
-    interrupted = False
-    with subprocess.Popen([sys.executable, "-m", "dvc", *words]) as process:
-        while process.returncode is None:
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                interrupted = True
-    if interrupted:
-        raise KeyboardInterrupt
-    return process.returncode
+    """The exit code of a DVC command, which cleans up after Ctrl-C. Raises KeyboardInterrupt then."""
+    return processes.run_to_end([sys.executable, "-m", "dvc", *words])
