@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -486,20 +487,9 @@ def test_a_folder_that_dvc_does_not_know_is_held_against_itself(project_copy: Pa
 RELEASED = Path("released/digits")
 
 
-def earlier_form() -> None:
-    """A release as it was before it named its files."""
-    place = RELEASED / releases.RELEASE
-    facts = json.loads(place.read_text())
-    place.write_text(json.dumps({key: value for key, value in facts.items() if key not in {"files", checksums.SUM}}, indent=2) + "\n")
-    git("commit", "-qam", "as it was")
-
-
-@pytest.mark.parametrize("earlier", [True, False])
 @pytest.mark.parametrize("name", [releases.RELEASE, manifests.MANIFEST])
-def test_what_a_damaged_file_seems_to_say_is_not_told_besides(project_copy: Path, name: str, earlier: bool) -> None:
+def test_what_a_damaged_file_seems_to_say_is_not_told_besides(project_copy: Path, name: str) -> None:
     """It still reads as JSON: a release of a line that no ledger holds, a manifest of another model."""
-    if earlier:
-        earlier_form()
     content = (RELEASED / name).read_bytes()
     digit = re.search(rb'"(hash|sha256)": "', content).end()
     (RELEASED / name).write_bytes(content[:digit] + (b"1" if content[digit : digit + 1] == b"0" else b"0") + content[digit + 1 :])
@@ -509,25 +499,23 @@ def test_what_a_damaged_file_seems_to_say_is_not_told_besides(project_copy: Path
 
 
 def test_a_release_beside_another_model_is_told(project_copy: Path) -> None:
-    earlier_form()
-    manifest = RELEASED / manifests.MANIFEST
-    facts = json.loads(manifest.read_text())
-    facts["files"]["model.onnx"]["sha256"] = "0" * 64
-    manifest.write_text(json.dumps(facts))
-    git("commit", "-qam", "a merge that mixed two releases")
+    manifest, release = RELEASED / manifests.MANIFEST, RELEASED / releases.RELEASE
+    other, named = json.loads(manifest.read_text()), json.loads(release.read_text())
+    other["files"]["model.onnx"]["sha256"] = "0" * 64
+    manifest.write_text(json.dumps(other))
+    write_summed(release, {**named, "files": {**named["files"], manifest.name: folders.sha256(manifest)}})
     assert "is beside another model" in "".join(fault.words for fault in verify().faults)
 
 
-def test_a_release_of_an_earlier_form_is_held_against_git(project_copy: Path) -> None:
-    earlier_form()
-    assert verify().faults == []
-    for path in checksums.files(Path("released")):
-        before = path.read_bytes()
-        flip(path)
-        assert broken() == [str(path)]
-        repair()
-        assert path.read_bytes() == before
-    assert verify().faults == []
+def write_summed(path: Path, facts: dict[str, Any]) -> None:
+    others = {key: value for key, value in facts.items() if key != checksums.SUM}
+    folders.write_json(path, {**others, checksums.SUM: folders.hash_of(others)})
+
+
+@pytest.mark.parametrize("path", [RELEASED / releases.RELEASE, store.pointer_path("digits")], ids=["release", "pointer"])
+def test_a_sum_under_another_name_is_a_missing_sum(project_copy: Path, path: Path) -> None:
+    path.write_text(path.read_text().replace(f'"{checksums.SUM}":', '"rum":'))
+    assert str(path) in broken()
 
 
 def test_every_bit_of_a_ledger_counts(project_copy: Path) -> None:
@@ -558,8 +546,7 @@ def test_a_last_line_that_only_the_pointer_holds_whole_comes_back(project_copy: 
     store.write_pointer("digits", {**store.read_pointer("digits"), "decision": line})
     folders.write_json(ledger.STAMPS / "digits.json", {"head": line["hash"]})
     named = json.loads((RELEASED / releases.RELEASE).read_text()) | {"hash": line["hash"], "time": line["time"]}
-    named[checksums.SUM] = folders.hash_of({key: value for key, value in named.items() if key != checksums.SUM})
-    folders.write_json(RELEASED / releases.RELEASE, named)
+    write_summed(RELEASED / releases.RELEASE, named)
     whole = ledger.path("digits").read_bytes()
     ledger.path("digits").write_text(folders.canonical(first) + "\n")
     assert broken() == [str(store.pointer_path("digits"))]

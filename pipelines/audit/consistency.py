@@ -1,6 +1,5 @@
 """Ledgers, pointers, releases, signatures and predictions against each other: the faults, each with its repair."""
 
-import hashlib
 import json
 import shlex
 from collections.abc import Iterator
@@ -150,9 +149,8 @@ def _release_fault(folder: Path, content: bytes, lines: list[ledger.Line]) -> st
 
 
 def _as_released(manifest: Path, named: dict[str, str]) -> bool:
-    """Is this the manifest that the release names, or where one of an earlier format names no files, that of git?"""
-    content = manifest.read_bytes() if manifest.exists() else b""
-    return hashlib.sha256(content).hexdigest() == named.get(manifest.name) if named else content == (git.committed(manifest) or content)
+    """Is this the manifest that the release names?"""
+    return manifest.exists() and folders.sha256(manifest) == named.get(manifest.name)
 
 
 def _digest(folder: Path) -> str | None:

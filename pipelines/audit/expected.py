@@ -166,7 +166,7 @@ def restored(lines: list[Line], complete: bool) -> Checked:
 
 
 def released(family: str) -> Checked:
-    """released/<family>/ by the files that release.json names; one of an earlier format by git's last commit."""
+    """released/<family>/ by the files that release.json names, or git's last commit where that file is altered."""
     folder, repair = paths.RELEASED / family, f"make release family={family}"
     if not folder.is_dir() or not checksums.files(folder):
         return
@@ -183,7 +183,7 @@ def released(family: str) -> Checked:
 
 
 def _released_files(release: Path) -> dict[str, str]:
-    """{file: SHA-256} that a release names; {} for one of an earlier format, and for an altered one."""
+    """{file: SHA-256} that a release names; {} where its file is altered."""
     try:
         facts = json.loads(release.read_text())
         return dict(facts["files"]) if checksums.summed(facts) else {}

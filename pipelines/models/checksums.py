@@ -70,5 +70,5 @@ def files(folder: Path) -> list[Path]:
 
 
 def summed(facts: dict[str, Any]) -> bool:
-    """Does the recorded hash match, where there is one?"""
-    return facts.get(SUM) in {None, folders.hash_of({key: value for key, value in facts.items() if key != SUM})}
+    """Is the recorded hash there, and that of the other keys?"""
+    return bool(facts.get(SUM) == folders.hash_of({key: value for key, value in facts.items() if key != SUM}))
