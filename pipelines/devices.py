@@ -14,7 +14,7 @@ import psutil
 
 def hardware() -> dict[str, Any]:
     """{"cpu", "cores", "memory_gb", "gpu"}: gpu is a list of names, empty without one."""
-    return {"cpu": _cpu(), "cores": cores(), "memory_gb": round(psutil.virtual_memory().total / 1e9), "gpu": _gpus()}
+    return {"cpu": _cpu(), "cores": cores(), "memory_gb": round(psutil.virtual_memory().total / 1e9), "gpu": gpus()}
 
 
 def cores() -> int:
@@ -29,7 +29,8 @@ def _cpu() -> str:
     return next(names, "") or platform.processor() or platform.machine()
 
 
-def _gpus() -> list[str]:
+def gpus() -> list[str]:
+    """The names of this machine's GPUs of NVIDIA."""
     if not shutil.which("nvidia-smi"):
         return []
     names = subprocess.run(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, check=False)

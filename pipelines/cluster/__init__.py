@@ -1,0 +1,1 @@
+"""Where commands run: local processes, or machines of a cluster."""
