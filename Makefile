@@ -162,8 +162,8 @@ test: .venv/with-serve+digits+dev ## the quick tests, in minutes; what they leav
 test-slow: .venv/with-$(ALL_EXTRAS)+slow ## the tests that need all frameworks, browsers and external servers
 	@atelier test-slow
 
-test-all: .venv/with-$(ALL_EXTRAS)+slow ## the quick and the slow tests
-	@atelier test-all
+test-all: .venv/with-$(ALL_EXTRAS)+slow ## [shard=2/4]: the quick and the slow tests, or a part of them for one of several machines
+	@atelier test-all $(if $(shard),--shard $(shard))
 
 test-system: .venv/with-$(ALL_EXTRAS)+slow ## the heaviest tests, such as a family made from another one, trained and served
 	@atelier test-system

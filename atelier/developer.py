@@ -25,9 +25,11 @@ def test_slow() -> None:
 
 
 @app.command("test-all")
-def test_all() -> None:
+def test_all(
+    shard: Annotated[str, typer.Option(help="2/4: the second of four parts that take about as long as each other.")] = "1/1",
+) -> None:
     """Run the quick and the slow tests."""
-    call.python("pytest", *PYTEST, "-m", "not long and not system")
+    call.python("pytest", *PYTEST, "-m", "not long and not system", "--shard", shard)
 
 
 @app.command("test-system")

@@ -1,7 +1,9 @@
-"""What a run of the tests left out and the command for it; with --times, the seconds of each file in reports/tests.json."""
+"""What a run of the tests left out and the command for it; --times writes the seconds of each file, --shard runs a part of the files."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,19 +12,42 @@ TIERS = {"slow": "make test-slow", "system": "make test-system", "long": "make f
 SERVERS = {"service", "postgres", "cluster", "postgresql"}  # a test with one of these fixtures, or parameters, is slow ...
 QUICK = "test_endpoint_digits.py"  # ... but for this file: one service over HTTP
 LONG = 20  # seconds of a file that --times names
-TIMES = Path("reports", "tests.json")
+TIMES = Path(__file__).parents[1] / "reports/tests.json"
 COUNTED: dict[str, Counter[str]] = {"left out": Counter(), "seconds": Counter()}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--times", action="store_true", help=f"write the seconds of each file to {TIMES}")
+    parser.addoption("--times", action="store_true", help=f"write the seconds of each file to {TIMES.name}")
+    parser.addoption("--shard", default="1/1", metavar="2/4", help="the second of four parts that take about as long as each other")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if _needs(item) & SERVERS and item.path.name != QUICK:
             item.add_marker("slow")
+    mine = _shard(config.getoption("--shard"), {_file(item.nodeid) for item in items})
+    items[:] = [item for item in items if _file(item.nodeid) in mine]
+
+
+def _shard(words: str, files: set[str]) -> set[str]:
+    number, of = map(int, words.split("/")) if re.fullmatch(r"\d+/\d+", words) else (0, 0)
+    if not 1 <= number <= of:
+        raise pytest.UsageError(f"--shard {words} is no part. Give the part and how many there are, from 1/4 to 4/4.")
+    return shards(files, of)[number - 1]
+
+
+def shards(files: Iterable[str], of: int) -> list[set[str]]:
+    """The files in so many parts: the longest first, each to the part with the least to do. One that was not timed counts a second."""
+    seconds: dict[str, float] = json.loads(TIMES.read_text())
+    parts: list[set[str]] = [set() for _ in range(of)]
+    for file in sorted(files, key=lambda file: (-seconds.get(file, 1), file)):
+        min(parts, key=lambda part: sum(seconds.get(each, 1) for each in part)).add(file)
+    return parts
+
+
+def _file(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def _needs(item: pytest.Item) -> set[str]:
@@ -48,7 +73,7 @@ def pytest_testnodedown(node: object) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    COUNTED["seconds"][report.nodeid.partition("::")[0]] += report.duration  # type: ignore[assignment]
+    COUNTED["seconds"][_file(report.nodeid)] += report.duration  # type: ignore[assignment]
 
 
 @pytest.hookimpl(trylast=True)
