@@ -3,10 +3,12 @@
 import io
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from benchmarks import example
 from pipelines.datasets import pictures as decoding
 from pipelines.families.digits.predict import Predictor as Digits
 from pipelines.families.gravures.predict import Predictor as Gravures
@@ -107,6 +109,15 @@ def test_pictures_of_any_shape_are_read(shape: tuple[int, int]) -> None:
     random = np.random.default_rng(3)
     for channels in ((), (3,)):
         assert ink.separated(random.integers(0, 256, (*shape, *channels), dtype=np.uint8)).dtype == np.uint8
+
+
+def test_a_drawing_of_the_page_is_plain_and_a_framed_a_ruled_or_a_dusty_one_is_not() -> None:
+    drawing = example.engraving()
+    np.testing.assert_array_equal(ink.separated(drawing), 255 - cv2.absdiff(drawing, np.full_like(drawing, 255)))
+    for box in ((40, 40, 520, 43), (300, 100, 304, 104), (0, 300, 560, 301)):
+        marked = drawing.copy()
+        cv2.rectangle(marked, box[:2], box[2:], 0, cv2.FILLED)
+        assert ink._plain(marked) is None
 
 
 @pytest.mark.parametrize(("colour", "dark"), [((255, 255, 255), True), ((250, 240, 10), True), ((0, 0, 0), False), ((20, 40, 160), False)])

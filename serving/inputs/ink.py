@@ -5,7 +5,7 @@ Woods, Digital Image Processing, 9.6); what is left is told apart by size and pl
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -30,10 +30,19 @@ BAND, RIM = 0.12, 0.05  # of the side: what touches the border and stays within 
 BESIDE = 0.1  # of the strokes' extent: small marks no further away belong to them
 DUST = (0.04, 0.2)  # of the main stroke: what has less ink, or is smaller, is dust
 LONG = 0.4  # of the side: what lies along the border is longer
+EDGES = 0.3  # of the ink: more that is faint is no edge of a stroke
 SOLID = 0.4  # of its square: what fills more, at the border, is no stroke
 SHEET = (0.3, 0.85)  # of the picture, and of its own rectangle, that a sheet on a desk takes at least
 OPAQUE = 0.85  # of a picture with transparency: what has more holds paper of its own
 TOP = 0.002  # of the pixels are as strong as the strongest ink
+
+
+class Components(NamedTuple):
+    """How many there are, of which each point is one [height, width], and [count, 5]: left, top, width, height, area."""
+
+    number: int
+    labels: NDArray[np.int32]
+    stats: NDArray[np.int32]
 
 
 def separated(picture: Grey | Colour) -> Grey:
@@ -51,6 +60,8 @@ def grounded(picture: Image.Image, side: int) -> Image.Image:
     if picture.mode.startswith("I") or not picture.has_transparency_data:
         return picture
     layers = picture.convert("RGBA")
+    if layers.getchannel("A").getextrema() == (255, 255):
+        return picture.convert("RGB")
     layers.thumbnail((side, side), reducing_gap=2.0)
     flat = Image.alpha_composite(Image.new("RGBA", layers.size, _ground(np.asarray(layers))), layers).convert("RGB")
     flat.info["exif"] = picture.info.get("exif", b"")
@@ -59,6 +70,8 @@ def grounded(picture: Image.Image, side: int) -> Image.Image:
 
 def _ground(layers: NDArray[np.uint8]) -> tuple[int, ...]:
     """The colour behind layers [height, width, 4]: mostly opaque and of several tones, they hold paper of their own."""
+    step = 1 + max(layers.shape) // (2 * COARSE)
+    layers = layers[::step, ::step]
     seen = layers[layers[..., 3] > 127][:, :3]
     if not len(seen):
         return 255, 255, 255
@@ -69,16 +82,22 @@ def _ground(layers: NDArray[np.uint8]) -> tuple[int, ...]:
 
 
 def _plain(grey: Grey) -> Grey | None:
-    """A small picture of one connected stroke inside of even paper, which needs nothing; else None."""
-    if max(grey.shape) > SMALL:
+    """A small picture of one connected stroke, or a larger one of strokes, inside of even paper: it needs nothing; else None."""
+    small = max(grey.shape) <= SMALL
+    rim = 2 if small else round(BAND * max(grey.shape))
+    margin = np.concatenate([side.ravel() for side in (grey[:rim], grey[-rim:], grey[rim:-rim, :rim], grey[rim:-rim, -rim:])])
+    if np.ptp(margin) > EVEN:
         return None
-    margin = sorted(b"".join(side.tobytes() for turned in (grey, grey.T) for side in (turned[:2], turned[-2:])))
-    if margin[-1] - margin[0] > EVEN:
-        return None
-    paper = (margin[len(margin) // 2 - 1] + margin[len(margin) // 2]) // 2  # the median; np.median takes longer than all else here
-    ink = cv2.absdiff(grey, np.full_like(grey, paper))
-    strokes, _ = cv2.connectedComponents((ink > FAINT / 2 * ink.max()).view(np.uint8))
-    return 255 - ink if strokes == 2 and ink.max() >= CONTRAST else None
+    ink = cv2.absdiff(grey, np.full_like(grey, _level(margin, 0.5)))
+    found = _components((ink > FAINT / 2 * ink.max()).view(np.uint8))
+    clean = found.number == 2 if small else _even_between(ink) and _are_strokes(found, ink)[1:].all()
+    return 255 - ink if clean and ink.max() >= CONTRAST else None
+
+
+def _even_between(ink: Grey) -> bool:
+    """Is there no more that is neither paper nor stroke than the edges of strokes?"""
+    levels = _histogram(ink)
+    return bool(levels[EVEN + 1 : int(FAINT / 2 * ink.max()) + 1].sum() <= EDGES * levels[EVEN + 1 :].sum())
 
 
 def _parts(colour: Colour) -> Iterator[Colour]:
@@ -181,8 +200,8 @@ def _inside(ink: Grey) -> Grey:
     """Without ruled lines, frames and what clings to the border; once more while something does, as it may hide what is fainter."""
     for _ in range(4):
         ink = _unruled(ink)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(_strong(ink), connectivity=8)
-        rim = _clinging(labels, stats)[labels]
+        found = _components(_strong(ink))
+        rim = _clinging(found.labels, found.stats)[found.labels]
         if not rim.any():
             break
         ink = ink * ~_wider(rim)
@@ -203,12 +222,23 @@ def _unruled(ink: Grey) -> Grey:
 
 def _without_dust(ink: Grey) -> Mask:
     """Where strokes are, and small marks among them."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(_strong(ink), connectivity=8)
-    mass = np.bincount(labels.ravel(), ink.ravel(), count)
-    size = np.maximum(stats[:, cv2.CC_STAT_WIDTH], stats[:, cv2.CC_STAT_HEIGHT])
-    mass[0] = size[0] = 0
-    strokes = (mass > DUST[0] * mass.max()) & (size > DUST[1] * size[mass.argmax()])
-    return _wider((strokes | _among(stats, strokes))[labels])
+    found = _components(_strong(ink))
+    strokes = _are_strokes(found, ink)
+    return _wider((strokes | _among(found.stats, strokes))[found.labels])
+
+
+def _are_strokes(found: Components, ink: Grey) -> Mask:
+    """Which components have as much ink, and are as large, as no dust is: [count]."""
+    inside = found.labels > 0
+    mass = np.bincount(found.labels[inside], ink[inside], found.number)
+    size = np.maximum(found.stats[:, cv2.CC_STAT_WIDTH], found.stats[:, cv2.CC_STAT_HEIGHT])
+    size[0] = 0
+    return (mass > DUST[0] * mass.max()) & (size > DUST[1] * size[mass.argmax()])
+
+
+def _components(strong: Grey) -> Components:
+    """The connected components of what is not 0; the first is all that is 0."""
+    return Components(*cv2.connectedComponentsWithStats(strong, connectivity=8)[:3])
 
 
 def _strong(ink: Grey) -> Grey:
@@ -257,7 +287,12 @@ def _strongest(ink: Grey) -> int:
 
 def _level(ink: Grey, share: float) -> int:
     """The level below which `share` of the points lie."""
-    return int(np.searchsorted(np.bincount(ink.ravel(), minlength=256).cumsum(), share * ink.size, side="right"))
+    return int(np.searchsorted(_histogram(ink).cumsum(), share * ink.size, side="right"))
+
+
+def _histogram(ink: Grey) -> NDArray[np.int64]:
+    """How many points each of the 256 levels has."""
+    return cv2.calcHist([ink], [0], None, [256], [0, 256])[:, 0].astype(np.int64)
 
 
 def _reduced(picture: NDArray[Any], side: int) -> NDArray[Any]:

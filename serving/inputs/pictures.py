@@ -19,7 +19,7 @@ INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megaby
 PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 EXIF, PARTS = b"Exif\0\0", 3  # of a JPEG: each may be 64 KB, of which Pillow 12 makes hundreds of megabytes while it opens them
 Flattened = Callable[[Image.Image, int], Image.Image]
-INKED_SIDE = 512  # pixels: a drawing is reduced to this side before its ink is looked for
+INKED_SIDE = 560  # pixels, as the page sends a drawing: a larger one is reduced to this side before its ink is looked for
 WORKING_SIDE = 1024  # pixels: what is larger is reduced while it is decoded
 PNG = {"description": "Successful Response", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
 
