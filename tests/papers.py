@@ -135,14 +135,14 @@ def sizes() -> Iterator[Body]:
         yield Body(f"pdf with {words.decode()}", paper([ink([(50, 50, 99, 99)])], extra=words), KIND)
 
 
-def damaged() -> Iterator[Body]:
+def damaged(times: int = 8) -> Iterator[Body]:
     """Valid PDFs cut, flipped and mutated, and files that only begin like a PDF."""
     intact = Body("pdf", letter([(100, 600, 200, 60)]), KIND)
     for body in (intact, intact._replace(name="scan", content=scanned(corpus.noise(40)))):
         yield body
         yield from corpus.cut(body)
-        yield from corpus.flipped(body, 20)
-        yield from corpus.mutated(body, 20)
+        yield from corpus.flipped(body, times)
+        yield from corpus.mutated(body, times)
     texts = {"a mark": b"%PDF-", "a mark and an end": b"%PDF-1.7\n%%EOF", "a mark and zeros": b"%PDF-1.7" + bytes(10**6)}
     texts |= {"bytes before": b"\xef\xbb\xbf\n\n" + intact.content, "bytes behind": intact.content + bytes(10**5)}
     texts |= {

@@ -42,6 +42,7 @@ GROUPS = [("digits", group) for group in corpus.QUICK]  # all of them where one 
 GROUPS += [(family, group) for family in discovery.names() if family != "digits" for group in ("claims", "documents", "forms", "modes")]
 GROUPS += [("signatures", group) for group in papers.GROUPS]
 GROUPS += [("ocr", group) for group in tiffs.GROUPS]
+LONG = corpus.LONG | {"papers": lambda: papers.damaged(100)}
 CORPUS = corpus.QUICK | papers.GROUPS | tiffs.GROUPS
 READ = {"ocr": {"tiff", "tiff-lzw"}}  # formats beside those that every family reads
 OTHERS = 8  # requests that a batch lets by: more than can slip in before its reading begins
@@ -196,9 +197,9 @@ def test_every_body_is_answered_or_refused_with_a_documented_problem(service: Se
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("group", corpus.LONG)
+@pytest.mark.parametrize("group", LONG)
 def test_every_body_of_the_long_corpus_is_answered_or_refused(service: Service, documented: set[int], group: str) -> None:
-    holds(service, documented, corpus.LONG[group]())
+    holds(service, documented, LONG[group]())
 
 
 @DIGITS
