@@ -1,6 +1,6 @@
 # The commands. `make help` lists them; every target installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo train promote experiment ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
+.PHONY: help demo train promote experiment sweep sweep-show sweep-adopt ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV := $(shell PATH="$(PATH)" command -v uv)
 FAMILIES := $(sort $(basename $(notdir $(wildcard conf/family/*.yaml))))
 ALL_EXTRAS := $(subst $(subst ,, ),+,serve $(FAMILIES))
-ifneq ($(filter train promote experiment serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote experiment sweep sweep-show sweep-adopt serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -43,6 +43,15 @@ promote: .venv/with-serve+$(family) ## family=digits: decide again on the evalua
 
 experiment: .venv/with-serve+$(family) ## family=digits set='digits-adam:fit.epochs=4 seed=2' [name=short]: all stages with other settings, in a folder of their own: compared, never promoted
 	@atelier experiment $(family) $(foreach setting,$(call require,set,$(EXPERIMENT_EXAMPLE)),--set '$(setting)') $(if $(name),--name '$(name)')
+
+sweep: .venv/with-serve+$(family)+sweeps ## family=digits [name=augment trials=40 workers=2 on=local join=yes]: search the settings of a candidate; the same command goes on where it stopped
+	@atelier sweep $(family) $(if $(name),--name '$(name)') $(if $(trials),--trials '$(trials)') $(if $(workers),--workers '$(workers)') $(if $(on),--on '$(on)') $(if $(filter yes,$(join)),--join)
+
+sweep-show: .venv/with-serve+$(family)+sweeps ## family=digits [name=augment]: its trials, which settings mattered, size against metric; also one HTML page
+	@atelier sweep-show $(family) $(if $(name),--name '$(name)')
+
+sweep-adopt: .venv/with-serve+$(family)+sweeps ## family=digits [name=augment trial=17]: the best trial, or this one, as a candidate in conf/candidate/ and dvc.yaml
+	@atelier sweep-adopt $(family) $(if $(name),--name '$(name)') $(if $(trial),--trial '$(trial)')
 
 ui: .venv/with-serve ## [port=5000]: MLflow on the loopback address: runs, versions, aliases
 	@atelier ui --host $(host) --port $(or $(port),5000)

@@ -42,6 +42,36 @@ def experiment(
     call.function("pipelines.artifacts.experiments:run", family, settings, name)
 
 
+Sweep = Annotated[str | None, typer.Option("--name", help="Of the sweep (default: the family's only one).")]
+
+
+@app.command()
+def sweep(
+    family: Family,
+    name: Sweep = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="To be finished in all (default: the sweep's).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side (default: as many as cores or GPUs allow).")] = None,
+    on: Annotated[str, typer.Option(help="Where trials run: local.")] = "local",
+    join: Annotated[bool, typer.Option("--join", help="Share the trials of a sweep that another process runs.")] = False,
+) -> None:
+    """Search the settings of a candidate, or go on where a search stopped."""
+    call.function("pipelines.sweeps.driver", family, name, trials, workers, on, join)
+
+
+@app.command("sweep-show")
+def sweep_show(family: Family, name: Sweep = None) -> None:
+    """List a sweep's trials and which settings mattered; the same as one HTML page."""
+    call.function("pipelines.sweeps.show", family, name)
+
+
+@app.command("sweep-adopt")
+def sweep_adopt(
+    family: Family, name: Sweep = None, trial: Annotated[int | None, typer.Option(help="Its number (default: the best).")] = None
+) -> None:
+    """Make a sweep's best trial a candidate, which `atelier train` trains and the gate judges."""
+    call.function("pipelines.sweeps.adopt", family, name, trial)
+
+
 @app.command()
 def ui(host: str = "127.0.0.1", port: int = 5000) -> None:
     """MLflow's page: runs, versions, aliases."""

@@ -21,6 +21,7 @@ NAMES = (
     "objects",
     "training",
     "pipeline",
+    "sweeps",
     "signatures",
     "signatures-large",
     "neighbours",

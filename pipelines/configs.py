@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
@@ -69,6 +69,15 @@ class Serving(Section):
     shadow: float = Field(default=0.1, ge=0, le=1)
 
 
+class Study(Section):
+    """The sweep that chose a candidate: its name and digest, how many trials it had, and how many of them were stopped early."""
+
+    name: str
+    digest: str
+    trials: int = Field(ge=1)
+    pruned: int = Field(ge=0)
+
+
 class Config(Section):
     """The configuration of a stage. `data`, `model` and `fit` are sections of the family's settings.py."""
 
@@ -79,6 +88,7 @@ class Config(Section):
     serving: Serving
     data: Any
     candidate: str | None = None
+    study: Study | None = None
     model: Any = None
     fit: Any = None
 
@@ -97,6 +107,11 @@ class Config(Section):
 
 def compose(overrides: Sequence[str]) -> Config:
     """Compose overrides such as ["family=digits", "candidate=digits-adam", "fit.epochs=3"], and validate. Raises BadConfiguration."""
+    return check(composed(overrides))
+
+
+def composed(overrides: Sequence[str]) -> dict[str, Any]:
+    """As compose(), before it is validated. Raises BadConfiguration."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.errors import HydraException
@@ -105,8 +120,8 @@ def compose(overrides: Sequence[str]) -> Config:
 
     try:
         with initialize_config_dir(str(discovery.CONF), version_base=None):
-            composed = hydra_compose("config", [_passed_through(word) for word in overrides])
-        return check(OmegaConf.to_container(composed, resolve=True))
+            found = hydra_compose("config", [_passed_through(word) for word in overrides])
+        return cast(dict[str, Any], OmegaConf.to_container(found, resolve=True))
     except (HydraException, OmegaConfBaseException) as error:
         raise BadConfiguration(str(error).partition("Config search path")[0].strip()) from error
     except yaml.YAMLError as error:
@@ -116,7 +131,7 @@ def compose(overrides: Sequence[str]) -> Config:
 def serving(family: str) -> Any:
     """The `serving` section of a family's config file, a Serving or the family's subclass of it, without loading Hydra."""
     config = yaml.safe_load((discovery.CONF / "family" / f"{discovery.validate(family)}.yaml").read_text())
-    return _validated(_serving_type(family), config["serving"], "serving")
+    return validated(_serving_type(family), config["serving"], "serving")
 
 
 def _serving_type(family: str) -> type[Serving]:
@@ -137,13 +152,14 @@ def check(composed: Any) -> Config:
         choices = ", ".join(discovery.candidates(family))
         raise BadConfiguration(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {choices}.")
     parts = ["data"] if candidate is None else ["data", "model", "fit"]
-    own = {part: _validated(getattr(settings, part.capitalize()), composed.get(part, {}), part) for part in parts}
-    own["serving"] = _validated(_serving_type(family), composed.get("serving", {}), "serving")
+    own = {part: validated(getattr(settings, part.capitalize()), composed.get(part, {}), part) for part in parts}
+    own["serving"] = validated(_serving_type(family), composed.get("serving", {}), "serving")
     shared = {key: value for key, value in composed.items() if key not in {"data", "model", "fit", "serving"}}
-    return _validated(Config, {**shared, **own}, "")
+    return validated(Config, {**shared, **own}, "")
 
 
-def _validated(kind: type[Any], value: Any, where: str) -> Any:
+def validated(kind: type[Any], value: Any, where: str) -> Any:
+    """A section of this type; `where` is its place in the file, "" for the file itself. Raises BadConfiguration."""
     if not isinstance(value, dict):
         raise BadConfiguration(f"{where}={value!r} is not a section. Known keys: {', '.join(kind.model_fields)}.")
     try:
@@ -152,20 +168,37 @@ def _validated(kind: type[Any], value: Any, where: str) -> Any:
         raise BadConfiguration("\n".join(_explained(kind, fault, where) for fault in error.errors())) from None
 
 
+def field(kind: Any, name: str, key: str) -> Any:
+    """The type of one field of a section, a section itself where it is an optional one; `key` is its place. Raises BadConfiguration."""
+    if get_origin(kind) is dict:
+        return get_args(kind)[1]
+    fields = getattr(kind, "model_fields", {})
+    if name not in fields:
+        raise BadConfiguration(_unknown(key, name, list(fields)))
+    return _section(fields[name].annotation, fields[name].annotation)
+
+
+def _section(annotation: Any, otherwise: Any) -> Any:
+    """The section in an annotation such as `Augment | None`."""
+    return next((part for part in (annotation, *get_args(annotation)) if hasattr(part, "model_fields")), otherwise)
+
+
+def _unknown(key: str, name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{key} is not a known key.{hint} Known here: {', '.join(known) or 'none'}."
+
+
 def _explained(kind: type[BaseModel], fault: Any, where: str) -> str:
     name = ".".join(str(step) for step in ([where] if where else []) + list(fault["loc"]))
     if fault["type"] != "extra_forbidden":
         return f"{name}={fault['input']!r}: {fault['msg']}." if fault["type"] != "missing" else f"{name} is missing."
-    known = _keys_at(kind, fault["loc"][:-1])
-    near = get_close_matches(str(fault["loc"][-1]), known, 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{name} is not a known key.{hint} Known here: {', '.join(known)}."
+    return _unknown(name, str(fault["loc"][-1]), _keys_at(kind, fault["loc"][:-1]))
 
 
 def _keys_at(kind: Any, path: Sequence[Any]) -> list[str]:
     for step in path:
-        annotation = kind.model_fields[step].annotation
-        kind = next((part for part in (annotation, *getattr(annotation, "__args__", ())) if hasattr(part, "model_fields")), kind)
+        kind = _section(kind.model_fields[step].annotation, kind)
     return list(kind.model_fields)
 
 

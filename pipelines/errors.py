@@ -23,7 +23,7 @@ def printed_once() -> Iterator[None]:
         sys.exit(INTERRUPTED)
     except Exception as error:
         own = type(error).__module__.startswith(OWN)
-        if not own and (full := _full(error)):
+        if not own and (full := full_disk(error)):
             what, why = getattr(full, "filename", None) or "A file", getattr(full, "strerror", None) or full
             sys.exit(f"DiskError: {what} cannot be written: {why}. Free some space, and start again.")
         if not own:
@@ -32,7 +32,7 @@ def printed_once() -> Iterator[None]:
         sys.exit(1)
 
 
-def _full(error: BaseException | None) -> BaseException | None:
+def full_disk(error: BaseException | None) -> BaseException | None:
     """The error of a full or read-only disk among an error and its causes, the system's or SQLite's, which libraries wrap."""
     while error is not None:
         if getattr(error, "errno", None) in UNWRITABLE or getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL"):

@@ -17,11 +17,18 @@ from pipelines import discovery, git
 ROOT = discovery.CONF.parent
 VALID = re.compile(r"[a-z][a-z0-9]{0,31}")
 WORDS = {"accepted", "all", "none"}  # a file of registry/, and what `candidate=` may be
-FILES = ("conf/family/{0}.yaml", "conf/candidate/{0}-*.yaml", "pipelines/families/{0}/*", "serving/{0}/*", "tests/families/{0}.py")
+FILES = (
+    "conf/family/{0}.yaml",
+    "conf/candidate/{0}-*.yaml",
+    "conf/sweep/{0}-*.yaml",
+    "pipelines/families/{0}/*",
+    "serving/{0}/*",
+    "tests/families/{0}.py",
+)
 LISTS = ("dvc.yaml", "pyproject.toml")
 CHANGES = {
     "conf/family/{0}.yaml": "sources of the data, licence and citation; the gate",
-    "conf/candidate/{0}-*.yaml": "the recipes",
+    "conf/candidate/{0}-*.yaml": "the recipes; conf/sweep/{0}-*.yaml: what is searched",
     "pipelines/families/{0}/data.py": "addresses, checksums and licences of data; embedded.py: the data of tests; card.md: uses and limits",
     "pipelines/families/{0}/model.py": "the network; with picture.py, fit.py, predict.py and score.py; probe.py: the golden example",
     "serving/{0}/answers.py": "the answer; flags.py: its corrections; service.py, page.html: the texts",

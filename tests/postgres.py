@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ class Cluster(NamedTuple):
 
     port: int
     process: subprocess.Popen[bytes]
+    start: Callable[[], subprocess.Popen[bytes]]  # again, after it was stopped
 
     def database(self) -> str:
         """The URL of a new, empty database, as an administrator would write it."""
@@ -55,7 +56,7 @@ class Cluster(NamedTuple):
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    with running(_programs()) as server:
+    with running(programs()) as server:
         yield server
 
 
@@ -85,9 +86,13 @@ def started(programs: Path, data: Path, options: dict[str, Any]) -> Iterator[Clu
     """The server on these data; stopped at the end."""
     port = _free_port()
     words = [word for key, value in {**FAST, "listen_addresses": "127.0.0.1", "port": port}.items() for word in ("-c", f"{key}={value}")]
-    with (data.parent / "log").open("ab") as log:
-        process = subprocess.Popen([programs / "postgres", "-D", data, *words], **options, stdout=log, stderr=log)
-    server = Cluster(port, process)
+
+    def start() -> subprocess.Popen[bytes]:
+        with (data.parent / "log").open("ab") as log:
+            return subprocess.Popen([programs / "postgres", "-D", data, *words], **options, stdout=log, stderr=log)
+
+    process = start()
+    server = Cluster(port, process, start)
     try:
         deadline = time.monotonic() + PATIENCE
         while not server.answers():
@@ -108,7 +113,7 @@ def _owner() -> dict[str, int]:
     return {"user": entry.pw_uid, "group": entry.pw_gid}
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Where Debian, or PATH, has initdb and postgres; the newest of them. Skips, loudly, where there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     on_path = shutil.which("initdb")

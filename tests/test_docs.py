@@ -65,7 +65,7 @@ def test_figures_are_written_as_the_report_has_them(family: str) -> None:
 
 
 def test_every_key_of_the_settings_has_a_meaning_and_every_meaning_a_key() -> None:
-    pages = {"all": settings.shared(), **{family: settings.family(family) for family in figures.TASKS}}
+    pages = {"all": settings.shared(), "sweep": settings.sweep(), **{family: settings.family(family) for family in figures.TASKS}}
     keys = {name: set(re.findall(r"^\| `([^`]+)`", page, re.MULTILINE)) for name, page in pages.items()}
     keys["all"] = set.union(*keys.values())
     for name, said in settings.meanings().items():

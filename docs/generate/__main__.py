@@ -27,6 +27,7 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "options": commands.options,
     "settings": settings.family,
     "settings-shared": settings.shared,
+    "settings-sweep": settings.sweep,
     "http": http.family,
     "http-shared": http.shared,
     "metrics": http.metrics,

@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 
 from docs.generate.figures import table
 from pipelines import configs, discovery
+from pipelines.sweeps.space import Choices, Range
+from pipelines.sweeps.spec import Spec
 
 ROOT = Path(__file__).parents[2]
 MEANINGS = Path(__file__).with_name("meanings.yaml")
@@ -51,6 +53,12 @@ def shared() -> str:
     return "\n\n".join(parts)
 
 
+def sweep() -> str:
+    """The keys of a sweep's config file."""
+    rows = [*_rows(Spec, "sweep", ""), *_rows(Range, "sweep", "space.*"), *_rows(Choices, "sweep", "space.*")]
+    return f"### conf/sweep/*.yaml\n\n{table(HEADER, rows)}"
+
+
 def _model(model: type[BaseModel], name: str, path: str) -> str:
     return table(HEADER, _rows(model, name, path))
 
@@ -60,7 +68,7 @@ def _rows(model: type[BaseModel], name: str, path: str, without: Collection[str]
     for key, field in model.model_fields.items():
         if key in without:
             continue
-        where, below = f"{path}.{key}", _nested(field.annotation)
+        where, below = f"{path}.{key}".removeprefix("."), _nested(field.annotation)
         rows.append([f"`{where}`", _type(field), _default(field), meaning(name, where)])
         if below:
             rows += _rows(below, name, f"{where}.*" if get_origin(field.annotation) is dict else where)
@@ -92,7 +100,7 @@ def _annotation(annotation: Any) -> str:
         return " or ".join(_annotation(part) for part in inner)
     if inner and hasattr(annotation, "__metadata__"):
         return ", ".join([_annotation(inner[0]), *(_limit(rule) for rule in _rules(annotation))])
-    return {str: "text", int: "integer", float: "number", bool: "true or false"}.get(annotation, "section")
+    return {str: "text", int: "integer", float: "number", bool: "true or false", Any: "any value"}.get(annotation, "section")
 
 
 def _rules(annotation: Any) -> list[Any]:

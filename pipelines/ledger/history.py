@@ -113,10 +113,11 @@ def reasons(line: Line) -> list[str]:
 
 
 def _notes(line: Line) -> list[str]:
-    """A note where the machine's clock was behind the time of the line before, and one where the line came with a merge."""
+    """Notes: the sweep that chose the candidate; a machine's clock that was behind the time of the line before; a line from a merge."""
     clock = [f"the clock was ahead when a line before was written: at this one it said {line['clock']}"] if "clock" in line else []
     was = [f"written on another branch as line {each['seq']}, version {each['version']}" for each in [*merge.as_written(line)][1:]]
-    return [*clock, *was]
+    chosen = [f"chosen among {study['trials']} trials of {study['name']}, {study['pruned']} pruned"] if (study := line.get("study")) else []
+    return [*chosen, *clock, *was]
 
 
 def _refused(line: Line) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import discovery, folders, predictions
+from pipelines import configs, discovery, folders, predictions
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -129,6 +129,7 @@ def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: lis
     event, key = ("refuse", folders.hash_of([decision["key"], sorted(failed)])) if failed else ("promote", decision["key"])
     folder = Path("models", challenger["candidate"])
     manifest, record = manifests.verified(folder), records.read(folder)
+    study = configs.compose([f"family={cfg.family}", f"candidate={challenger['candidate']}"]).study
     facts = {
         "candidate": challenger["candidate"],
         "digest": manifest["digest"],
@@ -142,6 +143,7 @@ def commit(cfg: Config, challenger: Report, decision: dict[str, Any], lines: lis
         "figures": {key: challenger[key] for key in ("valid", "test", "examples", "seconds", "hardware")},
         "reasons": [condition["words"] for condition in asked],
         **({"failed": failed} if failed else {}),
+        **({"study": study.model_dump()} if study else {}),
     }
     return ledger.append(cfg.family, event, key, facts, after=lines[-1]["hash"] if lines else None)
 

@@ -6,4 +6,5 @@ DVC, DATA_DVC = "atelier.dvc", "atelier.data_dvc"  # DVC's hashes of the model f
 DONE = "atelier.complete"  # hash of what a run was last derived from
 ALIASED = "atelier.champion"  # of a registered model: the version that reconcile last gave the alias
 CANDIDATE, COMMIT, DIRTY = "candidate", "mlflow.source.git.commit", "atelier.dirty"  # dirty: "true", "false" or UNKNOWN
+SWEEP, TRIAL = "atelier.sweep", "atelier.trial"  # of a sweep's run and its trials': the study's key; the number of a trial
 UNKNOWN = "unknown"  # commit and dirty where git says neither
