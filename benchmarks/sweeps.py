@@ -11,8 +11,9 @@ from typing import Any
 from benchmarks import harness
 from pipelines import configs, discovery, folders
 
+Figures = dict[str, Any]
 TRIALS = 40
-CONTENT: dict[str, Any] = {
+CONTENT: Figures = {
     "base": "digits-augmented",
     "space": {
         "fit.learning_rate": {"low": 0.0003, "high": 0.1, "log": True},
@@ -22,10 +23,9 @@ CONTENT: dict[str, Any] = {
         "model.dropout": {"low": 0.0, "high": 0.6},
     },
 }
-PRUNERS = {"ours": {"kind": "halving", "warmup": 1, "factor": 3}, "peer": {"kind": "none"}}
+PRUNERS: dict[str, Figures] = {"ours": {"kind": "halving", "warmup": 1, "factor": 3}, "peer": {"kind": "none"}}
 LONG, FEW = 40, 3  # epochs, and trials, of the first row
 SHORT = 9  # epochs of the others
-Figures = dict[str, Any]
 
 
 def measure() -> Iterator[harness.Row]:
