@@ -1,6 +1,6 @@
 # The commands. `make help` lists them; every target installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo train promote experiment sweep sweep-show sweep-adopt ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
+.PHONY: help demo train cluster-up promote experiment sweep sweep-show sweep-adopt ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict batch bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -13,7 +13,7 @@ PYTHON ?= python3
 UV := $(shell PATH="$(PATH)" command -v uv)
 FAMILIES := $(sort $(basename $(notdir $(wildcard conf/family/*.yaml))))
 ALL_EXTRAS := $(subst $(subst ,, ),+,serve $(FAMILIES))
-ifneq ($(filter train promote experiment sweep sweep-show sweep-adopt serve worker predict bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
+ifneq ($(filter train promote experiment sweep sweep-show sweep-adopt serve worker predict batch bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
 ifeq ($(filter $(FAMILIES),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
@@ -24,6 +24,7 @@ IMPORT_EXAMPLE := make darknet-import candidate=signatures-all cfg=darknet/netwo
 EXPERIMENT_EXAMPLE := make experiment family=digits set='digits-adam:fit.epochs=4'
 NEW_EXAMPLE := make new-family name=leaves like=objects
 host ?= 127.0.0.1
+cluster_extra = $(if $(filter ray,$(on)),+cluster)
 json_flag = $(if $(filter yes,$(json)),--json)
 
 help: ## this list
@@ -37,6 +38,9 @@ demo: .venv/with-serve+digits ## everything on embedded data, in a copy (.demo/)
 
 train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
 	@atelier train $(family)
+
+cluster-up: .venv/with-$(ALL_EXTRAS)+cluster ## [nodes=3 cpus=1]: a cluster of Ray on the loopback address, for on=ray, until Ctrl-C
+	@atelier cluster-up --nodes $(or $(nodes),3) $(if $(cpus),--cpus $(cpus))
 
 promote: .venv/with-serve+$(family) ## family=digits: decide again on the evaluated candidates
 	@atelier promote $(family)
@@ -92,6 +96,10 @@ worker: .venv/with-serve ## family=ocr: one more worker for its jobs, also on an
 
 predict: .venv/with-serve ## family=digits image=my_digit.png: one answer, without a server
 	@atelier predict $(family) --image '$(call require,image,make predict family=$(family) image=my_image.png)'
+
+batch: .venv/with-serve$(cluster_extra) ## family=signatures from=archive.tar to=answers [processes=2 on=ray]: the champion on a folder, tar, Parquet file or list of paths: a row each, as Parquet; the same command goes on after a kill
+	@atelier batch $(family) --from '$(call require,from,make batch family=$(family) from=archive.tar to=answers)' \
+	  --to '$(call require,to,make batch family=$(family) from=archive.tar to=answers)' $(if $(processes),--processes $(processes)) $(if $(on),--on '$(on)')
 
 bento: .venv/with-serve+bento ## family=digits: the champion and its endpoint as a bento, with a linted Dockerfile
 	@atelier bento $(family)

@@ -21,6 +21,7 @@ def _completions(incomplete: str) -> list[str]:
 Family = Annotated[
     str, typer.Argument(callback=_validated, autocompletion=_completions, help="digits, gravures, objects, ocr, signatures ...")
 ]
+On = Annotated[str, typer.Option(help="local, or ray: the cluster at RAY_ADDRESS.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from atelier import call
-from atelier.call import Family, Json
+from atelier.call import Family, Json, On
 
 app = typer.Typer()
 
@@ -33,6 +33,18 @@ def worker(family: Family) -> None:
 def predict(family: Family, image: Annotated[Path, typer.Option(help="PNG, JPEG, ... as the service takes it.")]) -> None:
     """Answer one image, without a server."""
     call.function("serving.ask", family, image)
+
+
+@app.command()
+def batch(
+    family: Family,
+    source: Annotated[Path, typer.Option("--from", help="A folder, a .tar, a .parquet, or a text file with one path a line.")],
+    folder: Annotated[Path, typer.Option("--to", help="A new folder, or that of a batch to go on with.")],
+    processes: Annotated[int | None, typer.Option(help="Default: one a core.")] = None,
+    on: On = "local",
+) -> None:
+    """Answer many inputs without a server: a row each, as Parquet; killed, it goes on where it was."""
+    call.function("serving.batch.__main__", family, source, folder, processes, on)
 
 
 @app.command()

@@ -26,6 +26,15 @@ def train(family: Family) -> None:
     call.python("dvc", "repro", f"promote@{family}")
 
 
+@app.command("cluster-up")
+def cluster_up(
+    nodes: Annotated[int, typer.Option(help="How many.")] = 3,
+    cpus: Annotated[int | None, typer.Option(help="Cores of each (default: this machine's, shared out).")] = None,
+) -> None:
+    """Run a cluster of Ray on the loopback address, for on=ray, until Ctrl-C."""
+    call.function("pipelines.cluster.up", nodes, cpus)
+
+
 @app.command()
 def promote(family: Family) -> None:
     """Decide again on what has been evaluated."""

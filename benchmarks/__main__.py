@@ -28,6 +28,7 @@ NAMES = (
     "gravures",
     "lines",
     "queue",
+    "batch",
     "swap",
     "clients",
     "bombs",

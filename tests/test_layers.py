@@ -18,7 +18,7 @@ atelier
 pipelines.audit
 pipelines.stages serving.<family> serving.portal
 serving
-serving.jobs serving.feedback
+serving.jobs serving.feedback serving.batch
 serving.auth serving.live
 serving.pages serving.inputs
 serving.telemetry serving.limits serving.pools

@@ -1,6 +1,7 @@
 """What gravures takes and answers."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -186,9 +187,14 @@ async def matched(body: Body, served: Served, limits: Serving, lookup: Lookup, k
 
 async def predict(body: Body, served: Served, limits: Serving) -> dict[str, Any]:
     """The answer for one body where no service runs: its catalogue is stored first. Raises Refusal."""
+    return await matched(body, served, limits, _stored(served.predictor))
+
+
+@lru_cache(1)
+def _stored(predictor: Any) -> Lookup:
     lookup = Lookup()
-    lookup.store(served.predictor)
-    return await matched(body, served, limits, lookup)
+    lookup.store(predictor)
+    return lookup
 
 
 async def searched(query: QueryParams, served: Served, lookup: Lookup) -> dict[str, Any]:
@@ -229,6 +235,11 @@ def agrees(answer: dict[str, Any], other: dict[str, Any]) -> bool:
 def confidence(answer: dict[str, Any]) -> float | None:
     """How similar the nearest engraving is."""
     return float(answer["matches"][0]["similarity"])
+
+
+def result(answer: dict[str, Any]) -> str:
+    """The nearest engraving. `make batch` counts answers by it."""
+    return str(answer["matches"][0]["engraving"])
 
 
 def as_text(answer: dict[str, Any]) -> str:

@@ -198,18 +198,18 @@ class Champion:
         return self._read[1]
 
 
-def load(family: str, pointer: store.Pointer, prepare: Callable[[Any], object] | None = None) -> Served:
-    """The model that a pointer names, checked on its golden example and warm by that.
+def load(family: str, pointer: store.Pointer, prepare: Callable[[Any], object] | None = None, folder: Path | None = None) -> Served:
+    """The model that a pointer names, from the store or a copy of its `folder`, checked on its golden example and warm by that.
 
     Raises NotStored, BrokenModel, NotAsExpected, Unsigned, BadSignature, or what `prepare` raises.
     """
-    folder = store.location(pointer["tag"])
+    folder = folder or store.location(pointer["tag"])
     signing.check(folder)
     predictor = discovery.part(family, "predict").Predictor(folder)
     digest, expected = predictor.manifest["digest"], pointer["model"]["digest"]
     if digest != expected:
         raise manifests.BrokenModel(
-            f"{pointer['tag']} in the model store has the digest {digest[:12]}, the pointer {expected[:12]}. "
+            f"{folder} of {pointer['tag']} has the digest {digest[:12]}, the pointer {expected[:12]}. "
             f"`make serve family={family}` repairs both."
         )
     selfcheck.check(predictor, folder)

@@ -82,6 +82,11 @@ def confidence(answer: dict[str, Any]) -> float | None:
     return float(answer["confidence"])
 
 
+def result(answer: dict[str, Any]) -> str:
+    """The class. `make batch` counts answers by it."""
+    return str(answer["prediction"])
+
+
 def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: the ranking as bars, and the model."""
     rows = [

@@ -92,6 +92,16 @@ def confidence(answer: dict[str, Any]) -> float | None:
     return float(answer["confidence"]) if answer["text"] else None
 
 
+def result(answer: dict[str, Any]) -> str:
+    """How many lines. `make batch` counts answers by it."""
+    return str(len(answer["lines"]))
+
+
+def page_count(answer: dict[str, Any]) -> int:
+    """The last page that has text, of a TIFF; 1 of others."""
+    return max((line.get("page", 1) for line in answer["lines"]), default=1)
+
+
 def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: its lines, how sure the model is of each, and the model."""
     if not answer["lines"]:

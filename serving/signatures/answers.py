@@ -154,6 +154,16 @@ def confidence(answer: dict[str, Any]) -> float | None:
     return float(np.mean(answer["scores"])) if answer["scores"] else None
 
 
+def result(answer: dict[str, Any]) -> str:
+    """How many signatures. `make batch` counts answers by it."""
+    return str(answer["count"])
+
+
+def page_count(answer: dict[str, Any]) -> int:
+    """How many pages the file has."""
+    return len(answer.get("pages") or [answer])
+
+
 def as_text(answer: dict[str, Any]) -> str:
     """An answer as text: how many signatures, where, and the model."""
     found = answer.get("pages") or [answer]

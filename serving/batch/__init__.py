@@ -1,0 +1,1 @@
+"""Many inputs answered without a server: `make batch family=signatures from=archive.tar to=answers`."""
