@@ -1,6 +1,6 @@
 # The commands. `make help` lists them; every target installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo train cluster-up promote experiment sweep sweep-show sweep-adopt ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import serve worker predict batch bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
+.PHONY: help demo train cluster-up promote experiment sweep sweep-show sweep-adopt ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import up portal serve worker predict batch bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-role user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -88,6 +88,12 @@ darknet-import: .venv/with-serve+signatures ## candidate=signatures-all cfg=netw
 
 ##@ Operator
 
+up: .venv/with-serve ## [port=8080]: all released products, and the portal in front of them, on the loopback address; one Ctrl-C ends all
+	@atelier up --port $(or $(port),8080)
+
+portal: .venv/with-serve ## [host=127.0.0.1 port=8080]: the portal alone; PORTAL_SERVICES names where the products are
+	@atelier portal --host $(host) --port $(or $(port),8080)
+
 serve: .venv/with-serve ## family=digits [host=127.0.0.1 port=3000 workers=1 jobs=1]: the champion over HTTP; `jobs` (or JOBS_WORKERS) workers beside it
 	@atelier serve $(family) --host $(host) --port $(or $(port),3000) --workers $(or $(workers),1) $(if $(jobs),--jobs $(jobs))
 
@@ -134,6 +140,9 @@ user-list: .venv/with-serve ## [json=yes]: the users, at USERS_URL or in .store/
 
 user-password: .venv/with-serve ## name=ada: set another password; ends the user's sessions
 	@atelier user-password '$(call require,name,make user-password name=ada)'
+
+user-role: .venv/with-serve ## name=ada role='data scientist': operator, data scientist or administrator; ends the user's sessions
+	@atelier user-role '$(call require,name,make user-role name=ada role=operator)' '$(call require,role,make user-role name=$(name) role=operator)'
 
 user-disable: .venv/with-serve ## name=ada: block a user until `make user-enable name=ada`; ends the user's sessions
 	@atelier user-disable '$(call require,name,make user-disable name=ada)'

@@ -31,6 +31,12 @@ def user_password(name: Name) -> None:
     call.function("serving.auth.accounts:run", "password", name)
 
 
+@app.command("user-role")
+def user_role(name: Name, role: Annotated[str, typer.Argument(help="operator, data scientist or administrator.")]) -> None:
+    """Give a user another role; the user is signed out."""
+    call.function("serving.auth.accounts:run", "role", name, False, role)
+
+
 @app.command("user-disable")
 def user_disable(name: Name) -> None:
     """Sign a user out and refuse sign-in until `user-enable`."""

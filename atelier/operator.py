@@ -12,6 +12,18 @@ app = typer.Typer()
 
 
 @app.command()
+def up(port: Annotated[int, typer.Option(help="Of the portal; the products have free ones from 3001 on.")] = 8080) -> None:
+    """Serve every released product, and the portal in front of them."""
+    call.function("serving.portal.up", port)
+
+
+@app.command()
+def portal(host: str = "127.0.0.1", port: Annotated[int, typer.Option(help="0: any that is free.")] = 8080) -> None:
+    """Serve the portal: accounts, uploads to all products, history."""
+    call.function("serving.portal.__main__", host, port)
+
+
+@app.command()
 def serve(
     family: Family,
     host: str = "127.0.0.1",

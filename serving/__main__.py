@@ -37,11 +37,16 @@ def main(family: str, host: str = "127.0.0.1", port: int = 3000, workers: int = 
 
 
 def log_to_file(path: Path) -> None:
-    """Keep the terminal for people: unless LOG_FILE says otherwise, the log goes to this file, and a long one is set aside."""
+    """Keep the terminal for people: unless LOG_FILE says otherwise, the log goes to this file."""
+    rotate(path)
+    os.environ.setdefault("LOG_FILE", str(path))
+
+
+def rotate(path: Path) -> None:
+    """Set a long log aside; make the folder of a new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size > LOG_MB * 1e6:
         path.replace(path.with_suffix(".log.1"))
-    os.environ.setdefault("LOG_FILE", str(path))
 
 
 def memory() -> str | None:
@@ -55,7 +60,7 @@ def _serve(family: str, host: str, port: int, workers: int) -> None:
     from serving.live import champion
 
     telemetry.log_as_json()
-    ports.check(family, host, port)
+    ports.check(f"make serve family={family}", host, port)
     policy.decide(host)
     hosts.add(host)
     proxies.root()

@@ -43,8 +43,8 @@ def change_password(table: Users, name: str) -> str:
 
 def render(user: User) -> str:
     """A user as a line of the list."""
-    roles = [role for role in users.FLAGS if getattr(user, role)]
-    return " ".join([f"  {user.name:24}", f"since {datetime.fromtimestamp(user.created, UTC).date()}", *roles])
+    shown = [user.email, user.role, "disabled" if user.disabled else None]
+    return " ".join([f"  {user.name:24}", f"since {datetime.fromtimestamp(user.created, UTC).date()}", *filter(None, shown)])
 
 
 def as_json(user: User) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def as_json(user: User) -> dict[str, Any]:
     return {
         "name": user.name,
         "created": datetime.fromtimestamp(user.created, UTC).isoformat(timespec="seconds"),
-        **{role: getattr(user, role) for role in users.FLAGS},
+        **{name: getattr(user, name) for name in ("email", "role", "administrator", "disabled")},
     }
 
 
@@ -64,11 +64,14 @@ def listed(json: bool = False) -> str:
     return "\n".join(map(render, found)) or "There is no user yet. Add one with `make user-add name=...`."
 
 
-def run(command: str, name: str, administrator: bool = False) -> str:
+def run(command: str, name: str, administrator: bool = False, role: str = users.OPERATOR) -> str:
     """Change one user; what to print. Raises InvalidUser, BadPassword, BadUrl, NoDatabase or NewerDatabase."""
     table = _table()
     if command == "add":
         return add(table, name, administrator)
+    if command == "role":
+        table.set_role(name, role)
+        return f"{name} is {'an' if role[0] in 'ao' else 'a'} {role}, and signed out."
     if command == "password":
         return change_password(table, name)
     _, change, message = CHANGES[command]

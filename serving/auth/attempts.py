@@ -10,11 +10,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines import databases
 from pipelines.databases import Clock
-from serving.auth.users import normalised
+from serving.auth.users import unified
 from serving.inputs import senders
 
 NAME_MOST = 10  # wrong passwords for one name; this one is refused already
 ADDRESS_MOST = 100  # from one address: an office, or a proxy, may be behind it
+SIGN_UP_MOST = 20  # attempts to sign up from one address: each may tell whether an e-mail address has an account
 PAUSE = 300  # seconds after the last failure until the counters reset
 
 FAILURES = sa.table("failures", sa.column("key"), sa.column("count"), sa.column("until"))
@@ -36,13 +37,21 @@ class Attempts:
 
     def begin(self, name: str, address: str) -> bool:
         """Count a failure before the password is checked, against parallel attempts; is it the last one allowed? Raises Locked."""
+        counts = self._counted(_limits(name, address))
+        return any(count >= most for count, most in counts)
+
+    def begin_sign_up(self, address: str) -> None:
+        """Count an attempt to sign up, right or wrong. Raises Locked."""
+        self._counted({_key(f"sign-up {senders.network(address)}"): SIGN_UP_MOST})
+
+    def _counted(self, limits: dict[str, int]) -> list[tuple[int, int]]:
+        """Count one more for each key: (count, allowed). Raises Locked."""
         now = self.clock()
         with databases.writing(self.engine) as connection:
             over = (FAILURES.c.until <= now) | (FAILURES.c.until > now + 2 * PAUSE)  # the clock was set back
             connection.execute(FAILURES.delete().where(over))
         with databases.writing(self.engine) as connection:
-            counts = [(_count(connection, key, most, now), most) for key, most in _limits(name, address).items()]
-        return any(count >= most for count, most in counts)
+            return [(_count(connection, key, most, now), most) for key, most in limits.items()]
 
     def forgive(self, name: str, address: str) -> None:
         """The password was right: reset the name's counter, and take this attempt off the address."""
@@ -54,8 +63,12 @@ class Attempts:
 
 def _limits(name: str, address: str) -> dict[str, int]:
     """{key: allowed failures} of the address and the name; hashed, since people type passwords into the wrong field."""
-    counted = {f"address {senders.network(address)}": ADDRESS_MOST, f"name {normalised(name) or name}": NAME_MOST}
-    return {hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest(): most for key, most in counted.items()}
+    counted = {f"address {senders.network(address)}": ADDRESS_MOST, f"name {unified(name)}": NAME_MOST}
+    return {_key(words): most for words, most in counted.items()}
+
+
+def _key(words: str) -> str:
+    return hashlib.sha256(words.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _count(connection: Connection, key: str, most: int, now: float) -> int:

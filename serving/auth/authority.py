@@ -48,6 +48,10 @@ class Authority:
 
     def sign_in(self, name: str, password: str, address: str) -> Granted:
         """Tokens for a password. Raises WrongPassword or attempts.Locked."""
+        return self._open_session(self.authenticate(name, password, address))
+
+    def authenticate(self, name: str, password: str, address: str) -> User:
+        """The user of this name or e-mail address and this password. Raises WrongPassword or attempts.Locked."""
         last = self.attempts.begin(name, address)
         user = self.users.find(name)
         right = passwords.matches(user.password_hash if user else None, password)
@@ -56,7 +60,12 @@ class Authority:
         self.attempts.forgive(name, address)
         if passwords.HASHER.check_needs_rehash(user.password_hash):
             self.users.rehash(user, password)
-        return self._open_session(self.users.find(user.name) or user)
+        return self.users.find(user.name) or user
+
+    def sign_up(self, name: str, email: str, password: str, address: str) -> User:
+        """Add a user. Raises InvalidUser, BadPassword or attempts.Locked."""
+        self.attempts.begin_sign_up(address)
+        return self.users.add(name, password, email=email)
 
     def _open_session(self, user: User) -> Granted:
         session = uuid.uuid4().hex

@@ -14,28 +14,44 @@ from pipelines.databases import Clock
 from serving.auth import passwords
 
 NAME = re.compile(r"\w[\w.@+-]{0,63}")
+EMAIL = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]{1,64}@[\w-]+(\.[\w-]+)*")
+LONGEST = 254  # characters of an e-mail address (RFC 5321)
+OPERATOR, SCIENTIST, ADMINISTRATOR = ROLES = ("operator", "data scientist", "administrator")
 
 
 class User(NamedTuple):
-    """A row of the table; `created` in seconds since 1970."""
+    """A row of the table; `role` is one of ROLES, `created` in seconds since 1970."""
 
     id: int
     name: str
     password_hash: str
-    administrator: bool
     disabled: bool
     created: float
+    email: str | None
+    role: str
+
+    @property
+    def administrator(self) -> bool:
+        """Has this user the role of an administrator?"""
+        return self.role == ADMINISTRATOR
 
 
-FLAGS = ("administrator", "disabled")
-USERS = sa.table("users", *(sa.column(name, sa.Boolean() if name in FLAGS else None) for name in User._fields))
+USERS = sa.table("users", *(sa.column(name, sa.Boolean() if name == "disabled" else None) for name in User._fields))
 SESSIONS = sa.table(
     "sessions", *map(sa.column, ("id", "user_id", "refresh_hash", "previous_hash", "renewed", "expires", "revoked"))
 )  # migrations/users/ has the types and constraints
 
 
 class InvalidUser(ValueError):
-    """The user's name is malformed, taken or unknown, or the user is the last administrator."""
+    """The user's name, e-mail address or role is malformed, taken or unknown, or the user is the last administrator."""
+
+
+class NameTaken(InvalidUser):
+    """Another user has this name."""
+
+
+class EmailTaken(InvalidUser):
+    """Another user has this e-mail address, or has it as a name."""
 
 
 class Users:
@@ -44,14 +60,16 @@ class Users:
     def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
         self.engine, self.clock = engine, clock
 
-    def add(self, name: str, password: str, administrator: bool = False) -> User:
-        """Add a user. Raises InvalidUser or BadPassword."""
-        row = {**self._row(name, password), "administrator": administrator}
+    def add(self, name: str, password: str, administrator: bool = False, email: str | None = None) -> User:
+        """Add a user, an operator unless an administrator. Raises InvalidUser or BadPassword."""
+        address = validated_email(email) if email else None
+        row = {**self._row(name, password), "role": ADMINISTRATOR if administrator else OPERATOR, "email": address}
         try:
             with databases.writing(self.engine) as connection:
+                _check_free(connection, row["name"], address)
                 return User(*connection.execute(USERS.insert().values(**row).returning(*USERS.c)).one())
-        except IntegrityError:
-            raise InvalidUser(f"User {row['name']} exists. Change the password with `make user-password name={row['name']}`.") from None
+        except IntegrityError:  # another process has just added it
+            raise NameTaken(_exists(row["name"])) from None
 
     def bootstrap(self, name: str, password: str) -> bool:
         """Add the first administrator, unless there is any user. Raises InvalidUser or BadPassword."""
@@ -61,7 +79,7 @@ class Users:
         try:
             with databases.writing(self.engine) as connection:
                 if empty := _empty(connection):
-                    connection.execute(USERS.insert().values(**row, administrator=True))
+                    connection.execute(USERS.insert().values(**row, role=ADMINISTRATOR))
                 return empty
         except IntegrityError:  # another process has just added it
             return False
@@ -77,13 +95,13 @@ class Users:
             return [User(*row) for row in connection.execute(sa.select(USERS).order_by(USERS.c.name))]
 
     def find(self, name: str) -> User | None:
-        """The user of this name in any spelling that normalised() unifies."""
-        plain = normalised(name)
-        if plain is None:
+        """The user of this e-mail address or else this name, in any spelling that unified() makes the same."""
+        plain = unified(name)
+        if not (NAME.fullmatch(plain) or EMAIL.fullmatch(plain)):
             return None
         with databases.reading(self.engine) as connection:
-            row = connection.execute(sa.select(USERS).where(USERS.c.name == plain)).first()
-        return User(*row) if row else None
+            found = [User(*row) for row in connection.execute(sa.select(USERS).where((USERS.c.email == plain) | (USERS.c.name == plain)))]
+        return next((user for user in found if user.email == plain), found[0] if found else None)
 
     def get(self, name: str) -> User:
         """The user of this name. Raises InvalidUser."""
@@ -95,6 +113,12 @@ class Users:
         """Change the password and end the user's sessions. Raises InvalidUser or BadPassword."""
         user = self.get(name)
         self._change(user, password_hash=passwords.hashed(passwords.validated(password, user.name)))
+
+    def set_role(self, name: str, role: str) -> None:
+        """Give the user one of ROLES and end the user's sessions. Raises InvalidUser."""
+        if role not in ROLES:
+            raise InvalidUser(f"{role[:80]!r} is not a role. Choose one of: {', '.join(ROLES)}.")
+        self._change(self.get(name) if role == ADMINISTRATOR else self._removable(name), role=role)
 
     def disable(self, name: str) -> None:
         """Refuse sign-in and end the user's sessions. Raises InvalidUser."""
@@ -134,10 +158,35 @@ def _empty(connection: Connection) -> bool:
     return connection.execute(sa.select(USERS.c.id).limit(1)).first() is None
 
 
+def _check_free(connection: Connection, name: str, email: str | None) -> None:
+    """Raises NameTaken or EmailTaken. Nobody's name is another's e-mail address: either is enough to sign in."""
+    if connection.execute(sa.select(USERS.c.id).where((USERS.c.name == name) | (USERS.c.email == name))).first():
+        raise NameTaken(_exists(name))
+    if email and connection.execute(sa.select(USERS.c.id).where((USERS.c.name == email) | (USERS.c.email == email))).first():
+        raise EmailTaken(f"A user has the e-mail address {email} already.")
+
+
+def _exists(name: str) -> str:
+    return f"User {name} exists. Change the password with `make user-password name={name}`."
+
+
+def unified(word: str) -> str:
+    """NFKC, case folded: one spelling of what people type differently."""
+    return unicodedata.normalize("NFKC", word).casefold()
+
+
 def normalised(name: str) -> str | None:
-    """A name as it is stored: NFKC, case folded. None where it cannot be a name."""
-    plain = unicodedata.normalize("NFKC", name).casefold()
+    """A name as it is stored. None where it cannot be a name."""
+    plain = unified(name)
     return plain if NAME.fullmatch(plain) else None
+
+
+def validated_email(address: str) -> str:
+    """The address as it is stored. Raises InvalidUser."""
+    plain = unified(address.strip())
+    if len(plain) > LONGEST or not EMAIL.fullmatch(plain):
+        raise InvalidUser(f"{address[:80]!r} is not an e-mail address such as ada@example.org.")
+    return plain
 
 
 def validated(name: str) -> str:

@@ -1,5 +1,7 @@
 // Asks the service about a picture and shows the answer; upload, drop and paste. Drawing is in draw.js.
 
+import { receive } from "./drop.js";
+
 const answer = document.getElementById("answer");
 const result = document.getElementById("result");
 const problem = document.getElementById("problem");
@@ -146,25 +148,8 @@ export function percent(share) {
 }
 
 function upload(files) {
-  const picture = files?.[0];
+  const picture = files[0];
   if (picture) ask(picture, picture.name || "pasted picture");
 }
 
-function uploads() {
-  const zone = file.parentElement;
-  const over = (state) => zone.classList.toggle("over", state);
-  file.addEventListener("change", () => {
-    upload([...file.files]);
-    file.value = ""; // the same file can be chosen again
-  });
-  document.addEventListener("paste", (event) => upload(event.clipboardData?.files));
-  document.addEventListener("dragover", (event) => (event.preventDefault(), over(true)));
-  document.addEventListener("dragleave", (event) => over(event.relatedTarget !== null));
-  document.addEventListener("drop", (event) => {
-    event.preventDefault();
-    over(false);
-    upload(event.dataTransfer?.files);
-  });
-}
-
-if (file) uploads();
+if (file) receive(file, upload);

@@ -1,0 +1,51 @@
+"""The guard before the portal: who has not signed in reaches the home page, the page about it, signing in and up, and nothing else."""
+
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.auth.pool import SESSIONS
+from serving.auth.sites import SAFE
+from serving.pages import standalone
+from serving.portal import rendering
+from serving.portal.sessions import Sessions
+from serving.problems import Refusal, Refused
+
+OPEN = frozenset({"/", "/about", "/sign-in", "/sign-up"})
+PROBES = frozenset({"/livez", "/readyz"})
+COOKIE = "atelier_portal"
+
+
+class Guard:
+    """An application whose `request.user` is the User, or None on the open pages."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+        self.app, self.sessions = app, sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in PROBES or scope["path"].startswith("/static/"):
+            return await self.app(scope, receive, send)
+        request = Request(scope)
+        cookie = request.cookies.get(COOKIE)
+        try:
+            user = await SESSIONS.run(self.sessions.touch, cookie) if cookie else None
+        except Refusal as refusal:
+            return await Refused(refusal)(scope, receive, send)
+        scope["user"] = user
+        if user:
+            request.state.user = user.name
+        elif scope["path"] not in OPEN:
+            return await _unauthorized(request, ended=bool(cookie))(scope, receive, send)
+        await self.app(scope, receive, send)
+
+
+def _unauthorized(request: Request, ended: bool) -> Response:
+    """The sign-in page for a person, which leads back; 401 for a script or a program."""
+    request.state.refusal = "no session"
+    if not standalone.wanted(request):
+        return Refused(Refusal(401, "no session", "The session is over. Sign in again.", headers={"Cache-Control": "no-store"}))
+    query = f"?{request.url.query}" if request.url.query else ""
+    back = {"next": request.scope["path"] + query} if request.method in SAFE else {}
+    return rendering.redirect(request, f"/sign-in?{urlencode({**back, **({'ended': '1'} if ended else {})})}")
