@@ -4,7 +4,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -67,10 +67,18 @@ def _hidden(number: int) -> bool:
     return False
 
 
-def run_to_end(command: Sequence[str]) -> int:
-    """The exit code of a command. Ctrl-C, which a terminal sends to it too, is raised once it has ended: KeyboardInterrupt."""
+def run_to_end(command: Sequence[str], meanwhile: Callable[[], None] = lambda: None) -> int:
+    """The exit code of a command. Ctrl-C, which a terminal sends to it too, is raised once it has ended: KeyboardInterrupt.
+
+    `meanwhile` is done while the command runs, which ends where that fails.
+    """
     interrupted = False
     with subprocess.Popen(command) as process:
+        try:
+            meanwhile()
+        except BaseException:
+            process.terminate()
+            raise
         while process.returncode is None:
             try:
                 process.wait()

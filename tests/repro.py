@@ -139,8 +139,8 @@ def runs(folder: Path, family: str) -> list[list[object]]:
     code = (
         "import json; from pipelines.tracking import client as tracking; store = tracking.client();"
         f"runs = store.search_runs([tracking.experiment(store, '{family}')]);"
-        "print(json.dumps([[run.info.run_name, run.info.status, run.data.metrics['epoch'],"
-        " len(store.get_metric_history(run.info.run_id, 'valid_accuracy'))] for run in runs]))"
+        "steps = [[point.step for point in store.get_metric_history(run.info.run_id, 'valid_accuracy')] for run in runs];"
+        "print(json.dumps([[run.info.run_name, run.info.status, max(of, default=0), len(of)] for run, of in zip(runs, steps)]))"
     )
     found: list[list[object]] = json.loads(python(folder, "-c", code).stdout)
     return found

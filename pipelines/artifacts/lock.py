@@ -59,6 +59,13 @@ def dependencies() -> dict[str, dict[str, str]]:
         return {name: {dep["path"]: dep["md5"] for dep in stage.get("deps", [])} for name, stage in _stages(content()).items()}
 
 
+def params(stage: str) -> dict[str, Any]:
+    """{config file: what the stage read of it} of dvc.lock; empty where it has no such stage. Raises BrokenLock."""
+    with _readable():
+        return dict(_stages(content()).get(stage, {}).get("params", {}))
+
+
+@lru_cache(maxsize=2)
 def _stages(lock: bytes) -> dict[str, Any]:
     return dict((yaml.load(lock, yaml.CSafeLoader) or {}).get("stages", {}))
 

@@ -19,6 +19,7 @@ from pipelines.ledger.lines import Line
 from pipelines.models import checksums, manifests, selfcheck
 from pipelines.models.signing import SIGNATURE
 from pipelines.registry import modelcards, releases, store
+from pipelines.registry import reports as registry_reports
 from pipelines.tracking import artifacts as mlflow_artifacts
 from pipelines.tracking import client, locations, reader, tags
 from pipelines.training import records
@@ -110,10 +111,12 @@ def _logged_again(family: str, folder: Path) -> str:
 
 
 def _keys(family: str) -> set[str]:
-    """The keys of the trainings in models/ and in the ledger."""
+    """The keys of the trainings in models/ and in the ledger, and of those that have a report."""
     files = [Path("models", candidate, records.RECORD) for candidate in discovery.candidates(family)]
     here = {str(ledger.parse(path.read_bytes()).get("key")) for path in files if path.is_file()}
-    return here | {line["run"] for line in findings.promotions(family)}
+    found = [registry_reports.path_of(family, candidate) for candidate in discovery.candidates(family)]
+    reported = {str(ledger.parse(path.read_bytes()).get("digest")) for path in found if path.is_file()}
+    return here | reported | {line["run"] for line in findings.promotions(family)}
 
 
 def stored(family: str) -> Checked:

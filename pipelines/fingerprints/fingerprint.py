@@ -15,6 +15,7 @@ from pipelines.fingerprints.modules import ROOT, Module, Sources
 STAGES = ("ingest", "train", "evaluate")
 PLUMBING = (  # modules that compute nothing: a test forbids them numeric imports
     "pipelines.configs",
+    "pipelines.databases",
     "pipelines.devices",
     "pipelines.errors",
     "pipelines.discovery",
@@ -30,6 +31,7 @@ PLUMBING = (  # modules that compute nothing: a test forbids them numeric import
     "pipelines.stages.train",
     "pipelines.tracking.client",
     "pipelines.tracking.locations",
+    "pipelines.tracking.reader",
     "pipelines.tracking.tags",
     "pipelines.training.session",
 )

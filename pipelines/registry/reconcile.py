@@ -5,13 +5,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import UndefinedError
 
-from pipelines import discovery, folders, phrases
+from pipelines import discovery, folders, paths, phrases
 from pipelines.artifacts import cache, lock, retention
 from pipelines.datasets import cards
 from pipelines.ledger import cross_checks
@@ -20,7 +20,7 @@ from pipelines.ledger.lines import Line
 from pipelines.models import checksums, manifests
 from pipelines.registry import modelcards, reports, signatures, versions
 from pipelines.registry import store as model_store
-from pipelines.tracking import artifacts, tags
+from pipelines.tracking import artifacts, reader, tags, views
 from pipelines.tracking import client as tracking
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ DAMAGE = (OSError, ValueError, LookupError, TypeError, AttributeError, Undefined
 
 
 def reconcile(family: str) -> None:
-    """Make everything that shows or serves this family follow its ledger, one process at a time."""
+    """Make everything that shows or serves this family follow its ledger, one process at a time. Raises reader.Unreadable."""
     for found in cross_checks.contradictions(discovery.validate(family)):
         warn(f"{found.path}: {found.words}. To repair it: `{found.repair}`. Until then everything follows the ledger as it is.")
     store = tracking.client()
-    with folders.locked(tracking.ROOT / f".{family}.lock"):
+    with reader.explained(), folders.locked(tracking.ROOT / f".{family}.lock"):
         cross_checks.save_lost(family)
         lines = ledger.read(family)
         retention.retain(lines)
@@ -53,20 +53,42 @@ def reconcile(family: str) -> None:
 
 
 def candidate_runs(store: "MlflowClient", family: str) -> None:
-    """A run with scores and files for every candidate that has been trained here."""
+    """A run with scores and files for every candidate that has been trained here, or whose report is in git."""
     for candidate in discovery.candidates(family):
-        if Path("models", candidate, manifests.MANIFEST).exists():
-            with _warn_of_damage(f"models/{candidate} has no run in MLflow, or an incomplete one"):
+        with _warn_of_damage(f"{candidate} has no run in MLflow, or an incomplete one"):
+            if Path("models", candidate, manifests.MANIFEST).exists():
                 _candidate_run(store, family, candidate)
+            elif report := reports.without_model(family, candidate):
+                _reported_run(store, report)
+    if metrics := reports.compared(family):
+        views.save(store, family, metrics)
 
 
 def _candidate_run(store: "MlflowClient", family: str, candidate: str) -> None:
     folder, report, data = Path("models", candidate), reports.of_candidate(family, candidate), Path("data", family)
     card = versions.card_folder(family, manifests.read(folder)["data"])
-    drawn = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
-    shown = {name: path for name, path in drawn.items() if report and path.exists()}
-    run = artifacts.log(store, family, folder, report, {**shown, **_card_file(card)})
+    run = artifacts.log(store, family, folder, report, {**(_drawn(family, candidate) if report else {}), **_card_file(card)})
     tracking.tag_with_dvc(store, run, lock.hash_of(folder), lock.hash_of(data) if card == data else None)
+
+
+def _reported_run(store: "MlflowClient", report: reports.Report) -> None:
+    """The run of the promotion that the report is of, or one of its own, named by the digest until the model folder is here."""
+    family, candidate = report["family"], report["candidate"]
+    line = next((line for line in ledger.versions(ledger.read(family)).values() if line["digest"] == report["digest"]), {})
+    record = {
+        **{"key": line.get("run", report["digest"]), "commit": line.get("commit"), "dirty": line.get("dirty")},
+        **{"seconds": report["seconds"], "history": reports.history(report)},
+        "started": line.get("started") or reports.written(report) - report["seconds"]["train"],
+    }
+    shown = {**_drawn(family, candidate), **_card_file(versions.card_folder(family, report["data"]))}
+    run = artifacts.log_report(store, reports.recipe(report), record, report, shown)
+    tracking.tag_with_dvc(store, run, lock.hash_of(Path("models", candidate)), None)
+
+
+def _drawn(family: str, candidate: str) -> dict[str, Path]:
+    """The plots and sheets of a candidate that are here."""
+    folders_of = {name: Path("reports", family, name, candidate) for name in ("plots", "sheets")}
+    return {name: path for name, path in folders_of.items() if path.exists()}
 
 
 def _card_file(folder: Path | None) -> dict[str, Path]:
@@ -94,7 +116,15 @@ def _run(store: "MlflowClient", line: Line) -> "Run":
         pass
     except DAMAGE as damage:
         warn(f"Version {line['version']} of {line['family']} is shown as the ledger has it: {type(damage).__name__}: {damage}")
-    return tracking.run_of_line(store, line)
+    return tracking.run_of_line(store, line, _released_recipe(line))
+
+
+def _released_recipe(line: Line) -> dict[str, Any]:
+    """The configuration of a promoted model, where its release is here."""
+    with suppress(*DAMAGE):
+        manifest = manifests.read(paths.RELEASED / line["family"])
+        return dict(manifest["config"]) if manifest["digest"] == line["digest"] else {}
+    return {}
 
 
 def _register(store: "MlflowClient", family: str, promoted: dict[int, Line], runs: "dict[int, Run]") -> None:

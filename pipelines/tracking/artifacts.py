@@ -1,12 +1,13 @@
 """The files that MLflow shows beside a run, mlruns/artifacts/<family>/<run>/artifacts/, and their SHA256SUMS."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import folders
 from pipelines.models import checksums
 from pipelines.tracking import client
-from pipelines.tracking.tags import DONE
+from pipelines.tracking.tags import DONE, REPORTED
 from pipelines.training import records
 
 if TYPE_CHECKING:
@@ -25,12 +26,24 @@ def folders_of(family: str) -> list[Path]:
 
 def log(store: "MlflowClient", family: str, folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> "Run":
     """The run of a model folder, as client.run_of_folder(), its files listed in SHA256SUMS; where that is gone, logged again."""
-    before = client.find(store, family, records.read(folder)["key"])
-    done = before.data.tags.get(DONE) if before else None
+    key = records.read(folder)["key"]
+    return _logged(store, family, key, DONE, lambda: client.run_of_folder(store, folder, report, shown))
+
+
+def log_report(
+    store: "MlflowClient", recipe: dict[str, Any], record: dict[str, Any], report: dict[str, Any], shown: dict[str, Path]
+) -> "Run":
+    """The same of a report without a model folder, as client.run_of_report()."""
+    return _logged(store, report["family"], record["key"], REPORTED, lambda: client.run_of_report(store, recipe, record, report, shown))
+
+
+def _logged(store: "MlflowClient", family: str, key: str, tag: str, derive: Callable[[], "Run"]) -> "Run":
+    before = client.find(store, family, key)
+    done = before.data.tags.get(tag) if before else None
     if before and done and not listed(family, before):
-        store.set_tag(before.info.run_id, DONE, done := "")
-    run = client.run_of_folder(store, folder, report, shown)
-    if run.data.tags[DONE] != done:
+        store.set_tag(before.info.run_id, tag, done := "")
+    run = derive()
+    if run.data.tags.get(tag) != done:
         place = folder_of(family, run.info.run_id)
         checksums.write(place, {path.relative_to(place).as_posix(): folders.sha256(path) for path in _files(place)})
     return run

@@ -17,8 +17,8 @@ from urllib.parse import quote
 from pipelines import folders
 from pipelines.configs import Config
 from pipelines.models import manifests
-from pipelines.tracking import locations
-from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DIRTY, DONE, DVC, KEY, UNKNOWN
+from pipelines.tracking import locations, reader
+from pipelines.tracking.tags import CANDIDATE, COMMIT, DATA, DATA_DVC, DIGEST, DIRTY, DONE, DVC, KEY, REPORTED, UNKNOWN
 from pipelines.training import records, session
 from pipelines.training.session import Epoch, Training
 
@@ -51,12 +51,16 @@ def _uri(database: Path) -> str:
 
 
 def client() -> "MlflowClient":
-    """A client on the project's database, which one process at a time creates: it is complete or absent, its addresses lead here."""
+    """A client on the project's database, which one process at a time creates: it is complete or absent, its addresses lead here.
+
+    Raises reader.Unreadable.
+    """
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    with folders.locked(ROOT / ".lock"):
+    with reader.explained(), folders.locked(ROOT / ".lock"):
         if not DATABASE.exists():
             with folders.drafted(DATABASE) as draft:
-                _connected(draft)
+                _connected(draft).delete_experiment("0")  # MLflow's empty "Default"
+        reader.check()
         found = _connected(DATABASE)
         for old in locations.mend(ROOT):
             print(f"MLflow looked for its files in {old}: it looks in {(ROOT / 'artifacts').absolute()} now.", file=sys.stderr)
@@ -98,8 +102,8 @@ def create(store: "MlflowClient", config: dict[str, Any], key: str, started: flo
 
 def log_params(store: "MlflowClient", run: "Run", config: dict[str, Any]) -> None:
     """The configuration, such as fit.epochs; logged parameters stay."""
-    param = mlflow().entities.Param
-    store.log_batch(run.info.run_id, params=[param(name, str(value)) for name, value in sorted(flat(config).items())])
+    param, values = mlflow().entities.Param, sorted(flat(config).items())
+    store.log_batch(run.info.run_id, params=[param(name, str(value)) for name, value in values if name not in run.data.params])
 
 
 def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -121,7 +125,7 @@ def live(cfg: Config, card: dict[str, Any], training: Training) -> Iterator[str]
     logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     imported.set_tracking_uri(uri())
     imported.set_system_metrics_sampling_interval(SAMPLING_SECONDS)
-    with imported.start_run(run.info.run_id, log_system_metrics=True):
+    with reader.explained(), imported.start_run(run.info.run_id, log_system_metrics=True):
         yield run.info.run_id
 
 
@@ -138,15 +142,17 @@ def log_data(store: "MlflowClient", run: "Run", card: dict[str, Any]) -> None:
 
 def log_history(store: "MlflowClient", run: "Run", history: list[Epoch]) -> None:
     """Every epoch that the run does not have yet, in batches of at most 1,000 values."""
-    known = store.get_run(run.info.run_id).data.metrics.get("epoch", 0)
+    names = [name for name in (history or [{}])[-1] if name != "epoch" and not name.endswith("seconds")]
+    known = max((point.step for name in names[:1] for point in store.get_metric_history(run.info.run_id, name)), default=0)
     points = _points([row for row in history if row["epoch"] > known])
     for start in range(0, len(points), 1000):
         store.log_batch(run.info.run_id, metrics=points[start : start + 1000])
 
 
 def _points(rows: list[Epoch]) -> "list[Metric]":
+    """The figures of each epoch, the epoch itself as MLflow's step."""
     metric, now = mlflow().entities.Metric, int(time.time() * 1000)
-    return [metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items()]
+    return [metric(name, value, now, int(row["epoch"])) for row in rows for name, value in row.items() if name != "epoch"]
 
 
 def run_of_folder(store: "MlflowClient", folder: Path, report: dict[str, Any] | None, shown: dict[str, Path]) -> "Run":
@@ -156,22 +162,65 @@ def run_of_folder(store: "MlflowClient", folder: Path, report: dict[str, Any] | 
     is the data card.
     """
     manifest, record = manifests.read(folder), records.read(folder)
-    run = find(store, manifest["family"], record["key"]) or create(store, manifest["config"], record["key"], record["started"])
+    run = _known(store, manifest, record["key"]) or create(store, manifest["config"], record["key"], record["started"])
     state = folders.hash_of([manifest["digest"], report, record, sorted(shown)])
     if run.data.tags.get(DONE) == state:
         return run
+    log_history(store, run, session.read_history(folder))
+    _log(store, run, manifest, record, report, {"model": folder, **shown})
+    store.set_tag(run.info.run_id, DONE, state)
+    return store.get_run(run.info.run_id)
+
+
+def run_of_report(
+    store: "MlflowClient", recipe: dict[str, Any], record: dict[str, Any], report: dict[str, Any], shown: dict[str, Path]
+) -> "Run":
+    """Find or create the run of a candidate whose report is here and whose model folder is not; run_of_folder() completes it later.
+
+    `recipe` is its configuration; `record` has its "key", "started", "commit", "dirty", "seconds" and "history".
+    """
+    run = find(store, report["family"], record["key"]) or create(store, recipe, record["key"], record["started"])
+    state = folders.hash_of([recipe, report, sorted(shown)])
+    if DONE in run.data.tags or run.data.tags.get(REPORTED) == state:
+        return run
+    log_history(store, run, record["history"])
+    _log(store, run, {"config": recipe, **report}, record, report, shown)
+    store.set_tag(run.info.run_id, REPORTED, state)
+    return store.get_run(run.info.run_id)
+
+
+def _known(store: "MlflowClient", manifest: dict[str, Any], key: str) -> "Run | None":
+    """The run of a training, or the one that a report of its model has, which becomes the training's."""
+    if run := find(store, manifest["family"], key):
+        return run
+    reported = find(store, manifest["family"], manifest["digest"])
+    if reported:
+        store.set_tag(reported.info.run_id, KEY, key)
+    return reported
+
+
+def _log(
+    store: "MlflowClient",
+    run: "Run",
+    manifest: dict[str, Any],
+    record: dict[str, Any],
+    report: dict[str, Any] | None,
+    shown: dict[str, Path],
+) -> None:
+    """Configuration, data, scores and files; then the run has ended."""
     log_params(store, run, manifest["config"])
     if "data" in shown:
         log_data(store, run, json.loads(shown["data"].read_text()))
-    log_history(store, run, session.read_history(folder))
     _log_scores(store, run, manifest, record, report)
-    for name, path in {"model": folder, **shown}.items():
+    for name, path in shown.items():
         log = store.log_artifacts if path.is_dir() else store.log_artifact
         log(run.info.run_id, str(path), name)
-    store.set_tag(run.info.run_id, DONE, state)
     if run.info.end_time is None:
-        store.set_terminated(run.info.run_id, "FINISHED", int((record["started"] + record["seconds"]["train"]) * 1000))
-    return store.get_run(run.info.run_id)
+        _end(store, run, record["started"] + record["seconds"]["train"])
+
+
+def _end(store: "MlflowClient", run: "Run", at: float) -> None:
+    store.set_terminated(run.info.run_id, "FINISHED", int(at * 1000))
 
 
 def tag_with_dvc(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: str | None) -> "Run":
@@ -182,15 +231,15 @@ def tag_with_dvc(store: "MlflowClient", run: "Run", dvc: str | None, data_dvc: s
     return store.get_run(run.info.run_id) if wanted else run
 
 
-def run_of_line(store: "MlflowClient", line: dict[str, Any]) -> "Run":
+def run_of_line(store: "MlflowClient", line: dict[str, Any], recipe: dict[str, Any]) -> "Run":
     """The run of a promotion whose folder is not on this machine, with what the ledger knows; run_of_folder() completes it later."""
     family, key = line["family"], line["run"]
     found = find(store, family, key)
     if found is None:
-        found = create(store, {"family": family, "candidate": line["candidate"]}, key, line["started"])
+        found = create(store, {"family": family, "candidate": line["candidate"], **recipe}, key, line["started"])
         record = {"commit": line["commit"], "dirty": line.get("dirty"), "seconds": line["figures"]["seconds"]}
         _log_scores(store, found, line, record, line["figures"])
-        store.set_terminated(found.info.run_id, "FINISHED", int((line["started"] + line["figures"]["seconds"]["train"]) * 1000))
+        _end(store, found, line["started"] + line["figures"]["seconds"]["train"])
     return found
 
 
@@ -198,6 +247,7 @@ def _log_scores(store: "MlflowClient", run: "Run", manifest: dict[str, Any], rec
     """Scores as final_<split>_<metric>, and origin as tags."""
     splits = {split: report[split] for split in ("valid", "test")} if report else {}
     named = {f"final_{split}_{name}": value for split, metrics in splits.items() for name, value in metrics.items()}
+    named |= {name: report[name] for name in ("latency_ms", "size_mb") if report and name in report}
     metric, now = mlflow().entities.Metric, int(time.time() * 1000)
     dirty = UNKNOWN if record["commit"] is None or record["dirty"] is None else str(record["dirty"]).lower()
     tags = {DIGEST: manifest["digest"], DATA: manifest["data"], COMMIT: record["commit"] or UNKNOWN, DIRTY: dirty}

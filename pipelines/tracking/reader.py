@@ -5,7 +5,8 @@ unknown, or the file cannot be read, every function raises Unreadable: None and 
 """
 
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ VERSIONS = """
 """
 TABLES = {"alembic_version", "experiments", "runs", "tags", "model_versions", "model_version_tags", "registered_model_aliases"}
 PATIENCE = 5  # seconds for another process that writes
+OUTDATED = ("schema", "revision")  # words of MLflow's, or Alembic's, error where another MLflow has made the database
 AGAIN = "`make ui` makes it again from ledgers and model folders."
 
 
@@ -41,6 +43,11 @@ class Run(NamedTuple):
     family: str
     started: float
     tags: dict[str, str]
+
+
+def check() -> None:
+    """Raises Unreadable where the database is damaged or locked: MLflow itself would try a locked one again for minutes."""
+    _rows("SELECT version_num FROM alembic_version")
 
 
 def run(run_id: str) -> Run | None:
@@ -94,10 +101,37 @@ def _read(query: str, *values: str) -> list[tuple[Any, ...]]:
         return database.execute(query, values).fetchall() if tables & TABLES else []
 
 
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raises Unreadable where a library, such as MLflow itself, cannot use the database."""
+    try:
+        yield
+    except Exception as fault:
+        if unreadable := _unreadable(fault):
+            raise unreadable from fault
+        raise
+
+
+def _unreadable(fault: Exception) -> Unreadable | None:
+    """What a foreign error, or one of its causes, says of the database; None where it says nothing."""
+    cause: BaseException | None = fault
+    while cause and not isinstance(cause, sqlite3.Error):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, sqlite3.Error) and not isinstance(fault, Unreadable):
+        return _explained(cause)
+    foreign = type(fault).__module__.startswith(("mlflow", "alembic"))
+    return _other_schema(fault) if foreign and any(word in str(fault) for word in OUTDATED) else None
+
+
+def _other_schema(fault: Exception) -> Unreadable:
+    older = f"`mlflow db upgrade sqlite:///{DATABASE}` upgrades an older one; or move mlruns/ away, and {AGAIN}"
+    words = str(fault).splitlines()[0].split(". ")[0]
+    return Unreadable(f"{DATABASE}, MLflow's schema {_schema()}: {words}. Use the MLflow of requirements.lock; {older}")
+
+
 def _explained(fault: sqlite3.Error) -> Unreadable:
     if getattr(fault, "sqlite_errorname", "") == "SQLITE_ERROR":
-        remedy = f"Use the MLflow of requirements.lock; `mlflow db upgrade sqlite:///{DATABASE}` upgrades older tables, or {AGAIN}"
-        return Unreadable(f"{DATABASE}, MLflow's schema {_schema()}: {fault}. {remedy}")
+        return _other_schema(fault)
     reason = databases.reason(fault)
     _, remedy = databases.REASONS.get(reason, ((), "May this user read it?"))
     return Unreadable(f"{DATABASE}: {fault}. {remedy}{f' {AGAIN}' if reason == 'broken' else ''}")
