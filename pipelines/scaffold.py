@@ -24,6 +24,8 @@ FILES = (
     "pipelines/families/{0}/*",
     "serving/{0}/*",
     "tests/families/{0}.py",
+    "notebooks/{0}.ipynb",
+    "reports/{0}/dvc.yaml",
 )
 LISTS = ("dvc.yaml", "pyproject.toml")
 CHANGES = {
@@ -33,6 +35,7 @@ CHANGES = {
     "pipelines/families/{0}/model.py": "the network; with picture.py, fit.py, predict.py and score.py; probe.py: the golden example",
     "serving/{0}/answers.py": "the answer; flags.py: its corrections; service.py, page.html: the texts",
     "tests/families/{0}.py": "what the shared tests expect; write tests of its own",
+    "reports/{0}/dvc.yaml": "the headline metric, where it is another one; notebooks/{0}.ipynb: a look at the data",
     "pyproject.toml": "packages of the extra {0}, then `make lock`; docs/generate/figures.py, docs/how-to/: its figures and its page",
 }
 
@@ -92,7 +95,7 @@ def renamed(path: Path, name: str, like: str) -> bytes:
 def dvc_yaml(name: str, like: str) -> bytes:
     """dvc.yaml with the family and its candidates. Raises BadFamily."""
     text = re.sub(r"(&families \[[^\]]*)", rf"\1, {name}", (ROOT / "dvc.yaml").read_text(), count=1)
-    text = _copy_rows(text, rf"^ +{like}-\S+: \{{family: {like}, .*\n", rf"\b{like}\b", name)
+    text = _copy_rows(text, rf"^ +{like}-\S+: \{{family: {like}[,}}].*\n", rf"\b{like}\b", name)
     stages, wanted = yaml.safe_load(text)["stages"], {candidate.replace(like, name, 1) for candidate in discovery.candidates(like)}
     if name not in stages["look"]["foreach"] or not wanted <= {*stages["train"]["foreach"]}:
         raise BadFamily(f"dvc.yaml has no `&families [...]`, or not each candidate of {like} in one line under `train`. Write them so.")

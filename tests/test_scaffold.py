@@ -101,7 +101,7 @@ def test_a_dirty_tree_is_refused_by_name(clean: Path, path: str) -> None:
         ("dvc.yaml", "&families [", "&every [", "dvc.yaml has no `&families"),
         (
             "dvc.yaml",
-            "objects-fast: {family: objects, metric: accuracy}",
+            "objects-fast: {family: objects}",
             "objects-fast:\n        family: objects",
             "each candidate of objects",
         ),

@@ -395,8 +395,8 @@ def test_an_adopted_trial_is_a_candidate_with_a_seed_and_its_study(conf: Path, s
     assert (cfg.study.name, cfg.study.trials, cfg.study.pruned) == ("digits-small", 6, len(study.trials("PRUNED")))
     assert "study" not in cfg.recipe(), "an older training's checkpoint keeps its name"
     before, after = ((folder / "dvc.yaml").read_text().splitlines() for folder in (ROOT, small))
-    assert [line for line in after if line not in before] == ["      digits-small: {family: digits, metric: accuracy}"]
-    assert yaml.safe_load("\n".join(after))["stages"]["train"]["foreach"]["digits-small"] == {"family": "digits", "metric": "accuracy"}
+    assert [line for line in after if line not in before] == ["      digits-small: {family: digits}"]
+    assert yaml.safe_load("\n".join(after))["stages"]["train"]["foreach"]["digits-small"] == {"family": "digits"}
     assert "`dvc repro promote@digits` trains it" in capsys.readouterr().out
     adopt.main("digits", "small", best.number)
     assert (small / "dvc.yaml").read_text().splitlines() == after, "a second time changes nothing"

@@ -51,7 +51,7 @@ def _belongs(family: str, path: Path, others: set[Path]) -> bool:
         return bool(others) and "inputs" not in ledger.parse(path.read_bytes())
     if path.name == "ingest.json":
         return Path("data", family) in others and ledger.parse(path.read_bytes()).get("data") == _card(family)
-    candidate = path.stem if path.parent.name == "candidates" else path.parent.name
+    candidate = path.stem if path.parent.name in {"candidates", "metrics"} else path.parent.name
     return Path("models", candidate) in others and _is_of(reports.path_of(family, candidate), Path("models", candidate))
 
 

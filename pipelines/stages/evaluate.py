@@ -1,4 +1,4 @@
-"""evaluate: models/<candidate>/ on the validation and test splits -> reports/<family>/candidates/, plots/ and sheets/."""
+"""evaluate: models/<candidate>/ on the validation and test splits -> reports/<family>/candidates/, metrics/, plots/ and sheets/."""
 
 import csv
 import time
@@ -24,7 +24,8 @@ def main(cfg: Config) -> None:
     figures = {split: scoring.metrics(found) for split, found in outcomes.items()}
     counts = {split: len(found.images) for split, found in splits.items()}
     report = _report(cfg, figures, counts, latency_ms(predictor, splits["valid"].images))
-    folders.write_json(Path("reports", cfg.family, "candidates", f"{cfg.candidate}.json"), report)
+    for folder, content in {"candidates": report, "metrics": compared(report, scoring.HEADLINE)}.items():
+        folders.write_json(Path("reports", cfg.family, folder, f"{cfg.candidate}.json"), content)
     shown = predictor, splits["valid"], outcomes["valid"]
     _plots(Path("reports", cfg.family, "plots", str(cfg.candidate)), scoring.tables(*shown), cfg.model_folder)
     with folders.replacing(Path("reports", cfg.family, "sheets", str(cfg.candidate))) as out:
@@ -49,6 +50,13 @@ def _report(cfg: Config, figures: dict[str, Any], counts: dict[str, int], latenc
         "latency_ms": latency,
         "size_mb": manifests.served_bytes(manifest) / 1e6,
     }
+
+
+def compared(report: dict[str, Any], headline: str) -> dict[str, Any]:
+    """What `dvc metrics show` and `dvc exp show` compare of a report: the headline metric on both splits, and what the model costs."""
+    scores = {split: report[split][headline] for split in ("valid", "test")}
+    costs = {"train_s": report["seconds"]["train"], "ms": report["latency_ms"], "MB": report["size_mb"]}
+    return {"metric": headline, **scores, **costs}
 
 
 def latency_ms(predictor: Any, examples: Any) -> float:
@@ -78,4 +86,4 @@ def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    configs.run(main)
+    configs.run(main, "candidate")

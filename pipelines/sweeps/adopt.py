@@ -98,9 +98,9 @@ def origin_of(study: Study) -> dict[str, Any]:
 
 def with_candidate(text: str, family: str, candidate: str) -> str:
     """dvc.yaml with the candidate's line after those of its family, in alphabetical order; unchanged where it is there."""
-    rows = [*re.finditer(rf"^( +)({family}-[\w-]+): (\{{family: {family}, .*\}})\n", text, re.MULTILINE)]
+    rows = [*re.finditer(rf"^( +)({family}-[\w-]+): (\{{family: {family}\b.*\}})\n", text, re.MULTILINE)]
     if not rows:
-        raise NotAdopted(f"dvc.yaml has no line `{family}-name: {{family: {family}, ...}}` under `train`. Write its candidates so.")
+        raise NotAdopted(f"dvc.yaml has no line `{family}-name: {{family: {family}}}` under `train`. Write its candidates so.")
     if any(row[2] == candidate for row in rows):
         return text
     place = next((row.start() for row in rows if row[2] > candidate), rows[-1].end())
