@@ -1,5 +1,6 @@
 """Real browsers for the tests of pages: Chromium and Firefox, headless, each where it is installed."""
 
+import base64
 import importlib
 import json
 import os
@@ -23,6 +24,19 @@ from tests.services import Service
 PATIENCE = 20  # seconds that a page may take
 QUIET = "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
 CAMERA = "use-fake-device-for-media-stream use-fake-ui-for-media-stream"  # a moving test picture, and no prompt
+
+
+WATCH = """
+const own = window.fetch;
+window.fetch = (path, how) => ((window.sent = how?.body?.get("image") ?? window.sent), own(path, how));
+"""
+SENT = """
+return new Promise((done) => {
+  const reader = new FileReader();
+  reader.onload = () => done(reader.result);
+  reader.readAsDataURL(window.sent);
+});
+"""
 
 
 class Needs(NamedTuple):
@@ -53,11 +67,11 @@ BROWSERS = {
 
 
 @contextmanager
-def opened(name: str, folder: Path) -> Iterator[Browser]:
-    """A fresh browser with its profile in `folder`; skips the test, loudly, where it is not installed."""
+def opened(name: str, folder: Path, settings: dict[str, Any] | None = None) -> Iterator[Browser]:
+    """A fresh browser with its profile in `folder`, Firefox with settings; skips the test, loudly, where it is not installed."""
     programs = found(name)
     os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}  # Selenium would look for drivers in the network
-    browser = {"chromium": chromium, "firefox": firefox}[name](*programs, folder)
+    browser = firefox(*programs, folder, settings) if name == "firefox" else chromium(*programs, folder)
     try:
         yield browser
     finally:
@@ -97,9 +111,9 @@ def chromium(program: str, driver: str, folder: Path) -> Browser:
     return Browser(chrome, resize, complaints, requests)
 
 
-def firefox(program: str, folder: Path) -> Browser:
+def firefox(program: str, folder: Path, settings: dict[str, Any] | None) -> Browser:
     pytest.importorskip("marionette_driver", reason="its requirements exclude those of Atelier but on Linux")
-    fox = importlib.import_module("tests.marionette").Firefox(program, folder)
+    fox = importlib.import_module("tests.marionette").Firefox(program, folder, settings)
 
     def requests() -> list[str]:
         return fox.execute_script("return performance.getEntries().map((entry) => entry.name).filter((name) => name.includes(':'))")
@@ -126,7 +140,14 @@ def fresh(browser: Browser, service: Service) -> Browser:
     browser.driver.get("about:blank")
     browser.requests(), browser.complaints()
     browser.driver.get(str(service.client.base_url))
+    browser.driver.execute_script(WATCH)
     return browser
+
+
+def sent(browser: Browser) -> bytes:
+    """The last picture that the page has sent."""
+    content: str = browser.driver.execute_script(SENT)
+    return base64.b64decode(content.partition(",")[2])
 
 
 def one(browser: Browser, selector: str) -> WebElement:
@@ -146,7 +167,7 @@ def ranking(browser: Browser) -> list[str]:
 def expected(service: Service, content: bytes, ranks: str, label: str) -> list[str]:
     """The rows that the endpoint's own answer makes: its list `ranks`, each by its `label`."""
     answer = service.predict(files={"image": ("picture.png", content)}).json()
-    return [f"{rank[label]} {rank['confidence'] * 100:.2f} %" for rank in answer[ranks]]
+    return [f"{rank[label]} {rank['confidence']:.2%}" for rank in answer[ranks]]
 
 
 def bars(browser: Browser) -> list[float]:

@@ -20,7 +20,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from serving.pages import routes as page_routes
 from tests import browsers
-from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, one, ranking, upload
+from tests.browsers import Browser, assert_fits_a_phone, bars, expected, foreign, fresh, one, ranking, sent, upload
 from tests.forms import encoded, seven
 from tests.pages import got
 from tests.services import Service, running, stored, until
@@ -93,7 +93,7 @@ def test_the_page_is_valid_html_for_every_pointer(name: str) -> None:
 
 def test_the_page_says_what_is_served_and_why() -> None:
     text = page("whole")
-    for words in ("99.68\u00a0%", "99.55 to 99.77\u00a0%", "20 November 2026, 22:49 UTC", "9 min 4 s", "54,946 train", "digits-augmented"):
+    for words in ("99.68%", "99.55% to 99.77%", "20 November 2026, 22:49 UTC", "9 min 4 s", "54,946 train", "digits-augmented"):
         assert words in text
     assert "served again" not in text
     assert "released files" not in text
@@ -217,10 +217,38 @@ def test_a_drawing_is_answered(browser: Browser, service: Service, kind: str) ->
     actions.perform()
     assert 0.02 < ink(drawn(browser)) < 0.3
     one(browser, "[data-do=ask]").click()
-    assert ranking(browser) == expected(service, drawn(browser), "ranking", "digit")
+    assert ranking(browser) == expected(service, sent(browser), "ranking", "digit")
     one(browser, "[data-do=undo]").click()
     assert ink(drawn(browser)) == 0
     assert browser.complaints() == []
+
+
+@pytest.mark.system
+def test_a_browser_that_resists_fingerprinting_sends_the_drawing_and_no_noise(service: Service, tmp_path: Path) -> None:
+    with browsers.opened("firefox", tmp_path, {"privacy.resistFingerprinting": True}) as fox:
+        fresh(fox, service)
+        assert np.asarray(Image.open(io.BytesIO(drawn(fox))).convert("L")).min() < 255  # noise, of an empty canvas
+        canvas = one(fox, "canvas")
+        fox.driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", canvas)
+        ActionChains(fox.driver).move_to_element_with_offset(canvas, 0, -80).click_and_hold().move_by_offset(0, 160).release().perform()
+        one(fox, "[data-do=ask]").click()
+        assert ranking(fox) == expected(service, sent(fox), "ranking", "digit")
+        grey = np.asarray(Image.open(io.BytesIO(sent(fox))))
+        assert grey[:60].min() == 255 == grey[:, :150].min() == grey[:, -150:].min()
+        assert 0.02 < (grey == 24).mean() < 0.3
+
+
+def test_what_is_sent_is_what_is_drawn(browser: Browser) -> None:
+    """It is drawn twice: on the canvas for the eye, and as the picture that is sent."""
+    canvas = one(browser, "canvas")
+    browser.driver.execute_script("arguments[0].scrollIntoView({ block: 'center' })", canvas)
+    for x, y in ((-60, -80), (20, 0)):
+        ActionChains(browser.driver).move_to_element_with_offset(canvas, x, y).click_and_hold().move_by_offset(50, 70).release().perform()
+    one(browser, "[data-do=ask]").click()
+    ranking(browser)
+    eye, wire = (np.asarray(Image.open(io.BytesIO(content)).convert("L"), int) for content in (drawn(browser), sent(browser)))
+    assert eye.shape == wire.shape == (560, 560)
+    assert np.abs(eye - wire).mean() < 0.5 and (np.abs(eye - wire) > 100).mean() < 1e-4
 
 
 def test_a_digit_is_drawn_and_asked_about_by_keyboard_alone(browser: Browser, service: Service) -> None:
@@ -234,7 +262,7 @@ def test_a_digit_is_drawn_and_asked_about_by_keyboard_alone(browser: Browser, se
     press(browser, Keys.TAB)
     assert active(browser).text == "Ask"
     press(browser, Keys.ENTER)
-    assert ranking(browser) == expected(service, drawn(browser), "ranking", "digit")
+    assert ranking(browser) == expected(service, sent(browser), "ranking", "digit")
 
 
 def test_a_broken_file_is_explained_and_the_next_is_answered(browser: Browser, picture: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 // The drawing field: strokes by mouse, finger, pen or keyboard, sent as dark ink on white paper.
 
 import { ask } from "./page.js";
+import { png } from "./png.js";
 
 const INK = 40; // pixels of the canvas: a stroke's width where no brush is to be chosen, a fourteenth of its side
 const STEP = 28; // pixels an arrow key moves; a fourth of it with Shift
@@ -129,15 +130,9 @@ class Drawing {
     this.placeholder.hidden = this.strokes.length > 0;
   }
 
-  ask() {
-    ask(png(this.canvas), "drawing.png");
+  async ask() {
+    ask(await png(this.strokes, this.canvas.width), "drawing.png");
   }
-}
-
-/** The canvas as a PNG, at once: toBlob waits until the browser is idle, which takes Chromium up to seconds. */
-function png(canvas) {
-  const content = atob(canvas.toDataURL("image/png").split(",")[1]);
-  return new Blob([Uint8Array.from(content, (byte) => byte.charCodeAt(0))], { type: "image/png" });
 }
 
 document.querySelectorAll("[data-draw]").forEach((field) => new Drawing(field));
