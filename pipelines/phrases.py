@@ -8,6 +8,15 @@ from typing import Any, NamedTuple
 
 NAMES = {  # of metrics with cryptic keys
     "nll": "negative log-likelihood",
+    "cer": "character error rate",
+    "wer": "word error rate",
+    "exact": "lines without an error",
+    "raw_cer": "character error rate, capitals and spaces counted",
+    "raw_wer": "word error rate, capitals and spaces counted",
+    "raw_exact": "lines without an error, capitals and spaces counted",
+    "retrieval": "mean of average precision and one-shot",
+    "one_shot_random": "one-shot of 20 characters",
+    "one_shot_within": "one-shot of 20 characters of one alphabet",
     "map50": "mAP at IoU 0.5",
     "map50_95": "mAP at IoU 0.5 to 0.95",
     "map30": "mAP at IoU 0.3",
@@ -17,6 +26,9 @@ NAMES = {  # of metrics with cryptic keys
     "signed_precision": "precision of \u201csigned\u201d",
     "signed_recall": "recall of \u201csigned\u201d",
 }
+COUNTED = {"nll"}  # metrics that are no share
+SURE = 0.9  # from here on an answer is called sure
+FRACTION = re.compile(r"(?<![\d.])([+-]?)([01]\.\d{4})(?!\d)")  # a share as the gate words it
 OWN = {"atelier", "pipelines", "serving", "__main__"}  # packages whose error messages are for users
 RANKED = re.compile(r"(?:(\w+)_)?(?:top(\d+)|map)")
 GALLERIES = {  # prefix of a metric: the images that were searched
@@ -65,6 +77,26 @@ def metric_name(metric: str) -> str:
     if (match := RANKED.fullmatch(metric)) and (match[1] is None or match[1] in GALLERIES):
         return (f"top-{match[2]}" if match[2] else "mean average precision") + GALLERIES.get(match[1] or "", "")
     return NAMES.get(metric, metric.replace("_", " "))
+
+
+def percent(share: float) -> str:
+    """0.9968 -> 99.68%"""
+    return f"{share:.2%}"
+
+
+def figure(metric: str, value: float) -> str:
+    """A metric's value: a share in percent, another number with four decimals."""
+    return f"{value:.4f}" if metric in COUNTED else percent(value)
+
+
+def in_percent(words: str) -> str:
+    """The gate's words with their shares in percent: accuracy 0.9951 -> accuracy 99.51%, +0.0267 -> +2.67%"""
+    return FRACTION.sub(lambda found: f"{found[1]}{percent(float(found[2]))}", words)
+
+
+def certainty(confidence: float) -> str:
+    """0.9968 -> sure (99.68%), 0.62 -> check this one (62.00%)"""
+    return f"{'sure' if confidence >= SURE else 'check this one'} ({percent(confidence)})"
 
 
 def duration(seconds: float) -> str:

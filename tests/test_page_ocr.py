@@ -24,7 +24,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from starlette.types import Receive, Scope, Send
 
-from pipelines import configs
+from pipelines import configs, phrases
 from serving.live.recorder import Recorder
 from serving.live.shadow import Shadow
 from serving.ocr import backend, corrections, desk, request_filter, samples
@@ -476,7 +476,7 @@ def test_a_page_is_uploaded_and_read_with_its_lines_framed(browser: Browser, ser
     text = read(browser)
     found = ada.post("/predict", files={"image": ("receipt.png", path.read_bytes())}).json()
     assert shown_text(browser) == found["text"]
-    assert text.startswith(f"{len(found['lines'])} lines, {found['confidence'] * 100:.2f} % sure.")
+    assert text.startswith(f"{len(found['lines'])} lines, {phrases.certainty(found['confidence'])}.")
     assert "Read by the queue in" in text
     browser.until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "#boxes img")) == len(found["lines"]) + 1)
     sizes = browser.driver.execute_script(

@@ -77,7 +77,7 @@ def test_the_page_asks_for_a_page_and_tells_its_figures() -> None:
         "WebP or PDF",
         "application/pdf",
         "static/boxes.js",
-        "72.00\u00a0%",
+        "72.00%",
         "mAP at IoU 0.5",
     ):
         assert words in page

@@ -483,7 +483,7 @@ def test_a_challenger_is_compared_and_nobody_sees_it(service: Service) -> None:
     assert until(lambda: counted(service, "atelier_shadow_samples", **labels) == 20)
     assert counted(service, "atelier_shadow_agreement", **labels) == 1
     page = service.client.get("/").text
-    for words in ("digits-2", "100.00\u00a0%</strong> of 20 answers agree with version 1", "83.89 to 100.00\u00a0%", "Mean confidence"):
+    for words in ("digits-2", "100.00%</strong> of 20 answers agree with version 1", "83.89% to 100.00%", "Mean confidence"):
         assert words in page
 
 

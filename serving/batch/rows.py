@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pipelines import errors, folders
 
 GROUP, GROUP_BYTES = 256, 8_000_000  # rows written at once, and the characters of their answers
-REFUSED = {*errors.UNWRITABLE, errno.EFBIG}
+REFUSED = {*errors.FULL, errno.EROFS, errno.EFBIG}
 
 
 class NotWritten(OSError):

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import QueryParams
 
 from pipelines.configs import Serving
+from pipelines.families.gravures.parts.index import KINDS
 from pipelines.families.gravures.picture import Blank
 from serving.gravures import catalogue, images
 from serving.gravures.catalogue import Catalogue
@@ -71,6 +72,20 @@ class Embedding(BaseModel):
     embedding: list[float]
     prediction_id: str
     model: Origin
+
+
+class KnownEngraving(BaseModel):
+    """A class of the model or an added engraving, and the address of its picture, where that is on this machine."""
+
+    engraving: str
+    kind: str
+    picture: str | None
+
+
+class Known(BaseModel):
+    """All engravings but those of the catalogue, by name."""
+
+    engravings: list[KnownEngraving]
 
 
 class Engraved(BaseModel):
@@ -195,6 +210,16 @@ def _stored(predictor: Any) -> Lookup:
     lookup = Lookup()
     lookup.store(predictor)
     return lookup
+
+
+def known(served: Served, lookup: Lookup) -> list[dict[str, Any]]:
+    """Every class and added engraving by name, with its official picture, or else a drawing."""
+    entries = [entry for entry in served.predictor.space.entries if KINDS[entry.kind] != "catalogue"]
+    first = {entry.engraving: entry for entry in sorted(entries, key=lambda entry: (entry.engraving, entry.kind == "official"))}
+    return [
+        {"engraving": name, "kind": KINDS[entry.kind], "picture": lookup.pictures.address(images.name_of(entry))}
+        for name, entry in first.items()
+    ]
 
 
 async def searched(query: QueryParams, served: Served, lookup: Lookup) -> dict[str, Any]:

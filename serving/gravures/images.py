@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from pipelines.families.gravures import examples
 from pipelines.families.gravures.parts import additions
-from pipelines.families.gravures.parts.index import Match
+from pipelines.families.gravures.parts.index import Entry, Match
 from serving.pages import routes as page_routes
 from serving.problems import Refusal
 
@@ -30,8 +30,8 @@ ADDED = "added/"  # before the name of an added engraving
 SHOWN = 80  # characters of a name that a refusal repeats
 
 
-def name_of(match: Match) -> str | None:
-    """The name of the image that shows a match; None where it has none."""
+def name_of(match: Match | Entry) -> str | None:
+    """The name of the image that shows a match, or an entry of the index; None where it has none."""
     return f"{ADDED}{match.engraving}" if match.kind == "added" else match.picture
 
 

@@ -37,7 +37,7 @@ async function look(details, verre_id) {
 
 function fill(panel, lens) {
   panel.querySelector("[role=status]").textContent = lens.picture ? "" : lens.picture_note;
-  picture(panel.querySelector("img"), lens.picture, `The engraving of ${lens.name}`);
+  picture(panel, lens.picture, `The engraving of ${lens.name}`);
   const known = Object.entries(KNOWN).filter(([key]) => lens[key] !== null);
   panel.querySelector("dl").replaceChildren(...known.map(([key, name]) => fact(name, lens[key])));
 }
@@ -49,12 +49,10 @@ function fact(name, value) {
   return row;
 }
 
-/** Show a picture that may not be there. */
-export function picture(image, address, words) {
-  image.hidden = !address;
-  image.alt = words;
-  if (address) image.src = address;
-  else image.removeAttribute("src");
+/** Show a picture first in a place, where there is one. */
+export function picture(place, address, words) {
+  place.querySelector("img")?.remove();
+  if (address) place.prepend(Object.assign(new Image(), { src: address, alt: words }));
 }
 
 /** 1 lens, 2 lenses. */

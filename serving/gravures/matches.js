@@ -18,12 +18,10 @@ function card(match) {
   return view;
 }
 
-/** The engraving's picture, or where there is none its name, large. */
+/** The engraving's picture, where there is one; its name is beside it. */
 function depict(place, match) {
-  picture(place.querySelector("img"), match.picture, "");
-  const word = place.querySelector(".word");
-  word.hidden = Boolean(match.picture);
-  word.textContent = called(match);
+  picture(place, match.picture, "");
+  place.hidden = !match.picture;
 }
 
 /** gravure_0031.png -> gravure_0031 */

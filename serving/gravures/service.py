@@ -52,6 +52,12 @@ async def search_tags(request: Request) -> JSONResponse:
     return JSONResponse(await answers.searched(request.query_params, app.state.champion.served, app.state.lookup))
 
 
+@app.get("/engravings", response_model=answers.Known)
+async def engravings(request: Request) -> JSONResponse:
+    """The engravings that are found by a drawing, without the pictures of the catalogue."""
+    return JSONResponse({"engravings": answers.known(app.state.champion.served, app.state.lookup)})
+
+
 @app.get("/tags", response_model=answers.Tags, responses=problems.documented(503))
 async def tags(request: Request) -> JSONResponse:
     """All shapes and letters that lenses are found by, and how many lenses by each."""

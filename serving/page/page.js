@@ -86,7 +86,7 @@ function show(reply, picture, name) {
 
 function classify(part, reply, picture, name) {
   part("prediction").textContent = reply.prediction;
-  part("confidence").textContent = percent(reply.confidence);
+  part("confidence").textContent = capitalised(certainty(reply.confidence));
   illustrate(part("picture"), picture, name);
   part("ranking")?.replaceChildren(...reply[answer.dataset.ranking].map(rank));
 }
@@ -97,10 +97,12 @@ function reveal(part) {
   if (top < 0 || bottom > innerHeight) answer.scrollIntoView();
 }
 
-function illustrate(image, picture, name) {
+function illustrate(place, picture, name) {
   if (shown) URL.revokeObjectURL(shown);
+  const image = new Image();
   image.src = shown = URL.createObjectURL(picture);
   image.alt = `The submitted image: ${name}`;
+  place.replaceWith(image);
 }
 
 function rank(entry) {
@@ -142,9 +144,18 @@ async function copy({ currentTarget: button }) {
   }
 }
 
-/** 0.9968 -> 99.68 %, with a space that does not break. */
-export function percent(share) {
-  return `${(share * 100).toFixed(2)}\u00a0%`;
+/** 0.9968 -> 99.68% */
+function percent(share) {
+  return `${(share * 100).toFixed(2)}%`;
+}
+
+/** 0.9968 -> sure (99.68%), 0.62 -> check this one (62.00%) */
+export function certainty(share) {
+  return `${share >= Number(answer.dataset.sure) ? "sure" : "check this one"} (${percent(share)})`;
+}
+
+function capitalised(words) {
+  return words[0].toUpperCase() + words.slice(1);
 }
 
 function upload(files) {

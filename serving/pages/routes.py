@@ -14,7 +14,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from pipelines.phrases import Figure, duration, figures, hardware, is_web_address, metric_name, sources
+from pipelines import phrases
+from pipelines.phrases import certainty, duration, figures, hardware, in_percent, is_web_address, metric_name, percent, sources
 from serving.pages import cards
 
 HERE = Path(__file__).parents[1]
@@ -70,24 +71,22 @@ def environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {each.__name__: each for each in (metric_name, percent, interval, plain, day, moment, duration, is_web_address)}
-    environment.globals |= {"figures": figures, "sources": sources, "hardware": hardware, "figure": Figure}
+    words = (metric_name, percent, in_percent, certainty, interval, day, moment, duration, is_web_address)
+    environment.filters |= {each.__name__: each for each in words}
+    environment.globals |= {
+        "figures": figures,
+        "sources": sources,
+        "hardware": hardware,
+        "figure": phrases.Figure,
+        "valued": phrases.figure,
+    }
+    environment.globals |= {"sure": phrases.SURE}
     return environment
 
 
-def percent(value: float) -> str:
-    """0.9968 -> 99.68 %, with a space that does not break."""
-    return f"{value * 100:.2f}\u00a0%"
-
-
-def interval(figure: Figure) -> str:
-    """The 95 % interval of a figure that has one: 99.55 to 99.77 %"""
-    return f"{figure.low or 0:.2%} to {figure.high or 0:.2%}".replace("%", "", 1).replace("%", "\u00a0%")
-
-
-def plain(value: float) -> str:
-    """0.000681100824475268 -> 0.0007"""
-    return f"{value:.4f}"
+def interval(figure: phrases.Figure) -> str:
+    """The 95% interval of a figure that has one: 99.55% to 99.77%"""
+    return f"{percent(figure.low or 0)} to {percent(figure.high or 0)}"
 
 
 def moment(iso: str) -> str:

@@ -1,8 +1,9 @@
 // The answer about a page, or a document's pages: the submitted page beside the boxes that were found.
 
-import { complain, percent, posted } from "./page.js";
+import { certainty, complain, posted } from "./page.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const NUMBERS = "- - two three four five six seven eight nine ten eleven twelve".split(" ");
 const answer = document.getElementById("answer");
 const submitted = document.getElementById("submitted");
 let shown = null; // the answer on show, so that a newer one replaces it
@@ -19,8 +20,8 @@ class Pages {
     this.images = [new Image(), new Image()];
     submitted.querySelector(".sheet").replaceChildren(this.images[0]);
     part("result").prepend(this.images[1]);
-    part("count").textContent = counted(reply.count);
-    part("where").textContent = this.pages.length > 1 ? `on ${this.pages.length} pages,` : "";
+    part("count").textContent = reply.count ? counted(reply.count) : "No signature found";
+    part("where").textContent = [reply.count ? "" : missed(), this.pages.length > 1 ? `on ${this.pages.length} pages,` : ""].join(" ");
     part("turn").hidden = this.pages.length < 2;
     for (const button of this.buttons) button.addEventListener("click", () => this.turn(Number(button.dataset.turn)));
   }
@@ -91,8 +92,14 @@ function framed([x, y, width, height]) {
 
 function row([x, y, width, height], score) {
   const entry = document.createElement("li");
-  entry.textContent = `${percent(score)} sure: ${width} × ${height} pixels at ${x}, ${y}`;
+  entry.textContent = `${certainty(score)}: ${width} × ${height} pixels at ${x}, ${y}`;
   return entry;
+}
+
+/** What the model misses, by its recall of signed pages: (one signed page in ten is missed) */
+function missed() {
+  const every = Math.round(1 / (1 - Number(answer.dataset.recall)));
+  return Number.isFinite(every) && every > 1 ? `(one signed page in ${NUMBERS[every] ?? every} is missed)` : "";
 }
 
 function counted(count) {
