@@ -1,6 +1,6 @@
 # The commands. `make help` lists them; every target installs what it needs first.
 .DEFAULT_GOAL := help
-.PHONY: help demo train cluster-up promote experiment sweep sweep-show sweep-adopt ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import up portal serve worker predict batch bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-role user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
+.PHONY: help demo train cluster-up promote experiment sweep sweep-show sweep-adopt experiments plots notebooks ui lineage reproduce accept new-family store-put store-get darknet-export darknet-import up portal serve worker predict batch bento release challenge rollback history gravures-add gravures-remove user-add user-list user-password user-role user-disable user-enable user-remove verify keys sign reconcile merge restore-ledger rebuild push gc test test-slow test-all test-system test-times fuzz lint docs lock bench load
 SHELL := bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -57,16 +57,25 @@ sweep-show: .venv/with-serve+$(family)+sweeps ## family=digits [name=augment]: i
 sweep-adopt: .venv/with-serve+$(family)+sweeps ## family=digits [name=augment trial=17]: the best trial, or this one, as a candidate in conf/candidate/ and dvc.yaml
 	@atelier sweep-adopt $(family) $(if $(name),--name '$(name)') $(if $(trial),--trial '$(trial)')
 
+experiments: .venv/with-serve ## the settings and headline figures in which the experiments on this commit differ
+	@atelier experiments
+
+plots: .venv/with-serve+plots ## learning curves, confusions and classes of all candidates, as a page that needs no network
+	@atelier plots
+
+notebooks: .venv/with-serve+notebooks ## [family=digits]: looks at the data that is here, as pages in .notebooks/
+	@atelier notebooks $(family)
+
 ui: .venv/with-serve ## [port=5000]: MLflow on the loopback address: runs, versions, aliases
 	@atelier ui --host $(host) --port $(or $(port),5000)
 
 lineage: .venv/with-serve ## of=digits@champion [files=yes json=yes]: from a version, alias, run, prediction, answer or folder back to the source files
 	@atelier lineage '$(call require,of,make lineage of=digits@champion)' $(if $(filter yes,$(files)),--files) $(json_flag)
 
-reproduce: .venv/with-serve+$(firstword $(subst @, ,$(of))) ## of=digits@champion: train a version again from manifest and record; exit 0 where the digests agree, 3 where they differ
+reproduce: .venv/with-serve$(addprefix +,$(filter $(FAMILIES),$(firstword $(subst @, ,$(of))))) ## of=digits@champion: train a version again from manifest and record; exit 0 where the digests agree, 3 where they differ
 	@atelier reproduce '$(call require,of,make reproduce of=digits@champion)'
 
-accept: .venv/with-$(if $(filter all,$(candidate)),$(ALL_EXTRAS),serve+$(firstword $(subst -, ,$(candidate)))) ## candidate=digits-adam, or all: prove by a few steps that changed code trains the same to the bit; then nothing is stale
+accept: .venv/with-$(if $(filter all,$(candidate)),$(ALL_EXTRAS),serve$(addprefix +,$(filter $(FAMILIES),$(firstword $(subst -, ,$(candidate)))))) ## candidate=digits-adam, or all: prove by a few steps that changed code trains the same to the bit; then nothing is stale
 	@atelier accept '$(call require,candidate,make accept candidate=digits-adam)'
 
 new-family: .venv/with-serve+dev ## name=leaves like=objects: a new family as a copy of another one, and what to change in it

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from atelier import call
-from atelier.call import Family, Json
+from atelier.call import Families, Family, Json
 
 app = typer.Typer()
 Name = Annotated[str, typer.Argument(help="The account's name.")]
@@ -57,7 +57,7 @@ def user_remove(name: Name) -> None:
 
 @app.command()
 def verify(
-    family: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    family: Families = None,
     forget: Annotated[
         list[str] | None, typer.Option(metavar="ID", help="Delete predictions, or inputs, that are not what was recorded; or `all`.")
     ] = None,
@@ -80,14 +80,14 @@ def sign(family: Family) -> None:
 
 
 @app.command()
-def reconcile(family: Annotated[str | None, typer.Argument(help="Default: all.")] = None) -> None:
+def reconcile(family: Families = None) -> None:
     """Make MLflow, the model store and the pointers follow the ledgers."""
     call.function("pipelines.registry.reconcile", family)
 
 
 @app.command()
 def merge(
-    family: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    family: Families = None,
     branch: Annotated[str | None, typer.Option("--from", help="A branch or commit whose decisions are to be brought in.")] = None,
 ) -> None:
     """Join the decisions of two branches, and end the conflict that git left in ledgers, dvc.lock and reports."""

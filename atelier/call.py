@@ -10,8 +10,8 @@ import typer
 from pipelines import discovery, errors, processes
 
 
-def _validated(family: str) -> str:
-    return discovery.validate(family)
+def _validated(family: str | None) -> str | None:
+    return family and discovery.validate(family)
 
 
 def _completions(incomplete: str) -> list[str]:
@@ -22,6 +22,7 @@ Family = Annotated[
     str, typer.Argument(callback=_validated, autocompletion=_completions, help="digits, gravures, objects, ocr, signatures ...")
 ]
 On = Annotated[str, typer.Option(help="local, or ray: the cluster at RAY_ADDRESS.")]
+Families = Annotated[str | None, typer.Argument(help="Default: all.", callback=_validated, autocompletion=_completions)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -8,10 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from atelier import call
-from atelier.call import Family, Json
+from atelier.call import Families, Family, Json
+from pipelines import discovery
 
 app = typer.Typer()
-Candidate = Annotated[str, typer.Argument(help="Such as digits-adam.")]
+
+
+def _candidate(name: str) -> str:
+    """The name itself, checked before anything slow is imported; `all` is `accept`'s. Raises UnknownFamily."""
+    if name != "all":
+        discovery.family_of(name)
+    return name
+
+
+Candidate = Annotated[str, typer.Argument(help="Such as digits-adam.", callback=_candidate)]
 
 
 @app.command()
@@ -38,6 +48,7 @@ def cluster_up(
 @app.command()
 def promote(family: Family) -> None:
     """Decide again on what has been evaluated."""
+    call.function("pipelines.registry.promotion:check_data", family)
     call.python("dvc", "repro", "-s", f"promote@{family}")
 
 
@@ -82,10 +93,27 @@ def sweep_adopt(
 
 
 @app.command()
+def experiments() -> None:
+    """What differs between the experiments on this commit: settings and headline figures."""
+    call.function("pipelines.artifacts.experiments:show")
+
+
+@app.command()
+def plots() -> None:
+    """Curves, confusions and mistakes of all candidates, as a page that needs no network."""
+    call.function("pipelines.artifacts.plots:show")
+
+
+@app.command()
+def notebooks(family: Families = None) -> None:
+    """Run the notebooks on the data that is here, as pages in .notebooks/."""
+    call.function("pipelines.datasets.notebooks:run", family)
+
+
+@app.command()
 def ui(host: str = "127.0.0.1", port: int = 5000) -> None:
     """MLflow's page: runs, versions, aliases."""
-    call.function("pipelines.registry.reconcile")
-    call.python("mlflow", "ui", "--backend-store-uri", "sqlite:///mlruns/mlflow.db", "--host", host, "--port", str(port))
+    call.function("pipelines.registry.ui", host, port)
 
 
 @app.command()

@@ -19,7 +19,7 @@ class BadConfiguration(ValueError):
 class Section(BaseModel):
     """A section of the configuration: all keys are known, and it is frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ShadowCondition(Section):
@@ -202,7 +202,20 @@ def _keys_at(kind: Any, path: Sequence[Any]) -> list[str]:
     return list(kind.model_fields)
 
 
-def run(main: Callable[[Config], None]) -> None:
-    """Run a stage on the command line's overrides."""
+def run(main: Callable[[Config], None], *required: str) -> None:
+    """Run a stage on the command line's overrides, of which `family` and these must be given."""
+    errors.help_if_asked(
+        f"family=... {''.join(f'{name}=... ' for name in required)}[run=full] [key=value ...], keys of conf/ such as seed=2"
+    )
     with errors.printed_once():
+        for name in ("family", *required):
+            _check_given(name)
         main(compose(sys.argv[1:]))
+
+
+def _check_given(name: str) -> None:
+    """Raises BadConfiguration where the command line does not say `name=...`."""
+    words = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
+    if name not in words:
+        known = discovery.candidates(words["family"]) if name == "candidate" else discovery.names()
+        raise BadConfiguration(f"{name}= is missing. Choose one of: {', '.join(known)}.")

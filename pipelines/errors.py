@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+FULL = {errno.ENOSPC, errno.EDQUOT}
+FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}  # of a file that is named
 OWN = ("pipelines", "serving", "benchmarks", "atelier")
 INTERRUPTED = 130  # the exit code after Ctrl-C, as a shell reports it
 
@@ -16,27 +17,30 @@ class BadSetting(ValueError):
 
 @contextmanager
 def printed_once() -> Iterator[None]:
-    """Print the project's own errors, or a full disk, once and exit 1; exit 130 on Ctrl-C. Any other is a bug: it keeps its traceback."""
+    """Print the project's own errors, or a disk's, once and exit 1; exit 130 on Ctrl-C. Any other is a bug: it keeps its traceback."""
     try:
         yield
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
         own = type(error).__module__.startswith(OWN)
-        if not own and (full := full_disk(error)):
-            what, why = getattr(full, "filename", None) or "A file", getattr(full, "strerror", None) or full
-            sys.exit(f"DiskError: {what} cannot be written: {why}. Free some space, and start again.")
+        if not own and (words := disk_fault(error)):
+            sys.exit(f"DiskError: {words}, and start again.")
         if not own:
             raise
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         sys.exit(1)
 
 
-def full_disk(error: BaseException | None) -> BaseException | None:
-    """The error of a full or read-only disk among an error and its causes, the system's or SQLite's, which libraries wrap."""
+def disk_fault(error: BaseException | None) -> str | None:
+    """The sentence of a full disk, or of a file that this user may not use: an error or one of its causes, the system's or SQLite's."""
     while error is not None:
-        if getattr(error, "errno", None) in UNWRITABLE or getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL"):
-            return error
+        number, what = getattr(error, "errno", None), getattr(error, "filename", None)
+        why = getattr(error, "strerror", None) or error
+        if number in FULL or getattr(error, "sqlite_errorname", "").startswith("SQLITE_FULL"):
+            return f"{what or 'A file'} cannot be written: {why}. Free some space"
+        if number in FORBIDDEN and what:
+            return f"{what} cannot be used: {why}. Let this user read and write it"
         error = error.__cause__ or error.__context__
     return None
 
@@ -47,8 +51,16 @@ def hide_interrupts() -> None:
     sys.excepthook = lambda kind, error, trace: None if kind is KeyboardInterrupt else shown(kind, error, trace)
 
 
+def help_if_asked(usage: str) -> None:
+    """For `--help`, print what the program does and the words that it takes, and exit."""
+    if {"-h", "--help"} & {*sys.argv[1:]}:
+        print(f"{sys.modules['__main__'].__doc__}\n\nUsage: {usage}")
+        sys.exit(0)
+
+
 def overrides(*names: str) -> dict[str, str]:
     """The command line's `name=value` words, which must be these names; a usage message and exit 1 where they are not."""
+    help_if_asked(" ".join(f"{name}=..." for name in names))
     given = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
     if set(given) != set(names):
         sys.exit(f"Usage: {' '.join(f'{name}=...' for name in names)}, not {' '.join(sys.argv[1:]) or 'without arguments'}.")

@@ -128,12 +128,15 @@ def test_on_a_terminal_a_person_reads_the_address_and_a_file_has_the_log(tmp_pat
     ]
 
 
-FULL = [OSError(errno.ENOSPC, "No space left on device", "some.db"), OSError(errno.EROFS, "Read-only file system", "some.db")]
+FULL = [
+    (OSError(errno.ENOSPC, "No space left on device", "some.db"), "cannot be written: No space left on device. Free some space"),
+    (OSError(errno.EROFS, "Read-only file system", "some.db"), "cannot be used: Read-only file system. Let this user read and write it"),
+]
 
 
-@pytest.mark.parametrize("full", FULL, ids=str)
+@pytest.mark.parametrize(("full", "words"), FULL, ids=["full", "read-only"])
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_full_disk_is_one_sentence(full: OSError, wrapped: bool) -> None:
+def test_a_full_disk_is_one_sentence(full: OSError, words: str, wrapped: bool) -> None:
     with pytest.raises(SystemExit) as ended, errors.printed_once():
         try:
             raise full
@@ -141,7 +144,7 @@ def test_a_full_disk_is_one_sentence(full: OSError, wrapped: bool) -> None:
             if wrapped:
                 raise RuntimeError("a library failed") from error
             raise
-    assert ended.value.code == f"DiskError: some.db cannot be written: {full.strerror}. Free some space, and start again."
+    assert ended.value.code == f"DiskError: some.db {words}, and start again."
 
 
 def test_what_is_no_full_disk_keeps_its_traceback() -> None:

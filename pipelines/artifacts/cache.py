@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import uuid
@@ -11,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 LIST = ".dir"  # suffix of a folder's list of files
+REMOTE = re.compile(r"^\s*remote\s*=", re.MULTILINE)  # the default one
 CONFIG = (Path(".dvc/config"), Path(".dvc/config.local"))
 
 
@@ -56,10 +58,22 @@ def cached(name: str) -> Path:
     """The cached file of this MD5, checked, restored where a garbage collection took it. Raises NotHere or BrokenCache."""
     path = path_of(name)
     if not path.is_file() and not put_back(name):
-        raise NotHere(f"{name} is not in DVC's cache. Fetch it from a DVC remote with `make rebuild`, or train again.")
+        raise NotHere(f"{name} is not in DVC's cache. {fetching()} Or train again.")
     if not intact(path, name):
-        raise BrokenCache(f"{path} is damaged: its MD5 is not its name. Delete it and fetch it again with `make rebuild`.")
+        raise BrokenCache(f"{path} is damaged: its MD5 is not its name. Delete it. {fetching()}")
     return path
+
+
+def has_remote() -> bool:
+    """Does DVC's configuration name a default remote?"""
+    return any(REMOTE.search(file.read_text()) for file in CONFIG if file.is_file())
+
+
+def fetching() -> str:
+    """How to get what the cache lacks, as a sentence."""
+    if has_remote():
+        return "`make rebuild` fetches it where the DVC remote has it."
+    return "No DVC remote is configured here: `dvc remote add -d store <its folder or address>`, then `make rebuild`."
 
 
 def intact(path: Path, name: str) -> bool:

@@ -38,7 +38,7 @@ def of_cache(name: str) -> FileSet:
     missing = [file for file, md5 in names.items() if not cache.path_of(md5).is_file() and not cache.put_back(md5)]
     if missing:
         some = ", ".join(missing[:3])
-        raise cache.NotHere(f"{len(missing)} of {len(names)} files of {name} ({some}) are not in DVC's cache. `make rebuild` fetches them.")
+        raise cache.NotHere(f"{len(missing)} of {len(names)} files of {name} ({some}) are not in DVC's cache. {cache.fetching()}")
     return FileSet(f"DVC's cache, {name}", {file: cache.path_of(md5) for file, md5 in names.items()})
 
 

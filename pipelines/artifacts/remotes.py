@@ -198,7 +198,7 @@ def _used(repo: Any, names: list[str], there: Any, others: list[Any]) -> set[str
     if unknown:
         raise branches.UnknownNeeds(
             f"{', '.join(unknown)}: the list of its files is damaged or not here{' and not on the remote' if there else ''}. "
-            "Nothing was removed. `make rebuild` fetches it; `dvc commit` lists a folder in the workspace again."
+            f"Nothing was removed. {cache.fetching()} `dvc commit` lists a folder in the workspace again."
         )
     with repo.lock:
         used = {info.value for each in (repo, *others) for found in each.used_objs(force=True).values() for info in found}

@@ -95,20 +95,20 @@ def cached(names: list[str], outs: list[Out], everything: bool) -> Found:
 def _repairs(names: list[str], outs: list[Out]) -> dict[str, str]:
     """{MD5: the command that restores it} for what dvc.lock and the ledgers name."""
     lines = [line for name in names for line in findings.promotions(name)]
-    rebuild = "make rebuild" if has_remote() else f"{NO_COPY}: `make rebuild` fetches it where a DVC remote has it"
+    rebuild = "make rebuild" if dvc_cache.has_remote() else f"{NO_COPY}: `make rebuild` fetches it where a DVC remote has it"
     older = {md5: rebuild for line in lines for key in ("dvc", "data_dvc") if line.get(key) for md5 in _content(line[key])}
     return older | {md5: command for out in outs for md5, command in _fetch(out).items()}
 
 
 def _fetch(out: Out) -> dict[str, str]:
     """{MD5: the command that restores it}. DVC writes the same list again where all files of the folder are unchanged."""
-    if not has_remote() and not intact_listing(out.md5) and copies.dvc_hash(out.path) == out.md5:
+    if not dvc_cache.has_remote() and not intact_listing(out.md5) and copies.dvc_hash(out.path) == out.md5:
         return {out.md5: _commit(out)}
     return dict.fromkeys(_content(out.md5), _from_remote("fetch", out))
 
 
 def _from_remote(verb: str, out: Out) -> str:
-    return f"dvc {verb} {shlex.quote(str(out.path))}" if has_remote() else no_copy(out.stage)
+    return f"dvc {verb} {shlex.quote(str(out.path))}" if dvc_cache.has_remote() else no_copy(out.stage)
 
 
 def no_copy(stage: str) -> str:
@@ -120,10 +120,6 @@ def no_copy(stage: str) -> str:
 def _content(md5: str) -> list[str]:
     """A folder's own hash, and those of its files."""
     return [md5, *intact_listing(md5).values()]
-
-
-def has_remote() -> bool:
-    return any(re.search(r"^\s*remote\s*=", file.read_text(), re.MULTILINE) for file in dvc_cache.CONFIG if file.is_file())
 
 
 def _runs(root: Path) -> Iterator[Fault]:
@@ -156,7 +152,7 @@ def in_cache(md5: str) -> bool:
 
 def fetch() -> str:
     """How to get what neither workspace nor cache has."""
-    return "make rebuild && dvc checkout" if has_remote() else f"{NO_COPY}: `make rebuild` fetches it where a DVC remote has it"
+    return "make rebuild && dvc checkout" if dvc_cache.has_remote() else f"{NO_COPY}: `make rebuild` fetches it where a DVC remote has it"
 
 
 def others(outs: list[Out]) -> Iterator[Out]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import folders, git, paths
+from pipelines.artifacts import cache
 from pipelines.audit import replay
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -130,7 +131,7 @@ def _data(line: Line, folder: Path) -> None:
         if wrong or folders.hash_of(files) != line["data"]:
             raise NotReproducible(
                 f"{', '.join(wrong) or cards.CARD} is not the data of {line['family']} version {line['version']}. "
-                f"`dvc checkout --force data/{line['family']}`, or `make rebuild`, restores it."
+                f"`dvc checkout --force data/{line['family']}` restores it from DVC's cache. {cache.fetching()}"
             )
 
 

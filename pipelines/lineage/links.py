@@ -178,7 +178,7 @@ def _check_listed(copy: FileSet, name: str, **facts: str | None) -> None:
     named = release.get("files", {}) if checksums.summed(release) and facts.items() <= release.items() else {}
     sha256 = (named or checksums.read(folder)).get(name)
     if sha256 is None:
-        raise cache.NotHere(f"no checksum of {folder}/{name} is recorded. `make rebuild` fetches the model folder and the data.")
+        raise cache.NotHere(f"no checksum of {folder}/{name} is recorded: that is with the model folder. {cache.fetching()}")
     if folders.sha256(copy.files[name]) != sha256:
         raise ValueError(f"{folder}/{name} is altered: its SHA-256 is not the one listed beside it. `make verify` names the repair.")
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import configs, discovery, folders, predictions
+from pipelines.artifacts import cache
 from pipelines.configs import Config
 from pipelines.datasets import cards
 from pipelines.ledger import lines as ledger
@@ -56,6 +57,13 @@ def experiment() -> bool:
 def headline(cfg: Config) -> str:
     """The family's headline metric."""
     return str(discovery.part(cfg.family, "score").HEADLINE)
+
+
+def check_data(family: str) -> None:
+    """Raises NothingToPromote where the data that candidates are compared on is not here, as in a fresh clone."""
+    if not Path("data", family).exists():
+        words = f"data/{family} is not here, so no candidate can be compared. `make train family={family}` makes it and the candidates"
+        raise NothingToPromote(f"{words}; {cache.fetching()}")
 
 
 def leaderboard(cfg: Config) -> list[Report]:

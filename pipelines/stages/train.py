@@ -1,5 +1,9 @@
 """train: data/<family>/ -> models/<candidate>/, resumed after a kill, logged to MLflow, its export proven."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pipelines import configs, devices, discovery, folders
 from pipelines.datasets import cards
 from pipelines.fingerprints import fingerprint
@@ -25,7 +29,7 @@ def main(cfg: configs.Config) -> None:
         return fit.share(cfg, cfg.data_folder, lambda: session.under_way(cfg, card["hash"], code))
     tracking.mlflow()  # so that its import does not count as the first epoch's
     begun, training = records.begun(cfg.family), session.under_way(cfg, card["hash"], code)
-    with folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
+    with _resumable(cfg, training), folders.replacing(cfg.model_folder) as out, tracking.live(cfg, card, training):
         description = fit.fit(cfg, data=cfg.data_folder, out=out, log=training)
         session.write_history(out, training.history)
         records.write(out, training, begun)
@@ -35,5 +39,17 @@ def main(cfg: configs.Config) -> None:
     print(f"{cfg.model_folder}: {words}")
 
 
+@contextmanager
+def _resumable(cfg: configs.Config, training: session.Training) -> Iterator[None]:
+    """After Ctrl-C, say how the training goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        finished = len(training.history)
+        words = f"goes on after epoch {finished}" if finished else "begins again: no epoch was finished"
+        print(f"{cfg.candidate} was interrupted. The same command {words}.", file=sys.stderr)
+        raise
+
+
 if __name__ == "__main__":
-    configs.run(main)
+    configs.run(main, "candidate")

@@ -55,11 +55,12 @@ def _figures(data: Path, model: Path) -> Figures:
 
 
 if __name__ == "__main__":
+    errors.help_if_asked("<folder> <data folder> <configuration as JSON>")
     with errors.printed_once():
         try:
             main(Path(sys.argv[1]), Path(sys.argv[2]), configs.check(json.loads(sys.argv[3])))
         except OSError as error:
-            if not (isinstance(error, folders.WriteFailed) or errors.full_disk(error)):
+            if not (isinstance(error, folders.WriteFailed) or errors.disk_fault(error)):
                 raise
             print(error, file=sys.stderr)
             sys.exit(messages.DISK_FULL)
