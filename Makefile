@@ -14,7 +14,7 @@ UV := $(shell PATH="$(PATH)" command -v uv)
 FAMILIES := $(sort $(basename $(notdir $(wildcard conf/family/*.yaml))))
 ALL_EXTRAS := $(subst $(subst ,, ),+,serve $(FAMILIES))
 ifneq ($(filter train promote experiment sweep sweep-show sweep-adopt serve worker predict batch bento release rollback challenge history sign load,$(MAKECMDGOALS)),)
-ifeq ($(filter $(FAMILIES),$(family)),)
+ifeq ($(filter $(FAMILIES) $(if $(filter train,$(MAKECMDGOALS)),all),$(family)),)
 $(error family=$(family) is unknown. Choose one of: $(FAMILIES))
 endif
 endif
@@ -36,8 +36,8 @@ help: ## this list
 demo: .venv/with-serve+digits ## everything on embedded data, in a copy (.demo/): train, promote, serve, predict
 	@atelier demo
 
-train: .venv/with-serve+$(family) ## family=digits: ingest, train all candidates, evaluate, promote
-	@atelier train $(family)
+train: .venv/with-$(if $(filter all,$(family)),$(ALL_EXTRAS),serve+$(family))$(cluster_extra) ## family=digits, or all [on=ray cpus=2 gpus=1]: ingest, train all candidates, evaluate, promote; on=ray: the candidates side by side on a cluster
+	@atelier train $(family) $(if $(on),--on '$(on)') $(if $(cpus),--cpus $(cpus)) $(if $(gpus),--gpus $(gpus))
 
 cluster-up: .venv/with-$(ALL_EXTRAS)+cluster ## [nodes=3 cpus=1]: a cluster of Ray on the loopback address, for on=ray, until Ctrl-C
 	@atelier cluster-up --nodes $(or $(nodes),3) $(if $(cpus),--cpus $(cpus))
@@ -48,7 +48,7 @@ promote: .venv/with-serve+$(family) ## family=digits: decide again on the evalua
 experiment: .venv/with-serve+$(family) ## family=digits set='digits-adam:fit.epochs=4 seed=2' [name=short]: all stages with other settings, in a folder of their own: compared, never promoted
 	@atelier experiment $(family) $(foreach setting,$(call require,set,$(EXPERIMENT_EXAMPLE)),--set '$(setting)') $(if $(name),--name '$(name)')
 
-sweep: .venv/with-serve+$(family)+sweeps ## family=digits [name=augment trials=40 workers=2 on=local join=yes]: search the settings of a candidate; the same command goes on where it stopped
+sweep: .venv/with-serve+$(family)+sweeps$(cluster_extra) ## family=digits [name=augment trials=40 workers=2 on=ray join=yes]: search the settings of a candidate; the same command goes on where it stopped
 	@atelier sweep $(family) $(if $(name),--name '$(name)') $(if $(trials),--trials '$(trials)') $(if $(workers),--workers '$(workers)') $(if $(on),--on '$(on)') $(if $(filter yes,$(join)),--join)
 
 sweep-show: .venv/with-serve+$(family)+sweeps ## family=digits [name=augment]: its trials, which settings mattered, size against metric; also one HTML page

@@ -14,6 +14,10 @@ def _validated(family: str | None) -> str | None:
     return family and discovery.validate(family)
 
 
+def _validated_or_all(family: str) -> str:
+    return family if family == "all" else discovery.validate(family)
+
+
 def _completions(incomplete: str) -> list[str]:
     return [name for name in discovery.names() if name.startswith(incomplete)]
 
@@ -21,6 +25,7 @@ def _completions(incomplete: str) -> list[str]:
 Family = Annotated[
     str, typer.Argument(callback=_validated, autocompletion=_completions, help="digits, gravures, objects, ocr, signatures ...")
 ]
+FamilyOrAll = Annotated[str, typer.Argument(callback=_validated_or_all, autocompletion=_completions, help="A family, or all.")]
 On = Annotated[str, typer.Option(help="local, or ray: the cluster at RAY_ADDRESS.")]
 Families = Annotated[str | None, typer.Argument(help="Default: all.", callback=_validated, autocompletion=_completions)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

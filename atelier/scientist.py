@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from atelier import call
-from atelier.call import Families, Family, Json
+from atelier.call import Families, Family, FamilyOrAll, Json, On
 from pipelines import discovery
 
 app = typer.Typer()
@@ -31,9 +31,17 @@ def demo() -> None:
 
 
 @app.command()
-def train(family: Family) -> None:
-    """Ingest, train all candidates, evaluate, promote the best."""
-    call.python("dvc", "repro", f"promote@{family}")
+def train(
+    family: FamilyOrAll,
+    on: On = "local",
+    cpus: Annotated[int, typer.Option(help="Cores of a training, with on=ray.")] = 1,
+    gpus: Annotated[float, typer.Option(help="GPUs of a training, with on=ray.")] = 0,
+) -> None:
+    """Ingest, train all candidates, evaluate, promote the best; with on=ray the candidates side by side."""
+    families = discovery.names() if family == "all" else [family]
+    if on == "local":
+        call.python("dvc", "repro", *(f"promote@{name}" for name in families))
+    call.function("pipelines.cluster.train", families, on, cpus, gpus)
 
 
 @app.command("cluster-up")
@@ -71,7 +79,7 @@ def sweep(
     name: Sweep = None,
     trials: Annotated[int | None, typer.Option(min=1, help="To be finished in all (default: the sweep's).")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side (default: as many as cores or GPUs allow).")] = None,
-    on: Annotated[str, typer.Option(help="Where trials run: local.")] = "local",
+    on: On = "local",
     join: Annotated[bool, typer.Option("--join", help="Share the trials of a sweep that another process runs.")] = False,
 ) -> None:
     """Search the settings of a candidate, or go on where a search stopped."""

@@ -48,6 +48,26 @@ def _project(folder: Path | None = None) -> Iterator[Any]:
         raise RemoteFault(f"DVC: {fault}. What is there already stays; repair this and run the same command again.") from fault
 
 
+def check(folder: Path) -> None:
+    """Raises RemoteFault where the project in this folder has no DVC remote."""
+    with _project(folder) as repo:
+        default = repo.config["core"].get("remote")
+    if not default:
+        words = f"{folder} has no DVC remote, which data and models travel through"
+        raise RemoteFault(f"{words}. There: `dvc remote add --local -d store <folder or address that all nodes reach>`.")
+
+
+def share(folder: Path) -> None:
+    """Give a clone on this machine this project's default DVC remote, where there is one."""
+    with _project() as repo:
+        name = repo.config["core"].get("remote")
+        settings = dict(repo.config["remote"].get(name, {}))
+    if name:
+        with _project(folder) as other, other.config.edit("local") as config:
+            config["remote"][name] = settings
+            config["core"]["remote"] = name
+
+
 def _copy(source: Any, target: Any, names: list[str], verify: bool) -> None:
     """Copy files from one of DVC's stores to another, folders' lists last: a list on the remote then has its files there."""
     from dvc.fs.callbacks import TqdmCallback

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import devices, folders, git
+from pipelines.artifacts import remotes
 from pipelines.cluster import access
 from pipelines.errors import BadSetting
 
@@ -24,7 +25,7 @@ def main(nodes: int, cpus: int | None = None) -> None:
         access.at(cluster.address)
         try:
             words = f"{nodes} nodes with {each} core{'s' * (each > 1)} each, at {cluster.address}"
-            print(f"{words}. In another terminal: make batch family=digits from=images to=answers on=ray. Ctrl-C ends it.", flush=True)
+            print(f"{words}. In another terminal: make train family=all on=ray. Ctrl-C ends it.", flush=True)
             signal.signal(signal.SIGTERM, lambda *_: sys.exit())
             while True:
                 signal.pause()
@@ -70,11 +71,12 @@ def node(folder: Path, cpus: int, **env: str) -> dict[str, Any]:
 
 
 def clone(folder: Path) -> Path:
-    """A clone of this project's last commit, new or brought to it."""
+    """A clone of this project's last commit, new or brought to it, with this project's DVC remote."""
     commit = git.required("rev-parse", "HEAD").decode().strip()
     if not (folder / ".git").exists():
         with folders.replacing(folder) as out:
             git.required("clone", "-q", "--shared", "--no-checkout", ".", str(out))
     git.required("-C", str(folder), "fetch", "-q", "origin")
     git.required("-C", str(folder), "checkout", "-qf", "--detach", commit)
+    remotes.share(folder)
     return folder
