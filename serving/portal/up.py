@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from pipelines import discovery, paths
+from pipelines import discovery, paths, processes
+from pipelines.registry import store
 from serving import exits, ports
 from serving.__main__ import rotate
 from serving.portal import settings
@@ -53,6 +54,9 @@ def main(port: int = 8080) -> None:
     names = [name for name in discovery.names() if name in PRODUCTS]
     places = dict(zip(names, ports.free(HOST, settings.FIRST_PORT, len(names), port), strict=True))
     exits.in_order_on_sigterm()
+    if not all(store.pointer_path(name).exists() for name in names):
+        print("The first start here: the released models go to .store/ ...", flush=True)
+        processes.run_to_end([sys.executable, "-m", "atelier", "reconcile"])  # MLflow is loaded once, not by each service
     with _running(places, port) as parts:
         _watch(parts)
 
