@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +26,7 @@ from tests.services import environment, free_port, until
 
 pytestmark = pytest.mark.slow
 
-IDLE = 40  # seconds: half of it is the time of the warning
+LAST = "localStorage.setItem(Object.keys(localStorage)[0], Date.now() - arguments[0] * 1000)"  # so many seconds ago
 EMAIL = "ada@example.org"
 
 
@@ -42,32 +41,22 @@ class Up(NamedTuple):
         return (self.folder / "said").read_text()
 
 
-@contextmanager
-def started(folder: Path, **more: str) -> Iterator[Up]:
-    port = free_port()
-    with (folder / "said").open("wb") as said:
-        words = [sys.executable, "-m", "atelier", "up", "--port", str(port)]
-        process = subprocess.Popen(words, cwd=folder, env=environment(folder) | more, stdout=said, stderr=said, start_new_session=True)
-    try:
-        yield Up(folder, f"http://127.0.0.1:{port}", process)
-    finally:
-        children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-        process.kill()
-        for child in children:
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-
-
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """All released products and the portal, each of which answers."""
-    folder = tmp_path_factory.mktemp("project")
+    folder, port = tmp_path_factory.mktemp("project"), free_port()
     for name in ("registry", "released"):
         shutil.copytree(ROOT / name, folder / name)
-    with started(folder, PORTAL_IDLE_MINUTES=str(IDLE / 60)) as up:
-        assert until(lambda: "Ctrl-C ends all" in up.said() or up.process.poll() is not None, tries=3000), up.said()
-        assert up.process.poll() is None, up.said()
+    with (folder / "said").open("wb") as said:
+        words = [sys.executable, "-m", "atelier", "up", "--port", str(port)]
+        process = subprocess.Popen(words, cwd=folder, env=environment(folder), stdout=said, stderr=said, start_new_session=True)
+    up = Up(folder, f"http://127.0.0.1:{port}", process)
+    try:
+        assert until(lambda: "Ctrl-C ends all" in up.said() or process.poll() is not None, tries=3000), up.said()
+        assert process.poll() is None, up.said()
         yield up
+    finally:
+        process.kill()  # the others notice
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +100,13 @@ def arrived(browser: Browser, path: str) -> None:
 
 
 def test_a_person_signs_up_asks_looks_back_and_is_signed_out_by_idleness(up: Up, browser: Browser, page_with_signatures: Path) -> None:
+    signs_up(up, browser)
+    asks(up, browser, page_with_signatures)
+    looks_back(up, browser, page_with_signatures)
+    is_idle(browser)
+
+
+def signs_up(up: Up, browser: Browser) -> None:
     driver = browser.driver
     driver.get(f"{up.address}/history")
     arrived(browser, "/sign-in")  # without an account only home and about
@@ -135,6 +131,9 @@ def test_a_person_signs_up_asks_looks_back_and_is_signed_out_by_idleness(up: Up,
     arrived(browser, "/products/signatures")  # an upload
     assert driver.execute_script("return document.cookie") == ""
 
+
+def asks(up: Up, browser: Browser, page_with_signatures: Path) -> None:
+    driver = browser.driver
     one(browser, "#file").send_keys(str(page_with_signatures))
     assert browser.until(lambda driver: driver.find_element(By.CSS_SELECTOR, "#rows [data-picture]").get_property("naturalWidth"))
     assert seen(browser, "#rows .prediction") == "2 signatures"
@@ -148,6 +147,9 @@ def test_a_person_signs_up_asks_looks_back_and_is_signed_out_by_idleness(up: Up,
     browser.until(lambda driver: len(driver.find_elements(By.CSS_SELECTOR, "#rows .verdict")) == 2)
     assert driver.find_elements(By.CSS_SELECTOR, "#rows .prediction")[1].text == "7"
 
+
+def looks_back(up: Up, browser: Browser, page_with_signatures: Path) -> None:
+    driver = browser.driver
     driver.get(f"{up.address}/history")
     rows = [row.text for row in driver.find_elements(By.CSS_SELECTOR, ".history tbody tr")]
     assert len(rows) == 3
@@ -160,16 +162,24 @@ def test_a_person_signs_up_asks_looks_back_and_is_signed_out_by_idleness(up: Up,
     complaints = [words for words in browser.complaints() if not re.search(r"status of (400|409)", words)]
     assert complaints == []
 
+
+def is_idle(browser: Browser) -> None:
+    driver = browser.driver
     one(browser, "#title").send_keys("half typed")
+    driver.execute_script(LAST, 4.5 * 60)
     browser.until(lambda driver: driver.find_element(By.ID, "idle").get_property("open"))  # the warning, and the form as it was
     assert one(browser, "#title").get_property("value") == "half typed"
     before = driver.execute_script("return Object.values(localStorage)[0]")
     one(browser, "[data-do=stay]").click()
     browser.until(lambda driver: driver.execute_script("return Object.values(localStorage)[0]") > before)
     assert not one(browser, "#idle").get_property("open")
-    driver.execute_script("localStorage.setItem(Object.keys(localStorage)[0], 0)")  # as if nothing was asked for five minutes
+    driver.execute_script(LAST, 5 * 60)
     arrived(browser, "/sign-in")
     assert "The session is over" in seen(browser, "[role=status]")
+    assert driver.get_cookies() == []
+    filled(browser, email=EMAIL, password=RIGHT)
+    arrived(browser, "/history")
+    assert one(browser, "#title").get_property("value") == "half typed"
 
 
 def two_sides(browser: Browser, path: Path) -> list[int]:

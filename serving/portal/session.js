@@ -12,9 +12,11 @@ export function touched() {
   localStorage.setItem(LAST, Date.now());
 }
 
-/** The session is over: to the sign-in page, which leads back here. */
-export function leave() {
+/** The session is over, also where the portal does not know it yet: to the sign-in page, which leads back here. */
+export async function leave() {
+  clearInterval(looking);
   sessionStorage.setItem(KEPT, JSON.stringify(fields().map((field) => field.value)));
+  await fetch(`${root}/sign-out`, { method: "POST" }).catch(() => null);
   const here = location.pathname.slice(root.length) + location.search;
   location.assign(`${root}/sign-in?${new URLSearchParams({ next: here, ended: 1 })}`);
 }
@@ -46,4 +48,4 @@ async function stay() {
 touched();
 restore();
 dialog.querySelector("[data-do=stay]").addEventListener("click", stay);
-setInterval(look, 500);
+const looking = setInterval(look, 500);
