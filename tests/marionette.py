@@ -37,7 +37,7 @@ class Firefox(WebDriver):
     """A headless Firefox, with its log and profile in `folder`."""
 
     def __init__(self, program: str, folder: Path, settings: dict[str, Any] | None = None) -> None:
-        own = {"bin": program, "headless": True, "gecko_log": str(folder / "log"), "workspace": str(folder), "prefs": settings}
+        own = {"bin": program, "headless": True, "gecko_log": str(folder / "log"), "workspace": str(folder), "prefs": settings or {}}
         self.marionette = Marionette(host="127.0.0.1", port=0, **own)
         super().__init__(command_executor=_Connection(self.marionette), options=FirefoxOptions(), file_detector=UselessFileDetector())
 
