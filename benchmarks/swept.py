@@ -32,7 +32,7 @@ def swept(sweep: Sweep, trials: int, workers: int) -> dict[str, Any]:
 
 def alone(sweep: Sweep) -> dict[str, float]:
     """A process that trains and exports the base, and tells nobody."""
-    words = [sys.executable, __file__, "train", folders.canonical(sweep.composed({}))]
+    words = [sys.executable, "-m", "benchmarks.swept", "train", folders.canonical(sweep.composed({}))]
     begun = time.perf_counter()
     subprocess.run(words, env={**os.environ, **Command(words, {"TQDM_DISABLE": "1"}).environment()}, check=True, capture_output=True)
     return {"seconds": time.perf_counter() - begun}

@@ -24,6 +24,7 @@ from pipelines.errors import BadSetting
 from pipelines.ledger import history
 from pipelines.ledger import lines as ledger
 from pipelines.registry import modelcards, promotion
+from pipelines.stages import trial as stage
 from pipelines.sweeps import adopt, driver, show, spec, storage
 from pipelines.sweeps import study as studies
 from pipelines.sweeps.driver import TrialsFail
@@ -323,6 +324,12 @@ def test_a_study_may_have_data_of_its_own(small: Path, capsys: pytest.CaptureFix
     capsys.readouterr()
     run(2, sweep=sweep)
     assert "embedded" not in capsys.readouterr().err, "packed once"
+
+
+def test_a_trial_refuses_other_data_than_the_study_s(small: Path) -> None:
+    """As a node of a cluster may have them."""
+    with pytest.raises(stage.OtherData, match=r"data/digits has the hash \w{12} here, the study's data 0{12}. `dvc pull data/digits`"):
+        stage.main(Path("trial"), Path("data/digits"), "0" * 64, trials.sweep().config({}))
 
 
 def test_mlflow_has_a_run_of_the_sweep_with_a_nested_one_for_each_finished_trial(small: Path) -> None:

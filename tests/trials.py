@@ -71,7 +71,7 @@ def _hold(folder: Path, epoch: int) -> None:
 
 def main(kind: str, *words: str) -> None:
     if kind == "trial":
-        trial(Path(words[0]), json.loads(words[2]))
+        trial(Path(words[0]), json.loads(words[3]))
         return
     from pipelines.cluster.local import Local
     from pipelines.sweeps import driver

@@ -1,7 +1,7 @@
 """trial: one training of a sweep, in a folder of its own, scored on validation alone; the test split is not read.
 
-`python -m pipelines.stages.trial <folder> <data folder> <configuration as JSON>` prints a line of JSON for each epoch, those before a
-kill included, and one with the figures at the end. A folder that is there already is continued.
+`python -m pipelines.stages.trial <folder> <data folder> <hash of the data> <configuration as JSON>` prints a line of JSON for each
+epoch, those before a kill included, and one with the figures at the end. A folder that is there already is continued.
 """
 
 import json
@@ -20,10 +20,18 @@ from pipelines.training import session
 from pipelines.training.session import Epoch, Training
 
 
-def main(folder: Path, data: Path, cfg: Config) -> None:
-    """Train, export and score; the model folder is complete or absent."""
+class OtherData(ValueError):
+    """Data that are not those of the study, as on a node of a cluster."""
+
+
+def main(folder: Path, data: Path, expected: str, cfg: Config) -> None:
+    """Train, export and score; the model folder is complete or absent. Raises OtherData."""
     metric, model = discovery.part(cfg.family, "score").HEADLINE, folder / "model"
     digest = trial_data.packed(cfg, data)
+    if digest != expected:
+        raise OtherData(
+            f"{data} has the hash {digest[:12]} here, the study's data {expected[:12]}. `dvc pull {data}` at its commit fetches them."
+        )
 
     def listen(row: Epoch) -> None:
         print(messages.written(messages.Epoch(int(row["epoch"]), row[f"valid_{metric}"], row["seconds"])), flush=True)
@@ -58,7 +66,7 @@ if __name__ == "__main__":
     errors.help_if_asked("<folder> <data folder> <configuration as JSON>")
     with errors.printed_once():
         try:
-            main(Path(sys.argv[1]), Path(sys.argv[2]), configs.check(json.loads(sys.argv[3])))
+            main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], configs.check(json.loads(sys.argv[4])))
         except OSError as error:
             if not (isinstance(error, folders.WriteFailed) or errors.disk_fault(error)):
                 raise

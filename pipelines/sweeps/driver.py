@@ -104,7 +104,7 @@ class Driver:
         folder.mkdir(parents=True, exist_ok=True)
         budget, where = self.study.sweep.spec.budget, data_folder(self.study.sweep)
         places = [str(path.resolve()) for path in (folder, where)]  # a node of a cluster works in a clone of its own
-        words = [sys.executable, *TRIAL, *places, folders.canonical(composed)]
+        words = [sys.executable, *TRIAL, *places, self.study.data, folders.canonical(composed)]
         job = self.backend.start(Command(words, {"TQDM_DISABLE": "1"}, budget.cpus, budget.gpus))
         self.running[trial.number] = Running(trial, job, folder)
         threading.Thread(target=self._listen, args=(trial.number, job), daemon=True).start()

@@ -55,6 +55,11 @@ class Study:
         return str(patiently(lambda: self.stored.user_attrs[KEY]))
 
     @property
+    def data(self) -> str:
+        """The hash of the data that every trial trains on."""
+        return str(patiently(lambda: self.stored.user_attrs[IDENTITY])["data"])
+
+    @property
     def metric(self) -> str:
         """The headline metric of the family, which the gate compares; it is taken on validation."""
         return str(discovery.part(self.sweep.family, "score").HEADLINE)
