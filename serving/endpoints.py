@@ -223,11 +223,11 @@ async def respond_many(request: Request, ask: Ask, sent: Sequence[Body], served:
     state, model, begun = request.app.state, served.pointer["model"], time.perf_counter()
     results = await ask(sent, served, state.limits)
     seconds = time.perf_counter() - begun
-    right = [(body, result) for body, result in zip(sent, results, strict=True) if result["success"]]
+    right = [(body, result) for body, result in zip(sent, results, strict=True) if "problem" not in result]
     for body, result in right:
         _record(state, body, result, seconds)
         state.shadow.offer(body, served, result, seconds / len(sent))
     request.state.prediction_ids = [result["prediction_id"] for _, result in right]
-    request.state.refusals = [result["problem"]["reason"] for result in results if not result["success"]]
+    request.state.refusals = [result["problem"]["reason"] for result in results if "problem" in result]
     request.state.version = model["version"]
     return JSONResponse({"results": results, "model": model})

@@ -13,7 +13,7 @@ A4 = (595, 842)  # points
 KIND = "application/pdf"
 
 
-def letter(marks: Sequence[tuple[int, int, int, int]], size: tuple[float, float] = A4) -> bytes:
+def letter(marks: Sequence[tuple[float, float, float, float]], size: tuple[float, float] = A4) -> bytes:
     """A PDF of one page with black rectangles at x, y, w, h in points, y from the top."""
     return paper([ink(marks, size)], size)
 

@@ -26,8 +26,8 @@ from serving.live.batches import Batches
 from serving.live.champion import Served
 from serving.live.recorder import Recorder
 from serving.live.shadow import Shadow
+from serving.many import MOST
 from serving.objects import answers
-from serving.objects.answers import MOST
 from tests import asked, corpus
 from tests.asked import PICTURE, WELCOME, assert_refused, form, raw
 from tests.forms import FORMS, STORED, drawing, encoded, turned

@@ -16,8 +16,8 @@ from PIL import Image
 from pipelines import configs
 from pipelines.families.ocr.parts.ctc import Reading
 from serving import problems
-from serving.inputs import bodies
-from serving.ocr import answers, tiffs
+from serving.inputs import bodies, tiffs
+from serving.ocr import answers
 from serving.problems import Refusal
 from tests import asked, corpus, receipts
 from tests import tiffs as hostile
@@ -199,6 +199,17 @@ def test_a_tiff_of_any_compression_is_read(service: Service, compression: str) -
     line = Image.fromarray(ROW).convert("1" if compression == "group4" else "L")
     found = ok_json(service.predict(**raw(tiff(line, compression=compression), "image/tiff")))
     assert [(line["page"], line["box"]) for line in found["lines"]] == [(1, [0, 0, *ROW.shape[::-1]])]
+
+
+def test_each_file_of_a_batch_is_answered_or_refused_by_itself(service: Service) -> None:
+    sent = [LINE, b"a receipt, I believe", PAGE, SCAN]
+    response = service.predict("/predict/batch", files=[("images", (f"{number}", content)) for number, content in enumerate(sent)])
+    results = response.json()["results"]
+    assert [result.get("problem", {}).get("status") for result in results] == [None, 415, None, None]
+    assert response.json()["model"] == service.pointers[1]["model"]
+    for content, result in zip(sent, results, strict=True):
+        if "problem" not in result:
+            assert result["text"] == ok_json(service.predict(**form(image=content)))["text"]
 
 
 JSON = "application/json"

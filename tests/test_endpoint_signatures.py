@@ -18,6 +18,7 @@ from serving import problems
 from serving.inputs import bodies
 from serving.signatures import answers, pages
 from tests import asked, papers
+from tests import tiffs as hostile
 from tests.asked import assert_refused, form, header, raw
 from tests.forms import FORMS, STORED, drawing, encoded, seven, turned
 from tests.services import LOADED, Service, run, running, stored, until
@@ -41,6 +42,8 @@ def page(width: int = 620, height: int = 877) -> Image.Image:
 
 
 PAGE = encoded(page())
+SCAN = encoded(page(), "TIFF", save_all=True, append_images=[Image.new("L", (300, 200), 255), page(1240, 1754)], compression="tiff_lzw")
+BATCH = "/predict/batch"
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +179,32 @@ def test_a_page_of_a_pdf_is_answered_as_its_picture(service: Service) -> None:
     assert found["prediction"] == near(ok_json(service.predict(**form(image=THREE)))["pages"][1], 3)
 
 
+def test_the_pages_of_a_tiff_are_answered_as_their_pictures(service: Service) -> None:
+    found = ok_json(service.predict(**raw(SCAN, "image/tiff")))
+    assert found == ok_json(service.predict(**form(image=SCAN))) == ok_json(service.predict(**wrapped(SCAN)))
+    assert [(one["page"], one["width"], one["height"]) for one in found["pages"]] == [(1, 620, 877), (2, 300, 200), (3, 1240, 1754)]
+    assert found["pages"][0]["prediction"] == ok_json(service.predict(**form(image=PAGE)))["prediction"]
+    third = ok_json(service.predict("/predict?page=3", **form(image=SCAN)))
+    assert third["pages"] == [found["pages"][2]]
+    for path, size in ("/page?page=2", (300, 200)), ("/predict?draw=true&page=3", (1240, 1754)):
+        assert opened(service.predict(path, **form(image=SCAN))).size == size
+    assert_refused(service.predict("/predict?page=4", **form(image=SCAN)), 422, ("page=4", "3 pages", "page=1 to 3"))
+
+
+def test_each_file_of_a_batch_is_answered_or_refused_by_itself(service: Service) -> None:
+    sent = [PAGE, b"a letter, I believe", LETTER, SCAN]
+    response = service.predict(BATCH, files=[("images", (f"{number}", content)) for number, content in enumerate(sent)])
+    results = response.json()["results"]
+    assert [result["success"] for result in results] == [True, False, True, True]
+    assert results[1]["problem"]["status"] == 415
+    for content, result in zip(sent, results, strict=True):
+        if result["success"]:
+            assert result["prediction"] == ok_json(service.predict(**form(image=content)))["prediction"]
+            assert service.recorded(result["prediction_id"])["input"] == hashlib.sha256(content).hexdigest()
+    many = service.predict(BATCH, files=[("images", (f"{number}", b"x")) for number in range(65)])
+    assert_refused(many, 422, ("at most 64",))
+
+
 def frames(plain: Image.Image, drawn: Image.Image) -> list[list[int]]:
     """x, y, w, h of what is red on one and not on the other."""
     before, after = (np.asarray(picture.convert("RGB")).astype(int) for picture in (plain, drawn))
@@ -225,7 +254,7 @@ UNWELCOME: dict[str, asked.Refused] = {
     "over-the-limit": (raw(bytes(25_000_001)), 413, ("25 MB",)),
     "huge-json": (raw(b'{"image": "' + b"A" * 30_000_000 + b'"}', JSON), 413, ("30.0 MB", "25 MB")),
     "text": (raw(b"seven", "text/plain"), 415, ("'text/plain'", "application/json", "application/pdf")),
-    "not-an-image": (raw(b"a letter, I believe"), 415, ("a letter", "PNG, JPEG or WebP, or a PDF")),
+    "not-an-image": (raw(b"a letter, I believe"), 415, ("a letter", "PNG, JPEG or WebP, or a PDF or TIFF")),
     "broken-base64": ({"json": {"image": "a letter!"}}, 422, ("'image' is not base64", "'!'")),
     "url-safe-base64": ({"json": {"image": "ab-_"}}, 422, ("'-' at character 2",)),
     "cut-base64": ({"json": {"image": "QUJDR"}}, 422, ("5 characters", "no multiple of 4")),
@@ -245,7 +274,9 @@ UNWELCOME: dict[str, asked.Refused] = {
     "encrypted": (form(image=papers.encrypted()), 422, ("encrypted", "without a password")),
     "broken-pdf": (raw(LETTER[:200], "application/pdf"), 422, ("truncated or broken",)),
     "500-pages": (raw(papers.paper([b""] * 500), "application/pdf"), 413, ("500 pages", "at most 50", "in parts")),
-    "a-poster": (form(image=papers.letter([], (14_400, 14_400))), 413, ("30001 x 30001", "40 megapixels")),
+    "a-field": (form(image=papers.letter([], (1e6, 1e6))), 413, ("40 megapixels", "10 dpi")),
+    "51-pages": (raw(hostile.many(51), "image/tiff"), 413, ("51 pages", "at most 50", "in parts")),
+    "a-broken-tiff": (raw(SCAN[: len(SCAN) // 2], "image/tiff"), 422, ("TIFF", "truncated or broken")),
 }
 
 
@@ -337,7 +368,7 @@ def test_a_moved_pointer_is_followed(service: Service) -> None:
 def test_the_openapi_description_names_what_goes_in_and_what_comes_out(service: Service) -> None:
     described = service.client.get("/openapi.json").json()
     operation = described["paths"]["/predict"]["post"]
-    assert set(operation["requestBody"]["content"]) == set(answers.KINDS) == {*bodies.KINDS, "application/pdf"}
+    assert set(operation["requestBody"]["content"]) == set(answers.KINDS) == {*bodies.KINDS, "application/pdf", "image/tiff"}
     assert {parameter["name"] for parameter in operation["parameters"]} == {"draw", "page"}
     assert set(operation["responses"]["200"]["content"]) == {"application/json", "image/png"}
     assert [parameter["name"] for parameter in described["paths"]["/page"]["post"]["parameters"]] == ["page"]

@@ -24,7 +24,7 @@ from pipelines import discovery
 from serving import problems
 from serving.inputs.pictures import LIGHT_BYTES
 from serving.jobs import tasks
-from serving.objects.answers import MOST
+from serving.many import MOST
 from tests import corpus, papers, services, tiffs
 from tests.corpus import Body
 from tests.services import Service

@@ -74,7 +74,7 @@ def test_the_page_asks_for_a_page_and_tells_its_figures() -> None:
     page = got("signatures", POINTERS["whole"]).text
     for words in (
         "Upload a page",
-        "WebP or PDF",
+        "WebP, PDF or TIFF",
         "application/pdf",
         "static/boxes.js",
         "72.00%",

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from pipelines import configs
-from serving.inputs import pictures
-from serving.ocr import tiffs
+from serving.inputs import pictures, tiffs
 from serving.problems import Refusal
 from tests import corpus
 from tests import tiffs as made

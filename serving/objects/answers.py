@@ -10,9 +10,9 @@ from pipelines.configs import Serving
 from serving.inputs import bodies, pictures
 from serving.inputs.bodies import Body
 from serving.live.champion import Origin, Served, provenance, provenance_lines
-from serving.problems import Problem
+from serving.many import Failure
 
-TOP, MOST = 3, 64  # classes in an answer, pictures in a batch
+TOP = 3  # classes in an answer
 
 
 class Rank(BaseModel):
@@ -31,13 +31,6 @@ class Answer(BaseModel):
     top3_predictions: list[Rank]
     prediction_id: str
     model: Origin
-
-
-class Failure(BaseModel):
-    """An image of a batch that could not be answered, and why."""
-
-    success: bool
-    problem: Problem
 
 
 class Answers(BaseModel):

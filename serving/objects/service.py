@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipelines.configs import Serving
-from serving import endpoints, problems
+from serving import endpoints, many, problems
 from serving.inputs import bodies
 from serving.inputs.bodies import Body
 from serving.live.champion import Served
@@ -37,11 +37,11 @@ async def predict(request: Request) -> Response:
     "/predict/batch",
     response_model=answers.Answers,
     responses=problems.documented(400, 408, 413, 415, 422, 503),
-    openapi_extra=bodies.openapi_many(answers.MOST),
+    openapi_extra=bodies.openapi_many(many.MOST),
 )
 async def predict_batch(request: Request) -> Response:
     """The same for up to 64 pictures, together as large as one body may be, in order; a broken one has a problem in its place."""
-    served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, answers.MOST)
+    served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, many.MOST)
     return await endpoints.respond_many(request, _each, sent, served)
 
 
@@ -61,7 +61,7 @@ async def _read(body: Body, served: Served, limits: Serving) -> NDArray[np.uint8
 
 async def _answered(picture: NDArray[np.uint8] | Refusal, served: Served) -> dict[str, Any]:
     if isinstance(picture, Refusal):
-        return {"success": False, "problem": problems.problem(picture)}
+        return many.failure(picture)
     return answers.answer(await served.batches.answer(picture), served)
 
 

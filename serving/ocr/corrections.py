@@ -1,13 +1,13 @@
 """Lines of an answer that were corrected on the page, each with its image."""
 
 import io
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 
 from serving.feedback import routes as feedback_routes
-from serving.ocr import tiffs
+from serving.inputs import tiffs
 from serving.ocr.pages import Page
 from serving.problems import Refusal
 
@@ -23,6 +23,7 @@ class Row(BaseModel):
     text: str
     box: Annotated[list[int], Field(min_length=4, max_length=4)]
     page: Annotated[int, Field(ge=1)] = 1
+    turned: Literal[0, 90, 180, 270] = 0
 
 
 class Version(BaseModel):
@@ -63,7 +64,8 @@ def corrected(content: bytes, sheets: list[Page], answer: Given, text: str) -> l
     if len(rows) == len(sheets) == 1 and (not found or (len(found) == 1 and found[0].box[3] >= LINE * sheets[0].size[1])):
         if rows[0].strip() == answer.text.strip():
             raise Refusal(422, "nothing corrected", UNCHANGED)
-        return [Flag(_cut(sheets[0]) if tiffs.is_tiff(content) else content, rows[0], answer.text)]
+        turned = found[0].turned if found else 0
+        return [Flag(_cut(sheets[0], turned=turned) if turned or tiffs.is_tiff(content) else content, rows[0], answer.text)]
     if len(rows) != len(found):
         words = f"The text has {len(rows)} lines, and {len(found)} were found. Keep a line for each, an empty one where there is no text."
         raise Refusal(422, "other lines", words)
@@ -72,7 +74,7 @@ def corrected(content: bytes, sheets: list[Page], answer: Given, text: str) -> l
         raise Refusal(422, "nothing corrected", UNCHANGED)
     if changed[-1][0].page > len(sheets):
         raise Refusal(404, "picture gone", GONE)
-    return [Flag(_cut(sheets[line.page - 1], line.box), row, line.text) for line, row in changed]
+    return [Flag(_cut(sheets[line.page - 1], line.box, line.turned), row, line.text) for line, row in changed]
 
 
 def _rows(text: str, lines: int) -> list[str]:
@@ -81,8 +83,8 @@ def _rows(text: str, lines: int) -> list[str]:
     return rows if len(rows) == lines else text.strip("\n").split("\n")
 
 
-def _cut(page: Page, box: list[int] | None = None) -> bytes:
-    """A page as PNG, or one line of it. Raises Refusal 422 for a box that is not on the page."""
+def _cut(page: Page, box: list[int] | None = None, turned: int = 0) -> bytes:
+    """A page as PNG, or one line of it, turned clockwise by so many degrees. Raises Refusal 422 for a box that is not on the page."""
     picture, stream = Image.fromarray(page.grey), io.BytesIO()
     if box:
         if not all(0 <= low < low + side <= most for low, side, most in zip(box[:2], box[2:], page.size, strict=True)):
@@ -91,5 +93,5 @@ def _cut(page: Page, box: list[int] | None = None) -> bytes:
         x, y, width, height = (side * picture.width / page.size[0] for side in box)
         right, bottom = min(picture.width, x + width + MARGIN), min(picture.height, y + height + MARGIN)
         picture = picture.crop((max(0, round(x) - MARGIN), max(0, round(y) - MARGIN), round(right), round(bottom)))
-    picture.save(stream, "PNG")
+    picture.rotate(-turned, expand=True).save(stream, "PNG")
     return stream.getvalue()

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving import endpoints, problems
+from serving import endpoints, many, problems
 from serving.inputs import bodies
 from serving.jobs import routes as job_routes
 from serving.ocr import answers, desk
@@ -25,6 +25,19 @@ async def predict(request: Request) -> Response:
     served, limits = app.state.champion.served, app.state.limits
     body = await bodies.read(request, limits.limit_mb, answers.KINDS, json_mb=limits.limit_mb)
     return await endpoints.respond(request, answers.predict, body, served)
+
+
+@app.post(
+    "/predict/batch",
+    response_model=answers.Answers,
+    response_model_exclude_none=True,
+    responses=problems.documented(400, 408, 413, 415, 422, 503),
+    openapi_extra=bodies.openapi_many(many.MOST),
+)
+async def predict_batch(request: Request) -> Response:
+    """The same for up to 64 files, together as large as one body may be, in order; a broken one has a problem in its place."""
+    served, sent = app.state.champion.served, await bodies.read_many(request, app.state.limits.limit_mb, many.MOST)
+    return await endpoints.respond_many(request, many.each(answers.predict), sent, served)
 
 
 @endpoints.service("ocr")

@@ -14,12 +14,14 @@ from pipelines.datasets import boxes
 from pipelines.families.signatures.settings import Serving
 from serving.inputs import bodies, dataurls, queries
 from serving.inputs.bodies import Body
+from serving.inputs.sheets import Sheet
 from serving.live.champion import Origin, Served, provenance, provenance_lines
+from serving.many import Failure
 from serving.problems import Refusal
-from serving.signatures import documents, pages
+from serving.signatures import pages
 from serving.signatures.pages import Page
 
-KINDS = (*bodies.KINDS, "application/pdf")
+KINDS = (*bodies.KINDS, "application/pdf", "image/tiff")
 NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 SAME = 0.5  # intersection over union of two boxes of one signature
 
@@ -29,7 +31,7 @@ Score = Annotated[float, Field(ge=0, le=1)]
 
 
 class Found(BaseModel):
-    """The signatures on one page, the most certain first, in pixels of the page."""
+    """The signatures on one page, the most certain first, in pixels of the page as it was sent."""
 
     page: int
     width: int
@@ -40,14 +42,24 @@ class Found(BaseModel):
 
 
 class Answer(BaseModel):
-    """The signatures on all pages, in the order of the pages; and of a PDF each page, rendered at 150 dpi, by itself."""
+    """The signatures on all pages, in the order of the pages; and of a PDF or TIFF each page by itself.
+
+    A page of a PDF is rendered at 150 dpi, or at the most at which it has no more than `limit_megapixels` of the config file.
+    """
 
     success: bool
     prediction: list[Box]
     count: int
     scores: list[Score]
-    pages: list[Found] | None = Field(default=None, description="of a PDF alone")
+    pages: list[Found] | None = Field(default=None, description="of a PDF or TIFF alone")
     prediction_id: str
+    model: Origin
+
+
+class Answers(BaseModel):
+    """An answer or a problem for each file, in order, all from one model."""
+
+    results: list[Answer | Failure]
     model: Origin
 
 
@@ -61,7 +73,7 @@ class Asked(NamedTuple):
 QUERY: dict[str, dict[str, Any]] = {  # options of the query: type and meaning
     "page": {
         "schema": {"type": "integer", "minimum": 1, "maximum": 999_999},
-        "description": "this page of a PDF alone; as PNG it is the first unless another is asked for",
+        "description": "this page of a PDF or TIFF alone; as PNG it is the first unless another is asked for",
     },
     "draw": {
         "schema": {"type": "boolean", "default": False},
@@ -93,14 +105,30 @@ async def predict(body: Body, served: Served, limits: Serving, only: int | None 
     file = await dataurls.unwrapped(body)
     async with aclosing(pages.submitted(file, limits, only)) as submitted:
         found = [_found(page, await _boxes(page, served), served) async for page in submitted]
-    return answer(found, served, documents.is_pdf(file.content))
+    return answer(found, served, pages.is_document(file.content))
 
 
 async def _boxes(page: Page, served: Served) -> NDArray[np.float32]:
-    """The boxes of a page [k, 5]: x, y, w, h as fractions of the page, and score."""
-    square = await asyncio.to_thread(served.predictor.convention.from_grey, page.grey)
-    boxes: NDArray[np.float32] = await served.batches.answer(square)
-    return boxes
+    """The boxes of a page [k, 5]: x, y, w, h as fractions of the page, and score; of several views those of the surest."""
+    seen, squares = await asyncio.to_thread(_squares, page, served)
+    found = await asyncio.gather(*(served.batches.answer(square) for square in squares))
+    best = max(range(len(seen)), key=lambda view: found[view][:, 4].max(initial=0))
+    return _sent(found[best], seen[best], page)
+
+
+def _squares(page: Page, served: Served) -> tuple[list[Sheet], list[NDArray[np.uint8]]]:
+    """The views of a page, and each preprocessed."""
+    seen = pages.views(page)
+    return seen, [served.predictor.convention.from_grey(view.grey) for view in seen]
+
+
+def _sent(boxes: NDArray[np.float32], view: Sheet, page: Page) -> NDArray[np.float32]:
+    """Boxes [k, 5] as fractions of a view as those of the page that was sent."""
+    if view.back is None:
+        return boxes
+    corners = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], 1) * (view.grey.shape[::-1] * 2)
+    low, high = np.split((view.sent(corners.astype(float)) / (page.grey.shape[::-1] * 2)).clip(0, 1), 2, axis=1)
+    return np.concatenate([low, high - low, boxes[:, 4:]], 1).astype(np.float32)
 
 
 def _found(page: Page, boxes: NDArray[np.float32], served: Served) -> dict[str, Any]:

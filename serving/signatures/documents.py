@@ -16,7 +16,7 @@ from pipelines.families.signatures.settings import Serving
 from serving.problems import Refusal
 
 RENDERING = Path(__file__).with_name("rendering.py")
-DPI = 150  # pixels in an inch: A4 has 1241 x 1754
+DPI, LEAST_DPI = 150, 10  # pixels in an inch: A4 has 1241 x 1754; a page that is too large is rendered with fewer, at least so many
 QUICK_SECONDS = 1  # of a processor, for a whole document: most take a few tenths
 PAGE_SECONDS = 10  # of a processor that one page may take of a document that takes longer
 GRACE = 0.2  # seconds that it has to end by itself
@@ -72,7 +72,7 @@ async def _rendered(content: bytes, limits: Serving, only: int | None, first: in
     process = await _started(limits, only, first, each)
     at = "its first page"
     try:
-        for number in _wanted(await _counted(process, content, limits), only, first):
+        for number in wanted(await _counted(process, content, limits), only, first):
             at = f"page {number}"
             yield await _page(process, number, limits)
     except Broken as error:
@@ -83,7 +83,15 @@ async def _rendered(content: bytes, limits: Serving, only: int | None, first: in
 
 async def _started(limits: Serving, only: int | None, first: int, each: bool) -> Process:
     most, seconds = int(limits.limit_megapixels * 1e6), PAGE_SECONDS if each else QUICK_SECONDS
-    asked = {"dpi": DPI, "pixels": most, "pages": limits.limit_pages, "seconds": seconds, "each": each, "page": only, "first": first}
+    asked = {
+        "dpi": [LEAST_DPI, DPI],
+        "pixels": most,
+        "pages": limits.limit_pages,
+        "seconds": seconds,
+        "each": each,
+        "page": only,
+        "first": first,
+    }
     command = [sys.executable, "-P", str(RENDERING), json.dumps(asked)]
     return await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=LINE)
 
@@ -157,7 +165,7 @@ def _int(reply: dict[str, Any], key: str, most: int) -> int:
     return value
 
 
-def _wanted(count: int, only: int | None, first: int) -> list[int]:
+def wanted(count: int, only: int | None, first: int) -> list[int]:
     """The numbers of the pages to render. Raises Refusal for one that is not there."""
     if only is not None and only > count:
         raise no_page(only, count)
@@ -173,7 +181,7 @@ def no_page(asked: int, count: int) -> Refusal:
 def _refusal(reply: dict[str, Any], limits: Serving) -> Refusal:
     """The renderer's refusals, in words."""
     figures = {key: int(reply.get(key) or 0) for key in ("pages", "page", "width", "height")}
-    size = f"page {figures['page']} has {figures['width']} x {figures['height']} pixels at {DPI} dpi"
+    size = f"page {figures['page']} has {figures['width']} x {figures['height']} pixels at {LEAST_DPI} dpi"
     held = f"page {figures['page']} holds a picture of {figures['width']} x {figures['height']} pixels"
     refusals = {
         "pages": (413, "too many pages", f"has {figures['pages']} pages; at most {limits.limit_pages} are read. Send it in parts."),

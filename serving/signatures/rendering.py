@@ -2,8 +2,9 @@
 
 PDFium is a large C++ library that gets untrusted input, so documents.py starts a process with limited memory and time for each document,
 and its crash is only a document that cannot be read. The request is a JSON object, {"dpi", "pixels", "pages", "seconds", "each", "page",
-"first"}: `seconds` for each page, or where `each` is false for the document; one `page`, or all from the `first`. The answer is lines of
-JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its bytes, row by row; or {"refused": why}.
+"first"}: `dpi` is the least and the most; `seconds` for each page, or where `each` is false for the document; one `page`, or all from
+the `first`. The answer is lines of JSON: {"pages": n}, then for each page {"page", "width", "height"}, followed by its bytes, row by row;
+or {"refused": why}.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any, BinaryIO
 
 POINTS = 72  # in an inch
 MEMORY = 300_000_000  # bytes of addresses: a page of 40 megapixels, a picture of as many in colour on it, and the program itself
+FITS = 0.999  # of the scale at which a page fits: its sides are rounded up
 SECONDS = 60  # of a processor, for all pages together
 FAULTS = {0: "empty", 4: "encrypted", 5: "encrypted"}  # FPDF_ERR_SUCCESS with nothing in it, _PASSWORD and _SECURITY of fpdfview.h
 
@@ -59,7 +61,7 @@ def limit_time(seconds: int) -> None:
 
 
 def rendered(
-    content: bytes, dpi: int, pixels: int, pages: int, page: int | None, first: int
+    content: bytes, dpi: list[int], pixels: int, pages: int, page: int | None, first: int
 ) -> Iterator[tuple[dict[str, int], list[memoryview]]]:
     """The number of pages, then each page from the first, or the one that is asked for, with its rows. Raises Refused."""
     document = open_document(content)
@@ -67,7 +69,7 @@ def rendered(
         raise Refused("pages", {"pages": count})
     yield {"pages": count}, []
     for number in range(first, count + 1) if page is None else [page] if page <= count else []:
-        yield render_page(document, number, dpi / POINTS, pixels)
+        yield render_page(document, number, [each / POINTS for each in dpi], pixels)
 
 
 def open_document(content: bytes) -> Any:
@@ -82,12 +84,13 @@ def open_document(content: bytes) -> Any:
     return document
 
 
-def render_page(document: Any, number: int, scale: float, pixels: int) -> tuple[dict[str, int], list[memoryview]]:
+def render_page(document: Any, number: int, scales: list[float], pixels: int) -> tuple[dict[str, int], list[memoryview]]:
     """One page, upright, annotations and filled fields included. Raises Refused for one that is too large or cannot be read."""
     import pypdfium2
 
     try:
         page = document[number - 1]
+        scale = fitting(page.get_size(), scales, pixels)
         size = page_size(number, page.get_size(), scale, pixels)
         check_pictures(number, page, pixels)
         bitmap = page.render(scale=scale, grayscale=True)
@@ -98,6 +101,13 @@ def render_page(document: Any, number: int, scale: float, pixels: int) -> tuple[
     if (bitmap.width, bitmap.height) != size:
         raise Refused("page", {"page": number})
     return {"page": number, "width": bitmap.width, "height": bitmap.height}, rows
+
+
+def fitting(points: tuple[float, float], scales: list[float], pixels: int) -> float:
+    """The larger of two scales, or where that makes too many pixels the largest that does not, down to the smaller."""
+    least, most = scales
+    area = points[0] * points[1]
+    return max(least, min(most, FITS * math.sqrt(pixels / area))) if math.isfinite(area) and area > 0 else most
 
 
 def page_size(number: int, points: tuple[float, float], scale: float, pixels: int) -> tuple[int, int]:

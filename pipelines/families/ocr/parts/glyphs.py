@@ -56,9 +56,16 @@ def components(ink: Grey) -> Boxes:
 
 
 def _dark_on_light(grey: Grey) -> Grey:
-    """The page, inverted where it is white on black: most of a page is paper."""
+    """The page, inverted where it is white on black: most of a page is paper, and ink differs from what is around it, a shadow does not."""
     dark, middle, light = np.searchsorted(_shares(grey), [0.01, 0.5, 0.99])
-    return cv2.bitwise_not(grey) if middle - dark < light - middle else grey
+    return cv2.bitwise_not(grey) if middle - dark < light - middle and _has_light_ink(grey) else grey
+
+
+def _has_light_ink(grey: Grey) -> bool:
+    """Is what stands out from its surroundings lighter than they are?"""
+    around = cv2.blur(grey, (WINDOW, WINDOW), borderType=cv2.BORDER_REPLICATE)
+    lighter, darker = (np.searchsorted(_shares(apart), 0.99) for apart in (cv2.subtract(grey, around), cv2.subtract(around, grey)))
+    return bool(lighter > darker)
 
 
 def _shares(grey: Grey) -> NDArray[np.float64]:

@@ -6,13 +6,12 @@ Pillow reads the whole value of every entry: a few megabytes whose entries all c
 import io
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.families.ocr.settings import Serving
 from serving.inputs import pictures
 from serving.problems import Refusal
 
@@ -23,6 +22,16 @@ VALUES = 1_000_000  # bytes that the entries of a directory may claim in all
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # bytes of a type's value
 NESTED = {34665, 34853, 40965}  # entries that point to another directory, which Pillow reads too: EXIF, GPS, interoperability
 JPEG, STRIPS = {6, 7}, 7  # compressions; the second makes a JPEG of each strip
+
+
+class Limits(Protocol):
+    """How many pages, and pixels of a page, are read."""
+
+    @property
+    def limit_pages(self) -> int: ...
+
+    @property
+    def limit_megapixels(self) -> float: ...
 
 
 class _Format(NamedTuple):
@@ -39,7 +48,7 @@ def is_tiff(content: bytes) -> bool:
     return content.startswith(MARKS)
 
 
-def count(content: bytes, limits: Serving) -> int:
+def count(content: bytes, limits: Limits) -> int:
     """How many pages a TIFF has, without decoding one. Raises Refusal: 413 for too many pages, 422 for a broken or inflated file."""
     try:
         pages = sum(1 for _ in _directories(content))
@@ -53,7 +62,7 @@ def count(content: bytes, limits: Serving) -> int:
     return pages
 
 
-def opened(content: bytes, number: int, limits: Serving) -> Image.Image:
+def opened(content: bytes, number: int, limits: Limits) -> Image.Image:
     """One page, from 0, of a TIFF that count() has checked, its header read. Raises Refusal: 413 for too many pixels, 422."""
     try:
         picture = Image.open(io.BytesIO(content), formats=("TIFF",))
