@@ -13,7 +13,7 @@ from pipelines.models import manifests
 
 HEIGHT, STEP, PARTS = examples.CONVENTION.height, 4, 4  # pixels; a step is looked at in so many parts, one below the other
 SYMBOLS = 1 + len(examples.ALPHABET)
-STRENGTH = 12.0  # of the layer: ink says something, and another line something else
+STRENGTH = 100.0  # of the layer: ink says something, another line something else, and surely, so that no page is tried turned
 
 
 def network(out: Path, seed: int) -> manifests.Description:

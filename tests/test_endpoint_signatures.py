@@ -274,7 +274,7 @@ UNWELCOME: dict[str, asked.Refused] = {
     "encrypted": (form(image=papers.encrypted()), 422, ("encrypted", "without a password")),
     "broken-pdf": (raw(LETTER[:200], "application/pdf"), 422, ("truncated or broken",)),
     "500-pages": (raw(papers.paper([b""] * 500), "application/pdf"), 413, ("500 pages", "at most 50", "in parts")),
-    "a-field": (form(image=papers.letter([], (1e6, 1e6))), 413, ("40 megapixels", "10 dpi")),
+    "a-field": (form(image=papers.letter([], (900_000, 900_000))), 413, ("40 megapixels", "10 dpi")),
     "51-pages": (raw(hostile.many(51), "image/tiff"), 413, ("51 pages", "at most 50", "in parts")),
     "a-broken-tiff": (raw(SCAN[: len(SCAN) // 2], "image/tiff"), 422, ("TIFF", "truncated or broken")),
 }

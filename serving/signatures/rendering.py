@@ -16,7 +16,6 @@ from typing import Any, BinaryIO
 
 POINTS = 72  # in an inch
 MEMORY = 300_000_000  # bytes of addresses: a page of 40 megapixels, a picture of as many in colour on it, and the program itself
-FITS = 0.999  # of the scale at which a page fits: its sides are rounded up
 SECONDS = 60  # of a processor, for all pages together
 FAULTS = {0: "empty", 4: "encrypted", 5: "encrypted"}  # FPDF_ERR_SUCCESS with nothing in it, _PASSWORD and _SECURITY of fpdfview.h
 
@@ -105,9 +104,12 @@ def render_page(document: Any, number: int, scales: list[float], pixels: int) ->
 
 def fitting(points: tuple[float, float], scales: list[float], pixels: int) -> float:
     """The larger of two scales, or where that makes too many pixels the largest that does not, down to the smaller."""
-    least, most = scales
-    area = points[0] * points[1]
-    return max(least, min(most, FITS * math.sqrt(pixels / area))) if math.isfinite(area) and area > 0 else most
+    (least, most), (width, height) = scales, points
+    area, around = width * height, width + height
+    if not math.isfinite(area) or area <= 0:
+        return most
+    fits = (math.sqrt(around**2 + 4 * area * (pixels - 1)) - around) / (2 * area)  # of (width * fits + 1) * (height * fits + 1) pixels
+    return max(least, min(most, fits))
 
 
 def page_size(number: int, points: tuple[float, float], scale: float, pixels: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ REGION = (12, 24)  # pixels: the least height and width of a region
 DARK = 0.45  # of its rectangle that a region's dark pixels take at least
 STEP = 40  # levels between a region and what is around it
 SOLID = 0.85  # of its rectangle, turned with it, that a region with its letters takes at least
+GROUND = 128  # pixels: a lower or narrower region is no ground of a sheet
 HOLE = (0.85, 0.2)  # of a region's height, and of its rectangle: what is larger is no letter but a sheet on it
 EDGE = 3  # pixels on either side of a region's edge that are compared
 LETTERS = 3  # in a region that is inverted, if it is no ground of a sheet
@@ -57,7 +58,7 @@ def _holes(own: Mask) -> tuple[Mask, Mask, int]:
     high, area = stats[:, cv2.CC_STAT_HEIGHT], stats[:, cv2.CC_STAT_AREA]
     inner = np.arange(len(stats)) != labels[0, 0]
     inner[0] = False  # the region itself
-    letter = inner & (high < HOLE[0] * own.shape[0]) & (area < HOLE[1] * own.size)
+    letter = inner & ((high < HOLE[0] * own.shape[0]) & (area < HOLE[1] * own.size) | (min(own.shape) < GROUND))
     within = labels[1:-1, 1:-1]
     return letter[within], (inner & ~letter)[within], int((letter & (high >= LEAST)).sum())
 
