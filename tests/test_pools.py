@@ -20,6 +20,7 @@ from tests.imports import ROOT
 POOLS = {"jobs": job_routes.POOL, "catalogue": lookup.POOL, "desk": desk.POOL, "uploads": backend.POOL, "sessions": pool.SESSIONS}
 DEFAULT = {  # {file: what it does in the event loop's own threads}: it computes, and waits for nothing
     "serving/live/batches.py": "a batch of the model",
+    "serving/ocr/answers.py": "the sheet of a page",
     "serving/ocr/pages.py": "the lines of a page",
     "serving/signatures/answers.py": "a page as the model takes it",
     "serving/signatures/pages.py": "a page as PNG",
