@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +65,10 @@ class History:
 
     def __init__(self, url: str, clock: Clock = time.time) -> None:
         self.engine, self.clock = databases.migrated(url, MIGRATIONS), clock
+        if self.engine.dialect.name == "sqlite":
+            databases.enable_wal(self.engine)
+            databases.on_connect(self.engine, lambda connection: connection.execute("PRAGMA synchronous = NORMAL"))
+            self.engine.dispose()  # so that every connection from now on commits without waiting for the disk
 
     def add(self, user: int, product: str, image: Image, shown: Shown, milliseconds: float) -> int:
         """Record an answer; its id."""
@@ -104,7 +109,14 @@ class History:
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
             deleted = connection.execute(PREDICTIONS.delete().where(PREDICTIONS.c.user_id == user)).rowcount
             connection.execute(IMAGES.delete().where(IMAGES.c.user_id == user))
+        self._empty_log()
         return int(deleted)
+
+    def _empty_log(self) -> None:
+        """Bring SQLite's write-ahead log into its file, where it still has what was deleted."""
+        if self.engine.dialect.name == "sqlite":
+            with databases.translated_errors(self.engine.url), closing(self.engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _select(self, where: Any, limit: int, offset: int = 0) -> list[Entry]:
         wanted = sa.select(*COLUMNS, *(IMAGES.c[name] for name in Image._fields)).select_from(JOINED).where(where)
