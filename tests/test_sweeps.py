@@ -381,6 +381,8 @@ def conf(small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project's config files and dvc.yaml, copied, to be added to; its sweep is digits-small."""
     shutil.copytree(ROOT / "conf", small / "conf")
     shutil.copyfile(ROOT / "dvc.yaml", small / "dvc.yaml")
+    (small / "reports/digits").mkdir(parents=True)
+    shutil.copyfile(ROOT / "reports/digits/dvc.yaml", small / "reports/digits/dvc.yaml")
     monkeypatch.setattr(discovery, "CONF", small / "conf")
     monkeypatch.setattr(adopt, "PIPELINE", small / "dvc.yaml")
     monkeypatch.setattr(spec, "load", lambda *_: trials.sweep())
@@ -404,6 +406,8 @@ def test_an_adopted_trial_is_a_candidate_with_a_seed_and_its_study(conf: Path, s
     before, after = ((folder / "dvc.yaml").read_text().splitlines() for folder in (ROOT, small))
     assert [line for line in after if line not in before] == ["      digits-small: {family: digits}"]
     assert yaml.safe_load("\n".join(after))["stages"]["train"]["foreach"]["digits-small"] == {"family": "digits"}
+    plots = yaml.safe_load((small / "reports/digits/dvc.yaml").read_text())["plots"]
+    assert all(f"plots/digits-small/{name}.csv" in str(plot) for name, plot in zip(("history", "reliability"), plots, strict=True))
     assert "`dvc repro promote@digits` trains it" in capsys.readouterr().out
     adopt.main("digits", "small", best.number)
     assert (small / "dvc.yaml").read_text().splitlines() == after, "a second time changes nothing"

@@ -34,9 +34,12 @@ def main(family: str, name: str | None, trial: int | None) -> None:
     path = discovery.CONF / "candidate" / f"{candidate}.yaml"
     if path.exists() and "study" not in (yaml.safe_load(path.read_text()) or {}):
         raise NotAdopted(f"{path.name} is a candidate that no sweep made. Give the sweep another name: copy conf/sweep/{candidate}.yaml.")
-    listed = with_candidate(PIPELINE.read_text(), family, candidate)
-    folders.write(path, candidate_file(study, chosen))
-    folders.write(PIPELINE, listed)
+    plots = PIPELINE.parent / "reports" / family / "dvc.yaml"
+    written = {path: candidate_file(study, chosen), PIPELINE: with_candidate(PIPELINE.read_text(), family, candidate)}
+    if plots.exists():
+        written[plots] = with_plots(plots.read_text(), family, candidate)
+    for file, text in written.items():
+        folders.write(file, text)
     print(f"conf/candidate/{candidate}.yaml has the settings of trial {chosen.number}, and dvc.yaml its line.")
     print(f"`dvc repro promote@{family}` trains it, with a seed of its own and without the budget's settings, and the gate decides.")
 
@@ -105,3 +108,16 @@ def with_candidate(text: str, family: str, candidate: str) -> str:
         return text
     place = next((row.start() for row in rows if row[2] > candidate), rows[-1].end())
     return f"{text[:place]}{rows[0][1]}{candidate}: {rows[0][3]}\n{text[place:]}"
+
+
+def with_plots(text: str, family: str, candidate: str) -> str:
+    """reports/<family>/dvc.yaml with the candidate's line in each plot of all candidates; unchanged where it is there."""
+    if f"plots/{candidate}/" in text:
+        return text
+    group = rf"(?:^ +plots/{family}-[\w-]+/\w+\.csv: .*\n)+"
+    return re.sub(group, lambda found: _with_row(found[0], family, candidate), text, flags=re.MULTILINE)
+
+
+def _with_row(rows: str, family: str, candidate: str) -> str:
+    own = re.sub(rf"plots/{family}-[\w-]+/", f"plots/{candidate}/", rows.splitlines(keepends=True)[0])
+    return "".join(sorted([*rows.splitlines(keepends=True), own]))
