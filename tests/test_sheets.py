@@ -163,6 +163,18 @@ def test_a_clean_scan_is_passed_on_as_it_is() -> None:
         assert sheets.quarters(grey) == (0,)
 
 
+@pytest.mark.parametrize("quarters", range(4))
+def test_letters_tell_which_way_up_a_page_is(quarters: int) -> None:
+    assert [sheets.quarters(np.ascontiguousarray(np.rot90(grey, quarters))) for grey, _ in PAGES] == [(quarters,)] * TRIES
+
+
+def test_capitals_and_brackets_do_not_turn_a_page() -> None:
+    paper = Image.new("L", (900, 1200), 255)
+    for row in range(40):
+        ImageDraw.Draw(paper).text((60, 60 + row * 26), "OPERATING COST BASE (AUG 2011), (SIMPLIFIED)", 20, ImageFont.load_default(18))
+    assert sheets.quarters(np.asarray(paper)) == (0,)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (128, 128), (300, 200)])
 @pytest.mark.parametrize("tone", [0, 128, 255])
 def test_what_is_no_page_is_left_as_it_is(shape: tuple[int, int], tone: int) -> None:

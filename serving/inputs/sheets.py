@@ -31,8 +31,8 @@ LETTER = (4, 60)  # pixels: the longer side of a letter
 ALIKE = (0.5, 3.0)  # times the median: the longer side of a letter
 FEW = 60  # pairs of letters: fewer do not say which way up a page is
 NEAR, ROW, RISE = 0.6, 1.6, 0.12  # of a letter's height: a gap in a word, a row of letters, a difference of height
-SLIM = 0.4  # of its height: the higher one of two is a bracket or a comma where it is as wide, and says nothing
 SIDEWAYS = 2.0  # times as many pairs below each other as beside each other
+BOTH = 0.1  # times as often as letters rise they fall, or the other way round: else they are no small letters
 UPRIGHT, OFTEN = 3.0, 0.05  # standard deviations, and a share of the pairs, by which letters rise more often than they fall, or less
 
 
@@ -184,17 +184,17 @@ def _neighbours(boxes: Boxes) -> NDArray[np.float64]:
     rows = ((boxes[:, 1] + boxes[:, 3] / 2) // (ROW * height)).astype(int)
     order = np.lexsort((boxes[:, 0], rows))
     left, right, same = boxes[order[:-1]], boxes[order[1:]], np.diff(rows[order]) == 0
-    bracket = np.where(left[:, 3] > right[:, 3], left[:, 2] < SLIM * left[:, 3], right[:, 2] < SLIM * right[:, 3])
     near = same & (np.abs(right[:, 0] - left[:, 0] - left[:, 2]) < NEAR * height)
     tops, feet = right[:, 1] - left[:, 1], right[:, 1] + right[:, 3] - left[:, 1] - left[:, 3]
-    return np.stack([tops * ~bracket, feet * ~bracket], 1)[near] / height
+    return np.stack([tops, feet], 1)[near] / height
 
 
 def _rising(pairs: NDArray[np.float64]) -> float:
     """By how many standard deviations letters differ more often at their tops alone than at their feet alone (a sign test).
 
-    0 where they hardly do so more often, as capitals.
+    0 where they hardly do so more often, as capitals, or never the other way round, as capitals and brackets.
     """
     tops, feet = (np.abs(pairs) > RISE).T
     rise, fall = int((tops & ~feet).sum()), int((feet & ~tops).sum())
-    return float((rise - fall) / np.sqrt(rise + fall)) if abs(rise - fall) > OFTEN * len(pairs) else 0.0
+    text = abs(rise - fall) > OFTEN * len(pairs) and min(rise, fall) > BOTH * max(rise, fall)
+    return float((rise - fall) / np.sqrt(rise + fall)) if text else 0.0
