@@ -15,6 +15,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "pipelines/stages/promote.py": "every `dvc repro` runs it, and it ends before the heavy imports where there is nothing to decide",
     "pipelines/stages/look.py": "every `dvc repro` runs it; the image store brings NumPy and Pillow",
     "pipelines/families/signatures/probe.py": "a bento has no tqdm, which the drawn pages need; it has its example already",
+    "pipelines/cluster/tasks.py": "Ray runs these functions on a node, which imports its own modules",
     "serving/auth/policy.py": "half a second and 28 MB of each worker, and only where tokens are required",
     "serving/endpoints.py": "as serving/auth/policy.py",
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import discovery, processes
 from pipelines.sweeps.limits import Limits
 from pipelines.sweeps.messages import Epoch, Figures
+from pipelines.sweeps.space import encoded
 from pipelines.sweeps.spec import Sweep
 from pipelines.sweeps.storage import patiently
 
@@ -82,8 +83,6 @@ class Study:
         return self.limits.broken(Figures(**trial.user_attrs[FIGURES])) if FIGURES in trial.user_attrs else []
 
     def encoded(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        from pipelines.sweeps.space import encoded
-
         return {key: encoded(value) for key, value in values.items()}
 
     def values(self, trial: "FrozenTrial | Trial") -> dict[str, Any]:
