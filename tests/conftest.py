@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,12 @@ pytest_plugins = ["tests.browsers", "tests.tiers"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Child processes compute with one thread each: what tests train is so small that threads wait for each other more than they work."""
+    """Child processes compute with one thread each: what tests train is so small that threads wait for each other more than they work.
+
+    They hear Ctrl-C: a runner in the background ignores it, and so would all that it starts.
+    """
     os.environ |= {"OMP_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,7 +22,6 @@ def interrupted(folder: Path, until: bytes, *words: str) -> str:
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(folder)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a runner in the background ignores it, and so would all that it starts
         os.execve(sys.executable, [sys.executable, "-m", "atelier", *words], environment(PYTHONPATH=str(folder)))
     said = b""
     try:

@@ -179,5 +179,5 @@ def test_a_locked_database_of_mlflow_is_named(project: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("words", [["reproduce", "of=digit@champion"], ["accept", "candidate=digit-adam"]], ids=lambda words: words[0])
 def test_make_sets_up_no_package_of_a_family_that_is_none(words: list[str]) -> None:
-    done = subprocess.run(["make", "-n", "-B", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["make", "--no-print-directory", "-n", "-B", *words], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "+digit" not in done.stdout and "digit" in done.stdout.splitlines()[-1]
