@@ -177,3 +177,9 @@ def test_boxes_are_read_in_order_however_they_come(name: str) -> None:
     for seed in range(5):
         mixed = [boxes[place] for place in np.random.default_rng(seed).permutation(len(boxes))]
         assert order.reading(mixed) == boxes
+
+
+@pytest.mark.parametrize("shape", [(65_500, 1), (65_500, 2), (1, 65_500), (300, 1), (1, 1)])
+def test_a_page_of_any_shape_has_parts(shape: tuple[int, int]) -> None:
+    starts = layout.parts(np.full(shape, 255, np.uint8))
+    assert starts[0] == 0 and starts == sorted(set(starts)) and starts[-1] < shape[0]

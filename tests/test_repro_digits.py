@@ -102,7 +102,7 @@ def test_metrics_and_plots_show_something(clone: Path) -> None:
     dvc(clone, "plots", "show", "-o", "plots")
     page = (clone / "plots/index.html").read_text().replace("\\\\", "/").replace("\\/", "/")
     for candidate in CANDIDATES:
-        assert [name for name in ("confusion", "history", "reliability", "classes") if f"{candidate}/{name}.csv" not in page] == []
+        assert [name for name in ("confusion", "classes") if f"{candidate}/{name}.csv" not in page] == []
 
 
 def test_what_was_deleted_comes_back_out_of_the_cache(clone: Path) -> None:

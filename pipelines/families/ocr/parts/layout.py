@@ -41,7 +41,7 @@ def lines(grey: Grey) -> list[Box]:
 def parts(grey: Grey) -> list[int]:
     """The rows at which the parts of a page [height, width] begin that are looked at by themselves: one, or of a tall page several."""
     height, starts = TALL * max(WIDE, grey.shape[1]), [0]
-    while len(grey) - starts[-1] > height:
+    while grey.shape[1] > 1 and len(grey) - starts[-1] > height:
         low = starts[-1] + round(height * (1 - ENDS))
         change = cv2.absdiff(grey[low : starts[-1] + height, 1:], grey[low : starts[-1] + height, :-1])
         starts.append(low + _emptiest(change.mean(1)))
