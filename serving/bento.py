@@ -50,7 +50,7 @@ def fill(context: Path, family: str, pointer: store.Pointer) -> None:
     config = Path("conf", "family", f"{family}.yaml")
     (context / config).parent.mkdir(parents=True)
     shutil.copyfile(ROOT / config, context / config)
-    folders.write_json(context / store.pointer_path(family), pointer)
+    folders.write_json(context / store.pointer_path(family), store.summed(pointer))
     folders.write_json(context / "bentofile.yaml", bentofile(family, pointer))
 
 

@@ -84,7 +84,8 @@ def test_a_bento_has_the_endpoint_with_its_pages_and_the_pointer(packed: Packed)
     others = {*discovery.names()} - {packed.family}
     wanted = {name for name in files(ROOT / "serving") if not set(others) & {*Path(name).parts} and not Path(name).name.startswith(".")}
     assert files(packed.bento / "src/serving") == wanted
-    assert json.loads((packed.bento / f"src/.store/champions/{packed.family}.json").read_text()) == store.read_pointer(packed.family)
+    pointer = store.pointer_path(packed.family)
+    assert (packed.bento / "src" / pointer).read_bytes() == pointer.read_bytes()
 
 
 def test_the_command_says_what_was_built_and_how_to_run_it(packed: Packed) -> None:

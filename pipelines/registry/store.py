@@ -159,7 +159,12 @@ def write_pointer(family: str, pointer: Pointer, role: str = CHAMPIONS) -> None:
     except NoChampion:
         changed = True
     if changed:
-        folders.write_json(pointer_path(family, role), {**pointer, checksums.SUM: folders.hash_of(pointer)})
+        folders.write_json(pointer_path(family, role), summed(pointer))
+
+
+def summed(pointer: Pointer) -> dict[str, Any]:
+    """What the file of a pointer holds: the pointer and its sum."""
+    return {**pointer, checksums.SUM: folders.hash_of(pointer)}
 
 
 def read_pointer(family: str, role: str = CHAMPIONS) -> Pointer:
