@@ -1,6 +1,5 @@
 """A bento: what is in it, what it needs, and that it answers where nothing else of the project is."""
 
-import json
 import os
 import re
 import shutil
