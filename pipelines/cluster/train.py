@@ -1,7 +1,7 @@
 """`make train family=all on=ray`: the stale candidates trained side by side on the nodes of a cluster, and decided on here.
 
 Data are made here and sent to DVC's remote; each node trains in its own clone and sends the result there; `dvc repro` then restores it from
-the run cache instead of training. What arrives is held against the digest that the node told.
+the run cache instead of training. What arrives is held against the digest that the node reported.
 """
 
 import json
@@ -33,9 +33,9 @@ def main(families: Sequence[str], on: str, cpus: int = 1, gpus: float = 0) -> in
     ingests = [f"ingest@{family}" for family in families]
     if code := dvc("repro", *ingests) or dvc("push", "--run-cache", *ingests):
         return code
-    told = trained(stale(families), backend, cpus, gpus)
+    digests = trained(stale(families), backend, cpus, gpus)
     code = dvc("repro", "--pull", *promotions)
-    if other := [name for name, digest in told.items() if manifests.verified(Path("models", name))["digest"] != digest]:
+    if other := [name for name, digest in digests.items() if manifests.verified(Path("models", name))["digest"] != digest]:
         raise Failed(f"{', '.join(other)}: what arrived is not what the node trained. Run the same command again; `make verify` says more.")
     return code
 
@@ -56,10 +56,10 @@ def trained(candidates: Sequence[str], backend: Backend, cpus: int, gpus: float)
     """Train each as a command of the back end; {candidate: digest of its model}. Raises Failed once all have ended."""
     with ThreadPoolExecutor(max(1, min(len(candidates), backend.capacity(cpus, gpus)))) as pool:
         found = list(pool.map(lambda candidate: _trained(candidate, backend, cpus, gpus), candidates))
-    told = {name: digest for name, digest in zip(candidates, found, strict=True) if digest}
-    if failed := [name for name in candidates if name not in told]:
+    digests = {name: digest for name, digest in zip(candidates, found, strict=True) if digest}
+    if failed := [name for name in candidates if name not in digests]:
         raise Failed(f"{', '.join(failed)} not trained; the lines above say why. What is trained stays: run the same command again.")
-    return told
+    return digests
 
 
 def _trained(candidate: str, backend: Backend, cpus: int, gpus: float) -> str | None:

@@ -63,7 +63,7 @@ def _figures(data: Path, model: Path) -> Figures:
 
 
 if __name__ == "__main__":
-    errors.help_if_asked("<folder> <data folder> <configuration as JSON>")
+    errors.help_if_asked("<folder> <data folder> <hash of the data> <configuration as JSON>")
     with errors.printed_once():
         try:
             main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], configs.check(json.loads(sys.argv[4])))

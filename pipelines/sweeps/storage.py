@@ -62,7 +62,7 @@ def _database(url: str) -> "BaseStorage":
 
 def patiently(call: Callable[[], T]) -> T:
     """The result of a call to the storage, repeated while its server does not answer. Raises NoDatabase after PATIENCE."""
-    until, told = time.monotonic() + PATIENCE, False
+    until, warned = time.monotonic() + PATIENCE, False
     while True:
         try:
             return call()
@@ -71,9 +71,9 @@ def patiently(call: Callable[[], T]) -> T:
                 raise
             if time.monotonic() > until:
                 raise databases.NoDatabase(f"SWEEPS_URL has not answered for {PATIENCE} s. The same command resumes the sweep.") from fault
-            if not told:
+            if not warned:
                 print("SWEEPS_URL does not answer: trials go on, and what they report is stored once it does.", file=sys.stderr)
-            told = True
+            warned = True
             pause()
 
 

@@ -63,10 +63,11 @@ class Sheet(NamedTuple):
 
 def found(grey: Grey) -> Sheet:
     """The sheet that lies on something darker, rectified; else the image."""
-    quad = _quad(_reduced(grey)) if min(grey.shape) >= SMALL else None
+    small = _reduced(grey)
+    quad = _quad(small) if min(grey.shape) >= SMALL else None
     if quad is None:
         return Sheet(grey)
-    quad = quad * (np.array(grey.shape[::-1]) / _reduced(grey).shape[::-1])
+    quad = quad * (np.array(grey.shape[::-1]) / small.shape[::-1])
     across, down = (np.linalg.norm(quad - np.roll(quad, -1, 0), axis=1)[start::2].mean() for start in (0, 1))
     width, height = max(1, round(across)), max(1, round(down))
     level = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
