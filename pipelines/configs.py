@@ -175,12 +175,14 @@ def field(kind: Any, name: str, key: str) -> Any:
     fields = getattr(kind, "model_fields", {})
     if name not in fields:
         raise BadConfiguration(_unknown(key, name, list(fields)))
-    return _section(fields[name].annotation, fields[name].annotation)
+    return _section(fields[name].annotation)
 
 
-def _section(annotation: Any, otherwise: Any) -> Any:
+def _section(annotation: Any) -> Any:
     """The section in an annotation such as `Augment | None`."""
-    return next((part for part in (annotation, *get_args(annotation)) if hasattr(part, "model_fields")), otherwise)
+    if get_origin(annotation) is dict:
+        return annotation
+    return next((part for part in (annotation, *get_args(annotation)) if hasattr(part, "model_fields")), annotation)
 
 
 def _unknown(key: str, name: str, known: list[str]) -> str:
@@ -198,7 +200,7 @@ def _explained(kind: type[BaseModel], fault: Any, where: str) -> str:
 
 def _keys_at(kind: Any, path: Sequence[Any]) -> list[str]:
     for step in path:
-        kind = _section(kind.model_fields[step].annotation, kind)
+        kind = field(kind, str(step), str(step))
     return list(kind.model_fields)
 
 

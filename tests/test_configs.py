@@ -31,6 +31,10 @@ def test_every_page_fits(family: str, candidate: str, run: str) -> None:
         (["family=digits", "gate.flor=3"], ["gate.flor", "'floor'", "confidence"]),
         (["family=digits", "data.sources=[mnst]"], ["'mnst'", "'mnist'", "'embedded'"]),
         (["family=digits", "data.sources=[]"], ["data.sources", "at least 1"]),
+        (
+            ["family=signatures", "candidate=signatures-all", "+data.folders.x.typo=1"],
+            ["data.folders.x.typo is not a known key", "licence"],
+        ),
         (["family=digits", "data=3"], ["data=3", "sources"]),
         (["family=digits", "candidate=digits-adam", "fit=null"], ["fit=None", "optimizer"]),
         (["family=digits", "seed=${nope}"], ["nope"]),
