@@ -417,10 +417,11 @@ def test_an_administrator_adds_lists_and_disables(tmp_path: Path) -> None:
     assert command(tmp_path, "user-add", "bob", typed=RIGHT + "\n").stdout == "bob may sign in.\n"
     assert command(tmp_path, "user-disable", "bob").returncode == 0
     rows = [line.split() for line in command(tmp_path, "user-list").stdout.splitlines()]
-    assert [(row[0], row[3:]) for row in rows] == [("ada", ["administrator"]), ("bob", ["disabled"])]
+    assert [(row[0], row[3:]) for row in rows] == [("ada", ["administrator"]), ("bob", ["operator", "disabled"])]
     listed = json.loads(command(tmp_path, "user-list", "--json").stdout)
-    assert [(each["name"], each["administrator"], each["disabled"]) for each in listed] == [("ada", True, False), ("bob", False, True)]
-    assert set(listed[0]) == {"name", "created", "administrator", "disabled"}
+    found = [(each["name"], each["role"], each["administrator"], each["disabled"]) for each in listed]
+    assert found == [("ada", "administrator", True, False), ("bob", "operator", False, True)]
+    assert set(listed[0]) == {"name", "created", "email", "role", "administrator", "disabled"}
     refused = command(tmp_path, "user-password", "eve")
     assert (refused.returncode, refused.stderr) == (1, "InvalidUser: There is no user 'eve'. Known: ada, bob.\n")
     assert command(tmp_path, "user-add", "eve", typed="short\n").stderr.startswith("BadPassword: ")
