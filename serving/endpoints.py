@@ -127,11 +127,8 @@ class Endpoint:
 
     @bentoml.on_shutdown
     def end(self) -> None:
-        """Stop the challenger; write the comparisons and predictions that are still queued."""
-        try:
-            self.app.state.shadow.close()
-        finally:
-            self.app.state.recorder.end()
+        """Called when the service ends."""
+        end(self.app)
 
 
 class Plain(APIRoute):
@@ -176,6 +173,15 @@ def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = N
     Image.preinit()
     gc.collect()
     gc.freeze()  # what is loaded now is never collected: no walk through it while requests wait (docs/decisions/0018)
+
+
+def end(app: FastAPI) -> None:
+    """Undo start(): stop the challenger; write the comparisons and predictions that are still queued."""
+    app.state.champion.end()
+    try:
+        app.state.shadow.close()
+    finally:
+        app.state.recorder.end()
 
 
 async def answer(state: State, ask: Ask, body: Body, served: Served, *arguments: Any, compared: bool = True) -> Answered:

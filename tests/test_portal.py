@@ -57,8 +57,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         model_store.write_pointer("digits", stored(folder, 1))
         endpoints.start(digits, "digits")
         yield Telemetry(health.Ready(digits, digits), "digits")
-        digits.state.shadow.close()
-        digits.state.recorder.end()
+        endpoints.end(digits)
 
 
 class Person(NamedTuple):

@@ -94,12 +94,17 @@ class Champion:
     def __init__(self, family: str, prepare: Callable[[Any], object] | None = None) -> None:
         self.family, self._prepare = family, prepare
         self._rejected: Rejected | None = None
+        self._ended = threading.Event()
         self._read: tuple[Stamp, store.Pointer] = None, {}
         self._served = self._first()
 
     def start(self) -> None:
-        """Watch the pointer from a daemon thread."""
+        """Watch the pointer from a daemon thread until end()."""
         threading.Thread(target=self._watch, daemon=True, name=f"{self.family}-pointer").start()
+
+    def end(self) -> None:
+        """Follow the pointer no longer."""
+        self._ended.set()
 
     @property
     def served(self) -> Served:
@@ -124,8 +129,7 @@ class Champion:
             return self._served
 
     def _watch(self) -> None:
-        while True:
-            time.sleep(INTERVAL)
+        while not self._ended.wait(INTERVAL):
             try:
                 self.poll()
             except Exception as fault:
