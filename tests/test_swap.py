@@ -250,15 +250,21 @@ def test_a_pointer_that_cannot_be_read_is_an_absence_and_nothing_ends_the_watch(
             raise fault
         return _stamp(asked)
 
-    def sleep(_: float) -> None:
-        if followed.served.pointer == pointers[2]:
-            raise SystemExit
+    def swapped(pause: float) -> bool:
+        return followed.served.pointer == pointers[2]
 
     monkeypatch.setattr(champion, "_stamp", stamp)
-    monkeypatch.setattr(champion, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
-    with pytest.raises(SystemExit):
-        followed._watch()
+    monkeypatch.setattr(followed, "_ended", SimpleNamespace(wait=swapped))
+    followed._watch()
     assert next(faults, None) is None
+
+
+def test_a_champion_that_has_ended_follows_no_pointer(pointers: dict[int, store.Pointer]) -> None:
+    followed = Champion("digits")
+    followed.end()
+    store.write_pointer("digits", pointers[2])
+    followed._watch()
+    assert followed.served.pointer == pointers[1]
 
 
 def test_where_only_words_of_the_pointer_move_the_model_stays(pointers: dict[int, store.Pointer]) -> None:
