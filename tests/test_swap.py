@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import weakref
 import zipfile
 from collections.abc import Callable, Iterator
