@@ -83,8 +83,8 @@ def handle(app: FastAPI, page: Callable[[Request, Refusal], Response | None] = l
     async def gone(_: Request, __: Any) -> Refused:
         return Refused(Refusal(400, "client gone", "The connection was closed before the body was complete. Send it again."))
 
-    async def failed(request: Request, _: Any) -> Refused:
-        return Refused(fault(request.state.request_id))
+    async def failed(request: Request, _: Any) -> Response:
+        return await refused(request, fault(request.state.request_id))
 
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(ClientDisconnect, gone)

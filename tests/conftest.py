@@ -36,7 +36,7 @@ from tests.postgres import cluster, postgres  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).parents[1]
 GATE = ["gate.floor=0.1", "gate.confidence=0.001", "gate.gain=0"]
-pytest_plugins = ["tests.browsers", "tests.tiers"]
+pytest_plugins = ["tests.browsers", "tests.portals", "tests.tiers"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

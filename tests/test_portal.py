@@ -6,9 +6,8 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from contextlib import chdir
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
@@ -18,26 +17,20 @@ from starlette.testclient import TestClient
 
 from pipelines import databases
 from pipelines.errors import BadSetting
-from pipelines.registry import store as model_store
-from serving import endpoints, health
 from serving.auth import attempts, users
 from serving.auth.authority import MIGRATIONS, Authority
 from serving.auth.tokens import Tokens
 from serving.auth.users import InvalidUser
-from serving.digits.service import app as digits
 from serving.portal import accounts, answers, asking, guard, history, records, rendering, settings
 from serving.portal.answers import Shown
 from serving.portal.application import application
 from serving.portal.history import Filter, History
 from serving.portal.products import PRODUCTS
 from serving.problems import Refusal
-from serving.telemetry import Telemetry
 from tests.forms import encoded, seven, turned
 from tests.people import KEY, RIGHT, WRONG, Clock, hash_quickly
-from tests.services import stored
+from tests.portals import IDLE, PAGE, Person
 
-IDLE = 300.0
-PAGE = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "Sec-Fetch-Site": "same-origin"}
 EVIL = '<img src=x onerror=alert(1)>"'
 SHOWN = Shown(headline="2 signatures", confidence=0.9, boxes=[(1, 2, 3, 4)], prediction_id="a" * 32, version=3)
 FACTS = history.Image("contract.png", 60, 80, False, 1234, "c" * 64)
@@ -48,60 +41,6 @@ def quick() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         hash_quickly(patch)
         yield
-
-
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The service of digits in this process, with a small model."""
-    with chdir(folder := tmp_path_factory.mktemp("digits")):
-        model_store.write_pointer("digits", stored(folder, 1))
-        endpoints.start(digits, "digits")
-        yield Telemetry(health.Ready(digits, digits), "digits")
-        endpoints.end(digits)
-
-
-class Person(NamedTuple):
-    """A browser at the portal."""
-
-    client: TestClient
-    authority: Authority
-    clock: Clock
-
-    def get(self, path: str, **more: Any) -> httpx.Response:
-        return self.client.get(path, headers=PAGE, follow_redirects=False, **more)
-
-    def post(self, path: str, headers: dict[str, str] = PAGE, **fields: str) -> httpx.Response:
-        return self.client.post(path, data=fields, headers=headers, follow_redirects=False)
-
-    def sign_in(self, email: str = "ada@example.org", password: str = RIGHT, **more: str) -> httpx.Response:
-        return self.post("/sign-in", email=email, password=password, **more)
-
-    def ask(self, content: bytes, title: str = "seven.png", name: str = "digits") -> httpx.Response:
-        return self.client.post(f"/products/{name}/predict", data={"title": title}, files={"image": ("image", content)})
-
-    def signed_in(self) -> bool:
-        return self.get("/history").status_code == 200
-
-
-@pytest.fixture
-def portal(tmp_path: Path, product: Any) -> Iterator[Person]:
-    """A browser that has not signed in; ada and bob have accounts. digits is there, signatures is not."""
-    authority = Authority(f"sqlite:///{tmp_path}/users.db", KEY, clock := Clock())
-    for name in ("ada", "bob"):
-        authority.users.add(name, RIGHT, email=f"{name}@example.org")
-    addresses = {"digits": "http://digits", "signatures": "http://127.0.0.1:1"}
-
-    def client() -> httpx.AsyncClient:
-        return httpx.AsyncClient(mounts={"http://digits": httpx.ASGITransport(product)}, trust_env=False)
-
-    with TestClient(application(authority, addresses, IDLE, client=client), base_url="http://localhost") as browser:
-        yield Person(browser, authority, clock)
-
-
-@pytest.fixture
-def ada(portal: Person) -> Person:
-    assert portal.sign_in().status_code == 303
-    return portal
 
 
 def alert(response: httpx.Response) -> str:
@@ -420,7 +359,7 @@ ORIGIN = {"prediction_id": "a" * 32, "model": {"version": 3}}
         ("objects", {"prediction": "ship", "confidence": 0.9, "top3_predictions": [{"class": "ship", "confidence": 0.9}]}, "ship", 0),
         (
             "gravures",
-            {"matches": [{"engraving": "star", "similarity": 0.8, "lenses": [{"name": "A"}], "lenses_total": 1}]},
+            {"matches": [{"engraving": "star", "similarity": 0.8, "lenses": [{"verre_id": 1, "name": "A"}], "lenses_total": 1}]},
             "star",
             0,
         ),

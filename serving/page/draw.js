@@ -2,6 +2,7 @@
 
 import { ask } from "./page.js";
 import { png } from "./png.js";
+import { _ } from "./words.js";
 
 const INK = 40; // pixels of the canvas: a stroke's width where no brush is to be chosen, a fourteenth of its side
 const STEP = 28; // pixels an arrow key moves; a fourth of it with Shift
@@ -30,7 +31,7 @@ class Drawing {
   /** The brush as large as its strokes are on the paper. */
   show(tip) {
     tip.style.width = `${(this.width / this.canvas.width) * 100}cqw`;
-    this.brush.setAttribute("aria-valuetext", `${this.width} of ${this.canvas.width} pixels`);
+    this.brush.setAttribute("aria-valuetext", _("%s of %s pixels", this.width, this.canvas.width));
   }
 
   listen(field) {
@@ -100,7 +101,7 @@ class Drawing {
     this.cursor.classList.toggle("down", this.down);
     this.cursor.style.left = `${(this.at[0] / this.canvas.width) * 100}%`;
     this.cursor.style.top = `${(this.at[1] / this.canvas.height) * 100}%`;
-    this.state.textContent = visible ? `The pen is ${this.down ? "down" : "up"}.` : "";
+    this.state.textContent = !visible ? "" : this.down ? _("The pen is down.") : _("The pen is up.");
   }
 
   undo() {

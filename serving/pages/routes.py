@@ -67,10 +67,12 @@ def mount(app: FastAPI, family: str, question: str) -> None:
 
 
 def environment() -> Environment:
-    """Templates of serving/, escaped; what a pointer lacks is rendered empty, at any depth."""
+    """Templates of serving/, escaped; what a pointer lacks is rendered empty, at any depth. Parts shared with the portal stay English."""
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.add_extension("jinja2.ext.i18n")
+    environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
     words = (metric_name, percent, in_percent, certainty, interval, day, moment, duration, is_web_address)
     environment.filters |= {each.__name__: each for each in words}
     environment.globals |= {

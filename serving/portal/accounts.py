@@ -14,13 +14,24 @@ from serving.auth.pool import PASSWORDS, SESSIONS
 from serving.auth.users import EmailTaken, InvalidUser, NameTaken, User
 from serving.inputs import bodies
 from serving.portal import guard, rendering
+from serving.portal.refusals import REASONS
+from serving.portal.words import COOKIE as LANGUAGE
+from serving.portal.words import LANGUAGES, N_, _, language
 from serving.problems import Refusal
 
 LIMIT_MB = 0.01  # of a form
-UNKNOWN = "This account does not exist, or the password is wrong."
-KNOWN = "This e-mail address has an account already. Sign in, or take another address."
-TAKEN = "Another user has this name. Choose another."
-CLOSED = "Nobody can sign up here. An administrator adds users."
+YEAR = 365 * 86_400  # seconds
+UNKNOWN = N_("This account does not exist, or the password is wrong.")
+KNOWN = N_("This e-mail address has an account already. Sign in, or take another address.")
+TAKEN = N_("Another user has this name. Choose another.")
+NO_AT = N_("A name has no @. The e-mail address has a field of its own.")
+NO_EMAIL = N_("The e-mail address is missing.")
+COMPLAINTS = {  # {error: what is said of it where the person does not read English}
+    EmailTaken: KNOWN,
+    NameTaken: TAKEN,
+    InvalidUser: N_("The name or the e-mail address is malformed. A name has letters, digits and . _ - without blanks."),
+    BadPassword: N_("This password is too short or too simple. Take at least 12 characters; four or five words are easy to remember."),
+}
 
 
 def mount(app: FastAPI) -> None:
@@ -31,6 +42,7 @@ def mount(app: FastAPI) -> None:
     app.add_route("/sign-up", sign_up, ["POST"])
     app.add_route("/sign-out", sign_out, ["POST"])
     app.add_route("/session", stay, ["POST"])
+    app.add_route("/language", choose_language, ["POST"])
 
 
 async def sign_in_page(request: Request) -> Response:
@@ -48,11 +60,11 @@ async def sign_in(request: Request) -> Response:
         user = await PASSWORDS.run(portal.authority.authenticate, kept["email"], form.get("password", ""), _address(request))
         cookie = await SESSIONS.run(portal.sessions.begin, user)
     except WrongPassword:
-        return _form(request, "signin", 400, wrong=UNKNOWN, **kept)
+        return _form(request, "signin", 400, wrong=_(UNKNOWN), **kept)
     except Locked as locked:
-        return _locked(request, "signin", locked, "wrong passwords for this account, or from this address", **kept)
+        return _locked(request, "signin", locked, _("Too many wrong passwords for this account, or from this address."), **kept)
     if cookie is None:
-        return _form(request, "signin", 400, wrong=UNKNOWN, **kept)
+        return _form(request, "signin", 400, wrong=_(UNKNOWN), **kept)
     await _end(request)
     response = rendering.redirect(request, kept["next"] if kept["next"] != "/" else await _landing(request, user))
     response.set_cookie(guard.COOKIE, cookie, **_restrictions(request))
@@ -78,23 +90,26 @@ async def sign_up(request: Request) -> Response:
     _check_open(request)
     form = await bodies.read_form(request, LIMIT_MB)
     kept = {name: form.get(name, "") for name in ("name", "email")}
+    if "@" in kept["name"] or not kept["email"]:
+        return _form(request, "signup", 400, wrong=_(NO_AT) if kept["email"] else _(NO_EMAIL), **kept)
     try:
-        if "@" in kept["name"]:
-            raise InvalidUser("A name has no @. The e-mail address has a field of its own.")
-        if not kept["email"]:
-            raise InvalidUser("The e-mail address is missing.")
         await PASSWORDS.run(request.app.state.portal.authority.sign_up, *kept.values(), form.get("password", ""), _address(request))
     except Locked as locked:
-        return _locked(request, "signup", locked, "accounts were asked for from this address", **kept)
+        return _locked(request, "signup", locked, _("Too many accounts were asked for from this address."), **kept)
     except (InvalidUser, BadPassword) as fault:
-        words = KNOWN if isinstance(fault, EmailTaken) else TAKEN if isinstance(fault, NameTaken) else str(fault)
-        return _form(request, "signup", 409 if isinstance(fault, (EmailTaken, NameTaken)) else 400, wrong=words, **kept)
+        return _form(request, "signup", 409 if isinstance(fault, (EmailTaken, NameTaken)) else 400, wrong=_complaint(fault), **kept)
     return rendering.redirect(request, "/sign-in?made=1")
+
+
+def _complaint(fault: Exception) -> str:
+    """Why there is no such account, in the person's language."""
+    known = next((words for kind, words in COMPLAINTS.items() if isinstance(fault, kind)), "")
+    return _(known) if known and (language() != "en" or isinstance(fault, (EmailTaken, NameTaken))) else str(fault)
 
 
 def _check_open(request: Request) -> None:
     if not request.app.state.portal.open:
-        raise Refusal(403, "sign-up closed", CLOSED)
+        raise Refusal(403, "sign-up closed", REASONS["sign-up closed"])
 
 
 async def sign_out(request: Request) -> Response:
@@ -105,9 +120,18 @@ async def sign_out(request: Request) -> Response:
     return response
 
 
-async def stay(_: Request) -> Response:
+async def stay(request: Request) -> Response:
     """A request that keeps the session: the guard has seen it."""
     return Response(status_code=204, headers=rendering.HEADERS)
+
+
+async def choose_language(request: Request) -> Response:
+    """Answer this browser in the chosen language from now on; unknown ones change nothing."""
+    form = await bodies.read_form(request, LIMIT_MB)
+    response = rendering.redirect(request, rendering.inside(form.get("next", "/")))
+    if (chosen := form.get("language", "")) in LANGUAGES:
+        response.set_cookie(LANGUAGE, chosen, max_age=YEAR, **_restrictions(request))
+    return response
 
 
 async def _end(request: Request) -> None:
@@ -121,7 +145,7 @@ def _form(request: Request, name: str, status: int = 200, /, **facts: Any) -> Re
 
 def _locked(request: Request, name: str, locked: Locked, what: str, /, **kept: str) -> Response:
     seconds = max(1, math.ceil(locked.seconds))
-    response = _form(request, name, 429, wrong=f"Too many {what}. Try again in {math.ceil(seconds / 60)} min.", **kept)
+    response = _form(request, name, 429, wrong=what + " " + _("Try again in %(minutes)s min.", minutes=math.ceil(seconds / 60)), **kept)
     response.headers["Retry-After"] = str(seconds)
     return response
 

@@ -9,18 +9,31 @@ from serving.problems import Refusal
 MOST = 200  # boxes and rows that are shown
 
 
+class Lens(BaseModel):
+    """A lens that bears an engraving."""
+
+    id: int
+    name: str
+
+
 class Row(BaseModel):
-    """A line of a result; `share` from 0 to 1 is how sure the model is, or how similar the match."""
+    """A line of a result; `share` from 0 to 1 is how sure the model is, or how similar the match; the first `lenses` that bear it."""
 
     label: str
     share: float | None = None
-    note: str = ""
+    lenses: list[Lens] = []
+    lenses_total: int | None = None
 
 
 class Shown(BaseModel):
-    """What is shown: the headline on top, rows, boxes (x, y, width, height in pixels of the upright image) and a text."""
+    """What is shown: the headline on top, rows, boxes (x, y, width, height in pixels of the upright image) and a text.
+
+    Where the headline counts, `count` and `unit` ("signature", "line") say it in any language.
+    """
 
     headline: str
+    count: int | None = None
+    unit: str = ""
     confidence: float | None = None
     rows: list[Row] = []
     boxes: list[tuple[float, float, float, float]] = []
@@ -45,24 +58,26 @@ def _detected(product: str, answer: dict[str, Any]) -> dict[str, Any]:
     boxes, scores, count = answer["prediction"][:MOST], answer["scores"][:MOST], int(answer["count"])
     rows = [Row(label=f"{w:g} × {h:g} pixels at {x:g}, {y:g}", share=score) for (x, y, w, h), score in zip(boxes, scores, strict=True)]  # noqa: RUF001
     sure = sum(scores) / len(scores) if scores else None
-    return {"headline": counted(count, product.removesuffix("s")), "confidence": sure, "rows": rows, "boxes": boxes}
+    return {**_counted(count, product.removesuffix("s")), "confidence": sure, "rows": rows, "boxes": boxes}
 
 
 def _matched(_: str, answer: dict[str, Any]) -> dict[str, Any]:
-    rows = [Row(label=match["engraving"], share=max(0.0, match["similarity"]), note=_lenses(match)) for match in answer["matches"][:MOST]]
+    rows = [
+        Row(label=match["engraving"], share=max(0.0, match["similarity"]), lenses=_lenses(match), lenses_total=match["lenses_total"])
+        for match in answer["matches"][:MOST]
+    ]
     return {"headline": rows[0].label, "confidence": rows[0].share, "rows": rows}
 
 
-def _lenses(match: dict[str, Any]) -> str:
-    total, names = match["lenses_total"], ", ".join(lens["name"] for lens in match["lenses"][:2])
-    return f"{counted(total, 'lens', 'lenses')}: {names}{', ...' if total > 2 else ''}" if total else "no lens"
+def _lenses(match: dict[str, Any]) -> list[Lens]:
+    return [Lens(id=lens["verre_id"], name=lens["name"]) for lens in match["lenses"]]
 
 
 def _read(_: str, answer: dict[str, Any]) -> dict[str, Any]:
     lines = answer["lines"][:MOST]
     rows = [Row(label=line["text"], share=line["confidence"]) for line in lines]
     boxes, sure = [line["box"] for line in lines], answer["confidence"] if lines else None
-    return {"headline": counted(len(answer["lines"]), "line"), "confidence": sure, "rows": rows, "boxes": boxes, "text": answer["text"]}
+    return {**_counted(len(answer["lines"]), "line"), "confidence": sure, "rows": rows, "boxes": boxes, "text": answer["text"]}
 
 
 def _classified(_: str, answer: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +94,6 @@ FORMS = {
 }  # {a key that only this form has: how it is shown}
 
 
-def counted(count: int, one: str, many: str = "") -> str:
-    """2 signatures"""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+def _counted(count: int, unit: str) -> dict[str, Any]:
+    """A headline that counts: 2 signatures"""
+    return {"headline": f"{count:,} {unit}{'s' * (count != 1)}", "count": count, "unit": unit}

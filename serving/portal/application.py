@@ -22,6 +22,7 @@ from serving.portal.guard import PROBES, Guard
 from serving.portal.history import History
 from serving.portal.services import Services
 from serving.portal.sessions import Sessions
+from serving.portal.words import Language
 from serving.telemetry import Telemetry
 
 NAME = "portal"
@@ -78,7 +79,7 @@ async def _alive(_: Request) -> JSONResponse:
 
 def _layered(app: FastAPI, sessions: Sessions) -> ASGIApp:
     root = proxies.root()
-    guarded: ASGIApp = Guard(Limited(_with_root(app, root), LIMITS), sessions)
+    guarded: ASGIApp = Language(Guard(Limited(_with_root(app, root), LIMITS), sessions))
     inner: ASGIApp = Telemetry(proxies.Proxied(OwnSite(guarded), open=False), NAME)
 
     async def layered(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,6 +14,7 @@ from serving.portal.sessions import Sessions
 from serving.problems import Refusal, Refused
 
 OPEN = frozenset({"/", "/about", "/sign-in", "/sign-up"})
+ALSO = frozenset({"/language"})  # which shows nothing
 PROBES = frozenset({"/livez", "/readyz"})
 COOKIE = "atelier_portal"
 
@@ -36,7 +37,7 @@ class Guard:
         scope["user"] = user
         if user:
             request.state.user = user.name
-        elif scope["path"] not in OPEN:
+        elif scope["path"] not in OPEN | ALSO:
             return await _unauthorized(request, ended=bool(cookie))(scope, receive, send)
         await self.app(scope, receive, send)
 

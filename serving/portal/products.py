@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+from serving.portal.words import N_
+
 
 class Product(NamedTuple):
-    """A product; `subject` is what is uploaded to it."""
+    """A product; `subject` is what is uploaded to it; both are translated where they are shown."""
 
     name: str
     question: str
@@ -15,10 +17,10 @@ class Product(NamedTuple):
 PRODUCTS = {  # in the order of the home page
     product.name: product
     for product in (
-        Product("signatures", "Where on this page are signatures, and how many?", "a page"),
-        Product("ocr", "What does this line, or this page, say?", "a line or a page"),
-        Product("digits", "Which digit is on this image?", "a digit"),
-        Product("objects", "What is on this image?", "an image"),
-        Product("gravures", "Which engraving is this, and which lenses bear it?", "an engraving", "/match"),
+        Product("signatures", N_("Where on this page are signatures, and how many?"), N_("a page")),
+        Product("ocr", N_("What does this line, or this page, say?"), N_("a line or a page")),
+        Product("digits", N_("Which digit is on this image?"), N_("a digit")),
+        Product("objects", N_("What is on this image?"), N_("an image")),
+        Product("gravures", N_("Which engraving is this, and which lenses bear it?"), N_("an engraving"), "/match"),
     )
 }

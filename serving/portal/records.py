@@ -50,7 +50,7 @@ async def listed(request: Request) -> Response:
     portal, which, number = request.app.state.portal, _filter(request), queries.parse_int(request.query_params, "page", 1, MOST, 1)
     total = await SESSIONS.run(portal.history.count, request.user.id, which)
     entries = await SESSIONS.run(portal.history.page, request.user.id, which, number)
-    facts = {"entries": entries, "total": total, "which": which, "number": number, "pages": max(1, -(-total // PAGE))}
+    facts = {"entries": entries, "total": total, "which": which, "page_number": number, "pages": max(1, -(-total // PAGE))}
     return rendering.page(request, "history", **facts, products=portal.services.products(), deleted="deleted" in request.query_params)
 
 

@@ -2,6 +2,7 @@
 
 import { receive } from "./drop.js";
 import { leave, touched } from "./session.js";
+import { _ } from "./words.js";
 
 const AT_ONCE = 2; // requests under way
 const rows = document.getElementById("rows");
@@ -26,7 +27,7 @@ function begin(file) {
 }
 
 function titled(file) {
-  return file.name || "pasted image";
+  return file.name || _("pasted image");
 }
 
 function illustrate(row, address) {
@@ -47,7 +48,7 @@ async function send(file, row) {
   body.append("title", titled(file).slice(0, 200));
   body.append("image", file, "image");
   const response = await fetch(rows.dataset.path, { method: "POST", body }).catch(() => null);
-  if (!response) throw new Error("The portal cannot be reached. See whether it still runs, then send it again.");
+  if (!response) throw new Error(_("The portal cannot be reached. See whether it still runs, then send it again."));
   if (response.status === 401) return leave();
   touched();
   if (!response.ok) throw new Error(await reason(response));
@@ -57,7 +58,7 @@ async function send(file, row) {
 
 async function reason(response) {
   const { detail } = await response.json().catch(() => ({}));
-  return detail || `The portal answered ${response.status} ${response.statusText}.`;
+  return detail || _("The portal answered %s.", response.status);
 }
 
 function complain(row, fault) {
