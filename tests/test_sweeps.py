@@ -16,6 +16,8 @@ import pytest
 import yaml
 
 from pipelines import configs, discovery
+from pipelines.audit import expected
+from pipelines.audit.findings import UNLISTED, Item
 from pipelines.cluster.jobs import Command
 from pipelines.cluster.local import Local, Process
 from pipelines.configs import BadConfiguration
@@ -23,6 +25,7 @@ from pipelines.datasets import cards
 from pipelines.errors import BadSetting
 from pipelines.ledger import history
 from pipelines.ledger import lines as ledger
+from pipelines.models import checksums
 from pipelines.registry import modelcards, promotion
 from pipelines.stages import trial as stage
 from pipelines.sweeps import adopt, driver, show, spec, storage
@@ -349,7 +352,9 @@ def test_mlflow_has_a_run_of_the_sweep_with_a_nested_one_for_each_finished_trial
     best = study.best()
     assert best is not None
     assert [number for number, run in children.items() if store.list_artifacts(run.info.run_id)] == [best.number]
-    assert [file.path for file in store.list_artifacts(parents[0].info.run_id)] == ["report.html"]
+    for run_id, name in ((parents[0].info.run_id, "report.html"), (children[best.number].info.run_id, "model")):
+        assert [file.path for file in store.list_artifacts(run_id)] == [checksums.SUMS, name]
+    assert [found for found in expected.artifacts("digits") if not isinstance(found, Item) or found.expected == UNLISTED] == []
     assert store.search_registered_models() == []
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.sweeps import storage
 from pipelines.sweeps.study import FIGURES, SECONDS, Study, folder_of
+from pipelines.tracking import artifacts
 from pipelines.tracking import client as tracking
 from pipelines.tracking.tags import SWEEP, TRIAL
 
@@ -85,8 +86,13 @@ class Runs:
         }
         metric = tracking.mlflow().entities.Metric
         self.store.log_batch(self.parent, metrics=[metric(key, value, now, 0) for key, value in totals.items()])
-        self.store.log_artifact(self.parent, str(report))
+        self._show(self.parent, report)
         model = storage.folder(self.study.sweep.name) / "trials" / str(folder_of(best)) / "model" if best else None
         if best and model and model.exists():
-            self.store.log_artifacts(self.children[best.number], str(model), "model")
+            self._show(self.children[best.number], model)
         self.store.set_terminated(self.parent, "FINISHED")
+
+    def _show(self, run: str, path: Path) -> None:
+        """A file, or a folder under its name, beside a run, with the checksums that `make verify` reads."""
+        self.store.log_artifact(run, str(path))
+        artifacts.sum_up(self.study.sweep.family, run)

@@ -44,9 +44,14 @@ def _logged(store: "MlflowClient", family: str, key: str, tag: str, derive: Call
         store.set_tag(before.info.run_id, tag, done := "")
     run = derive()
     if run.data.tags.get(tag) != done:
-        place = folder_of(family, run.info.run_id)
-        checksums.write(place, {path.relative_to(place).as_posix(): folders.sha256(path) for path in _files(place)})
+        sum_up(family, run.info.run_id)
     return run
+
+
+def sum_up(family: str, run_id: str) -> None:
+    """Write the SHA256SUMS of the files that a run has now."""
+    place = folder_of(family, run_id)
+    checksums.write(place, {path.relative_to(place).as_posix(): folders.sha256(path) for path in _files(place)})
 
 
 def listed(family: str, run: "Run") -> bool:
