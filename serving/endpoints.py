@@ -5,6 +5,7 @@ import inspect
 import os
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import bentoml
@@ -21,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines import configs, errors
 from pipelines.errors import BadSetting
 from serving import connections, exits, health, orphans, problems, telemetry
-from serving.auth import policy, proxies
+from serving.auth import policy, proxies, rates
 from serving.auth import routes as auth_routes
 from serving.auth.sites import OwnSite
 from serving.feedback import routes as feedback_routes
@@ -65,10 +66,12 @@ class Direct(bentoml.Service):
         telemetry.log_as_json()
         behind: ASGIApp = health.Ready(self.inner.app, super().to_asgi(is_main))
         with errors.printed_once():
-            open, root = not policy.required(), self._root()
+            open, root, items = not policy.required(), self._root(), rates.allowed()
         inner: ASGIApp = Limited(proxies.WithRoot(self.inner.app, root) if root else self.inner.app, configs.serving(self.name))
+        inner = rates.rated(inner, items, rates.INSIDE)
         inner, probes = (inner, PROBES) if open else (self._guarded(inner, behind), PROBES - {METRICS})
-        front = telemetry.Telemetry(proxies.Proxied(OwnSite(inner), open), self.name)
+        site = rates.rated(OwnSite(inner), items, ("address",))
+        front = telemetry.Telemetry(proxies.Proxied(site, open), self.name)
         routed = _routed(front, OwnSite(behind), probes)
         return _nosniff(proxies.BelowRoot(routed, root) if root else routed)
 
@@ -171,6 +174,7 @@ def start(app: FastAPI, family: str, prepare: Callable[[Any], object] | None = N
     app.state.shadow.start()
     app.router.routes.sort(key=lambda route: "POST" not in (getattr(route, "methods", None) or ()))  # a request tries them in turn
     Image.preinit()
+    import_module("serving.inputs.ink")  # OpenCV is loaded before the first request, not by it
     gc.collect()
     gc.freeze()  # what is loaded now is never collected: no walk through it while requests wait (docs/decisions/0018)
 

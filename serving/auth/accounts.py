@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines import databases
 from serving.auth import authority, passwords, users
+from serving.auth.audit import Audit
 from serving.auth.passwords import BadPassword
 from serving.auth.users import User, Users
 
@@ -16,6 +17,15 @@ CHANGES = {  # {command: (help, method of Users, message)}
     "enable": ("Allow sign-in again.", Users.enable, "{name} may sign in."),
     "remove": ("Delete the user.", Users.remove, "{name} is removed, and signed out."),
 }
+
+DONE = {
+    "add": "user added",
+    "role": "role changed",
+    "password": "password changed",
+    "disable": "user disabled",
+    "enable": "user enabled",
+    "remove": "user removed",
+}  # {command: what the audit says}
 
 
 def read_password() -> str:
@@ -43,7 +53,7 @@ def change_password(table: Users, name: str) -> str:
 
 def render(user: User) -> str:
     """A user as a line of the list."""
-    shown = [user.email, user.role, "disabled" if user.disabled else None]
+    shown = [user.email, user.role, "disabled" if user.disabled else None if user.active else "waits"]
     return " ".join([f"  {user.name:24}", f"since {datetime.fromtimestamp(user.created, UTC).date()}", *filter(None, shown)])
 
 
@@ -52,7 +62,7 @@ def as_json(user: User) -> dict[str, Any]:
     return {
         "name": user.name,
         "created": datetime.fromtimestamp(user.created, UTC).isoformat(timespec="seconds"),
-        **{name: getattr(user, name) for name in ("email", "role", "administrator", "disabled")},
+        **{name: getattr(user, name) for name in ("email", "role", "administrator", "disabled", "confirmed", "approved")},
     }
 
 
@@ -67,6 +77,12 @@ def listed(json: bool = False) -> str:
 def run(command: str, name: str, administrator: bool = False, role: str = users.OPERATOR) -> str:
     """Change one user; what to print. Raises InvalidUser, BadPassword, BadUrl, NoDatabase or NewerDatabase."""
     table = _table()
+    said = _changed(table, command, name, administrator, role)
+    Audit(table.engine).note(getpass.getuser(), DONE[command], users.unified(name), detail=role if command == "role" else "")
+    return said
+
+
+def _changed(table: Users, command: str, name: str, administrator: bool, role: str) -> str:
     if command == "add":
         return add(table, name, administrator)
     if command == "role":

@@ -15,6 +15,7 @@ from serving.inputs import senders
 
 NAME_MOST = 10  # wrong passwords for one name; this one is refused already
 ADDRESS_MOST = 100  # from one address: an office, or a proxy, may be behind it
+LETTER_MOST = 3  # to one user
 SIGN_UP_MOST = 20  # attempts to sign up from one address: each may tell whether an e-mail address has an account
 PAUSE = 300  # seconds after the last failure until the counters reset
 
@@ -43,6 +44,14 @@ class Attempts:
     def begin_sign_up(self, address: str) -> None:
         """Count an attempt to sign up, right or wrong. Raises Locked."""
         self._counted({_key(f"sign-up {senders.network(address)}"): SIGN_UP_MOST})
+
+    def begin_request(self, address: str) -> None:
+        """Count a letter that is asked for from an address, whether one is sent or not. Raises Locked."""
+        self._counted({_key(f"letter from {senders.network(address)}"): SIGN_UP_MOST})
+
+    def begin_letter(self, name: str) -> None:
+        """Count a letter to a user. Raises Locked."""
+        self._counted({_key(f"letter to {name}"): LETTER_MOST})
 
     def _counted(self, limits: dict[str, int]) -> list[tuple[int, int]]:
         """Count one more for each key: (count, allowed). Raises Locked."""

@@ -14,6 +14,8 @@ from pipelines.databases import Clock
 from pipelines.errors import BadSetting
 from serving.auth import passwords, tokens
 from serving.auth.attempts import PAUSE, Attempts, Locked
+from serving.auth.audit import Audit
+from serving.auth.keys import Keys
 from serving.auth.sessions import Renewal, Sessions
 from serving.auth.tokens import Claims, InvalidToken, Tokens
 from serving.auth.users import User, Users
@@ -21,11 +23,23 @@ from serving.auth.users import User, Users
 logger = logging.getLogger("atelier.serving")
 MIGRATIONS = Path(__file__).parent / "migrations" / "users"
 INTERVAL = 2.0  # seconds until every worker refuses an access token of an ended session
+WAITS = {
+    "confirmed": "This account waits for its e-mail address to be confirmed, by the link that was sent to it.",
+    "approved": "This account waits for an administrator to approve it.",
+}
 OVER = "The session is over: signed out, used twice, or the user was changed"
 
 
 class WrongPassword(Exception):
     """No user has this name and this password, or the user is disabled: a client is not told which."""
+
+
+class Held(WrongPassword):
+    """The password is right, but the account waits: for its e-mail address to be confirmed, or for an administrator."""
+
+    def __init__(self, user: User) -> None:
+        super().__init__(WAITS["approved" if user.confirmed else "confirmed"])
+        self.user = user
 
 
 class Granted(NamedTuple):
@@ -43,6 +57,7 @@ class Authority:
         self.engine = databases.migrated(url, MIGRATIONS)
         self.users, self.sessions = Users(self.engine, clock), Sessions(self.engine, clock)
         self.attempts, self.tokens = Attempts(self.engine, clock), Tokens(key, clock)
+        self.audit, self.keys = Audit(self.engine, clock), Keys(self.engine, clock)
         self._ended: frozenset[str] = self.sessions.ended()
         passwords.dummy_hash()
 
@@ -51,21 +66,28 @@ class Authority:
         return self._open_session(self.authenticate(name, password, address))
 
     def authenticate(self, name: str, password: str, address: str) -> User:
-        """The user of this name or e-mail address and this password. Raises WrongPassword or attempts.Locked."""
+        """The user of this name or e-mail address and this password. Raises WrongPassword, Held or attempts.Locked."""
         last = self.attempts.begin(name, address)
         user = self.users.find(name)
         right = passwords.matches(user.password_hash if user else None, password)
         if user is None or not right or user.disabled:
+            why = "disabled" if right else "wrong password" if user else "unknown account"  # what was typed may be a password
+            self.audit.note("", "sign-in failed", user.name if user else "", address, f"{why}, closed for a while" if last else why)
             raise Locked(PAUSE) if last else WrongPassword
         self.attempts.forgive(name, address)
+        if not user.active:
+            raise Held(user)
+        self.audit.note(user.name, "signed in", "", address)
         if passwords.HASHER.check_needs_rehash(user.password_hash):
             self.users.rehash(user, password)
         return self.users.find(user.name) or user
 
-    def sign_up(self, name: str, email: str, password: str, address: str) -> User:
+    def sign_up(self, name: str, email: str, password: str, address: str, confirmed: bool = True, approved: bool = True) -> User:
         """Add a user. Raises InvalidUser, BadPassword or attempts.Locked."""
         self.attempts.begin_sign_up(address)
-        return self.users.add(name, password, email=email)
+        user = self.users.add(name, password, email=email, confirmed=confirmed, approved=approved)
+        self.audit.note(user.name, "signed up", "", address)
+        return user
 
     def _open_session(self, user: User) -> Granted:
         session = uuid.uuid4().hex
@@ -138,7 +160,7 @@ def current() -> Authority:
 def with_users() -> Authority:
     """current(), where at least one user can sign in. Raises BadSetting where none can."""
     authority = current()
-    if all(user.disabled for user in authority.users.all()):
+    if not any(user.active for user in authority.users.all()):
         raise BadSetting(
             f"AUTH=required, and {databases.without_password(authority.engine.url)} has no user who may sign in. "
             "Add one with `make user-add name=...`, or set ADMIN_USER and ADMIN_PASSWORD, or AUTH=off."

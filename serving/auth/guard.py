@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pipelines import errors
 from serving.auth import authority, cookies, policy, signin, sites
 from serving.auth.authority import Authority, Granted
+from serving.auth.keys import PREFIX, InvalidKey, OutOfScope
 from serving.auth.pool import SESSIONS
 from serving.auth.tokens import InvalidToken
 from serving.pages import standalone
@@ -26,7 +27,7 @@ def guarded(app: FastAPI, inner: ASGIApp, family: str) -> ASGIApp:
 
 
 class Guard:
-    """An application behind tokens: a bearer token, or a browser's cookies. `request.state.user` is the user's name."""
+    """An application behind tokens: a bearer token or key, or a browser's cookies. `request.state.user` is the user's name."""
 
     def __init__(self, app: ASGIApp, authority: Authority, family: str) -> None:
         self.app, self.authority, self.family = app, authority, family
@@ -49,6 +50,9 @@ class Guard:
         access, refresh = (cookies.token(request, kind) for kind in cookies.COOKIES)
         if given is None and not access and not refresh:
             raise signin.unauthorized()
+        if given and given.startswith(PREFIX):
+            await self._by_key(request, given)
+            return None
         try:
             request.state.user = self.authority.check((access or "") if given is None else given).user
             return None
@@ -56,6 +60,16 @@ class Guard:
             if given is not None or not refresh:
                 raise signin.unauthorized(str(fault)) from None
         return await self._renewed(request, refresh)
+
+    async def _by_key(self, request: Request, text: str) -> None:
+        try:
+            key = await SESSIONS.run(self.authority.keys.check, text, self.family)
+        except InvalidKey as fault:
+            raise signin.unauthorized(str(fault)) from None
+        except OutOfScope as fault:
+            challenge = {"WWW-Authenticate": 'Bearer realm="atelier", error="insufficient_scope"'}
+            raise Refusal(403, "key scope", str(fault), headers=challenge) from None
+        request.state.user, request.state.key = key.user, key.id
 
     async def _renewed(self, request: Request, refresh: str) -> Granted:
         try:

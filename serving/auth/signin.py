@@ -72,9 +72,9 @@ async def _by_password(request: Request, form: Mapping[str, str]) -> Granted:
     address = request.client.host if request.client else "unknown"
     try:
         return await PASSWORDS.run((await _authority(request)).sign_in, name, password, address)
-    except WrongPassword:
+    except WrongPassword as fault:
         request.state.client = address
-        raise Refusal(400, "wrong password", "The user name or the password is wrong.", "invalid_grant") from None
+        raise Refusal(400, "wrong password", str(fault) or "The user name or the password is wrong.", "invalid_grant") from None
     except Locked as locked:
         request.state.client = address
         seconds = max(1, math.ceil(locked.seconds))

@@ -20,7 +20,10 @@ OPERATOR, SCIENTIST, ADMINISTRATOR = ROLES = ("operator", "data scientist", "adm
 
 
 class User(NamedTuple):
-    """A row of the table; `role` is one of ROLES, `created` in seconds since 1970."""
+    """A row of the table; `role` is one of ROLES, `created` in seconds since 1970.
+
+    An account that is not `confirmed` waits for its e-mail address, one that is not `approved` for an administrator.
+    """
 
     id: int
     name: str
@@ -29,14 +32,22 @@ class User(NamedTuple):
     created: float
     email: str | None
     role: str
+    confirmed: bool
+    approved: bool
 
     @property
     def administrator(self) -> bool:
         """Has this user the role of an administrator?"""
         return self.role == ADMINISTRATOR
 
+    @property
+    def active(self) -> bool:
+        """May this user sign in?"""
+        return self.confirmed and self.approved and not self.disabled
 
-USERS = sa.table("users", *(sa.column(name, sa.Boolean() if name == "disabled" else None) for name in User._fields))
+
+FLAGS = ("disabled", "confirmed", "approved")
+USERS = sa.table("users", *(sa.column(name, sa.Boolean() if name in FLAGS else None) for name in User._fields))
 SESSIONS = sa.table(
     "sessions", *map(sa.column, ("id", "user_id", "refresh_hash", "previous_hash", "renewed", "expires", "revoked"))
 )  # migrations/users/ has the types and constraints
@@ -60,10 +71,13 @@ class Users:
     def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
         self.engine, self.clock = engine, clock
 
-    def add(self, name: str, password: str, administrator: bool = False, email: str | None = None) -> User:
+    def add(
+        self, name: str, password: str, administrator: bool = False, email: str | None = None, confirmed: bool = True, approved: bool = True
+    ) -> User:
         """Add a user, an operator unless an administrator. Raises InvalidUser or BadPassword."""
         address = validated_email(email) if email else None
         row = {**self._row(name, password), "role": ADMINISTRATOR if administrator else OPERATOR, "email": address}
+        row |= {"confirmed": confirmed, "approved": approved}
         try:
             with databases.writing(self.engine) as connection:
                 _check_free(connection, row["name"], address)
@@ -103,6 +117,12 @@ class Users:
             found = [User(*row) for row in connection.execute(sa.select(USERS).where((USERS.c.email == plain) | (USERS.c.name == plain)))]
         return next((user for user in found if user.email == plain), found[0] if found else None)
 
+    def by_id(self, id: int) -> User | None:
+        """The user of this id."""
+        with databases.reading(self.engine) as connection:
+            row = connection.execute(sa.select(USERS).where(USERS.c.id == id)).first()
+        return User(*row) if row else None
+
     def get(self, name: str) -> User:
         """The user of this name. Raises InvalidUser."""
         if user := self.find(name):
@@ -125,8 +145,22 @@ class Users:
         self._change(self._removable(name), disabled=True)
 
     def enable(self, name: str) -> None:
-        """Allow a disabled user to sign in again. Raises InvalidUser."""
-        self._change(self.get(name), disabled=False)
+        """Allow a user to sign in: disabled, not confirmed or not approved before. Raises InvalidUser."""
+        self._change(self.get(name), disabled=False, confirmed=True, approved=True)
+
+    def approve(self, name: str) -> None:
+        """Allow a new user to sign in, once the e-mail address is confirmed. Raises InvalidUser."""
+        self._change(self.get(name), approved=True)
+
+    def confirm(self, name: str) -> None:
+        """The user has read what was sent to the e-mail address. Raises InvalidUser."""
+        self._change(self.get(name), confirmed=True)
+
+    def end_sessions(self, name: str) -> None:
+        """Sign the user out everywhere. Raises InvalidUser."""
+        user = self.get(name)
+        with databases.writing(self.engine) as connection:
+            revoke(connection, SESSIONS.c.user_id == user.id, self.clock())
 
     def remove(self, name: str) -> None:
         """Delete the user and end the user's sessions. Raises InvalidUser."""
@@ -149,7 +183,7 @@ class Users:
     def _removable(self, name: str) -> User:
         """The user, who is not the last enabled administrator."""
         user = self.get(name)
-        if user.administrator and not any(other.administrator and not other.disabled and other.id != user.id for other in self.all()):
+        if user.administrator and not any(other.administrator and other.active and other.id != user.id for other in self.all()):
             raise InvalidUser(f"{user.name} is the last administrator. Add another first: make user-add name=... administrator=yes")
         return user
 

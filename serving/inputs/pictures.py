@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.datasets import pictures
-from serving.inputs import ink
 from serving.problems import Refusal
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -80,11 +79,15 @@ def few_scans(picture: Image.Image, content: bytes) -> None:
 
 def grey(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
     """Decode to [height, width], what is transparent on a ground its ink stands out from. Raises Refusal 422 when truncated or broken."""
+    from serving.inputs import ink  # OpenCV, a third of a process that reads headers alone
+
     return _decoded(picture, "L", side, ink.grounded)
 
 
 def inked(picture: Image.Image, side: int = INKED_SIDE) -> NDArray[np.uint8]:
     """Decode a picture of one thing drawn to its ink on even paper [height, width], see ink.separated. Raises as grey()."""
+    from serving.inputs import ink
+
     return ink.separated(_decoded(picture, "L" if picture.mode in {"1", "L", "LA"} else "RGB", side, ink.grounded))
 
 

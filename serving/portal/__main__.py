@@ -7,7 +7,7 @@ import uvicorn
 from pipelines import paths
 from serving import clients, connections, ports, telemetry
 from serving.__main__ import log_to_file, run
-from serving.auth import authority, hosts, proxies
+from serving.auth import authority, hosts, proxies, rates
 from serving.portal import settings
 from serving.portal.application import application
 
@@ -22,7 +22,8 @@ def main(host: str = "127.0.0.1", port: int = 8080) -> None:
     ports.check("make portal", host, port)
     hosts.add(host)
     proxies.root()
-    made = application(authority.current(), settings.services(), settings.idle_seconds(), settings.open_to_sign_up())
+    limits = rates.allowed(rates.PORTAL)
+    made = application(authority.current(), settings.services(), settings.idle_seconds(), settings.sign_up(), settings.mail(), limits)
     run(
         uvicorn.Config(
             made,

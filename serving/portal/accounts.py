@@ -8,29 +8,31 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.auth.attempts import Locked
-from serving.auth.authority import WrongPassword
+from serving.auth.authority import Held, WrongPassword
 from serving.auth.passwords import BadPassword
 from serving.auth.pool import PASSWORDS, SESSIONS
 from serving.auth.users import EmailTaken, InvalidUser, NameTaken, User
 from serving.inputs import bodies
-from serving.portal import guard, rendering
+from serving.portal import auditing, complaints, guard, passwords, rendering, settings
 from serving.portal.refusals import REASONS
 from serving.portal.words import COOKIE as LANGUAGE
-from serving.portal.words import LANGUAGES, N_, _, language
+from serving.portal.words import LANGUAGES, N_, _
 from serving.problems import Refusal
 
 LIMIT_MB = 0.01  # of a form
 YEAR = 365 * 86_400  # seconds
 UNKNOWN = N_("This account does not exist, or the password is wrong.")
-KNOWN = N_("This e-mail address has an account already. Sign in, or take another address.")
-TAKEN = N_("Another user has this name. Choose another.")
 NO_AT = N_("A name has no @. The e-mail address has a field of its own.")
 NO_EMAIL = N_("The e-mail address is missing.")
-COMPLAINTS = {  # {error: what is said of it where the person does not read English}
-    EmailTaken: KNOWN,
-    NameTaken: TAKEN,
-    InvalidUser: N_("The name or the e-mail address is malformed. A name has letters, digits and . _ - without blanks."),
-    BadPassword: N_("This password is too short or too simple. Take at least 12 characters; four or five words are easy to remember."),
+WAITS = {  # {is the address confirmed?: what the account waits for}
+    False: N_("This account waits for its e-mail address to be confirmed, by the link that was sent to it."),
+    True: N_("This account waits for an administrator to approve it."),
+}
+SAID = {  # {parameter: what is said above the form}
+    "ended": N_("The session is over. Sign in again; you come back to the same page."),
+    "made": N_("Your account is made. Sign in with it."),
+    "reset": N_("Your password is set. Sign in with it."),
+    "confirmed": N_("Your e-mail address is confirmed. Sign in."),
 }
 
 
@@ -48,7 +50,17 @@ def mount(app: FastAPI) -> None:
 async def sign_in_page(request: Request) -> Response:
     """The form, and why it is shown."""
     query = request.query_params
-    return _form(request, "signin", next=rendering.inside(query.get("next", "/")), ended="ended" in query, made="made" in query)
+    said = [_(words) for name, words in SAID.items() if name in query]
+    if "made" in query:
+        said += _steps(request)
+    return _form(request, "signin", next=rendering.inside(query.get("next", "/")), said=" ".join(said))
+
+
+def _steps(request: Request) -> list[str]:
+    """What a new account waits for."""
+    portal = request.app.state.portal
+    letter = [_("First open the link that was sent to your e-mail address.")] if portal.letters else []
+    return letter + ([_("An administrator approves it before you can sign in.")] if portal.sign_up == settings.APPROVAL else [])
 
 
 async def sign_in(request: Request) -> Response:
@@ -57,8 +69,10 @@ async def sign_in(request: Request) -> Response:
     kept = {"email": form.get("email", ""), "next": rendering.inside(form.get("next", "/"))}
     portal = request.app.state.portal
     try:
-        user = await PASSWORDS.run(portal.authority.authenticate, kept["email"], form.get("password", ""), _address(request))
+        user = await PASSWORDS.run(portal.authority.authenticate, kept["email"], form.get("password", ""), auditing.address(request))
         cookie = await SESSIONS.run(portal.sessions.begin, user)
+    except Held as held:
+        return passwords.with_confirmation(request, _form(request, "signin", 403, wrong=_(WAITS[held.user.confirmed]), **kept), held.user)
     except WrongPassword:
         return _form(request, "signin", 400, wrong=_(UNKNOWN), **kept)
     except Locked as locked:
@@ -93,18 +107,18 @@ async def sign_up(request: Request) -> Response:
     if "@" in kept["name"] or not kept["email"]:
         return _form(request, "signup", 400, wrong=_(NO_AT) if kept["email"] else _(NO_EMAIL), **kept)
     try:
-        await PASSWORDS.run(request.app.state.portal.authority.sign_up, *kept.values(), form.get("password", ""), _address(request))
+        user = await PASSWORDS.run(_add, request, *kept.values(), form.get("password", ""))
     except Locked as locked:
         return _locked(request, "signup", locked, _("Too many accounts were asked for from this address."), **kept)
     except (InvalidUser, BadPassword) as fault:
-        return _form(request, "signup", 409 if isinstance(fault, (EmailTaken, NameTaken)) else 400, wrong=_complaint(fault), **kept)
-    return rendering.redirect(request, "/sign-in?made=1")
+        return _form(request, "signup", 409 if isinstance(fault, (EmailTaken, NameTaken)) else 400, wrong=complaints.words(fault), **kept)
+    return passwords.with_confirmation(request, rendering.redirect(request, "/sign-in?made=1"), user)
 
 
-def _complaint(fault: Exception) -> str:
-    """Why there is no such account, in the person's language."""
-    known = next((words for kind, words in COMPLAINTS.items() if isinstance(fault, kind)), "")
-    return _(known) if known and (language() != "en" or isinstance(fault, (EmailTaken, NameTaken))) else str(fault)
+def _add(request: Request, name: str, email: str, password: str) -> User:
+    portal = request.app.state.portal
+    held = {"confirmed": portal.letters is None, "approved": portal.sign_up != settings.APPROVAL}
+    return portal.authority.sign_up(name, email, password, auditing.address(request), **held)
 
 
 def _check_open(request: Request) -> None:
@@ -148,10 +162,6 @@ def _locked(request: Request, name: str, locked: Locked, what: str, /, **kept: s
     response = _form(request, name, 429, wrong=what + " " + _("Try again in %(minutes)s min.", minutes=math.ceil(seconds / 60)), **kept)
     response.headers["Retry-After"] = str(seconds)
     return response
-
-
-def _address(request: Request) -> str:
-    return request.client.host if request.client else "unknown"
 
 
 def _restrictions(request: Request) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -12,14 +13,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.configs import Serving
 from serving import problems
-from serving.auth import proxies
+from serving.auth import proxies, rates
 from serving.auth.authority import Authority
 from serving.auth.sites import OwnSite
 from serving.limits import Limited
 from serving.pages import routes as page_routes
-from serving.portal import accounts, asking, records, rendering, services
+from serving.portal import accounts, apikeys, asking, passwords, records, rendering, services, settings
 from serving.portal.guard import PROBES, Guard
 from serving.portal.history import History
+from serving.portal.letters import Letters
+from serving.portal.mail import Mail
 from serving.portal.services import Services
 from serving.portal.sessions import Sessions
 from serving.portal.words import Language
@@ -30,40 +33,49 @@ LIMITS = Serving(limit_mb=asking.LIMIT_MB, limit_megapixels=asking.LIMIT_MEGAPIX
 
 
 class Portal(NamedTuple):
-    """What the routes need; `idle` in seconds, `open` to sign up."""
+    """What the routes need; `idle` in seconds, `sign_up` one of settings.CHOICES, `letters` where e-mail is sent."""
 
     authority: Authority
     sessions: Sessions
     history: History
     services: Services
     idle: float
-    open: bool
+    sign_up: str
+    letters: Letters | None
+
+    @property
+    def open(self) -> bool:
+        """May anybody sign up?"""
+        return self.sign_up != settings.CLOSED
 
 
 def application(
     authority: Authority,
     addresses: Mapping[str, str],
     idle: float,
-    open: bool = True,
+    sign_up: str = settings.OPEN,
+    mail: Mail | None = None,
+    limits: rates.Items = MappingProxyType({}),
     client: Callable[[], httpx.AsyncClient] = services.client,
 ) -> ASGIApp:
     """The portal on a database of users, in front of services at these addresses. Raises BadSetting, NoDatabase or NewerDatabase."""
     url = authority.engine.url.render_as_string(hide_password=False)
     sessions, history = Sessions(authority, idle), History(url, authority.users.clock)
+    letters = Letters(authority, mail) if mail else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with client() as asked:
-            app.state.portal = Portal(authority, sessions, history, Services(addresses, asked), idle, open)
+            app.state.portal = Portal(authority, sessions, history, Services(addresses, asked), idle, sign_up, letters)
             yield
 
-    return _layered(_routed(lifespan), sessions)
+    return _layered(_routed(lifespan), sessions, limits)
 
 
 def _routed(lifespan: Any) -> FastAPI:
     app = FastAPI(title=NAME, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     problems.handle(app, rendering.refused)
-    for part in (accounts, asking, records):
+    for part in (accounts, apikeys, asking, passwords, records):
         part.mount(app)
     for path in PROBES:
         app.add_route(path, _alive, ["GET"])
@@ -77,12 +89,14 @@ async def _alive(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-def _layered(app: FastAPI, sessions: Sessions) -> ASGIApp:
+def _layered(app: FastAPI, sessions: Sessions, items: rates.Items) -> ASGIApp:
     root = proxies.root()
-    guarded: ASGIApp = Language(Guard(Limited(_with_root(app, root), LIMITS), sessions))
-    inner: ASGIApp = Telemetry(proxies.Proxied(OwnSite(guarded), open=False), NAME)
+    limited = rates.rated(Limited(_with_root(app, root), LIMITS), items, rates.INSIDE, rendering.refused)
+    guarded = rates.rated(OwnSite(Guard(limited, sessions)), items, ("address",), rendering.refused)
+    inner: ASGIApp = Telemetry(proxies.Proxied(Language(guarded), open=False), NAME)
 
     async def layered(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = app  # for refusals as pages, also before the application is reached
         await (inner if scope["type"] == "http" and scope["path"] not in PROBES else app)(scope, receive, send)
 
     return proxies.BelowRoot(layered, root) if root else layered

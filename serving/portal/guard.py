@@ -9,12 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.auth.pool import SESSIONS
 from serving.auth.sites import SAFE
 from serving.pages import standalone
-from serving.portal import rendering
+from serving.portal import passwords, rendering
 from serving.portal.sessions import Sessions
 from serving.problems import Refusal, Refused
 
 OPEN = frozenset({"/", "/about", "/sign-in", "/sign-up"})
-ALSO = frozenset({"/language"})  # which shows nothing
+ALSO = frozenset({"/language"}) | passwords.PATHS  # which show nothing of anybody
 PROBES = frozenset({"/livez", "/readyz"})
 COOKIE = "atelier_portal"
 

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from serving.auth.pool import SESSIONS
 from serving.inputs import queries
-from serving.portal import rendering
+from serving.portal import auditing, rendering
 from serving.portal.history import PAGE, Entry, Filter
 from serving.problems import Refusal
 
@@ -67,17 +67,20 @@ async def entry(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """Delete all of the user's entries."""
-    await SESSIONS.run(request.app.state.portal.history.delete_all, request.user.id)
+    deleted = await SESSIONS.run(request.app.state.portal.history.delete_all, request.user.id)
+    await auditing.note(request, "history deleted", detail=f"{deleted} answers")
     return rendering.redirect(request, "/history?deleted=1")
 
 
 async def as_csv(request: Request) -> Response:
     """All entries that the list shows, as CSV (RFC 4180)."""
+    await auditing.note(request, "history exported", detail="csv")
     return _file(request, "csv", "text/csv", csv_lines(_entries(request)))
 
 
 async def as_json(request: Request) -> Response:
     """All entries that the list shows, as JSON, with what was shown of each answer."""
+    await auditing.note(request, "history exported", detail="json")
     return _file(request, "json", "application/json", json_lines(_entries(request)))
 
 

@@ -24,6 +24,7 @@ STATUSES = {  # {status: (what it means, what to do)}
 }
 REASONS = {  # {reason: what is said where the person does not read English}
     "another site": N_("The request came from a page of another site. Send it from this portal."),
+    "bad link": N_("This link is over: it was used, a newer one was sent, or its time has passed. Ask for another."),
     "bad correction": N_("This correction does not fit the image. Check it and send it again."),
     "blank": N_("Nothing is drawn on this image. Draw with dark ink on light paper, or send another."),
     "body too large": N_("The file is too large. Send a smaller one."),
@@ -37,6 +38,7 @@ REASONS = {  # {reason: what is said where the person does not read English}
     "enough flags": N_("The product takes no more corrections. Tell your administrator."),
     "fault": N_("The service failed on this request. Its log says why."),
     "method not allowed": N_("Nothing of this kind can be sent to this address."),
+    "no e-mail": N_("This portal sends no e-mail. An administrator can set a new password."),
     "no database": N_("The database does not answer. Try again in a minute."),
     "no session": N_("The session is over. Sign in again."),
     "no such page": N_("The document has no such page."),
@@ -44,8 +46,10 @@ REASONS = {  # {reason: what is said where the person does not read English}
     "not found": N_("There is no such page here."),
     "product down": N_("The product does not answer now. The others do; try it again later."),
     "product too slow": N_("The product did not answer in time. Send it again later."),
+    "rate limit": N_("Too many requests were sent. Wait, then try again."),
     "sign-up closed": N_("Nobody can sign up here. An administrator adds users."),
     "token refused": N_("The product does not accept the portal's users. Its operator sets the portal's USERS_URL and AUTH_KEY for it."),
+    "too many attempts": N_("Too many attempts from this address. Try again in a few minutes."),
     "too many pages": N_("The document has too many pages. Send it in parts."),
     "too many pixels": N_("The image has too many pixels. Send a smaller one."),
     "too slow": N_("The answer took too long. Send it again, or a smaller image."),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from babel.numbers import format_decimal
 from jinja2 import Environment
 from starlette.requests import Request
@@ -19,7 +19,7 @@ from serving.portal.words import N_, _
 from serving.problems import Refusal, Refused
 
 HEADERS = {**routes.HEADERS, "Cache-Control": "no-store"}  # the back button shows nothing after signing out
-TIME = "d MMMM y, HH:mm 'UTC'"  # as Babel writes it
+DAY, TIME = "d MMMM y", "d MMMM y, HH:mm 'UTC'"  # as Babel writes them
 
 
 ROLES = {"operator": N_("operator"), "data scientist": N_("data scientist"), "administrator": N_("administrator")}
@@ -38,6 +38,7 @@ def render(request: Request, name: str, /, **facts: Any) -> str:
         "user": request.scope.get("user"),
         "idle": portal.idle,
         "open": portal.open,
+        "letters": portal.letters,
         "path": request.scope["path"],
         "here": _here(request),
     }
@@ -88,7 +89,7 @@ def _environment(language: str) -> Environment:
     made = routes.environment()
     translations: Any = words.translations(language)
     made.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
-    made.filters |= {each.__name__: each for each in (size, when, iso, percent, certainty, number, headline, box, bearing)}
+    made.filters |= {each.__name__: each for each in (size, when, day_of, iso, percent, certainty, number, headline, box, bearing)}
     scripts = json.dumps(words.of_scripts(language), ensure_ascii=False)
     made.globals |= {"roles": ROLES, "language": language, "languages": words.LANGUAGES, "script_words": scripts}
     return made
@@ -140,6 +141,11 @@ def bearing(row: Row) -> str:
 def when(seconds: float) -> str:
     """Seconds since 1970 as 20 November 2026, 22:49 UTC"""
     return str(format_datetime(datetime.fromtimestamp(seconds, UTC), TIME, locale=words.locale()))
+
+
+def day_of(seconds: float) -> str:
+    """Seconds since 1970 as 20 November 2026"""
+    return str(format_date(datetime.fromtimestamp(seconds, UTC), DAY, locale=words.locale()))
 
 
 def iso(seconds: float) -> str:

@@ -1,15 +1,18 @@
 """What the environment says about the portal."""
 
 import os
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pipelines.errors import BadSetting
+from serving.auth import users
+from serving.portal.mail import PORTS, Mail
 from serving.portal.products import PRODUCTS
 
 SERVICES, MINUTES, SIGN_UP = "PORTAL_SERVICES", "PORTAL_IDLE_MINUTES", "PORTAL_SIGN_UP"
+SMTP, SENDER, ADDRESS = "SMTP_URL", "SMTP_SENDER", "PORTAL_ADDRESS"
 FIRST_PORT = 3001
 LONGEST = 24 * 60  # minutes
-CHOICES = ("open", "closed")
+OPEN, APPROVAL, CLOSED = CHOICES = ("open", "approval", "closed")
 
 
 def services() -> dict[str, str]:
@@ -48,9 +51,37 @@ def idle_seconds() -> float:
     return minutes * 60
 
 
-def open_to_sign_up() -> bool:
-    """May anybody who reaches the portal sign up? Raises BadSetting."""
-    word = os.environ.get(SIGN_UP) or "open"
+def sign_up() -> str:
+    """May anybody who reaches the portal sign up, also without an administrator's approval? One of CHOICES. Raises BadSetting."""
+    word = os.environ.get(SIGN_UP) or OPEN
     if word not in CHOICES:
         raise BadSetting(f"{SIGN_UP}={word[:40]!r} is not known. Choose one of: {', '.join(CHOICES)}.")
-    return word == "open"
+    return word
+
+
+def mail() -> Mail | None:
+    """The server for e-mail; None where SMTP_URL is not set. Raises BadSetting."""
+    if not (url := os.environ.get(SMTP)):
+        return None
+    sender, portal = os.environ.get(SENDER, ""), os.environ.get(ADDRESS, "").rstrip("/")
+    if not users.EMAIL.fullmatch(sender):
+        raise BadSetting(f"{SENDER}={sender[:80]!r} is no e-mail address. {SMTP} is set: set {SENDER}, such as atelier@example.org.")
+    if not _is_address(portal):
+        raise BadSetting(
+            f"{ADDRESS} is not set, or is no address. {SMTP} is set: set {ADDRESS}, such as https://atelier.example.org, for links."
+        )
+    return _mail(url, sender, portal)
+
+
+def _mail(url: str, sender: str, portal: str) -> Mail:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or PORTS[parts.scheme]
+        if host:
+            user, password = (unquote(word or "") for word in (parts.username, parts.password))
+            return Mail(host, port, parts.scheme == "smtps", user, password, sender, portal)
+    except (ValueError, KeyError):
+        pass
+    raise BadSetting(
+        f"{SMTP} (not shown, as it may hold a password) is no address such as smtps://name:password@mail.example.org or smtp://127.0.0.1:25."
+    )
