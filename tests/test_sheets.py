@@ -1,6 +1,7 @@
 """Ordinary images of a page are read like scans, by the released champions: signatures found, text read, whichever way up."""
 
 import asyncio
+import functools
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -50,7 +51,9 @@ def letters() -> Iterator[tuple[Grey, Any]]:
             yield np.asarray(Image.open(io.BytesIO(letter.content))), letter.boxes
 
 
-PAGES = [*islice(letters(), 0, 4 * TRIES, 4)]
+@functools.cache
+def pages() -> list[tuple[Grey, Any]]:
+    return [*islice(letters(), 0, 4 * TRIES, 4)]
 
 
 def receipt(random: Random, rows: int = 9, size: int = 28) -> tuple[Grey, str]:
@@ -96,7 +99,7 @@ def is_right(answer: dict[str, Any], wanted: Any) -> bool:
 @pytest.mark.parametrize("kind", ordinary_pages.KINDS)
 def test_signatures_are_found_on_any_paper(found: Callable[[Image.Image], dict[str, Any]], kind: str) -> None:
     random = np.random.default_rng(1)
-    shots = [(ordinary_pages.KINDS[kind](grey, random), signatures) for grey, signatures in PAGES]
+    shots = [(ordinary_pages.KINDS[kind](grey, random), signatures) for grey, signatures in pages()]
     assert np.mean([is_right(found(shot.image), shot.boxes(signatures)) for shot, signatures in shots]) >= 0.75
 
 
@@ -157,7 +160,7 @@ def test_light_letters_on_a_transparent_ground_are_read(read: Callable[[Image.Im
 
 
 def test_a_clean_scan_is_passed_on_as_it_is() -> None:
-    for grey, _ in PAGES:
+    for grey, _ in pages():
         assert sheets.found(grey).grey is grey
         assert sheets.whitened(grey) is grey
         assert sheets.quarters(grey) == (0,)
@@ -165,7 +168,7 @@ def test_a_clean_scan_is_passed_on_as_it_is() -> None:
 
 @pytest.mark.parametrize("quarters", range(4))
 def test_letters_tell_which_way_up_a_page_is(quarters: int) -> None:
-    assert [sheets.quarters(np.ascontiguousarray(np.rot90(grey, quarters))) for grey, _ in PAGES] == [(quarters,)] * TRIES
+    assert [sheets.quarters(np.ascontiguousarray(np.rot90(grey, quarters))) for grey, _ in pages()] == [(quarters,)] * TRIES
 
 
 def test_capitals_and_brackets_do_not_turn_a_page() -> None:
@@ -196,7 +199,7 @@ def test_a_turned_page_leads_back_to_the_image_as_sent(quarters: int) -> None:
 
 def test_a_sheet_on_a_desk_leads_back_to_the_image_as_sent() -> None:
     random = np.random.default_rng(8)
-    for grey, _ in PAGES:
+    for grey, _ in pages():
         shot = ordinary_pages.on_a_desk(grey, random)
         sheet = sheets.found(np.asarray(shot.image.convert("L")))
         assert sheet.back is not None
