@@ -1,5 +1,6 @@
 """Scanned pages become packed splits: whole documents in one split each, what is said of them, and what a look notices."""
 
+import functools
 import io
 import json
 import tarfile
@@ -110,10 +111,13 @@ def test_a_document_keeps_its_split_when_others_come(folder: Path, tmp_path: Pat
     assert all(before[split] < after[split] for split in SPLITS)
 
 
+PAGE = functools.cache(lambda: configs.compose(["family=signatures"]).data)
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.text(min_size=1), unique=True), st.floats(0.05, 0.6), st.floats(0.05, 0.35))
 def test_a_place_depends_on_the_name_and_the_shares_alone(names: list[str], train: float, valid: float) -> None:
-    page = configs.compose(["family=signatures"]).data.model_copy(update={"train": train, "valid": valid, "pinned": {"a": "test"}})
+    page = PAGE().model_copy(update={"train": train, "valid": valid, "pinned": {"a": "test"}})
     more = page.model_copy(update={"train": min(0.64, train + 0.02)})
     for name in names:
         assert data._split_of(page, name) in ({"test"} if name == "a" else set(SPLITS))
@@ -128,7 +132,7 @@ def test_a_pinned_document_is_where_the_page_says(folder: Path, tmp_path: Path) 
 
 
 def test_the_lease_of_fifty_pages_is_pinned_to_train() -> None:
-    page = configs.compose(["family=signatures"]).data
+    page = PAGE()
     assert data._split_of(page, "gsa_LAL45056") == "train"
     assert page.pinned == {"gsa_LAL45056": "train"}
 

@@ -46,7 +46,8 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return places
 
 
-@pytest.mark.parametrize("family", [name if name == "digits" else pytest.param(name, marks=pytest.mark.slow) for name in discovery.names()])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", discovery.names())
 def test_two_environments_pack_the_same(projects: list[Path], family: str) -> None:
     one = ingested(projects[0], family, "-m", "pipelines.stages.ingest", umask=0o022, **PLAIN)
     other = ingested(projects[1], family, "-c", BACKWARDS, "pipelines.stages.ingest", umask=0o077, **OTHER)

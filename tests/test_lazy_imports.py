@@ -21,6 +21,7 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
     "serving/jobs/worker.py": "Celery and kombu are loaded only where BROKER_URL names a broker",
     "serving/jobs/supervisor.py": "as serving/__main__.py, which imports it before",
+    "serving/inputs/pictures.py": "OpenCV is a third of the portal, which reads the headers of images alone",
 }
 LIGHT = (
     "pipelines.registry.reconcile, pipelines.registry.promotion, pipelines.lineage.starts, pipelines.audit.rebuild, "

@@ -117,7 +117,7 @@ def test_other_data_than_git_has_are_told_with_the_packages_that_differ(project:
     assert f"pillow {metadata.version('pillow')}, then 1.0" in said
 
 
-@pytest.mark.parametrize("family", [family for family in discovery.names() if family != "digits"])
+@pytest.mark.parametrize("family", ["objects", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gravures", "ocr", "signatures"))])
 def test_a_card_names_its_decoder(project: Path, family: str) -> None:
     cfg = configs.compose([f"family={family}", "run=smoke", "data.sources=[embedded]"])
     with folders.replacing(cfg.data_folder) as out:

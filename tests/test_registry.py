@@ -320,6 +320,7 @@ def test_a_champion_that_is_nowhere_closes_the_gate(two_versions: dict[str, Any]
     assert "make rebuild" in decision["words"]
 
 
+@pytest.mark.slow
 def test_two_promotions_at_once_make_one_version(project: Path) -> None:
     tiny_model("digits-adam", 1)
     evaluate("digits-adam", 0.5)

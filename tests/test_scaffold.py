@@ -128,7 +128,7 @@ def test_what_cannot_be_placed_leaves_all_as_it_was(tmp_path: Path) -> None:
     assert (tmp_path / "list").read_text() == "old"
 
 
-@pytest.mark.parametrize("like", discovery.names())
+@pytest.mark.parametrize("like", [name if name == "digits" else pytest.param(name, marks=pytest.mark.slow) for name in discovery.names()])
 def test_every_family_can_be_copied(clean: Path, like: str) -> None:
     """Each module is found, the lists have it, and their comments stay."""
     before = {name: (clean / name).read_text().splitlines() for name in scaffold.LISTS}

@@ -146,6 +146,7 @@ def test_a_sweep_ends_with_what_was_asked_for(small: Path, capsys: pytest.Captur
     finished(run(8), 8)
 
 
+@pytest.mark.slow
 def test_two_sweeps_with_one_seed_draw_the_same_and_a_resumed_one_draws_on(small: Path) -> None:
     first = [trial.params for trial in run(5).trials()]
     second = [trial.params for trial in run(5, sweep=Sweep("digits", "other", trials.sweep().spec)).trials()]
@@ -198,6 +199,7 @@ def parent(limit: int, *, workers: int = 1, join: bool = False, **more: str) -> 
     return subprocess.Popen(words, env=environment(**more), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
+@pytest.mark.slow
 def test_a_parent_that_is_killed_loses_at_most_the_epoch_under_way(small: Path, fifo: Path) -> None:
     """kill -9 while trial 1 is in its third epoch: the trial ends too, and later goes on from its second."""
     with parent(6, **{trials.HOLD: f"{fifo} 1 3"}) as process, fifo.open() as held:
@@ -229,6 +231,7 @@ def test_a_trial_that_is_killed_goes_on_with_its_earlier_curve(small: Path, fifo
     assert list(again.intermediate_values)[:2] == [1, 2]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_study_that_goes_on(small: Path, fifo: Path) -> None:
     with parent(4, **{trials.HOLD: f"{fifo} 1 2"}) as process, fifo.open() as held:
         held.readline()

@@ -305,7 +305,10 @@ def test_a_folder_that_is_gone_is_made_again(project_copy: Path) -> None:
     assert verify().faults == []
 
 
-@pytest.mark.parametrize("name", ["model.yaml", "model.onnx", "example.npz", checksums.SUMS])
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("model.yaml", "example.npz", checksums.SUMS)]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", *OTHERS])
 def test_the_only_copy_of_a_model_is_never_deleted(project_copy: Path, name: str) -> None:
     for place in ("models", "data", "mlruns", ".store/restored", ".dvc/cache", "released"):
         shutil.rmtree(place, ignore_errors=True)
@@ -456,6 +459,7 @@ def test_a_challenge_that_ended_leaves_nothing_broken(project_copy: Path) -> Non
     assert len(store.models("digits")) == 1 and verify().faults == []
 
 
+@pytest.mark.slow
 def test_a_clone_that_converts_line_endings_keeps_every_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As git on Windows is set up; and the repairs that verify names lay the same bytes."""
     (tmp_path / "origin").mkdir()
