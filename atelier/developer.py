@@ -1,5 +1,6 @@
 """What a developer of the project types: tests, style, documentation, benchmarks."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -8,7 +9,8 @@ from atelier import call
 from atelier.call import Family
 
 app = typer.Typer()
-PYTEST = ("-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+WORKERS = min((os.cpu_count() or 1) + 1, 4)  # one more than cores: a fifth of the time tests wait for processes of their own
+PYTEST = ("-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder")
 LOCK = "pip compile -q --universal --generate-hashes --no-header --no-annotate --all-extras --upgrade pyproject.toml -o requirements.lock"
 
 
