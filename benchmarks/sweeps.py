@@ -1,4 +1,4 @@
-"""Sweeps of digits on embedded data: a trial beside a bare training, pruning beside none, two workers beside one."""
+"""Sweeps of digits on embedded data: a trial beside a bare training, a killed sweep, pruning beside none, two workers beside one."""
 
 import json
 import subprocess
@@ -33,6 +33,7 @@ def measure() -> Iterator[harness.Row]:
     with tempfile.TemporaryDirectory() as scratch:
         data = packed(Path(scratch, "digits"))
         yield overhead(data)
+        yield harness.row("kill -9 of a sweep's parent: what is trained again", "epochs", "less", [lost(data)])
         pruned, complete = (swept(data, TRIALS, 2, SHORT, PRUNERS[side]) for side in ("ours", "peer"))
         alone = swept(data, TRIALS, 1, SHORT, PRUNERS["peer"])
     more: harness.Row = {"best": {"ours": [pruned["best"]], "peer": [complete["best"]]}}
@@ -61,6 +62,11 @@ def packed(folder: Path) -> Path:
 def swept(data: Path, trials: int, workers: int, epochs: int, pruner: Figures) -> Figures:
     """{"seconds", "epochs", "best"} of a sweep: from the start of its first trial to the end of its last."""
     return _printed(data, "sweep", content(epochs, pruner), str(trials), str(workers))
+
+
+def lost(data: Path) -> float:
+    """Epochs that a killed sweep of one trial trains again, at most."""
+    return float(_printed(data, "killed", content(LONG, PRUNERS["peer"]), "1", "1")["lost"])
 
 
 def bare(data: Path, epochs: int) -> float:

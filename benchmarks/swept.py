@@ -1,4 +1,4 @@
-"""A sweep, or with `bare` its base alone, in a folder of its own.
+"""A sweep, with `killed` one whose parent is killed, or with `bare` its base alone, in a folder of its own.
 
 `python -m benchmarks.swept sweep <data> <scratch> <content of its file> <trials> <workers>`
 """
@@ -8,15 +8,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pipelines import configs, folders
 from pipelines.cluster.jobs import Command
 from pipelines.cluster.local import Local
-from pipelines.sweeps import driver, spec
-from pipelines.sweeps.opening import existing
+from pipelines.sweeps import driver, spec, storage
+from pipelines.sweeps.opening import NoStudy, existing
 from pipelines.sweeps.spec import Sweep
+from pipelines.training import session
+
+KILLED = 5  # epochs reported before the parent is killed
+POLL = 0.1  # seconds between two looks at the study
 
 
 def swept(sweep: Sweep, trials: int, workers: int) -> dict[str, Any]:
@@ -28,6 +34,25 @@ def swept(sweep: Sweep, trials: int, workers: int) -> dict[str, Any]:
     ended = max(trial.datetime_complete.timestamp() for trial in found if trial.datetime_complete)
     best = study.best()
     return {"seconds": ended - begun, "epochs": sum(len(trial.intermediate_values) for trial in found), "best": best and best.value}
+
+
+def killed(sweep: Sweep, words: list[str]) -> dict[str, int]:
+    """Epochs that kill -9 of the parent of one trial costs: those reported that its checkpoint lacks, and the one under way."""
+    command = [sys.executable, "-m", "benchmarks.swept", "sweep", *words]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as parent:
+        while _reported(sweep) < KILLED:
+            time.sleep(POLL)
+        parent.kill()
+    reported, checkpoints = _reported(sweep), storage.folder(sweep.name) / "trials/0/training"
+    kept = len(session.read_history(max(checkpoints.glob("epoch-*"))))
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return {"lost": max(0, reported - kept) + 1}
+
+
+def _reported(sweep: Sweep) -> int:
+    with suppress(NoStudy):
+        return sum(len(trial.intermediate_values) for trial in existing(sweep).trials())
+    return 0
 
 
 def alone(sweep: Sweep) -> dict[str, float]:
@@ -57,11 +82,18 @@ def main(kind: str, *words: str) -> None:
         train(json.loads(words[0]))
         return
     data, scratch, content, *more = words
-    Path(scratch, "data").mkdir()
-    Path(scratch, "data/digits").symlink_to(data)
+    link = Path(scratch, "data/digits")
+    link.parent.mkdir(exist_ok=True)
+    if not link.is_symlink():  # the resumed sweep finds it
+        link.symlink_to(data)
     os.chdir(scratch)
     sweep = spec.read("digits", "measured", json.loads(content))
-    print(json.dumps(swept(sweep, *map(int, more)) if kind == "sweep" else alone(sweep)))
+    measure: dict[str, Callable[[], Any]] = {
+        "sweep": lambda: swept(sweep, *map(int, more)),
+        "killed": lambda: killed(sweep, [*words]),
+        "bare": lambda: alone(sweep),
+    }
+    print(json.dumps(measure[kind]()))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,8 @@ RATIOS = (
     "60,000 pictures written and added to DVC: a file each",
 )
 """The rows of reports/benchmarks.json that the README shows."""
+CORE_HOUR = 0.05  # US dollars for a core of a cloud's general-purpose machine on demand: assumed
+NODE = 32  # cores of the node that is computed
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -231,6 +233,23 @@ def chosen() -> str:
     return ratios([rows[name] for name in RATIOS])
 
 
+def archive() -> str:
+    """What an archive costs, from the rows of `make bench name=batch`: measured on one machine, computed for a larger one."""
+    rows = [row for row in report("benchmarks.json") if row["bench"] == "batch"]
+    if not rows:
+        return "Not measured yet: `make bench name=batch`."
+    headings = ["", "a core, a second", f"a node of {rows[0]['cores']} cores (measured)", f"a node of {NODE} (computed)"]
+    shown = table([*headings, "core hours for a million", "dollars for a million"], [_archive(row) for row in rows])
+    return f"{shown}\n\nOn {machine(rows[0]['hardware'])}; a core for an hour at {CORE_HOUR} US dollars, which is assumed."
+
+
+def _archive(row: Report) -> list[str]:
+    core = row["ours"] / row["cores"]
+    hours = 1e6 / core / 3600
+    what = row["name"].removeprefix("batch: ")
+    return [what, f"{core:.3g}", f"{row['ours']:.3g}", f"{core * NODE:.3g}", f"{hours:.3g}", f"{hours * CORE_HOUR:.2g}"]
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "products": products,
     "candidates": candidates,
@@ -239,4 +258,5 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "decision": decision,
     "benchmarks": benchmarks,
     "ratios": chosen,
+    "archive": archive,
 }

@@ -22,7 +22,7 @@ OBJECT_STORE = 100_000_000  # bytes on each node, where Ray would take a third o
 LOOPBACK = "127.0.0.1"
 WAIT = 5.0  # seconds for a first answer of the cluster
 CHILDREN = "RAY_kill_child_processes_on_worker_exit"  # Ray would kill the watcher of a command (watched.py), and not the command
-WAITS = {"RAY_NUM_REDIS_GET_RETRIES": "3", "RAY_raylet_start_wait_time_s": "180"}  # seconds: to connect, and for a node to start
+WAITS = {"RAY_NUM_REDIS_GET_RETRIES": "3", "RAY_raylet_start_wait_time_s": "600"}  # seconds: to connect, and for a node to start
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", CHILDREN: "0", **WAITS}
 ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # else Ray takes the machine's own address where it is given the loopback's
 
