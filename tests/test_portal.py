@@ -21,7 +21,7 @@ from serving.auth import attempts, users
 from serving.auth.authority import MIGRATIONS, Authority
 from serving.auth.tokens import Tokens
 from serving.auth.users import InvalidUser
-from serving.portal import accounts, answers, asking, complaints, guard, history, records, rendering, settings
+from serving.portal import accounts, answers, complaints, guard, history, records, rendering, settings, uploads
 from serving.portal.answers import Shown
 from serving.portal.application import application
 from serving.portal.history import Filter, History
@@ -325,7 +325,7 @@ def test_a_product_that_is_down_says_so_and_nothing_is_recorded(ada: Person) -> 
         (b"a seven, I believe", 415, "Send PNG, JPEG or WebP"),
         (b"", 415, "0 bytes"),
         (encoded(Image.new("L", (40, 40), 255)), 422, "blank"),
-        (bytes(asking.LIMIT_MB * 1_000_000 + 1), 413, f"{asking.LIMIT_MB} MB"),
+        (bytes(uploads.LIMIT_MB * 1_000_000 + 1), 413, f"{uploads.LIMIT_MB} MB"),
     ],
 )
 def test_what_is_no_image_or_too_large_is_refused_with_the_reason(ada: Person, content: bytes, status: int, words: str) -> None:
@@ -342,9 +342,9 @@ def test_an_unknown_product_is_404(ada: Person) -> None:
 
 @pytest.mark.parametrize(("orientation", "size"), [(3, (60, 80)), (6, (60, 80)), (8, (60, 80))])
 def test_an_images_facts_are_those_of_the_image_upright(orientation: int, size: tuple[int, int]) -> None:
-    image, kind = asking.read(turned(seven(), orientation, "JPEG"), "  a\tb\n ")
+    image, kind = uploads.read(turned(seven(), orientation, "JPEG"), "  a\tb\n ")
     assert (image.width, image.height, image.title, image.is_color, kind) == (*size, "a b", False, "image/jpeg")
-    assert asking.read(encoded(Image.new("RGBA", (3, 2))), "")[0][:4] == ("image", 3, 2, True)
+    assert uploads.read(encoded(Image.new("RGBA", (3, 2))), "")[0][:4] == ("image", 3, 2, True)
 
 
 ORIGIN = {"prediction_id": "a" * 32, "model": {"version": 3}}

@@ -1,7 +1,7 @@
 // The engravings that the model knows, beside the question: fetched when they are first asked for.
 
 import { picture } from "./lenses.js";
-import { got } from "./page.js";
+import { got } from "./requests.js";
 
 const known = document.getElementById("known");
 const list = known.querySelector("ul");

@@ -1,6 +1,6 @@
 // Lenses in a list: each opens to show what the catalogue has. Used by matches.js and tags.js.
 
-import { got } from "./page.js";
+import { got } from "./requests.js";
 
 const KNOWN = { verre_id: "Lens", index_code: "Index code", index: "Index", maker: "Maker", material: "Material", tags: "Tags" };
 

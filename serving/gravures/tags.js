@@ -1,7 +1,7 @@
 // Lenses by what their engraving shows: tags suggested as they are typed, or pressed; pages of lenses.
 
 import { counted, lensRow } from "./lenses.js";
-import { got } from "./page.js";
+import { got } from "./requests.js";
 
 const PAGE = 12; // lenses
 const OFTEN = 18; // tags shown as buttons

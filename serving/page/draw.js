@@ -1,6 +1,5 @@
-// The drawing field: strokes by mouse, finger, pen or keyboard, sent as dark ink on white paper.
+// The drawing field: strokes by mouse, finger, pen or keyboard, told as dark ink on white paper by the event `pictured`.
 
-import { ask } from "./page.js";
 import { png } from "./png.js";
 import { _ } from "./words.js";
 
@@ -132,7 +131,8 @@ class Drawing {
   }
 
   async ask() {
-    ask(await png(this.strokes, this.canvas.width), "drawing.png");
+    const detail = { picture: await png(this.strokes, this.canvas.width), name: "drawing.png" };
+    this.canvas.dispatchEvent(new CustomEvent("pictured", { bubbles: true, detail }));
   }
 }
 

@@ -1,6 +1,7 @@
-// Asks the service about a picture and shows the answer; upload, drop and paste. Drawing is in draw.js.
+// Asks the service about a picture and shows the answer; upload, drop and paste. draw.js tells of a drawing by an event.
 
 import { receive } from "./drop.js";
+import { posted } from "./requests.js";
 
 const answer = document.getElementById("answer");
 const result = document.getElementById("result");
@@ -11,7 +12,7 @@ let asking = null; // the request under way, so that a newer one replaces it
 let shown = null; // the address of the picture on show, revoked when another follows
 
 /** Asks about one picture: a Blob, and the name of its file. */
-export async function ask(picture, name) {
+async function ask(picture, name) {
   asking?.abort();
   const own = (asking = new AbortController());
   begin();
@@ -29,31 +30,6 @@ async function send(picture, name, signal) {
   const began = performance.now();
   const content = await (await posted(answer.dataset.path, picture, name, signal)).json();
   return { ...content, latency: performance.now() - began };
-}
-
-/** The service's response to a picture and further fields; throws an Error with its reason. */
-export async function posted(path, picture, name, signal, fields = {}) {
-  const body = new FormData();
-  body.append("image", picture, name);
-  for (const [field, value] of Object.entries(fields)) body.append(field, value);
-  return answered(path, { method: "POST", body, signal });
-}
-
-/** The JSON at an address of the service; throws an Error with its reason. */
-export async function got(path, signal) {
-  return (await answered(path, { signal })).json();
-}
-
-async function answered(path, how) {
-  const response = await fetch(path, how).catch(unreachable);
-  if (response.ok) return response;
-  const { detail } = await response.json().catch(() => ({}));
-  throw new Error(detail || `The service answered ${response.status} ${response.statusText}.`);
-}
-
-function unreachable(fault) {
-  if (fault.name === "AbortError") throw fault;
-  throw new Error("The service cannot be reached. See whether it still runs, then ask again.");
 }
 
 function begin() {
@@ -164,3 +140,4 @@ function upload(files) {
 }
 
 if (file) receive(file, upload);
+document.addEventListener("pictured", ({ detail }) => ask(detail.picture, detail.name));

@@ -18,7 +18,7 @@ from serving.auth.authority import Authority
 from serving.auth.sites import OwnSite
 from serving.limits import Limited
 from serving.pages import routes as page_routes
-from serving.portal import accounts, apikeys, asking, passwords, records, rendering, services, settings
+from serving.portal import accounts, apikeys, asking, details, passwords, records, rendering, services, settings, uploads
 from serving.portal.guard import PROBES, Guard
 from serving.portal.history import History
 from serving.portal.letters import Letters
@@ -29,7 +29,7 @@ from serving.portal.words import Language
 from serving.telemetry import Telemetry
 
 NAME = "portal"
-LIMITS = Serving(limit_mb=asking.LIMIT_MB, limit_megapixels=asking.LIMIT_MEGAPIXELS, limit_seconds=90, queue=64, batch=1)
+LIMITS = Serving(limit_mb=uploads.LIMIT_MB, limit_megapixels=uploads.LIMIT_MEGAPIXELS, limit_seconds=90, queue=64, batch=1)
 
 
 class Portal(NamedTuple):
@@ -75,7 +75,7 @@ def application(
 def _routed(lifespan: Any) -> FastAPI:
     app = FastAPI(title=NAME, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     problems.handle(app, rendering.refused)
-    for part in (accounts, apikeys, asking, passwords, records):
+    for part in (accounts, apikeys, asking, details, passwords, records):
         part.mount(app)
     for path in PROBES:
         app.add_route(path, _alive, ["GET"])

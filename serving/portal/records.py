@@ -14,6 +14,7 @@ from serving.auth.pool import SESSIONS
 from serving.inputs import queries
 from serving.portal import auditing, rendering
 from serving.portal.history import PAGE, Entry, Filter
+from serving.portal.products import PRODUCTS, Product
 from serving.problems import Refusal
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet computes a cell that begins so
@@ -61,7 +62,12 @@ async def entry(request: Request) -> Response:
     found = await SESSIONS.run(request.app.state.portal.history.find, request.user.id, number)
     if found is None:
         raise Refusal(404, "unknown", "There is no such answer in your history.")
-    facts = {"image": found.image, "shown": found.shown, "milliseconds": found.milliseconds, "product": found.product}
+    facts = {
+        "image": found.image,
+        "shown": found.shown,
+        "milliseconds": found.milliseconds,
+        "product": PRODUCTS.get(found.product) or Product(found.product, "", ""),
+    }
     return rendering.page(request, "entry", entry=found, **facts, present=False)
 
 

@@ -129,7 +129,7 @@ def headline(shown: Shown) -> str:
 
 def box(sides: tuple[float, float, float, float]) -> str:
     """(30, 200, 120, 40) -> 120 × 40 pixels at 30, 200"""  # noqa: RUF002
-    x, y, width, height = (number(side) for side in sides)
+    x, y, width, height = (number(round(side)) for side in sides)
     return _("%(width)s × %(height)s pixels at %(x)s, %(y)s", width=width, height=height, x=x, y=y)  # noqa: RUF001
 
 

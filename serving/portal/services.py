@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -16,6 +16,15 @@ LOOK, CONNECT, ANSWER = 0.5, 3.0, 60.0  # seconds: for a look whether a service 
 FRESH = 2.0  # seconds that the services' state is remembered
 CONNECTIONS = 32
 BUSY = (429, 503)
+PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp")
+
+
+class Received(NamedTuple):
+    """What a service answered: status, media type and content."""
+
+    status: int
+    kind: str
+    body: bytes
 
 
 def client() -> httpx.AsyncClient:
@@ -54,18 +63,40 @@ class Services:
 
     async def ask(self, product: Product, content: bytes, kind: str, token: str) -> dict[str, Any]:
         """The service's answer to an image of a media type, in the name of a token's user. Raises Refusal."""
-        headers = {"Content-Type": kind, "Authorization": f"Bearer {token}", "Accept": "application/json"}
+        return _checked(
+            product.name, await self._send(product, "POST", product.path, token, content=content, headers={"Content-Type": kind})
+        )
+
+    async def get(self, product: Product, path: str, token: str) -> dict[str, Any]:
+        """The JSON at a path of a product's service. Raises Refusal."""
+        return _checked(product.name, await self._send(product, "GET", path, token))
+
+    async def flag(self, product: Product, content: bytes, fields: Mapping[str, str], token: str) -> dict[str, Any]:
+        """Send an image with what it really shows. Raises Refusal."""
+        files = {"image": ("image", content)}
+        return _checked(product.name, await self._send(product, "POST", "/flag", token, data=dict(fields), files=files))
+
+    async def page(self, product: Product, content: bytes, kind: str, number: int, token: str) -> Received:
+        """A page of a document as an image. Raises Refusal."""
+        found = await self._send(product, "POST", "/page", token, params={"page": number}, content=content, headers={"Content-Type": kind})
+        return _picture(product.name, found)
+
+    async def picture(self, product: Product, path: str, token: str) -> Received:
+        """An image at a path of a product's service. Raises Refusal."""
+        return _picture(product.name, await self._send(product, "GET", path, token))
+
+    async def _send(self, product: Product, method: str, path: str, token: str, **more: Any) -> Received:
+        """What the service answers, bounded in time and size. Raises Refusal."""
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", **more.pop("headers", {})}
         try:
-            async with self.client.stream(
-                "POST", self.addresses[product.name] + product.path, content=content, headers=headers
-            ) as response:
-                status, body = response.status_code, await _read(response, product.name)
+            async with self.client.stream(method, self.addresses[product.name] + path, headers=headers, **more) as response:
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                return Received(response.status_code, kind, await _read(response, product.name))
         except httpx.TimeoutException:
             raise Refusal(504, "product too slow", f"{product.name} did not answer in {ANSWER:g} s. Send it again later.") from None
         except httpx.HTTPError:
             self._looked = -FRESH
             raise Refusal(502, "product down", f"{product.name} does not answer now. The other products do; try it again later.") from None
-        return _checked(product.name, status, body)
 
 
 async def _read(response: httpx.Response, name: str) -> bytes:
@@ -77,15 +108,24 @@ async def _read(response: httpx.Response, name: str) -> bytes:
     return b"".join(parts)
 
 
-def _checked(name: str, status: int, body: bytes) -> dict[str, Any]:
+def _picture(name: str, received: Received) -> Received:
+    """An image of a kind that browsers show as nothing else. Raises Refusal."""
+    if received.status == 200 and received.kind in PICTURES:
+        return received
+    _checked(name, received._replace(status=502 if received.status == 200 else received.status))
+    raise Refusal(502, "no answer", f"{name} answered with something that is no image. Its log may say why.")
+
+
+def _checked(name: str, received: Received) -> dict[str, Any]:
     """The answer. Raises Refusal: the service's own for what was sent, 502 where the service is at fault."""
+    status = received.status
     try:
-        answer = json.loads(body)
+        answer = json.loads(received.body)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise Refusal(502, "no answer", f"{name} answered {status} with something that is no answer. Its log may say why.")
-    if status == 200:
+    if status in (200, 201):
         return answer
     if status in (401, 403):
         detail = f"{name} does not accept the portal's users. Its operator sets the portal's USERS_URL and AUTH_KEY for it."

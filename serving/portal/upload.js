@@ -1,10 +1,14 @@
-// Several images to one product: each a row, with its image at once and its answer when it comes.
+// Several images to one product, chosen, dropped, pasted, drawn or photographed: each a row, with its image at once and its answer later.
 
+import { alive, settle } from "./answers.js";
 import { receive } from "./drop.js";
+import { posted } from "./requests.js";
 import { leave, touched } from "./session.js";
 import { _ } from "./words.js";
 
 const AT_ONCE = 2; // requests under way
+const ask = document.getElementById("ask");
+const again = document.getElementById("again");
 const rows = document.getElementById("rows");
 const template = document.getElementById("row-template");
 const waiting = [];
@@ -12,8 +16,8 @@ let under_way = 0;
 
 function take(files) {
   if (!files.length) return;
-  document.getElementById("ask").hidden = true;
-  document.getElementById("again").hidden = false;
+  ask.hidden = true;
+  again.hidden = false;
   for (const file of files) waiting.push([file, begin(file)]);
   next();
 }
@@ -21,18 +25,13 @@ function take(files) {
 function begin(file) {
   const row = template.content.firstElementChild.cloneNode(true);
   row.querySelector("[data-is=title]").textContent = titled(file);
-  illustrate(row, URL.createObjectURL(file));
+  alive(row, file);
   rows.append(row);
   return row;
 }
 
 function titled(file) {
   return file.name || _("pasted image");
-}
-
-function illustrate(row, address) {
-  row.dataset.address = address;
-  for (const image of row.querySelectorAll("[data-picture]")) image.src = address;
 }
 
 function next() {
@@ -44,24 +43,14 @@ function next() {
 }
 
 async function send(file, row) {
-  const body = new FormData();
-  body.append("title", titled(file).slice(0, 200));
-  body.append("image", file, "image");
-  const response = await fetch(rows.dataset.path, { method: "POST", body }).catch(() => null);
-  if (!response) throw new Error(_("The portal cannot be reached. See whether it still runs, then send it again."));
-  if (response.status === 401) return leave();
+  const response = await posted(rows.dataset.path, file, "image", undefined, { title: titled(file).slice(0, 200) });
   touched();
-  if (!response.ok) throw new Error(await reason(response));
   row.innerHTML = await response.text(); // a part of a page of this site, escaped there
-  illustrate(row, row.dataset.address);
-}
-
-async function reason(response) {
-  const { detail } = await response.json().catch(() => ({}));
-  return detail || _("The portal answered %s.", response.status);
+  settle(row, file);
 }
 
 function complain(row, fault) {
+  if (fault.status === 401) return leave();
   const words = document.createElement("p");
   words.className = "wrong";
   words.setAttribute("role", "alert");
@@ -70,3 +59,5 @@ function complain(row, fault) {
 }
 
 receive(document.getElementById("file"), take);
+document.addEventListener("pictured", ({ detail }) => take([new File([detail.picture], detail.name, { type: detail.picture.type })]));
+document.addEventListener("corrected", touched);

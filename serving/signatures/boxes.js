@@ -1,6 +1,7 @@
 // The answer about a page, or a document's pages: the submitted page beside the boxes that were found.
 
-import { certainty, complain, posted } from "./page.js";
+import { certainty, complain } from "./page.js";
+import { posted } from "./requests.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const NUMBERS = "- - two three four five six seven eight nine ten eleven twelve".split(" ");
