@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
-from sqlalchemy import event, text
+from sqlalchemy import column, event, table, text
 
 from pipelines import configs, databases, folders, predictions
 from pipelines.predictions import Row, Store
@@ -650,3 +650,18 @@ def test_a_graceful_stop_writes_what_waits(service: Service) -> None:
     ids = {response.json()["prediction_id"] for response in many(service, 16)}
     stop(service.process)
     assert ids <= {each["id"] for each in stored_by(service).rows()}
+
+
+def test_a_store_of_the_first_migration_gets_new_columns_and_keeps_its_rows(url: str, tmp_path: Path) -> None:
+    (folder := tmp_path / "predictions").mkdir()
+    (folder / "0001_predictions.py").write_text((predictions.MIGRATIONS / "0001_predictions.py").read_text())
+    with databases.writing(databases.migrated(url, folder)) as connection:
+        values = predictions.hashed("predictions", row(1))
+        connection.execute(table("predictions", *map(column, values)).insert().values(**values))
+    store = Store(url, clock=lambda: NOW)
+    store.add([row(2)])
+    assert [predictions.altered(each) for each in store.rows()] == [False, False]
+    assert list(store.faults()) == []
+    with databases.reading(databases.engine(url)) as connection:
+        assert connection.execute(text("SELECT features, traceparent FROM predictions")).all() == [(None, None)] * 2
+    store.close()

@@ -1,6 +1,6 @@
 // Correcting the boxes of a page: unticked, moved, drawn or typed.
 
-import { Flag } from "./corrections.js";
+import { Flag } from "./correcting.js";
 import { _ } from "./words.js";
 
 const SVG = "http://www.w3.org/2000/svg";

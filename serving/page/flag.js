@@ -1,6 +1,6 @@
 // Flagging the answer on show. A family whose data-flag is set has another form.
 
-import { Choice } from "./corrections.js";
+import { Choice } from "./correcting.js";
 
 const answer = document.getElementById("answer");
 

@@ -1,7 +1,7 @@
 // A row with its answer: the submitted image on both sides, a document's pages one by one, and the correction on the spot.
 
 import { BoxesFlag } from "./boxcorrections.js";
-import { Choice } from "./corrections.js";
+import { Choice } from "./correcting.js";
 import { posted } from "./requests.js";
 import { TextFlag } from "./textcorrections.js";
 

@@ -46,7 +46,7 @@ class Shown(BaseModel):
     """What is shown: the headline on top, rows, boxes (x, y, width, height in pixels of the upright image) and a text.
 
     Where the headline counts, `count` and `unit` ("signature", "line") say it in any language. `answered` is what feedback calls the
-    answer. A document of several `pages` has rows and boxes there.
+    answer. A document of several `pages` has rows and boxes there. `digest`, `data` and `commit` say which model answered.
     """
 
     headline: str
@@ -61,6 +61,8 @@ class Shown(BaseModel):
     prediction_id: str
     version: int
     digest: str = ""
+    data: str = ""
+    commit: str = ""
 
 
 def shown(product: str, answer: dict[str, Any]) -> Shown:
@@ -69,7 +71,8 @@ def shown(product: str, answer: dict[str, Any]) -> Shown:
     try:
         if form is not None:
             model = answer["model"]
-            origin = {"prediction_id": answer["prediction_id"], "version": model["version"], "digest": model.get("digest", "")}
+            origin = {"prediction_id": answer["prediction_id"], "version": model["version"]}
+            origin |= {name: model.get(name) or "" for name in ("digest", "data", "commit")}
             return Shown(**form(product, answer), **origin)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ValidationError):
         pass

@@ -25,6 +25,7 @@ from serving.portal.letters import Letters
 from serving.portal.mail import Mail
 from serving.portal.services import Services
 from serving.portal.sessions import Sessions
+from serving.portal.thumbnails import Thumbnails
 from serving.portal.words import Language
 from serving.telemetry import Telemetry
 
@@ -38,6 +39,7 @@ class Portal(NamedTuple):
     authority: Authority
     sessions: Sessions
     history: History
+    thumbnails: Thumbnails
     services: Services
     idle: float
     sign_up: str
@@ -62,11 +64,12 @@ def application(
     url = authority.engine.url.render_as_string(hide_password=False)
     sessions, history = Sessions(authority, idle), History(url, authority.users.clock)
     letters = Letters(authority, mail) if mail else None
+    thumbnails = Thumbnails(history, settings.thumbnail_days())
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with client() as asked:
-            app.state.portal = Portal(authority, sessions, history, Services(addresses, asked), idle, sign_up, letters)
+            app.state.portal = Portal(authority, sessions, history, thumbnails, Services(addresses, asked), idle, sign_up, letters)
             yield
 
     return _layered(_routed(lifespan), sessions, limits)

@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse, Response
 
 from serving.auth.pool import SESSIONS
 from serving.inputs import bodies
-from serving.portal import answers, guard, rendering, uploads
+from serving.portal import answers, guard, rendering, thumbnails, uploads
 from serving.portal.products import TIFF, Product
 from serving.problems import Refusal
 
@@ -37,19 +37,23 @@ async def product_page(request: Request) -> Response:
     """Where images are uploaded. Raises Refusal 404."""
     product = named(request)
     version = (await request.app.state.portal.services.versions())[product.name]
-    return rendering.page(request, "product", product=product, version=version, limit=uploads.LIMIT_MB)
+    allowed = await SESSIONS.run(request.app.state.portal.thumbnails.allowed, request.user.id)
+    return rendering.page(request, "product", product=product, version=version, limit=uploads.LIMIT_MB, thumbnails=allowed)
 
 
 async def predict(request: Request) -> Response:
     """An image's answer as a part of the page, recorded in the user's history. Raises Refusal."""
     portal, product = request.app.state.portal, named(request)
-    body, fields = await bodies.read_flag(request, uploads.LIMIT_MB, ("title",))
+    body, fields = await bodies.read_flag(request, uploads.LIMIT_MB, ("title", "thumbnail"))
+    small = thumbnails.read(fields.get("thumbnail", ""))
     image, kind = uploads.read(body.content, fields.get("title", ""), product.documents)
     begun = time.perf_counter()
     shown = answers.shown(product.name, await portal.services.ask(product, body.content, kind, token(request)))
     milliseconds = (time.perf_counter() - begun) * 1000
     image = image if image.width else image._replace(width=shown.pages[0].width, height=shown.pages[0].height)
     id = await SESSIONS.run(portal.history.add, request.user.id, product.name, image, shown, milliseconds)
+    if small:
+        await SESSIONS.run(portal.thumbnails.add, request.user.id, id, small)
     facts: dict[str, Any] = {"image": image, "shown": shown, "milliseconds": milliseconds, "product": product, "entry_id": id}
     return HTMLResponse(rendering.render(request, "answer", **facts, present=kind != TIFF or product.framed), headers=rendering.HEADERS)
 

@@ -1,7 +1,7 @@
 """What each user has asked: images by their facts and hash, and what was shown; no pixels. A user's rows are read by that user alone."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,20 +41,34 @@ class Entry(NamedTuple):
     milliseconds: float
     image: Image
     shown: Shown
+    thumbnail: bool = False  # is there one?
 
 
 class Filter(NamedTuple):
-    """Which entries: a part of the title, and a product; empty for all."""
+    """Which entries: a part of the title, a product, between two times, of at least or below a confidence; empty for all."""
 
     title: str = ""
     product: str = ""
+    since: float | None = None
+    before: float | None = None
+    least: float | None = None
+    below: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """Is something asked for?"""
+        return self != Filter()
 
 
 IMAGES = sa.table(
-    "portal_images", *(sa.column(name, sa.Boolean() if name == "is_color" else None) for name in ("id", "user_id", *Image._fields))
+    "portal_images",
+    *(sa.column(name, sa.Boolean() if name == "is_color" else None) for name in ("id", "user_id", *Image._fields)),
+    sa.column("thumbnail", sa.LargeBinary()),
+    sa.column("thumbnail_time", sa.Double()),
 )
 PREDICTIONS = sa.table(
-    "portal_predictions", *map(sa.column, ("id", "user_id", "image_id", "prediction_id", "product", "created", "milliseconds", "shown"))
+    "portal_predictions",
+    *map(sa.column, ("id", "user_id", "image_id", "prediction_id", "product", "created", "milliseconds", "shown", "confidence")),
 )
 COLUMNS = [PREDICTIONS.c[name] for name in ("id", "product", "prediction_id", "created", "milliseconds", "shown")]
 JOINED = sa.join(PREDICTIONS, IMAGES, IMAGES.c.id == PREDICTIONS.c.image_id)
@@ -73,7 +87,7 @@ class History:
     def add(self, user: int, product: str, image: Image, shown: Shown, milliseconds: float) -> int:
         """Record an answer; its id."""
         row = {"user_id": user, "product": product, "prediction_id": shown.prediction_id, "created": self.clock()}
-        row |= {"milliseconds": milliseconds, "shown": shown.model_dump_json()}
+        row |= {"milliseconds": milliseconds, "shown": shown.model_dump_json(), "confidence": shown.confidence}
         with databases.writing(self.engine) as connection:
             row["image_id"] = _image(connection, user, image)
             return int(connection.execute(PREDICTIONS.insert().values(**row).returning(PREDICTIONS.c.id)).scalar_one())
@@ -119,21 +133,28 @@ class History:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _select(self, where: Any, limit: int, offset: int = 0) -> list[Entry]:
-        wanted = sa.select(*COLUMNS, *(IMAGES.c[name] for name in Image._fields)).select_from(JOINED).where(where)
+        has = IMAGES.c.thumbnail.is_not(None)
+        wanted = sa.select(*COLUMNS, has, *(IMAGES.c[name] for name in Image._fields)).select_from(JOINED).where(where)
         with databases.reading(self.engine) as connection:
             return [_entry(row) for row in connection.execute(wanted.order_by(PREDICTIONS.c.id.desc()).limit(limit).offset(offset))]
 
 
 def _of(user: int, which: Filter) -> Any:
-    where = PREDICTIONS.c.user_id == user
-    if which.product:
-        where &= PREDICTIONS.c.product == which.product
-    return where & IMAGES.c.title.icontains(which.title, autoescape=True) if which.title else where
+    columns, where = PREDICTIONS.c, PREDICTIONS.c.user_id == user
+    asked: list[tuple[Any, Callable[[Any], Any]]] = [
+        (which.product, lambda product: columns.product == product),
+        (which.title, lambda title: IMAGES.c.title.icontains(title, autoescape=True)),
+        (which.since, lambda time: columns.created >= time),
+        (which.before, lambda time: columns.created < time),
+        (which.least, lambda share: columns.confidence >= share),
+        (which.below, lambda share: columns.confidence < share),
+    ]
+    return sa.and_(where, *(condition(value) for value, condition in asked if value not in ("", None)))
 
 
 def _entry(row: Any) -> Entry:
-    id, product, prediction_id, created, milliseconds, shown, *image = row
-    return Entry(id, product, prediction_id, created, milliseconds, Image(*image), Shown.model_validate_json(shown))
+    id, product, prediction_id, created, milliseconds, shown, thumbnail, *image = row
+    return Entry(id, product, prediction_id, created, milliseconds, Image(*image), Shown.model_validate_json(shown), bool(thumbnail))
 
 
 def _image(connection: Connection, user: int, image: Image) -> int:

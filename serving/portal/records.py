@@ -4,15 +4,18 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from pipelines import phrases
 from serving.auth.pool import SESSIONS
-from serving.inputs import queries
-from serving.portal import auditing, rendering
+from serving.inputs import bodies, queries
+from serving.portal import auditing, rendering, statistics
 from serving.portal.history import PAGE, Entry, Filter
 from serving.portal.products import PRODUCTS, Product
 from serving.problems import Refusal
@@ -34,6 +37,9 @@ COLUMNS = (
     "milliseconds",
 )
 MOST = 1_000_000  # pages
+FORM_MB = 0.001
+DAY = 86_400  # seconds
+SURENESS = {"sure": (phrases.SURE, None), "unsure": (None, phrases.SURE)}  # {word of the query: (at least, below)}
 LONGEST = 19  # digits of an id
 
 
@@ -43,7 +49,10 @@ def mount(app: FastAPI) -> None:
     app.add_route("/history.csv", as_csv, ["GET"])
     app.add_route("/history.json", as_json, ["GET"])
     app.add_route("/history/delete", delete, ["POST"])
+    app.add_route("/history/thumbnails", allow_thumbnails, ["POST"])
     app.add_route("/history/{id}", entry, ["GET"])
+    app.add_route("/history/{id}/thumbnail", thumbnail, ["GET"])
+    app.add_route("/statistics", statistics_page, ["GET"])
 
 
 async def listed(request: Request) -> Response:
@@ -52,14 +61,14 @@ async def listed(request: Request) -> Response:
     total = await SESSIONS.run(portal.history.count, request.user.id, which)
     entries = await SESSIONS.run(portal.history.page, request.user.id, which, number)
     facts = {"entries": entries, "total": total, "which": which, "page_number": number, "pages": max(1, -(-total // PAGE))}
+    facts |= {"asked": _asked(request), "thumbnails": await SESSIONS.run(portal.thumbnails.allowed, request.user.id)}
+    facts |= {"thumbnail_days": portal.thumbnails.seconds / DAY}
     return rendering.page(request, "history", **facts, products=portal.services.products(), deleted="deleted" in request.query_params)
 
 
 async def entry(request: Request) -> Response:
     """One answer again. Raises Refusal 404, also for another user's."""
-    word = request.path_params["id"]
-    number = int(word) if word.isdecimal() and word.isascii() and len(word) < LONGEST else 0
-    found = await SESSIONS.run(request.app.state.portal.history.find, request.user.id, number)
+    found = await SESSIONS.run(request.app.state.portal.history.find, request.user.id, _number(request))
     if found is None:
         raise Refusal(404, "unknown", "There is no such answer in your history.")
     facts = {
@@ -69,6 +78,34 @@ async def entry(request: Request) -> Response:
         "product": PRODUCTS.get(found.product) or Product(found.product, "", ""),
     }
     return rendering.page(request, "entry", entry=found, **facts, present=False)
+
+
+async def statistics_page(request: Request) -> Response:
+    """The user's own figures and a chart."""
+    portal = request.app.state.portal
+    products = [product.name for product in portal.services.products()]
+    return rendering.page(request, "statistics", **await SESSIONS.run(statistics.of, portal.history, request.user.id, products))
+
+
+async def thumbnail(request: Request) -> Response:
+    """The small picture of an entry's image. Raises Refusal 404, also for another user's."""
+    found = await SESSIONS.run(request.app.state.portal.thumbnails.find, request.user.id, _number(request))
+    if found is None:
+        raise Refusal(404, "unknown", "There is no such picture in your history.")
+    return Response(found.content, media_type=found.kind, headers=rendering.HEADERS)
+
+
+async def allow_thumbnails(request: Request) -> Response:
+    """Keep small pictures from now on, or delete them and keep none."""
+    form = await bodies.read_form(request, FORM_MB)
+    await SESSIONS.run(request.app.state.portal.thumbnails.allow, request.user.id, form.get("thumbnails") == "on")
+    return rendering.redirect(request, "/history")
+
+
+def _number(request: Request) -> int:
+    """The id in the address; 0, which no entry has, where it is none."""
+    word = request.path_params["id"]
+    return int(word) if word.isdecimal() and word.isascii() and len(word) < LONGEST else 0
 
 
 async def delete(request: Request) -> Response:
@@ -91,9 +128,26 @@ async def as_json(request: Request) -> Response:
 
 
 def _filter(request: Request) -> Filter:
+    """What the query asks for. Raises Refusal 422 for a date that is none."""
     query = request.query_params
     title = queries.one(query, "title", "").replace("\0", "")[:200]
-    return Filter(title, queries.one(query, "product", ""))
+    since, last, sure = _day(query, "since"), _day(query, "until"), queries.one(query, "sure", "")
+    least, below = SURENESS.get(sure, (None, None))
+    return Filter(title, queries.one(query, "product", "").replace("\0", ""), since, last and last + DAY, least, below)
+
+
+def _day(query: QueryParams, name: str) -> float | None:
+    """The beginning of a day, such as 2026-11-20, in seconds since 1970. Raises Refusal 422."""
+    word = queries.one(query, name, "")
+    try:
+        return datetime.strptime(word, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() if word else None
+    except ValueError:
+        raise Refusal(422, "bad date", f"{name}={word[:40]!r} is no date. Write one such as 2026-11-20.") from None
+
+
+def _asked(request: Request) -> dict[str, str]:
+    """The filter as the query has it, for links and fields."""
+    return {name: queries.one(request.query_params, name, "") for name in ("title", "product", "since", "until", "sure")}
 
 
 def _entries(request: Request) -> Iterator[Entry]:

@@ -9,9 +9,11 @@ from serving.portal.mail import PORTS, Mail
 from serving.portal.products import PRODUCTS
 
 SERVICES, MINUTES, SIGN_UP = "PORTAL_SERVICES", "PORTAL_IDLE_MINUTES", "PORTAL_SIGN_UP"
+THUMBNAIL_DAYS = "PORTAL_THUMBNAIL_DAYS"
 SMTP, SENDER, ADDRESS = "SMTP_URL", "SMTP_SENDER", "PORTAL_ADDRESS"
 FIRST_PORT = 3001
 LONGEST = 24 * 60  # minutes
+YEARS = 3650  # days
 OPEN, APPROVAL, CLOSED = CHOICES = ("open", "approval", "closed")
 
 
@@ -49,6 +51,18 @@ def idle_seconds() -> float:
     if not 0 < minutes <= LONGEST:
         raise BadSetting(f"{MINUTES}={word[:40]!r} is not a number of minutes above 0, at most {LONGEST}.")
     return minutes * 60
+
+
+def thumbnail_days() -> float:
+    """Days that small pictures are kept. Raises BadSetting."""
+    word = os.environ.get(THUMBNAIL_DAYS) or "30"
+    try:
+        days = float(word)
+    except ValueError:
+        days = 0.0
+    if not 0 < days <= YEARS:
+        raise BadSetting(f"{THUMBNAIL_DAYS}={word[:40]!r} is not a number of days above 0, at most {YEARS}.")
+    return days
 
 
 def sign_up() -> str:

@@ -1,6 +1,6 @@
 // Correcting lines of text: each changed line is sent with its own part of the image, cut out here.
 
-import { Flag } from "./corrections.js";
+import { Flag } from "./correcting.js";
 import { posted } from "./requests.js";
 import { _ } from "./words.js";
 

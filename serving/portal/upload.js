@@ -7,6 +7,7 @@ import { leave, touched } from "./session.js";
 import { _ } from "./words.js";
 
 const AT_ONCE = 2; // requests under way
+const SMALL = 192; // pixels of the longer side of a picture that is kept
 const ask = document.getElementById("ask");
 const again = document.getElementById("again");
 const rows = document.getElementById("rows");
@@ -43,10 +44,25 @@ function next() {
 }
 
 async function send(file, row) {
-  const response = await posted(rows.dataset.path, file, "image", undefined, { title: titled(file).slice(0, 200) });
+  const small = "thumbnails" in rows.dataset ? await thumbnail(file) : "";
+  const response = await posted(rows.dataset.path, file, "image", undefined, { title: titled(file).slice(0, 200), ...(small && { thumbnail: small }) });
   touched();
   row.innerHTML = await response.text(); // a part of a page of this site, escaped there
   settle(row, file);
+}
+
+/** A small picture as base64; empty where the browser cannot draw the file, such as a PDF. */
+async function thumbnail(file) {
+  const image = await createImageBitmap(file).catch(() => null);
+  if (!image) return "";
+  const scale = Math.min(1, SMALL / Math.max(image.width, image.height));
+  const canvas = new OffscreenCanvas(Math.max(1, Math.round(image.width * scale)), Math.max(1, Math.round(image.height * scale)));
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+  const bytes = new Uint8Array(await (await canvas.convertToBlob({ type: "image/jpeg", quality: 0.8 })).arrayBuffer());
+  return btoa(String.fromCharCode(...bytes));
 }
 
 function complain(row, fault) {
