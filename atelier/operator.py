@@ -9,6 +9,8 @@ from atelier import call
 from atelier.call import Family, Json, On
 
 app = typer.Typer()
+Why = Annotated[str | None, typer.Option(help="The reason, for the ledger.")]
+By = Annotated[str | None, typer.Option(help="Who decides, for the ledger (default: who runs this).")]
 
 
 @app.command()
@@ -76,19 +78,22 @@ def challenge(
     family: Family,
     candidate: Annotated[str, typer.Option(help="Such as digits-adam; `none` ends the challenge.")],
     share: Annotated[float | None, typer.Option(help="The share of requests to compare: above 0, at most 1.")] = None,
+    why: Why = None,
+    by: By = None,
 ) -> None:
     """Let a candidate answer beside the champion, unseen, to be compared."""
-    call.function("pipelines.registry.challenge", family, candidate, share)
+    call.function("pipelines.registry.challenge", family, candidate, share, why, by)
 
 
 @app.command()
 def rollback(
     family: Family,
     to: Annotated[int | None, typer.Option(help="A version (default: the champion before).")] = None,
-    why: Annotated[str | None, typer.Option(help="The reason, for the ledger.")] = None,
+    why: Why = None,
+    by: By = None,
 ) -> None:
     """Make an earlier version the champion again; services follow within a second."""
-    call.function("pipelines.registry.rollback", family, to, why)
+    call.function("pipelines.registry.rollback", family, to, why, by)
 
 
 @app.command()

@@ -14,7 +14,6 @@ from pipelines.errors import BadSetting
 from serving import exits, ports
 from serving.auth import hosts, policy, proxies
 from serving.jobs import supervisor
-from serving.live import handover
 from serving.server import Server
 
 ROOM = 4_000_000  # bytes that the metrics of a few processes take
@@ -24,6 +23,8 @@ LOG_MB = 50  # of a log, after which the next start begins another
 
 def main(family: str, host: str = "127.0.0.1", port: int = 3000, workers: int = 1, jobs: str | None = None) -> None:
     """Serve one family. On the loopback address, unless another is asked for."""
+    from serving.live import handover  # and what reads models, which the portal does without
+
     if not 1 <= workers <= MOST:
         raise BadSetting(f"workers={workers} is not a number of processes from 1 to {MOST}.")
     with tempfile.TemporaryDirectory(dir=memory()) as metrics:

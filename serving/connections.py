@@ -12,10 +12,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from serving import clients, health, problems
+from serving import clients, problems
 from serving.problems import Refusal, Refused
 
 CLASS = "serving.connections:Connection"  # as uvicorn takes it
+PROBES = frozenset({"/livez", "/healthz", "/readyz"})  # answered where other requests are refused, and without a token
 HEAD_BYTES = 32_768  # of the request line and all headers; also of trailers and whatever else a body has beside its content
 HEADERS = 256  # each takes a few hundred bytes of memory, however short it is
 LINGER = 2.0  # seconds in which what a refused client still sends is read and dropped, so that the refusal reaches it
@@ -254,7 +255,7 @@ def _probes_only(app: ASGIApp) -> ASGIApp:
     """The application for a connection beyond the limit: probes are answered, all else is refused."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in health.PROBES:
+        if scope["path"] in PROBES:
             return await app(scope, receive, send)
         refusal = Refusal(503, "busy", "Too many connections are open. Send it again in a second.", headers={"Connection": "close"})
         await Refused(refusal)(scope, receive, send)

@@ -37,7 +37,7 @@ from serving.pages import standalone
 
 METRICS = "/metrics"
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-PROBES = health.PROBES | {METRICS}
+PROBES = connections.PROBES | {METRICS}
 Answer = dict[str, Any]
 Ask = Callable[..., Awaitable[Any]]
 """(body, served, limits, *arguments) -> an answer: predict() of a family's answers.py; for a list of bodies, a list. Raises Refusal."""

@@ -12,7 +12,6 @@ from serving.live.champion import Champion, Origin
 from serving.pages import standalone
 
 READY = "/readyz"
-PROBES = frozenset({"/livez", "/healthz", READY})
 
 
 class RefusedVersion(BaseModel):

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
-from serving import clients, connections, health
+from serving import clients, connections
 from serving.connections import DRAINING, HEAD_BYTES, HEADERS, USUAL
 from serving.server import Server
 
@@ -391,7 +391,7 @@ def test_probes_are_answered_where_all_others_are_at_work(monkeypatch: pytest.Mo
     async def test(service: Service) -> None:
         working = [await service.client(GET.replace(b"/ ", b"/later ", 1)) for _ in range(4)]
         assert await (await service.client(GET)).problem() == (503, "busy")
-        for path in health.PROBES:
+        for path in connections.PROBES:
             assert (await (await service.client(GET.replace(b"/", path.encode(), 1))).answer())[0] == 200
         service.go.set()
         assert [(await client.answer())[0] for client in working] == [200] * 4

@@ -19,9 +19,10 @@ LAZY = {  # {file: why it imports a module of the project inside a function}
     "serving/auth/policy.py": "half a second and 28 MB of each worker, and only where tokens are required",
     "serving/endpoints.py": "as serving/auth/policy.py",
     "serving/__main__.py": "Prometheus reads its environment when it is imported, and this sets it",
+    "serving/inputs/pictures.py": "the portal reads headers alone; NumPy and OpenCV would be a third of its process",
+    "serving/pages/routes.py": "the portal has pages, but no model cards, which bring what reads models",
     "serving/jobs/worker.py": "Celery and kombu are loaded only where BROKER_URL names a broker",
     "serving/jobs/supervisor.py": "as serving/__main__.py, which imports it before",
-    "serving/inputs/pictures.py": "OpenCV is a third of the portal, which reads the headers of images alone",
 }
 LIGHT = (
     "pipelines.registry.reconcile, pipelines.registry.promotion, pipelines.lineage.starts, pipelines.audit.rebuild, "
@@ -52,6 +53,10 @@ def test_what_looks_loads_neither_mlflow_nor_a_framework(tmp_path: Path) -> None
 
 def test_the_service_is_begun_before_prometheus_is_imported(tmp_path: Path) -> None:
     assert "prometheus_client" not in loaded(tmp_path, "serving.__main__")
+
+
+def test_the_portal_loads_nothing_that_computes(tmp_path: Path) -> None:
+    assert not {"numpy", "cv2", "mlflow", "onnxruntime", "bentoml"} & set(loaded(tmp_path, "serving.portal.__main__"))
 
 
 @pytest.mark.parametrize("module", ["pipelines.registry.reconcile", "serving.live.champion", "serving.digits.service"])

@@ -22,20 +22,21 @@ class BadChallenge(ValueError):
     """A candidate that cannot challenge this champion, or a share outside 0 to 1."""
 
 
-def challenge(family: str, candidate: str, share: float | None = None) -> Line | None:
-    """Make a candidate, or NONE, the challenger; the ledger's line, or None where there was and is no challenger.
+def challenge(family: str, candidate: str, share: float | None = None, why: str | None = None, by: str | None = None) -> Line | None:
+    """Make a candidate, or NONE, the challenger, by a person or else by who runs this; the line, or None where there was and is none.
 
     It is given a `share` of the requests, by default that of the family's config file. Raises BadChallenge or BrokenModel.
     """
     lines = ledger.read(discovery.validate(family))
-    before = ledger.challenger(lines)
+    before, by = ledger.challenger(lines), by or getpass.getuser()
     if candidate == NONE:
         if before is None:
             return None
         named = {key: before[key] for key in ("candidate", "digest", "dvc", "data", "commit", "run")}
-        facts = {**named, "share": 0.0, "reasons": [f"taken away by {getpass.getuser()}"]}
+        facts = {**named, "share": 0.0, "reasons": [f"taken away by {by}"]}
     else:
-        facts = _facts(family, candidate, _share(family, share), lines)
+        facts = _facts(family, candidate, _share(family, share), lines, by)
+    facts["reasons"] += [why] if why else []
     if before and (before["digest"], before["share"]) == (facts["digest"], facts["share"]):
         line = before
     else:
@@ -55,7 +56,7 @@ def _share(family: str, share: float | None) -> float:
     return given
 
 
-def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict[str, Any]:
+def _facts(family: str, candidate: str, share: float, lines: list[Line], by: str) -> dict[str, Any]:
     """The fields of the ledger's line. Raises BadChallenge or NotRecorded."""
     if candidate not in (known := discovery.candidates(family)):
         raise BadChallenge(f"candidate={candidate!r} is not one of family={family!r}. Choose one of: {', '.join(known)}, {NONE}.")
@@ -74,7 +75,7 @@ def _facts(family: str, candidate: str, share: float, lines: list[Line]) -> dict
         "commit": record["commit"],
         "run": record["key"],
         "share": share,
-        "reasons": [f"given {share:.1%} of the requests beside version {champion['version']}, by {getpass.getuser()}"],
+        "reasons": [f"given {share:.1%} of the requests beside version {champion['version']}, by {by}"],
     }
 
 
@@ -101,6 +102,6 @@ def report(family: str, line: Line | None) -> str:
     )
 
 
-def main(family: str, candidate: str, share: float | None = None) -> None:
+def main(family: str, candidate: str, share: float | None = None, why: str | None = None, by: str | None = None) -> None:
     """Set the challenger of a family, or end the challenge."""
-    print(report(family, challenge(family, candidate, share)))
+    print(report(family, challenge(family, candidate, share, why, by)))

@@ -108,6 +108,14 @@ class Users:
         with databases.reading(self.engine) as connection:
             return [User(*row) for row in connection.execute(sa.select(USERS).order_by(USERS.c.name))]
 
+    def open_sessions(self) -> dict[int, int]:
+        """{id of a user: how many sessions are open}"""
+        now = self.clock()
+        still = SESSIONS.c.revoked.is_(None) & (SESSIONS.c.expires > now) & SESSIONS.c.user_id.is_not(None)
+        counted = sa.select(SESSIONS.c.user_id, sa.func.count()).where(still).group_by(SESSIONS.c.user_id)
+        with databases.reading(self.engine) as connection:
+            return {int(user): int(count) for user, count in connection.execute(counted)}
+
     def find(self, name: str) -> User | None:
         """The user of this e-mail address or else this name, in any spelling that unified() makes the same."""
         plain = unified(name)

@@ -3,13 +3,15 @@
 import io
 import struct
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipelines.datasets import pictures
 from serving.problems import Refusal
+
+if TYPE_CHECKING:  # NumPy and OpenCV are a third of a process that reads headers alone: what decodes imports them
+    import numpy as np
+    from numpy.typing import NDArray
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a pass over all pixels, in as few as 30 bytes
@@ -64,7 +66,7 @@ def _size(content: bytes) -> tuple[int, int]:
     return Image.open(io.BytesIO(content), formats=FORMATS).size
 
 
-def upright(size: tuple[int, int], decoded: NDArray[np.uint8]) -> tuple[int, int]:
+def upright(size: tuple[int, int], decoded: "NDArray[np.uint8]") -> tuple[int, int]:
     """The (width, height) of an opened picture as a person sees it: turned where decoding it to [height, width, ...] has turned it."""
     height, width = decoded.shape[:2]
     return size[::-1] if (size[0] - size[1]) * (width - height) < 0 else size
@@ -77,26 +79,30 @@ def few_scans(picture: Image.Image, content: bytes) -> None:
         raise Refusal(422, "too many scans", detail)
 
 
-def grey(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
+def grey(picture: Image.Image, side: int = WORKING_SIDE) -> "NDArray[np.uint8]":
     """Decode to [height, width], what is transparent on a ground its ink stands out from. Raises Refusal 422 when truncated or broken."""
-    from serving.inputs import ink  # OpenCV, a third of a process that reads headers alone
+    from serving.inputs import ink
 
     return _decoded(picture, "L", side, ink.grounded)
 
 
-def inked(picture: Image.Image, side: int = INKED_SIDE) -> NDArray[np.uint8]:
+def inked(picture: Image.Image, side: int = INKED_SIDE) -> "NDArray[np.uint8]":
     """Decode a picture of one thing drawn to its ink on even paper [height, width], see ink.separated. Raises as grey()."""
     from serving.inputs import ink
 
     return ink.separated(_decoded(picture, "L" if picture.mode in {"1", "L", "LA"} else "RGB", side, ink.grounded))
 
 
-def colour(picture: Image.Image, side: int = WORKING_SIDE) -> NDArray[np.uint8]:
+def colour(picture: Image.Image, side: int = WORKING_SIDE) -> "NDArray[np.uint8]":
     """Decode to [height, width, 3], as pictures.decoded does. Raises Refusal 422 when the picture is truncated or broken."""
     return _decoded(picture, "RGB", side)
 
 
-def _decoded(picture: Image.Image, mode: str, side: int, flattened: Flattened = lambda picture, side: picture) -> NDArray[np.uint8]:
+def _decoded(picture: Image.Image, mode: str, side: int, flattened: Flattened = lambda picture, side: picture) -> "NDArray[np.uint8]":
+    import numpy as np
+
+    from pipelines.datasets import pictures
+
     try:
         if picture.mode == mode and max(picture.size) <= side:
             picture.load()

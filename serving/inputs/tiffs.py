@@ -6,14 +6,16 @@ Pillow reads the whole value of every entry: a few megabytes whose entries all c
 import io
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from serving.inputs import pictures
 from serving.problems import Refusal
+
+if TYPE_CHECKING:  # as in pictures.py
+    import numpy as np
+    from numpy.typing import NDArray
 
 MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 COUNTED = 1000  # directories: more are not counted
@@ -92,7 +94,7 @@ def _check_scans(picture: Any, content: bytes) -> None:
         pictures.few_scans(picture, content[offset : offset + size])
 
 
-def grey(picture: Image.Image, side: int) -> NDArray[np.uint8]:
+def grey(picture: Image.Image, side: int) -> "NDArray[np.uint8]":
     """Decode to [height, width], as pictures.grey does, but black and white without a step through colours. Raises Refusal 422."""
     try:
         flat = picture.convert("L") if picture.mode == "1" else picture

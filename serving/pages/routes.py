@@ -16,7 +16,6 @@ from starlette.types import Scope
 
 from pipelines import phrases
 from pipelines.phrases import certainty, duration, figures, hardware, in_percent, is_web_address, metric_name, percent, sources
-from serving.pages import cards
 
 HERE = Path(__file__).parents[1]
 ASSETS = (".css", ".js", ".svg")
@@ -48,6 +47,8 @@ class Assets(StaticFiles):
 
 def mount(app: FastAPI, family: str, question: str) -> None:
     """Add `/`, the model card and `/static`; the page shows the current `app.state.champion`."""
+    from serving.pages import cards  # and what reads models, which the portal does without
+
     template = environment().get_template(f"{family}/page.html")
     cards.mount(app, environment(), HEADERS)
     assets = Assets(directory=HERE / "page")

@@ -9,6 +9,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipelines.configs import Serving
@@ -18,9 +19,24 @@ from serving.auth.authority import Authority
 from serving.auth.sites import OwnSite
 from serving.limits import Limited
 from serving.pages import routes as page_routes
-from serving.portal import accounts, apikeys, asking, details, passwords, records, rendering, services, settings, uploads
+from serving.portal import (
+    accounts,
+    administration,
+    apikeys,
+    asking,
+    decisions,
+    details,
+    passwords,
+    records,
+    rendering,
+    services,
+    settings,
+    uploads,
+)
+from serving.portal.faults import Faults
 from serving.portal.guard import PROBES, Guard
 from serving.portal.history import History
+from serving.portal.ledgers import Decider
 from serving.portal.letters import Letters
 from serving.portal.mail import Mail
 from serving.portal.services import Services
@@ -44,6 +60,8 @@ class Portal(NamedTuple):
     idle: float
     sign_up: str
     letters: Letters | None
+    faults: Faults
+    decider: Decider
 
     @property
     def open(self) -> bool:
@@ -69,34 +87,46 @@ def application(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with client() as asked:
-            app.state.portal = Portal(authority, sessions, history, thumbnails, Services(addresses, asked), idle, sign_up, letters)
+            portal = Portal(authority, sessions, history, thumbnails, Services(addresses, asked), idle, sign_up, letters, faults, Decider())
+            app.state.portal = portal
             yield
 
-    return _layered(_routed(lifespan), sessions, limits)
+    faults = Faults(authority.users.clock)
+    return _layered(_routed(lifespan), faults, sessions, limits)
 
 
 def _routed(lifespan: Any) -> FastAPI:
     app = FastAPI(title=NAME, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     problems.handle(app, rendering.refused)
-    for part in (accounts, apikeys, asking, details, passwords, records):
+    for part in (accounts, administration, apikeys, asking, decisions, details, passwords, records):
         part.mount(app)
     for path in PROBES:
         app.add_route(path, _alive, ["GET"])
     assets = page_routes.Assets(directory=page_routes.HERE / "page")
     assets.all_directories.append(page_routes.HERE / "portal")
     app.mount("/static", assets, name="static")
+    app.router.routes[:] = [Named(each.path, each.endpoint, methods=each.methods) if type(each) is Route else each for each in app.routes]
     return app
+
+
+class Named(Route):
+    """A route that the scope names, for figures and the log."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette does it."""
+        match, more = super().matches(scope)
+        return match, {**more, "route": self}
 
 
 async def _alive(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-def _layered(app: FastAPI, sessions: Sessions, items: rates.Items) -> ASGIApp:
+def _layered(app: FastAPI, faults: Faults, sessions: Sessions, items: rates.Items) -> ASGIApp:
     root = proxies.root()
     limited = rates.rated(Limited(_with_root(app, root), LIMITS), items, rates.INSIDE, rendering.refused)
     guarded = rates.rated(OwnSite(Guard(limited, sessions)), items, ("address",), rendering.refused)
-    inner: ASGIApp = Telemetry(proxies.Proxied(Language(guarded), open=False), NAME)
+    inner: ASGIApp = Telemetry(faults.of(proxies.Proxied(Language(guarded), open=False)), NAME)
 
     async def layered(scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = app  # for refusals as pages, also before the application is reached

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.auth.pool import SESSIONS
 from serving.auth.sites import SAFE
+from serving.auth.users import ADMINISTRATOR, SCIENTIST
 from serving.pages import standalone
 from serving.portal import passwords, rendering
 from serving.portal.sessions import Sessions
@@ -15,6 +16,7 @@ from serving.problems import Refusal, Refused
 
 OPEN = frozenset({"/", "/about", "/sign-in", "/sign-up"})
 ALSO = frozenset({"/language"}) | passwords.PATHS  # which show nothing of anybody
+ONLY = {"/admin": (ADMINISTRATOR,), "/science": (SCIENTIST, ADMINISTRATOR)}  # {path, and all below it: roles}
 PROBES = frozenset({"/livez", "/readyz"})
 COOKIE = "atelier_portal"
 
@@ -39,7 +41,20 @@ class Guard:
             request.state.user = user.name
         elif scope["path"] not in OPEN | ALSO:
             return await _unauthorized(request, ended=bool(cookie))(scope, receive, send)
+        if user and not allowed(scope["path"], user.role):
+            return await rendering.refused(request, Refusal(403, "role", _role_words(user.role)))(scope, receive, send)
         await self.app(scope, receive, send)
+
+
+def allowed(path: str, role: str) -> bool:
+    """May users of this role see the path? None is no role's alone unless ONLY says so."""
+    return all(role in roles for begin, roles in ONLY.items() if path == begin or path.startswith(f"{begin}/"))
+
+
+def _role_words(role: str) -> str:
+    return (
+        f"Your account is that of {'an' if role[0] in 'ao' else 'a'} {role}, and this page is for others. An administrator changes roles."
+    )
 
 
 def _unauthorized(request: Request, ended: bool) -> Response:

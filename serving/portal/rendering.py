@@ -89,7 +89,9 @@ def _environment(language: str) -> Environment:
     made = routes.environment()
     translations: Any = words.translations(language)
     made.install_gettext_translations(translations, newstyle=True)  # type: ignore[attr-defined]
-    made.filters |= {each.__name__: each for each in (size, when, day_of, iso, percent, certainty, number, headline, box, bearing)}
+    made.filters |= {
+        each.__name__: each for each in (size, when, day_of, iso, milliseconds, percent, certainty, number, headline, box, bearing)
+    }
     scripts = json.dumps(words.of_scripts(language), ensure_ascii=False)
     made.globals |= {"roles": ROLES, "language": language, "languages": words.LANGUAGES, "script_words": scripts}
     return made
@@ -99,12 +101,19 @@ def size(count: int) -> str:
     """34_567 -> 35 kB"""
     if count < 1000:
         return words.ngettext("%(num)s byte", "%(num)s bytes", count)
-    return _("%(count)s kB", count=number(round(count / 1e3))) if count < 1e6 else _("%(count)s MB", count=number(round(count / 1e6, 1)))
+    if count < 1e6:
+        return _("%(count)s kB", count=number(round(count / 1e3)))
+    return _("%(count)s MB", count=number(round(count / 1e6, 1))) if count < 1e9 else _("%(count)s GB", count=number(round(count / 1e9, 1)))
 
 
 def number(value: float) -> str:
     """1234.5 -> 1,234.5"""
     return str(format_decimal(value, locale=words.locale()))
+
+
+def milliseconds(seconds: float) -> str:
+    """0.01234 -> 12.3 ms"""
+    return f"{number(round(seconds * 1000, 1))} ms"
 
 
 def percent(share: float) -> str:

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from serving.portal import figures
 from serving.portal.products import PRODUCTS, Product
 from serving.problems import Refusal
 
 ANSWER_MB = 10  # of an answer
 LOOK, CONNECT, ANSWER = 0.5, 3.0, 60.0  # seconds: for a look whether a service is ready, to connect, and between parts of an answer
+PATIENT = 2.0  # seconds for what a service says of itself
 FRESH = 2.0  # seconds that the services' state is remembered
 CONNECTIONS = 32
 BUSY = (429, 503)
@@ -33,6 +35,16 @@ def client() -> httpx.AsyncClient:
         max_connections=CONNECTIONS, max_keepalive_connections=8, keepalive_expiry=3
     )  # a service closes idle ones after 5 s
     return httpx.AsyncClient(timeout=httpx.Timeout(ANSWER, connect=CONNECT), limits=limits, trust_env=False)
+
+
+class State(NamedTuple):
+    """How a service is: its model and a version that it refuses, its figures; or why nothing is known."""
+
+    name: str
+    model: dict[str, str]
+    refused: str | None
+    figures: figures.Figures | None
+    down: str = ""
 
 
 class Services:
@@ -60,6 +72,34 @@ class Services:
             return int(response.json()["model"]["version"]) if response.is_success else None
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return None
+
+    async def states(self, token: str) -> list[State]:
+        """How each service is, in the name of a token's user."""
+        return list(await asyncio.gather(*(self._state(name, token) for name in self.addresses)))
+
+    async def _state(self, name: str, token: str) -> State:
+        try:
+            health, metrics = await asyncio.gather(*(self._look(name, path, token) for path in ("/health", "/metrics")))
+            said = json.loads(health)
+            refused = said["refused"] and f"{said['refused']['version']}: {said['refused']['why']}"
+            model = {key: str(value) for key, value in said["model"].items()}
+            return State(name, model, refused, figures.parsed(metrics.decode()))
+        except Refusal as refusal:
+            return State(name, {}, None, None, refusal.detail)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return State(name, {}, None, None, "What it says of itself has a form that this portal does not know.")
+
+    async def _look(self, name: str, path: str, token: str) -> bytes:
+        """What is at a path of a service. Raises Refusal."""
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        try:
+            async with self.client.stream("GET", self.addresses[name] + path, headers=headers, timeout=PATIENT) as response:
+                body = await _read(response, name)
+        except httpx.HTTPError:
+            raise Refusal(502, "product down", f"{name} does not answer now.") from None
+        if response.status_code != 200:
+            raise Refusal(502, "product down", f"{name} answers {response.status_code} to {path}.")
+        return body
 
     async def ask(self, product: Product, content: bytes, kind: str, token: str) -> dict[str, Any]:
         """The service's answer to an image of a media type, in the name of a token's user. Raises Refusal."""
