@@ -98,6 +98,40 @@ def dusty(ink: Ink, random: np.random.Generator) -> Image.Image:
     return found
 
 
+def peppered(ink: Ink, random: np.random.Generator) -> Image.Image:
+    """Single black and white points everywhere."""
+    levels, chance = mixed(ink), random.random((SIDE, SIDE))
+    levels[chance < 0.004] = 0
+    levels[chance > 0.996] = 255
+    return picture(levels)
+
+
+def dotted(ink: Ink, random: np.random.Generator) -> Image.Image:
+    """Paper with a dot at each crossing of a grid."""
+    paper, gap, start = np.full((SIDE, SIDE, 3), LIGHT, np.float32), int(random.integers(10, 24)), int(random.integers(10))
+    paper[start::gap, start::gap] = 165
+    return picture(mixed(ink, paper))
+
+
+def twice_framed(ink: Ink, random: np.random.Generator) -> Image.Image:
+    """Two printed lines around it, at up to 6% of the side from the border."""
+    found, inset, tone = plain(ink, random), int(random.integers(0, 10)), int(random.integers(0, 190))
+    for edge in (inset, inset + int(random.integers(3, 5))):
+        ImageDraw.Draw(found).rectangle((edge, edge, SIDE - 1 - edge, SIDE - 1 - edge), outline=(tone,) * 3)
+    return found
+
+
+def dashed(ink: Ink, random: np.random.Generator) -> Image.Image:
+    """A dashed line around it."""
+    found, edge, length = plain(ink, random), int(random.integers(2, 8)), int(random.integers(5, 14))
+    for start in range(edge, SIDE - edge, 2 * length):
+        end = min(start + length, SIDE - edge)
+        for other in (edge, SIDE - 1 - edge):
+            ImageDraw.Draw(found).line((start, other, end, other), fill=(120,) * 3)
+            ImageDraw.Draw(found).line((other, start, other, end), fill=(120,) * 3)
+    return found
+
+
 def one_grey(ink: Ink, random: np.random.Generator) -> Image.Image:
     """Ink and paper of two hues and the same brightness."""
     return picture(mixed(ink, *random.permutation([[255, 0, 0], [0, 130, 0], [140, 52, 35 + 200]])[:2]))
@@ -129,6 +163,10 @@ KINDS = {
     "ruled": ruled,
     "squared": squared,
     "dusty": dusty,
+    "peppered": peppered,
+    "dotted": dotted,
+    "twice_framed": twice_framed,
+    "dashed": dashed,
     "one_grey": one_grey,
     "transparent": transparent,
     "noisy": noisy,

@@ -99,6 +99,24 @@ def test_a_digit_without_margins_stays_whole(digits: Digits) -> None:
         assert digits.predict(digits.convention.from_grey(pictures.inked(tight))[None])[0].argmax() == number
 
 
+def test_the_dashes_of_an_engraving_are_no_dust() -> None:
+    road = Image.new("L", (240, 240), 245)
+    for x in (60, 180):
+        ImageDraw.Draw(road).line((x, 40, x, 200), fill=40, width=6)
+    for y in range(44, 196, 18):
+        ImageDraw.Draw(road).line((120, y, 120, y + 8), fill=40, width=6)
+    road.putpixel((20, 20), 100)
+    assert (ink.separated(np.asarray(road))[48:56, 118:124] < 128).any()
+
+
+def test_a_drawn_outline_is_no_sheet_however_its_inside_is_marked() -> None:
+    random = np.random.default_rng(4)
+    outline = np.zeros((ordinary.SIDE,) * 2, np.float32)
+    cv2.rectangle(outline, (30, 40), (200, 205), 1, 12)
+    for mark in (ordinary.dotted, ordinary.ruled, ordinary.squared, ordinary.peppered):
+        assert ink._sheet(cv2.resize(np.asarray(mark(outline, random)), (128, 128))) is None
+
+
 @pytest.mark.parametrize("tone", [0, 128, 255])
 def test_paper_without_ink_has_none(tone: int) -> None:
     assert (ink.separated(np.full((50, 50, 3), tone, np.uint8)) == 255).all()

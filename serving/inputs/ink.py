@@ -29,6 +29,10 @@ LINE, THIN = 0.9, 0.04  # of the side: a row with more ink belongs to a frame or
 BAND, RIM = 0.12, 0.05  # of the side: what touches the border and stays within the one, or mostly within the other, is no ink
 BESIDE = 0.1  # of the strokes' extent: small marks no further away belong to them
 DUST = (0.04, 0.2)  # of the main stroke: what has less ink, or is smaller, is dust
+AWAY, MARKS = 3, 20  # small marks away from the strokes, and all: with as many all are dust
+DASHES = 6  # marks along the border: more are a dashed frame
+HAIR = 0.4  # of the pen's width: what is thinner is a hair or a speck
+FRAME = (0.025, 0.15)  # of the side: a printed frame is no thicker, and something larger than this is in it
 LONG = 0.4  # of the side: what lies along the border is longer
 EDGES = 0.3  # of the ink: more that is faint is no edge of a stroke
 SOLID = 0.4  # of its square: what fills more, at the border, is no stroke
@@ -126,7 +130,21 @@ def _sheet(small: Colour) -> NDArray[np.uint8] | None:
     area = cv2.contourArea(outline)
     if area < max(SHEET[0] * region.size, SHEET[1] * np.prod(cv2.minAreaRect(outline)[1])):
         return None
-    return cv2.erode(cv2.drawContours(np.zeros_like(region), [outline], -1, 1, cv2.FILLED), np.ones((3, 3), np.uint8))
+    filled = cv2.drawContours(np.zeros_like(region), [outline], -1, 1, cv2.FILLED)
+    own, within = (np.median(small[mask > 0], axis=0) for mask in (region, filled))
+    sheet = cv2.erode(filled, np.ones((3, 3), np.uint8))
+    drawn = np.abs(own - within).max() >= CONTRAST or not _ends(small, sheet > 0)  # an outline, or what is in one
+    return None if drawn else sheet
+
+
+def _ends(small: Colour, sheet: Mask) -> bool:
+    """Is something else than a sheet at most of the picture's border? Else its outline is drawn, and its paper goes on behind it."""
+    steps = []
+    for quarters in range(4):
+        inside, picture = np.rot90(sheet, quarters), np.rot90(small, quarters).astype(np.int16)
+        rows = np.flatnonzero(inside.any(1))
+        steps.append(np.abs(picture[rows, 0] - picture[rows, inside[rows].argmax(1)]).max(1))
+    return bool(np.median(np.concatenate(steps)) > CONTRAST)
 
 
 def _strokes(colour: Colour) -> Grey:
@@ -222,9 +240,24 @@ def _unruled(ink: Grey) -> Grey:
 
 def _without_dust(ink: Grey) -> Mask:
     """Where strokes are, and small marks among them."""
-    found = _components(_strong(ink))
+    found = _components(_without_hairs(ink))
     strokes = _are_strokes(found, ink)
-    return _wider((strokes | _among(found.stats, strokes))[found.labels])
+    near = _among(found.stats, strokes)
+    dusty = (~near)[1:].sum() >= AWAY or (~strokes)[1:].sum() > MARKS
+    return _wider((strokes if dusty else strokes | near)[found.labels])
+
+
+def _without_hairs(ink: Grey) -> NDArray[np.uint8]:
+    """1 where ink is strong and, where it is thinner than HAIR, near what is not."""
+    strong = _strong(ink)
+    deep = cv2.distanceTransform(strong, cv2.DIST_L2, 3)
+    ridge = (deep > 0) & (deep >= cv2.dilate(deep, np.ones((3, 3), np.uint8)))
+    thin = round(HAIR * (2 * float(np.median(deep[ridge])) - 1)) if ridge.any() else 0
+    if thin < 2:
+        return strong
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (thin, thin))
+    thick = cv2.morphologyEx(strong, cv2.MORPH_OPEN, disc)
+    return strong & cv2.dilate(thick, disc, iterations=2)
 
 
 def _are_strokes(found: Components, ink: Grey) -> Mask:
@@ -268,8 +301,23 @@ def _clinging(labels: NDArray[np.int32], stats: NDArray[np.int32]) -> Mask:
     rim = max(1, round(RIM * side))
     inner = np.bincount(labels[rim:-rim, rim:-rim].ravel(), minlength=len(stats))
     found = touching & (far & (within | (inner < 0.4 * area)) | (area > SOLID * np.maximum(wide, high) ** 2))
+    found |= within & (within[1:].sum() > DASHES)
+    found |= _are_frames(labels, stats)
     found[0] = False
     return found
+
+
+def _are_frames(labels: NDArray[np.int32], stats: NDArray[np.int32]) -> Mask:
+    """Which components are straight, thin rectangles along all four borders, where there is something else than they?"""
+    height, width = labels.shape
+    left, top, wide, high, _ = stats.T
+    side, large = max(labels.shape), np.maximum(wide, high) > FRAME[1] * max(labels.shape)
+    near = np.maximum.reduce([left, top, width - left - wide, height - top - high]) < BAND * side
+    thick = max(2, round(FRAME[0] * side))
+    for number in np.flatnonzero(near):
+        x, y, w, h = stats[number, :4] + (thick, thick, -2 * thick, -2 * thick)
+        near[number] = number > 0 and not (labels[y : y + h, x : x + w] == number).any()
+    return near & bool((large & ~near)[1:].any())
 
 
 def _among(stats: NDArray[np.int32], strokes: Mask) -> Mask:
