@@ -7,7 +7,7 @@ Each row carries the SHA-256 of its own values, which shows alterations.
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from itertools import chain
@@ -150,6 +150,12 @@ class Store:
     def comparisons(self, family: str) -> Iterator[Row]:
         """The comparisons of a family, in the order of insertion."""
         return self._rows("comparisons", "WHERE family = :family", {"family": family})
+
+    def disagreeing(self, ids: Collection[str]) -> set[str]:
+        """Those of the predictions that a challenger answered differently."""
+        asked = {f"id{number}": id for number, id in enumerate(ids)}
+        places = ", ".join(f":{name}" for name in asked)
+        return {id for (id,) in self._select(f"SELECT DISTINCT id FROM comparisons WHERE NOT agrees AND id IN ({places})", asked)}
 
     def input(self, sha256: str) -> bytes | None:
         """The input with this SHA-256, where it is stored."""

@@ -136,7 +136,7 @@ def test_a_person_allows_small_pictures_sees_them_and_deletes_them(ada: Person) 
     assert "data-thumbnails" not in ada.get("/products/digits").text and "/thumbnail" not in ada.get("/history").text.replace(
         "/thumbnails", ""
     )
-    assert ada.post("/history/thumbnails", thumbnails="on").headers["location"] == "/history"
+    assert ada.post("/history/kept", thumbnails="on").headers["location"] == "/history"
     assert "data-thumbnails" in ada.get("/products/digits").text
     ask()
     (address,) = set(re.findall(r'src="(/history/\d+/thumbnail)"', ada.get("/history").text)[:1])
@@ -149,7 +149,7 @@ def test_a_person_allows_small_pictures_sees_them_and_deletes_them(ada: Person) 
     ada.sign_in("bob@example.org")
     assert ada.client.get(address).status_code == 404
     ada.sign_in()
-    ada.post("/history/thumbnails", thumbnails="")
+    ada.post("/history/kept", thumbnails="")
     assert ada.client.get(address).status_code == 404
 
 

@@ -29,6 +29,7 @@ from serving.portal import (
     passwords,
     records,
     rendering,
+    reviewing,
     services,
     settings,
     uploads,
@@ -39,6 +40,7 @@ from serving.portal.history import History
 from serving.portal.ledgers import Decider
 from serving.portal.letters import Letters
 from serving.portal.mail import Mail
+from serving.portal.reviews import Reviews
 from serving.portal.services import Services
 from serving.portal.sessions import Sessions
 from serving.portal.thumbnails import Thumbnails
@@ -56,6 +58,7 @@ class Portal(NamedTuple):
     sessions: Sessions
     history: History
     thumbnails: Thumbnails
+    reviews: Reviews
     services: Services
     idle: float
     sign_up: str
@@ -82,13 +85,14 @@ def application(
     url = authority.engine.url.render_as_string(hide_password=False)
     sessions, history = Sessions(authority, idle), History(url, authority.users.clock)
     letters = Letters(authority, mail) if mail else None
-    thumbnails = Thumbnails(history, settings.thumbnail_days())
+    thumbnails, reviews = Thumbnails(history, settings.thumbnail_days()), Reviews(history, reviewing.disagreeing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with client() as asked:
-            portal = Portal(authority, sessions, history, thumbnails, Services(addresses, asked), idle, sign_up, letters, faults, Decider())
-            app.state.portal = portal
+            kept = (history, thumbnails, reviews)
+            made = Portal(authority, sessions, *kept, Services(addresses, asked), idle, sign_up, letters, faults, Decider())
+            app.state.portal = made
             yield
 
     faults = Faults(authority.users.clock)
@@ -98,7 +102,7 @@ def application(
 def _routed(lifespan: Any) -> FastAPI:
     app = FastAPI(title=NAME, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     problems.handle(app, rendering.refused)
-    for part in (accounts, administration, apikeys, asking, decisions, details, passwords, records):
+    for part in (accounts, administration, apikeys, asking, decisions, details, passwords, records, reviewing):
         part.mount(app)
     for path in PROBES:
         app.add_route(path, _alive, ["GET"])

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, Response
 from serving.auth.pool import SESSIONS
 from serving.inputs import bodies
 from serving.portal import answers, guard, rendering, thumbnails, uploads
-from serving.portal.products import TIFF, Product
+from serving.portal.products import PDF, TIFF, Product
 from serving.problems import Refusal
 
 
@@ -52,6 +52,8 @@ async def predict(request: Request) -> Response:
     milliseconds = (time.perf_counter() - begun) * 1000
     image = image if image.width else image._replace(width=shown.pages[0].width, height=shown.pages[0].height)
     id = await SESSIONS.run(portal.history.add, request.user.id, product.name, image, shown, milliseconds)
+    if kind not in (PDF, TIFF):
+        await SESSIONS.run(portal.reviews.add, request.user.id, id, body.content, kind)
     if small:
         await SESSIONS.run(portal.thumbnails.add, request.user.id, id, small)
     facts: dict[str, Any] = {"image": image, "shown": shown, "milliseconds": milliseconds, "product": product, "entry_id": id}

@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from pipelines import phrases
 from serving.auth.pool import SESSIONS
 from serving.inputs import bodies, queries
-from serving.portal import auditing, rendering, statistics
+from serving.portal import auditing, rendering, reviews, statistics
 from serving.portal.history import PAGE, Entry, Filter
 from serving.portal.products import PRODUCTS, Product
 from serving.problems import Refusal
@@ -49,7 +49,7 @@ def mount(app: FastAPI) -> None:
     app.add_route("/history.csv", as_csv, ["GET"])
     app.add_route("/history.json", as_json, ["GET"])
     app.add_route("/history/delete", delete, ["POST"])
-    app.add_route("/history/thumbnails", allow_thumbnails, ["POST"])
+    app.add_route("/history/kept", allow_keeping, ["POST"])
     app.add_route("/history/{id}", entry, ["GET"])
     app.add_route("/history/{id}/thumbnail", thumbnail, ["GET"])
     app.add_route("/statistics", statistics_page, ["GET"])
@@ -62,7 +62,8 @@ async def listed(request: Request) -> Response:
     entries = await SESSIONS.run(portal.history.page, request.user.id, which, number)
     facts = {"entries": entries, "total": total, "which": which, "page_number": number, "pages": max(1, -(-total // PAGE))}
     facts |= {"asked": _asked(request), "thumbnails": await SESSIONS.run(portal.thumbnails.allowed, request.user.id)}
-    facts |= {"thumbnail_days": portal.thumbnails.seconds / DAY}
+    facts |= {"thumbnail_days": portal.thumbnails.seconds / DAY, "review_days": reviews.DAYS}
+    facts |= {"review": await SESSIONS.run(portal.reviews.allowed, request.user.id)}
     return rendering.page(request, "history", **facts, products=portal.services.products(), deleted="deleted" in request.query_params)
 
 
@@ -95,10 +96,11 @@ async def thumbnail(request: Request) -> Response:
     return Response(found.content, media_type=found.kind, headers=rendering.HEADERS)
 
 
-async def allow_thumbnails(request: Request) -> Response:
-    """Keep small pictures from now on, or delete them and keep none."""
-    form = await bodies.read_form(request, FORM_MB)
-    await SESSIONS.run(request.app.state.portal.thumbnails.allow, request.user.id, form.get("thumbnails") == "on")
+async def allow_keeping(request: Request) -> Response:
+    """Keep small pictures from now on, or delete them and keep none; the same for images that others may review."""
+    portal, form = request.app.state.portal, await bodies.read_form(request, FORM_MB)
+    await SESSIONS.run(portal.thumbnails.allow, request.user.id, form.get("thumbnails") == "on")
+    await SESSIONS.run(portal.reviews.allow, request.user.id, form.get("review") == "on")
     return rendering.redirect(request, "/history")
 
 

@@ -45,6 +45,7 @@ REASONS = {  # {reason: what is said where the person does not read English}
     "no reason": N_("A decision has a reason, of 1 to 300 characters."),
     "no session": N_("The session is over. Sign in again."),
     "no such page": N_("The document has no such page."),
+    "no reviewer": N_("Data scientists and administrators review answers. Ask an administrator for the role."),
     "not a picture": N_("This is no image that the product reads. Send PNG, JPEG or WebP; signatures reads PDF and TIFF, ocr TIFF."),
     "not found": N_("There is no such page here."),
     "overtaken": N_("Another decision was made meanwhile. Look at it, then decide again."),

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from pipelines import phrases
+from serving.auth import users
 from serving.pages import routes, standalone
 from serving.portal import refusals, words
 from serving.portal.answers import Row, Shown
@@ -22,6 +23,7 @@ HEADERS = {**routes.HEADERS, "Cache-Control": "no-store"}  # the back button sho
 DAY, TIME = "d MMMM y", "d MMMM y, HH:mm 'UTC'"  # as Babel writes them
 
 
+REVIEWERS = (users.SCIENTIST, users.ADMINISTRATOR)  # roles that review answers
 ROLES = {"operator": N_("operator"), "data scientist": N_("data scientist"), "administrator": N_("administrator")}
 
 
@@ -93,7 +95,7 @@ def _environment(language: str) -> Environment:
         each.__name__: each for each in (size, when, day_of, iso, milliseconds, percent, certainty, number, headline, box, bearing)
     }
     scripts = json.dumps(words.of_scripts(language), ensure_ascii=False)
-    made.globals |= {"roles": ROLES, "language": language, "languages": words.LANGUAGES, "script_words": scripts}
+    made.globals |= {"roles": ROLES, "reviewers": REVIEWERS, "language": language, "languages": words.LANGUAGES, "script_words": scripts}
     return made
 
 
