@@ -56,10 +56,11 @@ class Runs:
         return next((run for run in runs if without not in run.data.tags), otherwise)
 
     def log(self) -> None:
-        """A run for each finished trial that has none yet: parameters, curve and figures in one batch."""
+        """The sweep's run, and one for each finished trial that has none yet: parameters, curve and figures in one batch."""
+        known = self.children
         for trial in self.study.finished():
-            if trial.number not in self.children:
-                self.children[trial.number] = self._log(trial)
+            if trial.number not in known:
+                known[trial.number] = self._log(trial)
 
     def _log(self, trial: "FrozenTrial") -> str:
         started, ended = (int(at.timestamp() * 1000) for at in (trial.datetime_start, trial.datetime_complete) if at)
