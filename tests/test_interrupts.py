@@ -4,6 +4,7 @@ import os
 import pty
 import signal
 import sys
+import termios
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +25,7 @@ def interrupted(folder: Path, until: bytes, *words: str) -> str:
         os.chdir(folder)
         os.execve(sys.executable, [sys.executable, "-m", "atelier", *words], environment(PYTHONPATH=str(folder)))
     said = b""
+    termios.tcsetwinsize(terminal, (24, 120))  # else progress bars are empty
     try:
         while until not in said:
             said += os.read(terminal, 1000)
@@ -67,3 +69,16 @@ def test_the_demo(tmp_path: Path, until: bytes) -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_service(tmp_path: Path, workers: str) -> None:
     interrupted(worktree(tmp_path), b"Ctrl-C ends it", "serve", "digits", "--port", str(free_port()), "--workers", workers)
+
+
+@pytest.mark.slow
+def test_a_training_says_how_it_goes_on(tmp_path: Path) -> None:
+    folder = repro.clone(tmp_path, ["digits-sgd"])
+    (folder / "conf/pipeline.yaml").write_text("run: long\n")
+    said = interrupted(folder, b"digits-sgd 2/", "train", "digits")
+    assert "The same command goes on after epoch" in said and not (folder / "models/digits-sgd").exists()
+
+
+@pytest.mark.slow
+def test_the_page_of_mlflow(tmp_path: Path) -> None:
+    interrupted(worktree(tmp_path), b"Candidates side by side", "ui", "--port", str(free_port()))

@@ -1,22 +1,20 @@
 """`make ui`: MLflow's page on what git, dvc.lock and the ledgers know."""
 
-import os
 import sys
 
 from pipelines import discovery, processes
 from pipelines.registry import reconcile
 from pipelines.tracking import client as tracking
-from pipelines.tracking import views
+from pipelines.tracking import reader, views
 
-SERVER = (sys.executable, "-m", "atelier.quiet", "mlflow", "ui", "--workers", "1")
+SERVER = (sys.executable, "-m", "atelier.quiet", "pipelines.tracking.server")
 
 
 def main(host: str, port: int) -> int:
     """Serve the page until Ctrl-C, and reconcile every family while the server starts; its exit code."""
-    tracking.client()  # one process makes the database
-    os.environ |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # seconds, for jobs that nobody starts here
-    address = ("--backend-store-uri", tracking.uri(), "--host", host, "--port", str(port))
-    return processes.run_to_end([*SERVER, *address], meanwhile=lambda: _follow(f"http://{host}:{port}"))
+    if tracking.DATABASE.exists():
+        reader.check()
+    return processes.run_to_end([*SERVER, host, str(port)], meanwhile=lambda: _follow(f"http://{host}:{port}"))
 
 
 def _follow(root: str) -> None:
