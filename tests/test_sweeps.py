@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from optuna.exceptions import StorageInternalError
+from sqlalchemy import exc
 
 from pipelines import configs, discovery
 from pipelines.audit import expected
@@ -503,6 +505,31 @@ def test_a_database_that_is_away_is_waited_for(small: Path, monkeypatch: pytest.
         processes[-1].wait()
     assert len(attempts) >= 3
     assert "SWEEPS_URL does not answer: trials go on" in capsys.readouterr().err
+
+
+LOST = exc.OperationalError("SELECT", {}, Exception("terminating connection"))
+LOST_WITHIN = exc.PendingRollbackError("Can't reconnect until invalid transaction is rolled back.")
+
+
+@pytest.mark.parametrize("cause", [LOST, LOST_WITHIN], ids=["lost", "lost within a transaction"])
+def test_what_a_lost_connection_causes_is_tried_again(monkeypatch: pytest.MonkeyPatch, cause: Exception) -> None:
+    monkeypatch.setattr(storage, "pause", lambda: None)
+    answers = iter([cause, None])
+
+    def call() -> str:
+        if fault := next(answers):
+            raise StorageInternalError("at the commit") from fault
+        return "answered"
+
+    assert storage.patiently(call) == "answered"
+
+
+def test_another_fault_of_a_database_is_raised() -> None:
+    def call() -> None:
+        raise StorageInternalError("at the commit") from exc.IntegrityError("INSERT", {}, Exception("twice"))
+
+    with pytest.raises(StorageInternalError):
+        storage.patiently(call)
 
 
 @pytest.mark.slow

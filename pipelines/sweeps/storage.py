@@ -83,6 +83,7 @@ def pause() -> None:
 
 
 def _away(fault: BaseException | None) -> bool:
-    """Is this an error of a connection, or caused by one?"""
+    """Is this an error of a connection, or caused by one? SQLAlchemy's last one is of a connection that ended within a transaction."""
     names = {kind.__name__ for kind in type(fault).__mro__}
-    return fault is not None and (bool(names & {"OperationalError", "InterfaceError"}) or _away(fault.__cause__))
+    lost = names & {"OperationalError", "InterfaceError", "PendingRollbackError"}
+    return fault is not None and (bool(lost) or _away(fault.__cause__))
