@@ -22,7 +22,7 @@ from pipelines.ledger import lines as ledger
 from pipelines.registry import modelcards, promotion, reconcile, releases
 from pipelines.registry import store as model_store
 from pipelines.tracking import client as tracking
-from serving.pages import cards as served
+from serving.pages import markdown
 from serving.pages import routes as page_routes
 from tests.conftest import ROOT, decided, embedded_data, evaluate, tiny_model
 from tests.pages import got
@@ -112,7 +112,7 @@ def test_without_its_data_card_a_card_says_so() -> None:
 
 @given(st.text(max_size=60))
 def test_whatever_a_data_card_says_is_read_as_it_is(text: str) -> None:
-    shown, line = served.rendered(f"x {modelcards.escape(text)}."), " ".join(text.replace("\0", "\ufffd").split())
+    shown, line = markdown.rendered(f"x {modelcards.escape(text)}."), " ".join(text.replace("\0", "\ufffd").split())
     assert re.search("<(?!/?p>)", shown) is None
     assert html.unescape(shown.removeprefix("<p>").removesuffix("</p>\n")).split() == f"x {line}.".split()
 
@@ -124,13 +124,13 @@ def test_a_hostile_data_card_stays_text() -> None:
     text = modelcards.render({**line("digits"), "reasons": [HOSTILE], "candidate": HOSTILE}, hostile)
     assert ModelCard(text).data.eval_results[0].dataset_name == HOSTILE
     assert list(modelcards.sections(text)) == HEADINGS
-    shown = served.rendered(modelcards.split_front_matter(text)[1])
+    shown = markdown.rendered(modelcards.split_front_matter(text)[1])
     assert not re.search(r"<(script|img|a)\b", shown)
     html5lib.HTMLParser(strict=True).parseFragment(shown)
 
 
 def test_tags_in_a_card_are_text_and_links_lead_to_addresses_alone() -> None:
-    shown = served.rendered('<b onclick="x()">x</b> [a](javascript:x) [b](https://example.org/)')
+    shown = markdown.rendered('<b onclick="x()">x</b> [a](javascript:x) [b](https://example.org/)')
     assert "<b" not in shown
     assert re.findall('href="([^"]*)"', shown) == ["https://example.org/"]
 

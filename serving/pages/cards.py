@@ -1,19 +1,19 @@
 """The model card and the Croissant file of the served model: as a page, as files, and in parts for `/`."""
 
 import logging
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 from jinja2 import Environment
-from markdown_it import MarkdownIt
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from pipelines.datasets import cards
 from pipelines.registry import modelcards, store
+from serving.pages import markdown
 from serving.problems import Refusal
 
 logger = logging.getLogger("atelier.serving")
@@ -27,7 +27,7 @@ def mount(app: FastAPI, environment: Environment, headers: dict[str, str]) -> No
 
     async def page(request: Request) -> HTMLResponse:
         pointer = _pointer(request)
-        facts = {"model": pointer["model"], "body": rendered(modelcards.body(_required(pointer, modelcards.README)))}
+        facts = {"model": pointer["model"], "body": markdown.rendered(modelcards.body(_required(pointer, modelcards.README)))}
         return HTMLResponse(template.render(facts, croissant=read_text(pointer, cards.CROISSANT)), headers=headers)
 
     async def readme(request: Request) -> Response:
@@ -52,7 +52,7 @@ def shown(pointer: store.Pointer) -> dict[str, Any]:
 @lru_cache(maxsize=4)
 def _columns(card: str) -> list[dict[str, Markup]]:
     found = modelcards.sections(card)
-    return [{title: rendered(found[title]) for title in column if title in found} for column in COLUMNS]
+    return [{title: markdown.rendered(found[title]) for title in column if title in found} for column in COLUMNS]
 
 
 def read_text(pointer: store.Pointer, name: str) -> str | None:
@@ -71,20 +71,6 @@ def read_text(pointer: store.Pointer, name: str) -> str | None:
 def _log_unreadable(path: Path, fault: str) -> None:
     """Log it, once for each fault (cached)."""
     logger.warning("%s cannot be read: %s", path, fault)
-
-
-@lru_cache(maxsize=4)
-def rendered(markdown: str) -> Markup:
-    """Markdown as HTML without scripts, styles and images: tags are text, links lead to web addresses only."""
-    return Markup(_reader().render(markdown))  # noqa: S704  (markdown-it has escaped it)
-
-
-@cache
-def _reader() -> MarkdownIt:
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
-    reader.add_render_rule("table_open", lambda *_: '<div class="wide">\n<table>\n')
-    reader.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
-    return reader
 
 
 def _pointer(request: Request) -> Any:

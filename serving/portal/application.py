@@ -30,6 +30,7 @@ from serving.portal import (
     records,
     rendering,
     reviewing,
+    science,
     services,
     settings,
     uploads,
@@ -44,6 +45,7 @@ from serving.portal.reviews import Reviews
 from serving.portal.services import Services
 from serving.portal.sessions import Sessions
 from serving.portal.thumbnails import Thumbnails
+from serving.portal.tracking import Tracking
 from serving.portal.words import Language
 from serving.telemetry import Telemetry
 
@@ -65,6 +67,7 @@ class Portal(NamedTuple):
     letters: Letters | None
     faults: Faults
     decider: Decider
+    tracking: Tracking
 
     @property
     def open(self) -> bool:
@@ -85,13 +88,14 @@ def application(
     url = authority.engine.url.render_as_string(hide_password=False)
     sessions, history = Sessions(authority, idle), History(url, authority.users.clock)
     letters = Letters(authority, mail) if mail else None
+    mlflow = settings.mlflow()
     thumbnails, reviews = Thumbnails(history, settings.thumbnail_days()), Reviews(history, reviewing.disagreeing)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with client() as asked:
-            kept = (history, thumbnails, reviews)
-            made = Portal(authority, sessions, *kept, Services(addresses, asked), idle, sign_up, letters, faults, Decider())
+            kept, known, tracking = (history, thumbnails, reviews), Services(addresses, asked), Tracking(mlflow, asked)
+            made = Portal(authority, sessions, *kept, known, idle, sign_up, letters, faults, Decider(), tracking)
             app.state.portal = made
             yield
 
@@ -102,7 +106,7 @@ def application(
 def _routed(lifespan: Any) -> FastAPI:
     app = FastAPI(title=NAME, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     problems.handle(app, rendering.refused)
-    for part in (accounts, administration, apikeys, asking, decisions, details, passwords, records, reviewing):
+    for part in (accounts, administration, apikeys, asking, decisions, details, passwords, records, reviewing, science):
         part.mount(app)
     for path in PROBES:
         app.add_route(path, _alive, ["GET"])

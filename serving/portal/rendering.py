@@ -114,8 +114,8 @@ def number(value: float) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """0.01234 -> 12.3 ms"""
-    return f"{number(round(seconds * 1000, 1))} ms"
+    """0.01234 -> 12.3 ms, 0.00004 -> 0.04 ms"""
+    return f"{number(round(seconds * 1000, 1 if seconds >= 0.001 else 2))} ms"
 
 
 def percent(share: float) -> str:

@@ -47,6 +47,10 @@ class State(NamedTuple):
     down: str = ""
 
 
+class Absent(Refusal):
+    """What a service does not have."""
+
+
 class Services:
     """The products' services by name."""
 
@@ -97,9 +101,18 @@ class Services:
                 body = await _read(response, name)
         except httpx.HTTPError:
             raise Refusal(502, "product down", f"{name} does not answer now.") from None
+        if response.status_code == 404:
+            raise Absent(404, "unknown", f"{name} has no {path}.")
         if response.status_code != 200:
             raise Refusal(502, "product down", f"{name} answers {response.status_code} to {path}.")
         return body
+
+    async def read(self, name: str, path: str, token: str) -> bytes | None:
+        """A file of a service; None where it has none. Raises Refusal where it does not answer."""
+        try:
+            return await self._look(name, path, token)
+        except Absent:
+            return None
 
     async def ask(self, product: Product, content: bytes, kind: str, token: str) -> dict[str, Any]:
         """The service's answer to an image of a media type, in the name of a token's user. Raises Refusal."""

@@ -11,6 +11,7 @@ from serving.portal.products import PRODUCTS
 SERVICES, MINUTES, SIGN_UP = "PORTAL_SERVICES", "PORTAL_IDLE_MINUTES", "PORTAL_SIGN_UP"
 THUMBNAIL_DAYS = "PORTAL_THUMBNAIL_DAYS"
 SMTP, SENDER, ADDRESS = "SMTP_URL", "SMTP_SENDER", "PORTAL_ADDRESS"
+MLFLOW = "PORTAL_MLFLOW"
 FIRST_PORT = 3001
 LONGEST = 24 * 60  # minutes
 YEARS = 3650  # days
@@ -71,6 +72,14 @@ def sign_up() -> str:
     if word not in CHOICES:
         raise BadSetting(f"{SIGN_UP}={word[:40]!r} is not known. Choose one of: {', '.join(CHOICES)}.")
     return word
+
+
+def mlflow() -> str:
+    """MLflow's address, as `make ui` serves it. Raises BadSetting."""
+    address = (os.environ.get(MLFLOW) or "http://127.0.0.1:5000").rstrip("/")
+    if not _is_address(address):
+        raise BadSetting(f"{MLFLOW} is no address such as http://127.0.0.1:5000.")
+    return address
 
 
 def mail() -> Mail | None:
