@@ -227,10 +227,14 @@ load: .venv/with-serve+bench ## family=digits [users=100 seconds=60]: load test 
 # From uv's cache where it has all: the same, as the lock names every version, and without a network.
 installed = install() { "$(or $(UV),.uv/bin/uv)" pip install -q --python .venv/bin/python "$$@" $(1); }; install --offline 2>/dev/null || install
 
+writable = test -w . || { echo "$$(id -un) may not write $(CURDIR), where .venv goes. Clone the repository into a folder of your own." >&2; exit 1; }
+
 .uv/bin/uv:
+	@$(writable)
 	@$(PYTHON) -m venv .uv && .uv/bin/pip install -q --disable-pip-version-check uv
 
 .venv/with-%: pyproject.toml requirements.lock | $(if $(UV),,.uv/bin/uv)
+	@$(writable)
 	@echo "Setting up .venv ($(subst +,$(strip ,) ,$*)) ..."
 	@"$(or $(UV),.uv/bin/uv)" venv -q --allow-existing .venv
 	@$(call installed,--constraint requirements.lock -r pyproject.toml $(addprefix --extra ,$(subst +, ,$*)))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pipelines import discovery, errors, processes
+from pipelines.artifacts import permission
 
 
 def _validated(family: str | None) -> str | None:
@@ -43,6 +44,8 @@ def function(name: str, *values: Any) -> None:
 
 def python(module: str, *words: str) -> None:
     """Run a module in a process of its own; its exit code is this command's."""
+    if module == "dvc":
+        permission.check()
     raise typer.Exit(_exit_code([module, *words]))
 
 

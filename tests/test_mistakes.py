@@ -1,16 +1,19 @@
 """What is typed wrongly, and folders that are not as they should be: a sentence with the remedy, at once, and never a traceback."""
 
 import errno
+import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from atelier import call
 from pipelines import configs, discovery, errors
-from pipelines.artifacts import cache
+from pipelines.artifacts import cache, experiments, plots
 from pipelines.registry import promotion, reconcile
 from pipelines.stages import train
 from pipelines.tracking import client as tracking
@@ -167,6 +170,19 @@ def test_a_database_of_mlflow_that_cannot_be_used_is_named_with_the_remedy(proje
     with pytest.raises(reader.Unreadable, match=words) as told:
         reconcile.reconcile("digits")
     assert "mlruns/mlflow.db" in str(told.value) and "`make ui` makes it again" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "command", [experiments.show, plots.show, lambda: call.python("dvc", "status")], ids=["experiments", "plots", "dvc"]
+)
+def test_a_folder_of_dvc_that_may_not_be_written_is_named(
+    project: Path, command: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(".dvc").mkdir(exist_ok=True)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(PermissionError) as told:
+        command()
+    assert errors.disk_fault(told.value) == ".dvc cannot be used: Permission denied. Let this user read and write it"
 
 
 def test_a_locked_database_of_mlflow_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import configs, discovery, processes
+from pipelines.artifacts import permission
 from pipelines.errors import BadSetting
 
 FOLDERS = Path(".dvc/tmp/exps/standalone")  # where DVC runs
@@ -34,6 +35,7 @@ def run(family: str, settings: Sequence[str], name: str | None = None) -> int:
 
     Raises BadSetting or BadConfiguration before anything begins.
     """
+    permission.check()
     run_name = next((setting.removeprefix("run=") for setting in settings if setting.startswith("run=")), None)
     words = [word for setting in settings for word in ("-S", _override(discovery.validate(family), setting, run_name))]
     named = ["--name", name] if name else []
@@ -48,6 +50,7 @@ def run(family: str, settings: Sequence[str], name: str | None = None) -> int:
 
 def show() -> int:
     """Print the settings and headline figures in which the experiments on this commit, and it itself, differ; DVC's exit code."""
+    permission.check()
     done = subprocess.run([sys.executable, "-m", "dvc", *SHOW], stdout=subprocess.PIPE, text=True, check=False)
     rows = [*csv.DictReader(done.stdout.splitlines())]
     if len(rows) < 2:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pipelines import folders, processes
+from pipelines.artifacts import permission
 
 TEMPLATE = Path(".dvc/tmp/plots")  # beside DVC's other temporary files
 VEGA_LITE = "5.21"  # DVC's templates are of version 5
@@ -31,6 +32,7 @@ PAGE = """<!DOCTYPE html>
 
 def show() -> int:
     """Write the page; DVC's exit code. What is shown is in git: it needs neither data nor models."""
+    permission.check()
     return processes.run_to_end([sys.executable, "-m", "dvc", "plots", "show", "--html-template", str(_template().absolute())])
 
 

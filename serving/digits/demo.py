@@ -22,7 +22,7 @@ import httpx
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines import discovery
+from pipelines import discovery, git
 
 COPY = Path(".demo")
 CANDIDATES = ["digits-adam", "digits-sgd"]
@@ -101,7 +101,7 @@ def lines(stream: Any) -> Iterator[bytes]:
 def copy() -> None:
     """The working tree as it is, without what was decided here, as a repository of its own."""
     shutil.rmtree(COPY, ignore_errors=True)
-    listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], capture_output=True, text=True, check=True).stdout
+    listed = git.required("ls-files", "-coz", "--exclude-standard").decode()
     for name in filter(None, listed.split("\0")):
         if not name.startswith(LEFT_OUT) and Path(name).is_file():
             (COPY / name).parent.mkdir(parents=True, exist_ok=True)
