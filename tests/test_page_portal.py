@@ -109,6 +109,7 @@ def test_a_person_signs_up_asks_looks_back_and_is_signed_out_by_idleness(up: Up,
     draws_and_photographs(up, browser)
     looks_back(up, browser, page_with_signatures)
     is_idle(browser)
+    another_reviews(up, browser)
 
 
 def signs_up(up: Up, browser: Browser) -> None:
@@ -135,6 +136,12 @@ def signs_up(up: Up, browser: Browser) -> None:
     filled(browser, email=EMAIL, password=RIGHT)
     arrived(browser, "/products/signatures")  # an upload
     assert driver.execute_script("return document.cookie") == ""
+    driver.get(f"{up.address}/history")
+    for name in ("thumbnails", "review"):
+        one(browser, f"[name={name}]").click()
+    one(browser, ".kept button").click()
+    browser.until(lambda driver: driver.find_element(By.NAME, "review").get_property("checked"))
+    driver.get(f"{up.address}/products/signatures")
 
 
 def asks(up: Up, browser: Browser, page_with_signatures: Path) -> None:
@@ -225,6 +232,32 @@ def is_idle(browser: Browser) -> None:
     filled(browser, email=EMAIL, password=RIGHT)
     arrived(browser, "/history")
     assert one(browser, "#title").get_property("value") == "half typed"
+
+
+def another_reviews(up: Up, browser: Browser) -> None:
+    driver = browser.driver
+    assert driver.find_elements(By.CSS_SELECTOR, ".history img.small")
+    one(browser, ".who button").click()
+    driver.get(f"{up.address}/sign-up")
+    filled(browser, name="bob", email="bob@example.org", password=RIGHT)
+    arrived(browser, "/sign-in")
+    words = [sys.executable, "-m", "atelier", "user-role", "bob", "data scientist"]
+    subprocess.run(words, cwd=up.folder, env=environment(up.folder), check=True, capture_output=True)
+    filled(browser, email="bob@example.org", password=RIGHT)
+    arrived(browser, "/products/signatures")
+    driver.get(f"{up.address}/review")
+    waiting = int(seen(browser, ".lede").split()[0])
+    assert waiting >= 4
+    assert browser.until(lambda driver: driver.find_element(By.CSS_SELECTOR, "#review [data-picture]").get_property("naturalWidth"))
+    for key, left, done in (("1", waiting - 1, "1 is reviewed"), ("4", waiting - 1, "1 is reviewed"), ("2", waiting - 2, "2 are reviewed")):
+        before = address_of_review(browser)
+        ActionChains(driver).send_keys(key).perform()
+        browser.until(lambda _, before=before: address_of_review(browser) != before)
+        assert seen(browser, ".lede").startswith(f"{left} answer") and done in seen(browser, ".lede")
+
+
+def address_of_review(browser: Browser) -> str:
+    return str(one(browser, ".verdicts").get_attribute("action"))
 
 
 def two_sides(browser: Browser, path: Path) -> list[int]:

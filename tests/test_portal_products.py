@@ -1,11 +1,14 @@
 """The products' pages of the portal in front of made-up services: documents, corrections, cameras, engravings, and what may not pass."""
 
+import csv
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -15,12 +18,14 @@ from starlette.testclient import TestClient
 from serving.auth.authority import Authority
 from serving.portal import uploads
 from serving.portal.application import application
+from serving.portal.products import PRODUCTS
 from tests import tiffs
 from tests.forms import encoded, seven
 from tests.people import KEY, RIGHT, Clock, hash_quickly
 from tests.portals import IDLE, Person
 
 EVIL = '<img src=x onerror=alert(1)>"'
+DRAWN = {"svg", "g", "path", "rect", "text", "defs", "linearGradient", "stop"}  # neither scripts nor what is loaded from elsewhere
 MODEL = {"family": "f", "version": 3, "digest": "d" * 64}
 ORIGIN = {"prediction_id": "a" * 32, "model": MODEL}
 PDF = b"%PDF-1.7 a document"
@@ -223,6 +228,25 @@ def test_what_a_product_says_is_text(shop: Shop, name: str, path: str, answer: d
     for shown in [*pages, shop.ada.get("/products/gravures/lenses/187").text]:
         assert "<img src=x" not in shown
         assert "&lt;img src=x" in shown
+
+
+@pytest.mark.parametrize("label", ["=1+1", "@SUM(A1)", "-1", "\t=1"])
+def test_no_spreadsheet_computes_what_a_product_says(shop: Shop, label: str) -> None:
+    shop.answers["/predict"] = {"prediction": label, "confidence": 0.9, "top3": [{"class": label, "confidence": 0.9}], **ORIGIN}
+    shop.post("/products/objects/predict")
+    (row,) = csv.DictReader(io.StringIO(shop.ada.client.get("/history.csv").text))
+    assert row["result"] == f"'{label}"
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_each_product_has_a_drawn_example(shop: Shop, name: str) -> None:
+    address = f"/static/example-{name}.svg"
+    assert f'data-example="{address}"' in shop.ada.get(f"/products/{name}").text
+    assert f'src="{address}"' in shop.ada.get("/").text
+    response = shop.ada.client.get(address)
+    assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
+    drawn = ElementTree.fromstring(response.text)  # noqa: S314 (our own file)
+    assert {element.tag.rpartition("}")[2] for element in drawn.iter()} <= DRAWN
 
 
 @pytest.mark.parametrize("send", [lambda shop: shop.ada.get("/products/faces/lenses/1"), lambda shop: shop.post("/products/faces/frame")])

@@ -135,6 +135,11 @@ def test_an_answer_and_the_history_are_in_french(ada: Person) -> None:
     assert refused.status_code == 415 and "une image que le produit lit" in refused.json()["detail"]
 
 
+def test_no_line_begins_with_a_sign() -> None:
+    assert words.translations("fr").gettext("Still there?") == "Encore là\u202f?"
+    assert words.typeset(("un : deux", "trois")) == ["un\u202f: deux", "trois"]
+
+
 def test_numbers_and_dates_are_those_of_the_language() -> None:
     def shown(language: str) -> list[str]:
         words._LANGUAGE.set(language)

@@ -74,6 +74,16 @@ function complain(row, fault) {
   row.querySelector("progress")?.replaceWith(words);
 }
 
+/** The drawn example, as a PNG of its own size. */
+async function example({ currentTarget: button }) {
+  const image = Object.assign(new Image(), { src: button.dataset.example });
+  await image.decode();
+  const canvas = new OffscreenCanvas(image.naturalWidth, image.naturalHeight);
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  take([new File([await canvas.convertToBlob({ type: "image/png" })], _("example.png"), { type: "image/png" })]);
+}
+
+document.querySelector("[data-example]")?.addEventListener("click", example);
 receive(document.getElementById("file"), take);
 document.addEventListener("pictured", ({ detail }) => take([new File([detail.picture], detail.name, { type: detail.picture.type })]));
 document.addEventListener("corrected", touched);

@@ -1,5 +1,6 @@
 """The portal's words in the languages that it speaks: Babel catalogues, read at the start, and the language of each request."""
 
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 LANGUAGES = {"en": "English", "fr": "Français"}  # the words in the sources are English
 COOKIE = "atelier_language"
 FOLDER = Path(__file__).parent / "locale"
+SIGN, NARROW = re.compile(r" (?=[?!;:])"), "\u202f"  # a blank before a sign, and the one that no line breaks at
 _LANGUAGE: ContextVar[str] = ContextVar("language", default="en")
 
 
@@ -89,16 +91,26 @@ def translations(name: str) -> NullTranslations:
     """The translations into a language; of English none are needed."""
     if name == "en":
         return NullTranslations()
-    write_mo(stream := BytesIO(), catalogue(name))
+    found = read(name)
+    for message in found:
+        message.string = typeset(message.string)
+    write_mo(stream := BytesIO(), found)
     stream.seek(0)
     return Translations(stream)
 
 
-@cache
-def catalogue(name: str) -> Catalog:
+def read(name: str) -> Catalog:
     """The catalogue of a language, as it is in git."""
     with (FOLDER / f"{name}.po").open("rb") as file:
         return read_po(file, name, abort_invalid=True)
+
+
+catalogue = cache(read)
+
+
+def typeset(string: Any) -> Any:
+    """A translation, or its plural forms, whose signs do not stand at the beginning of a line: French has a blank before them."""
+    return SIGN.sub(NARROW, string) if isinstance(string, str) else [SIGN.sub(NARROW, form) for form in string]
 
 
 @cache
@@ -107,4 +119,4 @@ def of_scripts(name: str) -> Mapping[str, str]:
     if name == "en":
         return {}
     scripts = (each for each in catalogue(name) if any(place.endswith(".js") for place, _ in each.locations))
-    return {str(each.id): str(each.string) for each in scripts if each.id}
+    return {str(each.id): typeset(each.string) for each in scripts if each.id}
