@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import html5lib
 import httpx
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 from starlette.testclient import TestClient
 
+from pipelines import databases
 from serving.auth.authority import Authority
 from serving.portal import uploads
 from serving.portal.application import application
@@ -140,6 +143,9 @@ def test_a_correction_goes_to_the_products_feedback_in_the_persons_name(shop: Sh
     assert form(request) == {"image": PNG, **{name: value.encode() for name, value in fields.items()}}
     token = request.headers["authorization"].removeprefix("Bearer ")
     assert shop.ada.authority.check(token).user == "ada"
+    with databases.reading(shop.ada.authority.engine) as connection:
+        last = connection.execute(sa.text("SELECT actor, what, target, detail FROM audit ORDER BY id DESC")).first()
+    assert last == ("ada", "answer corrected", "digits", "a" * 32)
 
 
 def test_a_refused_correction_is_refused_with_the_services_words(shop: Shop) -> None:
@@ -252,3 +258,27 @@ def test_each_product_has_a_drawn_example(shop: Shop, name: str) -> None:
 @pytest.mark.parametrize("send", [lambda shop: shop.ada.get("/products/faces/lenses/1"), lambda shop: shop.post("/products/faces/frame")])
 def test_an_unknown_product_has_none_of_these(shop: Shop, send: Callable[[Shop], httpx.Response]) -> None:
     assert send(shop).status_code == 404
+
+
+def test_the_pages_are_valid_html(shop: Shop) -> None:
+    shop.answers["/predict"] = {"prediction": [], "scores": [0.5] * 3, "count": 3, "pages": PAGES, **ORIGIN}
+    parts = [shop.post("/products/signatures/predict", PDF).text]
+    shop.answers["/predict"] = {"prediction": [[1, 2, 3, 4]], "scores": [0.9], "count": 1, **ORIGIN}
+    parts.append(shop.post("/products/signatures/predict").text)
+    shop.answers.update({"/match": matches(picture="picture/a.png"), "/verre/187": LENS})
+    parts.append(shop.post("/products/gravures/predict").text)
+    shop.answers["/predict"] = {
+        "text": "a\nb",
+        "confidence": 0.9,
+        "lines": [{"text": "a", "box": [0, 0, 1, 1], "confidence": 1}] * 2,
+        **ORIGIN,
+    }
+    parts.append(shop.post("/products/ocr/predict").text)
+    listed = shop.ada.get("/history").text
+    paths = ["/", "/about", "/history", "/statistics", "/nothing", "/products/gravures/lenses/187", *re.findall(r"/history/\d+", listed)]
+    pages = [shop.ada.get(path).text for path in [*paths, *(f"/products/{name}" for name in PRODUCTS)]]
+    for page in [*pages, *(f"<!doctype html><title>a</title>{part}" for part in parts)]:
+        html5lib.HTMLParser(strict=True).parse(page)
+        ids = re.findall(r'\sid="([^"]+)"', page)
+        assert len(ids) == len(set(ids))
+        assert set(re.findall(r'\s(?:for|aria-labelledby|aria-describedby)="([^" ]+)', page)) <= set(ids)

@@ -32,6 +32,8 @@ ACTIONS = (
     N_("address confirmed"),
     N_("history exported"),
     N_("history deleted"),
+    N_("answer corrected"),
+    N_("answer reviewed"),
     N_("key made"),
     N_("key revoked"),
     N_("user added"),

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from serving.inputs import bodies, queries
-from serving.portal import answers, asking, lenses, rendering, uploads
+from serving.portal import answers, asking, auditing, lenses, rendering, uploads
 from serving.problems import Refusal
 
 FRAME_MB = 2  # of a camera's picture
@@ -49,6 +49,7 @@ async def flag(request: Request) -> Response:
     product = asking.named(request)
     body, fields = await bodies.read_flag(request, uploads.LIMIT_MB, FLAGGED)
     stored = await request.app.state.portal.services.flag(product, body.content, fields, asking.token(request))
+    await auditing.note(request, "answer corrected", product.name, fields.get("prediction_id", ""))
     return JSONResponse({"count": int(stored.get("count", 0))}, 201, headers=rendering.HEADERS)
 
 

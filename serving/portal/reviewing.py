@@ -11,7 +11,7 @@ from pipelines import predictions
 from pipelines.databases import NoDatabase
 from serving.auth.pool import SESSIONS
 from serving.inputs import bodies
-from serving.portal import rendering
+from serving.portal import auditing, rendering
 from serving.portal.products import PRODUCTS, Product
 from serving.portal.reviews import VERDICTS, Reviews
 from serving.problems import Refusal
@@ -65,7 +65,8 @@ async def judge(request: Request) -> Response:
     if verdict == SKIP:
         await SESSIONS.run(reviews.skip, request.user.id, number)
     elif verdict in VERDICTS:
-        await SESSIONS.run(reviews.judge, request.user.id, number, verdict)
+        if await SESSIONS.run(reviews.judge, request.user.id, number, verdict):
+            await auditing.note(request, "answer reviewed", str(number), verdict)
     else:
         raise Refusal(422, "bad verdict", f"verdict={verdict[:40]!r} is not known. Send one of: {', '.join((*VERDICTS, SKIP))}.")
     return rendering.redirect(request, "/review")
