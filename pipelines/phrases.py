@@ -90,8 +90,9 @@ def figure(metric: str, value: float) -> str:
 
 
 def in_percent(words: str) -> str:
-    """The gate's words with their shares in percent: accuracy 0.9951 -> accuracy 99.51%, +0.0267 -> +2.67%"""
-    return FRACTION.sub(lambda found: f"{found[1]}{percent(float(found[2]))}", words)
+    """The gate's words, shares in percent and the metric by its name: map50 0.9951 -> mAP at IoU 0.5 99.51%, +0.0267 -> +2.67%"""
+    metric, space, rest = words.partition(" ")
+    return metric_name(metric) + space + FRACTION.sub(lambda found: f"{found[1]}{percent(float(found[2]))}", rest)
 
 
 def certainty(confidence: float) -> str:

@@ -68,6 +68,7 @@ def test_signatures_tells_its_page_how_many_signed_pages_it_misses(monkeypatch: 
         ),
         ("0.41 MB are served, 0.06 ms an answer", "0.41 MB are served, 0.06 ms an answer"),
         ("the best of 10.99512", "the best of 10.99512"),
+        ("map50 0.8547 on validation", "mAP at IoU 0.5 85.47% on validation"),
     ],
 )
 def test_the_gates_fractions_are_shown_in_percent(words: str, shown: str) -> None:

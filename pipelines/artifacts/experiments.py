@@ -57,9 +57,11 @@ def show() -> int:
         print("There is no experiment on this commit yet. `make experiment family=digits set='digits-adam:fit.epochs=4'` makes one.")
         return done.returncode
     named = {name: found.groups() for name in rows[0] if name not in OWN and (found := SHOWN.fullmatch(name))}
-    table = Table("experiment", *(" ".join(filter(None, parts)) for parts in named.values()))
+    table = Table()
+    for name in ("experiment", *(" ".join(filter(None, parts)) for parts in named.values())):
+        table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(row["Experiment"] or row["rev"], *(row[name] for name in named))
+        table.add_row(row["Experiment"] or row["rev"], *(row[name].replace("!", "-") for name in named))  # "!": not in that commit
     Console().print(table, highlight=False)
     return done.returncode
 
