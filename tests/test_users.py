@@ -421,7 +421,7 @@ def test_an_administrator_adds_lists_and_disables(tmp_path: Path) -> None:
     listed = json.loads(command(tmp_path, "user-list", "--json").stdout)
     found = [(each["name"], each["role"], each["administrator"], each["disabled"]) for each in listed]
     assert found == [("ada", "administrator", True, False), ("bob", "operator", False, True)]
-    assert set(listed[0]) == {"name", "created", "email", "role", "administrator", "disabled"}
+    assert set(listed[0]) == {"name", "created", "email", "role", "administrator", "disabled", "confirmed", "approved"}
     refused = command(tmp_path, "user-password", "eve")
     assert (refused.returncode, refused.stderr) == (1, "InvalidUser: There is no user 'eve'. Known: ada, bob.\n")
     assert command(tmp_path, "user-add", "eve", typed="short\n").stderr.startswith("BadPassword: ")
