@@ -36,8 +36,8 @@ help: ## this list
 demo: .venv/with-serve+digits ## everything on embedded data, in a copy (.demo/): train, promote, serve, predict
 	@atelier demo
 
-train: .venv/with-$(if $(filter all,$(family)),$(ALL_EXTRAS),serve+$(family))$(cluster_extra) ## family=digits, or all [on=ray cpus=2 gpus=1]: ingest, train all candidates, evaluate, promote; on=ray: the candidates side by side on a cluster
-	@atelier train $(family) $(if $(on),--on '$(on)') $(if $(cpus),--cpus $(cpus)) $(if $(gpus),--gpus $(gpus))
+train: .venv/with-$(if $(filter all,$(family)),$(ALL_EXTRAS),serve+$(family))$(cluster_extra) ## family=digits, or all [on=ray cpus=2 gpus=1 nodes=2]: ingest, train all candidates, evaluate, promote; on=ray: the candidates side by side on a cluster; nodes: each on so many at once
+	@atelier train $(family) $(if $(on),--on '$(on)') $(if $(cpus),--cpus $(cpus)) $(if $(gpus),--gpus $(gpus)) $(if $(nodes),--nodes $(nodes))
 
 cluster-up: .venv/with-$(ALL_EXTRAS)+cluster ## [nodes=3 cpus=1]: a cluster of Ray on the loopback address, for on=ray, until Ctrl-C
 	@atelier cluster-up --nodes $(or $(nodes),3) $(if $(cpus),--cpus $(cpus))

@@ -10,6 +10,7 @@ import typer
 from atelier import call
 from atelier.call import Families, Family, FamilyOrAll, Json, On
 from pipelines import discovery
+from pipelines.errors import BadSetting
 
 app = typer.Typer()
 
@@ -36,12 +37,15 @@ def train(
     on: On = "local",
     cpus: Annotated[int, typer.Option(help="Cores of a training, with on=ray.")] = 1,
     gpus: Annotated[float, typer.Option(help="GPUs of a training, with on=ray.")] = 0,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes that train one candidate together, with on=ray.")] = 1,
 ) -> None:
     """Ingest, train all candidates, evaluate, promote the best; with on=ray the candidates side by side."""
     families = discovery.names() if family == "all" else [family]
+    if on == "local" and nodes > 1:
+        raise BadSetting(f"nodes={nodes} needs on=ray, a cluster with as many nodes.")
     if on == "local":
         call.python("dvc", "repro", *(f"promote@{name}" for name in families))
-    call.function("pipelines.cluster.train", families, on, cpus, gpus)
+    call.function("pipelines.cluster.train", families, on, cpus, gpus, nodes)
 
 
 @app.command("cluster-up")

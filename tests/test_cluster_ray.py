@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from pipelines.cluster import nodes, up
-from pipelines.cluster.jobs import Command
-from pipelines.cluster.tasks import LOST, Ray, Task
+from pipelines.cluster.jobs import Command, Job
+from pipelines.cluster.tasks import LOST, Ray
 from pipelines.errors import BadSetting
 from tests.conftest import ROOT, environment
 
@@ -51,7 +51,7 @@ def held(tmp_path: Path) -> Path:
     return tmp_path / "held"
 
 
-def python(ray: Ray, code: str, *words: str, **more: str) -> Task:
+def python(ray: Ray, code: str, *words: str, **more: str) -> Job:
     return ray.start(Command([sys.executable, "-c", code, *words], env=more))
 
 
@@ -85,6 +85,17 @@ def test_a_node_s_cores_are_counted(ray: Ray) -> None:
         ray.start(Command(["true"], cpus=4))
     with pytest.raises(BadSetting, match="1 cores and 1 GPUs"):
         ray.start(Command(["true"], gpus=1))
+
+
+def test_a_command_of_two_nodes_is_a_process_on_each_and_they_end_together(ray: Ray) -> None:
+    code = "import os; print(*(os.environ[name] for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR')))"
+    job = ray.start(Command([sys.executable, "-c", code], nodes=2))
+    assert (list(job.lines()), job.wait()) == (["0 2 0 127.0.0.1"], 0)
+    code = "import os, time; print(os.environ['RANK']) if os.environ['RANK'] == '1' else time.sleep(600); exit(3)"
+    job = ray.start(Command([sys.executable, "-c", code], nodes=2))
+    assert (list(job.lines()), job.wait()) == (["1"], 3)
+    with pytest.raises(BadSetting, match="2 nodes of the cluster have 1 cores and 0 GPUs, and nodes=3 is asked"):
+        ray.start(Command(["true"], nodes=3))
 
 
 def test_stop_ends_all_that_the_command_has_started(ray: Ray, held: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,7 +70,11 @@ def raylets(process: psutil.Process) -> list[psutil.Process]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Two small candidates of digits in a repository, with a DVC remote."""
-    folder = repro.clone(tmp_path / "atelier", CANDIDATES)
+    return shared(tmp_path, CANDIDATES)
+
+
+def shared(tmp_path: Path, candidates: list[str]) -> Path:
+    folder = repro.clone(tmp_path / "atelier", candidates)
     (folder / ".gitignore").write_text((folder / ".gitignore").read_text() + "cluster.log\nout*\ninputs\n")
     repro.dvc(folder, "remote", "add", "--local", "-d", "store", str(tmp_path / "remote"))
     git(folder, "commit", "-qam", "state")
@@ -95,6 +100,22 @@ def test_candidates_train_on_nodes_and_arrive_as_they_left(project: Path) -> Non
 def _told(line: str) -> dict[str, str]:
     _, _, rest = line.partition("] ")
     return json.loads(rest) if line.startswith("[") and rest.startswith("{") else {}
+
+
+@pytest.mark.timeout(1200)
+def test_two_nodes_train_one_model_as_two_processes_of_torchrun_do(tmp_path: Path) -> None:
+    """To the bit: each has half of every batch, and two gradients have one sum. One process has other batch statistics and dropout."""
+    folder = shared(tmp_path, ["objects-simple"])
+    repro.dvc(folder, "repro", "ingest@objects")
+    done = repro.python(folder, *repro.TORCHRUN, "family=objects", "candidate=objects-simple", "run=short")
+    assert done.returncode == 0, done.stderr
+    model = folder / "models/objects-simple"
+    expected = manifests.verified(model)["digest"]
+    shutil.rmtree(model)
+    with cluster(folder, 2):
+        done = run(folder, "train", "objects", "--on", "ray", "--nodes", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert manifests.verified(model)["digest"] == expected
 
 
 def test_what_a_node_or_this_machine_lacks_is_named(project: Path) -> None:

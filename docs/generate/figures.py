@@ -246,8 +246,8 @@ def archive() -> str:
 def _archive(row: Report) -> list[str]:
     core = row["ours"] / row["cores"]
     hours = 1e6 / core / 3600
-    what = row["name"].removeprefix("batch: ")
-    return [what, f"{core:.3g}", f"{row['ours']:.3g}", f"{core * NODE:.3g}", f"{hours:.3g}", f"{hours * CORE_HOUR:.2g}"]
+    values = core, row["ours"], core * NODE, hours, hours * CORE_HOUR
+    return [row["name"].removeprefix("batch: "), *(number(float(f"{value:.3g}")) for value in values)]
 
 
 BLOCKS: dict[str, Callable[..., str]] = {

@@ -9,12 +9,16 @@ THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 
 @dataclass(frozen=True)
 class Command:
-    """The words of a command, what is added to its environment, and how many cores and GPUs it takes; it computes with a thread a core."""
+    """The words of a command, what is added to its environment, and how many cores and GPUs it takes; it computes with a thread a core.
+
+    With `nodes` it is a process on each of as many nodes, with these cores and GPUs on each; they find each other as under torchrun.
+    """
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     cpus: int = 1
     gpus: float = 0
+    nodes: int = 1
 
     def environment(self) -> dict[str, str]:
         """`env`, and the number of threads where it names none."""

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cluster import access, nodes
-from pipelines.cluster.jobs import Command
+from pipelines.cluster.jobs import Command, Job
 from pipelines.cluster.nodes import Facts
+from pipelines.cluster.together import Together, variables
 from pipelines.errors import BadSetting
 
 LOST = 137  # the exit code of a command whose node or process is gone, as of one that was killed
@@ -43,15 +44,34 @@ class Ray:
     def capacity(self, cpus: int, gpus: float) -> int:
         return max(1, sum(_places(node["Resources"], cpus, gpus) for node in self._alive()))
 
-    def start(self, command: Command) -> "Task":
-        """Raises BadSetting where no node has as many cores and GPUs."""
-        if not any(_places(node["Resources"], command.cpus, command.gpus) for node in self._alive()):
-            raise BadSetting(f"No node of the cluster has {command.cpus} cores and {command.gpus:g} GPUs. Add one, or ask for less.")
+    def start(self, command: Command) -> Job:
+        """Raises BadSetting where too few nodes have as many cores and GPUs."""
+        able = sum(_places(node["Resources"], command.cpus, command.gpus) > 0 for node in self._alive())
+        if able < command.nodes:
+            words = f"{able or 'No'} node{'s' * (able > 1)} of the cluster ha{'ve' if able > 1 else 's'} {command.cpus} cores"
+            asked = f", and nodes={command.nodes} is asked" if command.nodes > 1 else ""
+            raise BadSetting(f"{words} and {command.gpus:g} GPUs{asked}. Add one, or ask for less.")
+        return self._task(command, "SPREAD") if command.nodes == 1 else self._together(command)
+
+    def _task(self, command: Command, where: Any, **env: str) -> "Task":
         remote = self._ray.remote(_run).options(
-            num_cpus=command.cpus, num_gpus=command.gpus, num_returns="streaming", max_retries=0, scheduling_strategy="SPREAD"
+            num_cpus=command.cpus, num_gpus=command.gpus, num_returns="streaming", max_retries=0, scheduling_strategy=where
         )
         argv = [None if word == sys.executable else str(word) for word in command.argv]
-        return Task(self._ray, remote.remote(str(Path.cwd()), argv, command.environment(), self._head))
+        return Task(self._ray, remote.remote(str(Path.cwd()), argv, {**command.environment(), **env}, self._head))
+
+    def _together(self, command: Command) -> Together:
+        """A task on each of so many nodes, once all of them have a place."""
+        from ray.util import placement_group, remove_placement_group
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        bundle = {"CPU": command.cpus, "GPU": command.gpus} if command.gpus else {"CPU": command.cpus}
+        group = placement_group([bundle] * command.nodes, strategy="STRICT_SPREAD")
+        self._ray.get(group.ready())
+        at = [PlacementGroupSchedulingStrategy(group, rank) for rank in range(command.nodes)]
+        host, port = self._ray.get(self._ray.remote(_free_port).options(num_cpus=0, max_retries=0, scheduling_strategy=at[0]).remote())
+        tasks = [self._task(command, place, **variables(rank, command.nodes, host, port)) for rank, place in enumerate(at)]
+        return Together(tasks, lambda: remove_placement_group(group))
 
 
 def _places(resources: dict[str, float], cpus: int, gpus: float) -> int:
@@ -119,6 +139,17 @@ def _facts(folder: str) -> Facts | str:
         return nodes.facts()
     except git.Unusable as fault:
         return str(fault)
+
+
+def _free_port() -> tuple[str, int]:
+    """The node's address, and a port that nothing listens on."""
+    import socket
+
+    from ray.util import get_node_ip_address
+
+    host = get_node_ip_address()
+    with socket.create_server((host, 0)) as server:
+        return host, server.getsockname()[1]
 
 
 def _run(folder: str, argv: list[str | None], env: dict[str, str], head: Facts) -> Iterator[str | int]:

@@ -7,8 +7,9 @@ the run cache instead of training. What arrives is held against the digest that 
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from pipelines import discovery
@@ -25,15 +26,15 @@ class Failed(RuntimeError):
     """Candidates that were not trained, or arrived as others than they were sent."""
 
 
-def main(families: Sequence[str], on: str, cpus: int = 1, gpus: float = 0) -> int:
-    """Train and promote; the exit code of DVC. Raises BadSetting, RemoteFault or Failed."""
+def main(families: Sequence[str], on: str, cpus: int = 1, gpus: float = 0, nodes: int = 1) -> int:
+    """Train, each candidate on so many nodes at once, and promote; the exit code of DVC. Raises BadSetting, RemoteFault or Failed."""
     promotions = [f"promote@{family}" for family in families]
     backend = backends.named(on)
     remotes.check(Path.cwd())
     ingests = [f"ingest@{family}" for family in families]
     if code := dvc("repro", *ingests) or dvc("push", "--run-cache", *ingests):
         return code
-    digests = trained(stale(families), backend, cpus, gpus)
+    digests = trained(stale(families), backend, partial(Command, cpus=cpus, gpus=gpus, nodes=nodes))
     code = dvc("repro", "--pull", *promotions)
     if other := [name for name, digest in digests.items() if manifests.verified(Path("models", name))["digest"] != digest]:
         raise Failed(f"{', '.join(other)}: what arrived is not what the node trained. Run the same command again; `make verify` says more.")
@@ -52,22 +53,24 @@ def stale(families: Sequence[str]) -> list[str]:
     return [candidate for stage, candidate in stages.items() if stage in json.loads(done.stdout)]
 
 
-def trained(candidates: Sequence[str], backend: Backend, cpus: int, gpus: float) -> dict[str, str]:
+def trained(candidates: Sequence[str], backend: Backend, command: Callable[..., Command]) -> dict[str, str]:
     """Train each as a command of the back end; {candidate: digest of its model}. Raises Failed once all have ended."""
-    with ThreadPoolExecutor(max(1, min(len(candidates), backend.capacity(cpus, gpus)))) as pool:
-        found = list(pool.map(lambda candidate: _trained(candidate, backend, cpus, gpus), candidates))
+    asked = command([])
+    places = backend.capacity(asked.cpus, asked.gpus) // asked.nodes
+    with ThreadPoolExecutor(max(1, min(len(candidates), places))) as pool:
+        found = list(pool.map(lambda candidate: _trained(candidate, backend, command), candidates))
     digests = {name: digest for name, digest in zip(candidates, found, strict=True) if digest}
     if failed := [name for name in candidates if name not in digests]:
         raise Failed(f"{', '.join(failed)} not trained; the lines above say why. What is trained stays: run the same command again.")
     return digests
 
 
-def _trained(candidate: str, backend: Backend, cpus: int, gpus: float) -> str | None:
+def _trained(candidate: str, backend: Backend, command: Callable[..., Command]) -> str | None:
     """The digest of its model; None where it failed. Where a node is lost, another one takes over."""
     data = lock.hash_of(Path("data", discovery.family_of(candidate)))
     argv = [sys.executable, "-m", "pipelines.cluster.stage", candidate, str(data)]
     for _ in range(TRIES):
-        job, last = backend.start(Command(argv, cpus=cpus, gpus=gpus)), ""
+        job, last = backend.start(command(argv)), ""
         for last in filter(str.strip, job.lines()):
             print(f"[{candidate}] {last}", flush=True)
         if (code := job.wait()) <= SIGNALLED:
