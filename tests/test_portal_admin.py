@@ -11,9 +11,10 @@ from starlette.testclient import TestClient
 
 from pipelines import discovery
 from pipelines.ledger import lines as ledger
-from serving.auth import users
+from serving.auth import accounts, users
 from serving.portal import application as portals
 from serving.portal import figures, guard, ledgers
+from serving.portal.administration import ACTIONS, DONE
 from serving.portal.faults import MOST, Faults
 from serving.portal.sessions import Sessions
 from tests.conftest import ROOT, promoted_project
@@ -245,6 +246,17 @@ def test_the_audit_is_read_searched_and_escaped(root: Person) -> None:
     assert "Nothing is found" in root.get("/admin/audit", params={"word": "%_'"}).text
     assert root.get("/admin/audit?page=0").status_code == 422
     assert root.get("/admin/audit?page=99").status_code == 200
+
+
+def test_whatever_is_noted_has_words_in_the_audit() -> None:
+    code = "".join(path.read_text() for folder in ("portal", "auth") for path in (ROOT / "serving" / folder).glob("*.py"))
+    noted = {
+        *re.findall(r'note\((?:request|user\.name|""), "([^"]+)"', code),
+        *accounts.DONE.values(),
+        *(said for _, said in DONE.values()),
+    }
+    assert noted >= {"signed in", "sign-in failed", "key made", "history deleted", "answer reviewed"}
+    assert noted <= set(ACTIONS)
 
 
 # Decisions

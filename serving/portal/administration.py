@@ -34,6 +34,8 @@ ACTIONS = (
     N_("history deleted"),
     N_("answer corrected"),
     N_("answer reviewed"),
+    N_("answer corrected"),
+    N_("answer reviewed"),
     N_("key made"),
     N_("key revoked"),
     N_("user added"),
