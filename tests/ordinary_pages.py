@@ -89,6 +89,24 @@ def transparent(page: Grey, random: Random) -> Shot:
     return Shot(layers, np.eye(3))
 
 
+def one_grey(page: Grey, random: Random) -> Shot:
+    """Ink and paper of two hues and about the same brightness, sometimes as a JPEG."""
+    pairs = [
+        ((230, 90, 90), (70, 155, 90)),
+        ((110, 140, 230), (170, 135, 90)),
+        ((255, 0, 0), (0, 130, 0)),
+        ((210, 100, 210), (90, 165, 100)),
+    ]
+    paper, pen = random.permutation(pairs[int(random.integers(len(pairs)))])
+    ink = 1 - page[..., None] / 255
+    found = shot(paper * (1 - ink) + pen * ink)
+    if random.random() < 0.5:
+        return found
+    stream = io.BytesIO()
+    found.image.save(stream, "JPEG", quality=85)
+    return Shot(Image.open(stream), found.map)
+
+
 def on_a_desk(page: Grey, random: Random) -> Shot:
     """A sheet, turned by up to ten degrees, on a dark desk that is even or has a grain."""
     return _laid(page, random, 10, 0.0)
@@ -138,6 +156,7 @@ KINDS: dict[str, Callable[[Grey, Random], Shot]] = {
     "turned_270": turned(3),
     "askew": askew,
     "transparent": transparent,
+    "one_grey": one_grey,
     "on_a_desk": on_a_desk,
     "photographed": photographed,
     "photographed_turned": photographed_turned,

@@ -15,10 +15,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipelines import configs
 from pipelines.datasets import boxes
+from pipelines.datasets import pictures as decoding
 from pipelines.families.ocr.predict import Predictor as Ocr
 from pipelines.families.signatures import embedded
 from pipelines.families.signatures.predict import Predictor as Signatures
-from serving.inputs import sheets
+from serving.inputs import pictures, sheets
 from serving.inputs.bodies import Body
 from serving.live.batches import Batches
 from serving.live.champion import Served
@@ -157,6 +158,17 @@ def test_light_letters_on_a_transparent_ground_are_read(read: Callable[[Image.Im
     layers = Image.new("LA", grey.shape[::-1], (255, 0))
     layers.putalpha(Image.fromarray(250 - grey))
     assert share(read(layers), text) >= 0.95
+
+
+@pytest.mark.parametrize("kind", ["plain", "grey", "tinted", "lamp"])
+def test_a_page_whose_ink_is_seen_in_grey_stays_as_it_is_to_the_bit(kind: str) -> None:
+    for page, _ in pages():
+        image = ordinary_pages.KINDS[kind](page, np.random.default_rng(9)).image.convert("RGB")
+        np.testing.assert_array_equal(pictures.grey(image.copy()), decoding.decoded(image, "L", pictures.WORKING_SIDE))
+
+
+def test_paper_of_one_colour_stays_blank() -> None:
+    assert np.ptp(pictures.grey(Image.new("RGB", (300, 200), (250, 40, 40)))) == 0
 
 
 def test_a_clean_scan_is_passed_on_as_it_is() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # NumPy and OpenCV are a third of a process that reads header
     from numpy.typing import NDArray
 
 FORMATS = ("PNG", "JPEG", "WEBP")
+GREYS = {"1", "L", "LA", "I;16", "I", "F"}  # modes without colours
 SCANS = 100  # of a JPEG; progressive ones have about ten. Each is a pass over all pixels, in as few as 30 bytes
 LIGHT_BYTES, LIGHT_PIXELS, LIGHT_SCANS = 32_000, 20_000, 12  # within all three a picture is decoded in a few milliseconds
 INFLATED = (b"zTXt", b"iTXt", b"iCCP")  # chunks of a PNG that may hold a megabyte each, unpacked with its header
@@ -80,10 +81,19 @@ def few_scans(picture: Image.Image, content: bytes) -> None:
 
 
 def grey(picture: Image.Image, side: int = WORKING_SIDE) -> "NDArray[np.uint8]":
-    """Decode to [height, width], what is transparent on a ground its ink stands out from. Raises Refusal 422 when truncated or broken."""
-    from serving.inputs import ink
+    """Decode to [height, width], what is transparent on a ground its ink stands out from; by colour where grey shows no ink.
 
-    return _decoded(picture, "L", side, ink.grounded)
+    Raises Refusal 422 when truncated or broken.
+    """
+    from serving.inputs import hues, ink
+
+    mode, stream = picture.mode, getattr(picture, "fp", None)
+    found = _decoded(picture, "L", side, ink.grounded)
+    if mode in GREYS or not hues.is_flat(found):
+        return found
+    again = Image.open(stream, formats=FORMATS) if picture.format == "JPEG" and stream else picture  # decoded to grey, it has no colours
+    coloured = hues.separated(_decoded(again, "RGB", side, ink.grounded))
+    return found if coloured is None else coloured
 
 
 def inked(picture: Image.Image, side: int = INKED_SIDE) -> "NDArray[np.uint8]":
