@@ -41,10 +41,10 @@ PICTURES = [group for group in corpus.QUICK if group not in {"documents", "forms
 GROUPS = [("digits", group) for group in corpus.QUICK]  # all of them where one family shows for all, and of the others those that are quick
 GROUPS += [(family, group) for family in discovery.names() if family != "digits" for group in ("claims", "documents", "forms", "modes")]
 GROUPS += [("signatures", group) for group in papers.GROUPS]
-GROUPS += [("ocr", group) for group in tiffs.GROUPS]
+READ = {family: {"tiff", "tiff-lzw"} for family in ("ocr", "signatures")}  # formats beside those that every family reads
+GROUPS += [(family, group) for family in READ for group in tiffs.GROUPS]
 LONG = corpus.LONG | {"papers": lambda: papers.damaged(100)}
 CORPUS = corpus.QUICK | papers.GROUPS | tiffs.GROUPS
-READ = {family: {"tiff", "tiff-lzw"} for family in ("ocr", "signatures")}  # formats beside those that every family reads
 OTHERS = 8  # requests that a batch lets by: more than can slip in before its reading begins
 IDLE = 320  # clients that stay in the middle: more than the queue is long
 OTHER = {"image/png": "image/jpeg", "image/jpeg": "image/webp", "image/webp": "image/png"}
