@@ -48,11 +48,6 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of minutes come first, so that no worker is left with one at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("first") is None)
-
-
 def worktree(folder: Path, *left_out: str) -> Path:
     """The working tree, but for paths that begin so, committed in a repository of its own."""
     listed = subprocess.run(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

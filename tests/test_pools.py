@@ -14,10 +14,12 @@ from serving.gravures import lookup
 from serving.jobs import routes as job_routes
 from serving.ocr import backend, desk
 from serving.pools import BoundedPool
+from serving.portal import pool as portal_pool
 from serving.problems import Refusal
 from tests.imports import ROOT
 
 POOLS = {"jobs": job_routes.POOL, "catalogue": lookup.POOL, "desk": desk.POOL, "uploads": backend.POOL, "sessions": pool.SESSIONS}
+POOLS |= {"files": portal_pool.FILES}
 DEFAULT = {  # {file: what it does in the event loop's own threads}: it computes, and waits for nothing
     "serving/live/batches.py": "a batch of the model",
     "serving/ocr/answers.py": "the sheet of a page",

@@ -12,7 +12,7 @@ from tests import repro
 from tests.conftest import commit, environment, git
 from tests.repro import dvc, python
 
-pytestmark = [pytest.mark.first, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 CANDIDATES = repro.architectures("digits")
 
 

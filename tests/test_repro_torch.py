@@ -14,7 +14,7 @@ from tests import repro
 from tests.conftest import commit
 from tests.repro import dvc, python
 
-pytestmark = [pytest.mark.first, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 FAMILIES = [family for family in discovery.names() if family != "digits"]
 CANDIDATES = [candidate for family in FAMILIES for candidate in repro.architectures(family)]
 

@@ -13,8 +13,6 @@ from PIL import Image
 from tests import repro
 from tests.services import serving_at
 
-pytestmark = pytest.mark.first
-
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:

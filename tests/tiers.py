@@ -26,8 +26,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _needs(item) & SERVERS and item.path.name != QUICK:
             item.add_marker("slow")
-    mine = _shard(config.getoption("--shard"), {_file(item.nodeid) for item in items})
+    mine, seconds = _shard(config.getoption("--shard"), {_file(item.nodeid) for item in items}), timed()
     items[:] = [item for item in items if _file(item.nodeid) in mine]
+    items.sort(key=lambda item: -seconds.get(_file(item.nodeid), 1))  # no worker is left with a long file at the end
 
 
 def _shard(words: str, files: set[str]) -> set[str]:
@@ -39,11 +40,17 @@ def _shard(words: str, files: set[str]) -> set[str]:
 
 def shards(files: Iterable[str], of: int) -> list[set[str]]:
     """The files in so many parts: the longest first, each to the part with the least to do. One that was not timed counts a second."""
-    seconds: dict[str, float] = json.loads(TIMES.read_text())
+    seconds = timed()
     parts: list[set[str]] = [set() for _ in range(of)]
     for file in sorted(files, key=lambda file: (-seconds.get(file, 1), file)):
         min(parts, key=lambda part: sum(seconds.get(each, 1) for each in part)).add(file)
     return parts
+
+
+def timed() -> dict[str, float]:
+    """{file: seconds} of the last `make test-times`."""
+    seconds: dict[str, float] = json.loads(TIMES.read_text())
+    return seconds
 
 
 def _file(test: str) -> str:

@@ -1,6 +1,5 @@
 """The page of decisions: a time line of all ledgers, and the forms that roll back and challenge."""
 
-from asyncio import to_thread
 from typing import Any
 
 from fastapi import FastAPI
@@ -11,6 +10,7 @@ from pipelines import discovery
 from serving.inputs import bodies
 from serving.portal import auditing, ledgers, refusals, rendering
 from serving.portal.ledgers import Ledger
+from serving.portal.pool import FILES
 from serving.portal.words import N_
 from serving.problems import Refusal
 
@@ -40,8 +40,8 @@ async def listed(request: Request) -> Response:
 
 async def _page(request: Request, status: int = 200, **facts: Any) -> Response:
     families = discovery.names() if ledgers.present() else []
-    decided = await to_thread(ledgers.decisions, families)
-    known = [await to_thread(ledgers.read, family) for family in families]
+    decided = await FILES.run(ledgers.decisions, families)
+    known = [await FILES.run(ledgers.read, family) for family in families]
     facts |= {"decisions": decided, "ledgers": [each for each in known if each.head], "events": EVENTS, "present": ledgers.present()}
     return rendering.page(request, "decisions", status, **facts, longest=LONGEST)
 
@@ -77,7 +77,7 @@ async def _asked(request: Request) -> tuple[Ledger, dict[str, str], str]:
     why = " ".join(form.get("why", "").split())
     if not why or len(why) > LONGEST or not why.isprintable():
         raise Refusal(422, "no reason", f"A decision has a reason, of 1 to {LONGEST} characters.")
-    return await to_thread(ledgers.read, family), form, why
+    return await FILES.run(ledgers.read, family), form, why
 
 
 async def _decide(request: Request, known: Ledger, form: dict[str, str], done: str, detail: str, words: tuple[str, ...]) -> Response:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from asyncio import to_thread
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from pipelines import discovery
 from serving.pages import markdown
 from serving.portal import candidates, guard, rendering
+from serving.portal.pool import FILES
 from serving.portal.words import N_
 from serving.problems import Refusal
 
@@ -42,7 +42,7 @@ async def first(request: Request) -> Response:
 async def family_page(request: Request) -> Response:
     """The candidates of a family, and its runs. Raises Refusal 404."""
     family, tracking = _family(request), request.app.state.portal.tracking
-    found = await to_thread(candidates.compared, family)
+    found = await FILES.run(candidates.compared, family)
     facts = {"compared": found, "runs": await tracking.runs(family), "mlflow": tracking.address}
     return rendering.page(request, "science", family=family, families=discovery.names(), standings=STANDINGS, **facts)
 
