@@ -52,11 +52,11 @@ def main(port: int = 8080) -> None:
     """Serve all on the loopback address until Ctrl-C or SIGTERM. Raises BadSetting where the port is taken."""
     ports.check("make up", HOST, port)
     names = [name for name in discovery.names() if name in PRODUCTS]
-    places = dict(zip(names, ports.free(HOST, settings.FIRST_PORT, len(names), port), strict=True))
     exits.in_order_on_sigterm()
     if not all(store.pointer_path(name).exists() for name in names):
         print("The first start here: the released models go to .store/ ...", flush=True)
         processes.run_to_end([sys.executable, "-m", "atelier", "reconcile"])  # MLflow is loaded once, not by each service
+    places = dict(zip(names, ports.free(HOST, settings.FIRST_PORT, len(names), port), strict=True))
     with _running(places, port) as parts:
         _watch(parts)
 
