@@ -44,26 +44,23 @@ def _is_address(word: str) -> bool:
 
 def idle_seconds() -> float:
     """Seconds without a request after which a session ends. Raises BadSetting."""
-    word = os.environ.get(MINUTES) or "5"
-    try:
-        minutes = float(word)
-    except ValueError:
-        minutes = 0.0
-    if not 0 < minutes <= LONGEST:
-        raise BadSetting(f"{MINUTES}={word[:40]!r} is not a number of minutes above 0, at most {LONGEST}.")
-    return minutes * 60
+    return 60 * _number(MINUTES, "5", "minutes", LONGEST)
 
 
 def thumbnail_days() -> float:
     """Days that small pictures are kept. Raises BadSetting."""
-    word = os.environ.get(THUMBNAIL_DAYS) or "30"
+    return _number(THUMBNAIL_DAYS, "30", "days", YEARS)
+
+
+def _number(name: str, default: str, unit: str, most: float) -> float:
+    word = os.environ.get(name) or default
     try:
-        days = float(word)
+        number = float(word)
     except ValueError:
-        days = 0.0
-    if not 0 < days <= YEARS:
-        raise BadSetting(f"{THUMBNAIL_DAYS}={word[:40]!r} is not a number of days above 0, at most {YEARS}.")
-    return days
+        number = 0.0
+    if not 0 < number <= most:
+        raise BadSetting(f"{name}={word[:40]!r} is not a number of {unit} above 0, at most {most}.")
+    return number
 
 
 def sign_up() -> str:
